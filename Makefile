@@ -1,0 +1,31 @@
+# Everything here works in a fresh clone with Python >= 3.11 and make alone: .venv is made when it is not there.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check lint types slow clean
+
+.venv/.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+demo: .venv/.installed
+	$(BIN)/dreamd demo --out demo
+
+test: .venv/.installed
+	$(BIN)/python -m pytest -m "not slow"
+
+check: lint types slow
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.installed
+	$(BIN)/mypy
+
+slow: .venv/.installed
+	$(BIN)/python -m pytest -m slow
+
+clean:
+	rm -rf .venv demo build dist

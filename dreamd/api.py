@@ -1,0 +1,81 @@
+"""All that a plugin may import.
+
+`from dreamd.api import ...` and nothing else of dreamd: what stands here stays. The names that need torch are loaded
+when they are first asked for, because plugins of the daemon import this module too, and the daemon has no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from dreamd.errors import DreamdError, PictureError, PluginError, RecipeError, UnknownNameError, WeightsError
+from dreamd.job import Job, JobState
+from dreamd.weights import Download, Packaged, Source
+
+if TYPE_CHECKING:
+    from dreamd.engine.backbone import Backbone, Layer
+    from dreamd.engine.dream import Ascend
+    from dreamd.executor import Executor, ExecutorContext, LocalExecutor
+    from dreamd.hookspecs import (
+        RegisterBackbone,
+        RegisterExecutor,
+        RegisterGradient,
+        RegisterLoss,
+        RegisterSchedule,
+    )
+
+VERSION = 1
+"""The version of this API. It grows when something here is removed or changes its meaning, not when it gains."""
+
+hookimpl = pluggy.HookimplMarker("dreamd")
+"""Marks a function as the implementation of the hook that it is named after."""
+
+_LAZY = {
+    "Ascend": "dreamd.engine.dream",
+    "Backbone": "dreamd.engine.backbone",
+    "Layer": "dreamd.engine.backbone",
+    "Executor": "dreamd.executor",
+    "ExecutorContext": "dreamd.executor",
+    "LocalExecutor": "dreamd.executor",
+    "RegisterBackbone": "dreamd.hookspecs",
+    "RegisterExecutor": "dreamd.hookspecs",
+    "RegisterGradient": "dreamd.hookspecs",
+    "RegisterLoss": "dreamd.hookspecs",
+    "RegisterSchedule": "dreamd.hookspecs",
+}
+
+__all__ = [
+    "VERSION",
+    "Ascend",
+    "Backbone",
+    "Download",
+    "DreamdError",
+    "Executor",
+    "ExecutorContext",
+    "Job",
+    "JobState",
+    "Layer",
+    "LocalExecutor",
+    "Packaged",
+    "PictureError",
+    "PluginError",
+    "RecipeError",
+    "RegisterBackbone",
+    "RegisterExecutor",
+    "RegisterGradient",
+    "RegisterLoss",
+    "RegisterSchedule",
+    "Source",
+    "UnknownNameError",
+    "WeightsError",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'dreamd.api' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

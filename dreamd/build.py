@@ -1,0 +1,189 @@
+"""From a recipe to a `Dreamer`: plugins looked up, weights loaded, the network frozen on its device.
+
+Runs in workers, where torch is. Built backbones are kept, since building one takes seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from dreamd import weights
+from dreamd.catalogue import Kind, supplied_to
+from dreamd.engine.ascent import AscentSettings, GradientStep
+from dreamd.engine.backbone import Backbone, without_initialisation
+from dreamd.engine.dream import Dreamer
+from dreamd.engine.objective import Objective, Term
+from dreamd.engine.precision import Precision, fastest, prepared
+from dreamd.errors import DreamdError, PluginError, RecipeError, UnknownNameError, WeightsError
+from dreamd.plugins import Plugins, Registered
+from dreamd.recipe import BackboneChoice, Plugin, Recipe, check_recipe
+
+log = logging.getLogger(__name__)
+
+OnFetch = Callable[[int, int | None], None]
+"""Told of a download's progress: bytes so far, and of how many if that is known."""
+
+_BACKBONES_KEPT = 4
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A backbone with its weights.
+
+    Attributes:
+        weights_sha256: of the file of weights; None for random ones.
+    """
+
+    backbone: Backbone
+    weights_sha256: str | None
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a recipe dreams with, and what a sidecar should say of it."""
+
+    dreamer: Dreamer
+    weights_sha256: str | None
+    plugins: dict[str, str]
+
+
+class Workshop:
+    """Builds dreamers for one device."""
+
+    def __init__(self, plugins: Plugins, device: torch.device) -> None:
+        self._plugins = plugins
+        self.device = device
+        self._kept: OrderedDict[str, Loaded] = OrderedDict()
+
+    def build(self, recipe: Recipe, on_fetch: OnFetch | None = None) -> Built:
+        """What the recipe dreams with.
+
+        Raises:
+            RecipeError: a name, parameter or layer does not exist.
+            WeightsError: the weights cannot be had or do not fit.
+            PluginError: a plugin breaks its contract.
+        """
+        check_recipe(recipe, self._plugins.catalogue)
+        precision = self._precision(recipe)
+        loaded = self._backbone(recipe, precision, on_fetch)
+        dreamer = Dreamer(
+            backbone=loaded.backbone,
+            objective=self._objective(recipe, loaded.backbone),
+            settings=AscentSettings(**recipe.ascent.model_dump()),
+            schedule=self._filled_in(Kind.SCHEDULE, recipe.schedule),
+            steps=[_step(self._filled_in(Kind.GRADIENT, choice)) for choice in recipe.gradient],
+            precision=precision,
+            device=self.device,
+        )
+        return Built(dreamer, loaded.weights_sha256, self._versions(recipe))
+
+    def _precision(self, recipe: Recipe) -> Precision:
+        return fastest(self.device) if recipe.precision == "auto" else Precision(recipe.precision)
+
+    def _backbone(self, recipe: Recipe, precision: Precision, on_fetch: OnFetch | None) -> Loaded:
+        choice = recipe.backbone
+        seed = recipe.seed if choice.weights == "random" else None
+        key = f"{choice.model_dump_json()} {seed} {precision}"
+        if key not in self._kept:
+            loaded = load_backbone(self._plugins.get(Kind.BACKBONE, choice.name), choice, recipe.seed, on_fetch)
+            prepared(loaded.backbone.network, precision, self.device)
+            self._kept[key] = loaded
+        self._kept.move_to_end(key)
+        while len(self._kept) > _BACKBONES_KEPT:
+            self._kept.popitem(last=False)
+        return self._kept[key]
+
+    def _objective(self, recipe: Recipe, backbone: Backbone) -> Objective:
+        loss = self._filled_in(Kind.LOSS, recipe.loss)
+        if recipe.layers is None:
+            return Objective((Term(backbone.module_name(str(backbone.default_layer)), loss),))
+        modules = layer_modules(recipe, backbone)
+        choices = zip(modules, recipe.layers, strict=True)
+        return Objective(tuple(Term(module, loss, layer.weight, layer.channels) for module, layer in choices))
+
+    def _filled_in(self, kind: Kind, choice: Plugin) -> partial[torch.Tensor]:
+        return partial(self._plugins.get(kind, choice.name).function, **choice.parameters)
+
+    def _versions(self, recipe: Recipe) -> dict[str, str]:
+        """Each plugin the recipe uses, with its version, or where a drop-in file without one lies."""
+        chosen = [(Kind.BACKBONE, recipe.backbone), (Kind.LOSS, recipe.loss), (Kind.SCHEDULE, recipe.schedule)]
+        chosen += [(Kind.GRADIENT, step) for step in recipe.gradient]
+        entries = [self._plugins.get(kind, choice.name).entry for kind, choice in chosen]
+        return {entry.plugin: entry.version or entry.origin for entry in entries}
+
+
+def layer_modules(recipe: Recipe, backbone: Backbone) -> list[str]:
+    """The modules of the recipe's layers. Raises RecipeError with the field of a layer that does not exist."""
+    modules = []
+    for index, layer in enumerate(recipe.layers or ()):
+        try:
+            modules.append(backbone.module_name(layer.name))
+        except UnknownNameError as error:
+            problem = f"{recipe.backbone.name}: {error} (`dreamd layers {recipe.backbone.name}` lists them)"
+            raise RecipeError(problem, field=("layers", index)) from error
+    return modules
+
+
+def build_network(registered: Registered, name: str, parameters: Mapping[str, object]) -> Backbone:
+    """A frozen backbone whose parameters are whatever the memory held: to look at its layers. Raises PluginError."""
+    with without_initialisation():
+        return _built(registered, name, parameters).frozen()
+
+
+def load_backbone(registered: Registered, choice: BackboneChoice, seed: int, on_fetch: OnFetch | None = None) -> Loaded:
+    """Build a backbone, load its weights into it and freeze it.
+
+    Raises:
+        WeightsError: there are no default weights, they cannot be had, or a file does not fit the network.
+        PluginError: the plugin's function failed or returned something else.
+    """
+    if choice.weights == "random":
+        torch.manual_seed(seed)
+        return Loaded(_built(registered, choice.name, choice.parameters).frozen(), None)
+    file = _weights_file(registered, choice, on_fetch)
+    with without_initialisation():
+        backbone = _built(registered, choice.name, choice.parameters)
+    state = weights.load_state_dict(file)
+    try:
+        backbone.network.load_state_dict(dict(backbone.adapt(state)))
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise WeightsError(f"{file} does not fit {choice.name}: {reason}") from error
+    return Loaded(backbone.frozen(), weights.sha256_of(file))
+
+
+def _weights_file(registered: Registered, choice: BackboneChoice, on_fetch: OnFetch | None) -> Path:
+    if choice.weights != "default":
+        return Path(choice.weights)
+    source = registered.source(choice.name)
+    if source is None:
+        raise WeightsError(
+            f"{choice.name} has no default weights; give `backbone: {{name: {choice.name}, weights: PATH}}`"
+        )
+    return weights.ready(source, backbone=choice.name, progress=on_fetch)
+
+
+def _built(registered: Registered, name: str, parameters: Mapping[str, object]) -> Backbone:
+    try:
+        backbone = registered.function(name, **parameters)
+    except DreamdError:
+        raise
+    except Exception as error:
+        raise PluginError(f"backbone {name!r} cannot be built: {type(error).__name__}: {error}") from error
+    if not isinstance(backbone, Backbone):
+        raise PluginError(f"backbone {name!r}: build returned a {type(backbone).__name__}, not a dreamd.api.Backbone")
+    return backbone
+
+
+def _step(function: partial[torch.Tensor]) -> GradientStep:
+    """A gradient step as the ascent calls it, whether or not its function asks for the progress."""
+    if "progress" in supplied_to(function.func):
+        return lambda gradient, progress: function(gradient, progress=progress)
+    return lambda gradient, progress: function(gradient)  # noqa: ARG005

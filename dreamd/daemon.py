@@ -1,0 +1,375 @@
+"""The daemon: one loop in one thread that reads one queue.
+
+Watchdog's threads, workers' readers and signal handlers only put events into that queue; everything is done here, in
+turn, so that nothing needs a lock. Never imports torch: that lives in the workers.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from dreamd import __version__
+from dreamd.catalogue import Catalogue, Kind, merged
+from dreamd.config import Config, load_config
+from dreamd.errors import ConfigError, DreamdError
+from dreamd.executor import Batch, Executor, ExecutorContext, ExecutorEvent, WorkerDied
+from dreamd.job import Job, JobState
+from dreamd.journal import Journal
+from dreamd.lifecycle import Lifecycle
+from dreamd.messages import Advanced, Done, Fetching, NotDone, Ready
+from dreamd.plugins import Plugins
+from dreamd.recipe import recipe_schema
+from dreamd.spool import Folders, Spool
+from dreamd.status.snapshot import Hold, RunningJob, Snapshot, WorkerStatus
+from dreamd.watcher import FileEvent, RecipeChanged, Settled, Watcher
+
+log = logging.getLogger(__name__)
+
+_EVENTS_A_TURN = 5_000
+"""Taken from the queue before the rest of a turn: a storm of events must not keep jobs from starting."""
+
+_SHOW_SECONDS = 0.25
+_RATE_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class _Signalled:
+    """A signal arrived."""
+
+    number: int
+
+
+class Daemon:
+    """Watches an inbox and has its pictures dreamed."""
+
+    def __init__(
+        self, config: Config, *, until_empty: bool = False, on_show: Callable[[Snapshot], None] | None = None
+    ) -> None:
+        """Set up; nothing is touched before `run`.
+
+        Args:
+            config: the config.
+            until_empty: stop when everything in the inbox is finished or held (`dreamd drain`).
+            on_show: told of every new snapshot, for a progress bar.
+        """
+        self._config = config
+        self._until_empty = until_empty
+        self._on_show = on_show
+        self._events: queue.SimpleQueue[FileEvent | ExecutorEvent | _Signalled] = queue.SimpleQueue()
+        self._plugins = Plugins("dreamd.daemon", folders=config.plugins.daemon, disable=config.plugins.disable)
+        self._engine_catalogue = Catalogue()
+        self._spool = Spool(
+            Folders(inbox=config.inbox, outbox=config.outbox, failed=config.failed, done=config.originals)
+        )
+        watch = config.watch
+        self._watcher = Watcher(
+            config.inbox,
+            notify=self._events.put,
+            backend=watch.backend,
+            settle_seconds=watch.settle_seconds,
+            rescan_seconds=watch.rescan_seconds,
+            ignore=watch.ignore,
+        )
+        context = ExecutorContext(config=config, notify=self._events.put)
+        self._executor = self._executor_factory()(context)
+        self._started_at = time.time()
+        self._progress: dict[str, Advanced | Fetching] = {}
+        self._stops = 0
+        self._finished = Counter[JobState]()
+        self._shown_at = 0.0
+        self._shown: Snapshot | None = None
+        self._is_watching = False
+        self._refused = 0
+
+    def run(self) -> int:
+        """Run until a signal, or until all is done; returns the exit code.
+
+        Raises:
+            DreamdError: the inbox is missing or another daemon has it, or a folder cannot be made.
+        """
+        self._spool.prepare()
+        self._config.state.mkdir(parents=True, exist_ok=True)
+        with (
+            self._spool.lock(),
+            Journal.open(self._config.state / "journal.sqlite3") as self._journal,
+            _signals_to(self._events.put, signal.SIGTERM, signal.SIGINT, signal.SIGHUP),
+        ):
+            self._life = Lifecycle(
+                spool=self._spool,
+                journal=self._journal,
+                book=self._config.recipe_book(),
+                attempts=self._config.limits.attempts,
+                changed=self._job_changed,
+            )
+            self._totals = Counter(self._journal.counts())
+            try:
+                self._loop()
+            finally:
+                self._executor.stop()
+                self._watcher.stop()
+                self._show(state="stopped")
+        return 1 if self._until_empty and (self._finished[JobState.FAILED] or self._life.held or self._refused) else 0
+
+    def _loop(self) -> None:
+        self._life.recover()
+        self._watcher.start()
+        self._executor.start()
+        log.info("watching %s (%s)", self._config.inbox, self._watcher.backend)
+        while not self._is_over():
+            self._turn()
+        log.info("stopped: %d done, %d failed", self._finished[JobState.DONE], self._finished[JobState.FAILED])
+
+    def _turn(self) -> None:
+        self._read_events()
+        now = time.monotonic()
+        self._executor.tick(now)
+        self._take_in(now)
+        self._life.look_again(now)
+        self._dispatch(now)
+        self._show_if_due(now)
+
+    def _is_over(self) -> bool:
+        if self._stops > 1:
+            return True
+        if self._stops:
+            return not self._life.running
+        waits = self._life.queue or self._life.running or self._watcher.has_pending
+        return self._until_empty and self._is_watching and not waits
+
+    # Events
+
+    def _read_events(self) -> None:
+        """Wait until there is something to do, then take what has come."""
+        try:
+            event = self._events.get(timeout=self._wait_seconds())
+        except queue.Empty:
+            return
+        for _ in range(_EVENTS_A_TURN):
+            self._handle(event)
+            try:
+                event = self._events.get_nowait()
+            except queue.Empty:
+                return
+        self._handle(event)
+
+    def _wait_seconds(self) -> float | None:
+        deadlines = [
+            self._watcher.next_deadline() if not self._stops else None,
+            self._executor.next_deadline(),
+            self._life.next_deadline(),
+            self._shown_at + _SHOW_SECONDS if self._shown is None else None,
+        ]
+        due = [deadline for deadline in deadlines if deadline is not None]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _handle(self, event: FileEvent | ExecutorEvent | _Signalled) -> None:
+        if isinstance(event, FileEvent):
+            self._watcher.handle(event)
+            return
+        self._shown = None
+        if isinstance(event, _Signalled):
+            if event.number == signal.SIGHUP:
+                self._reload()
+            else:
+                self._stop_soon(event.number)
+            return
+        self._executor.handle(event)
+        match event:
+            case Ready():
+                self._worker_ready(event)
+            case Advanced() | Fetching():
+                self._progress[event.job] = event
+            case Done():
+                self._progress.pop(event.job, None)
+                self._life.done(event)
+            case NotDone():
+                self._progress.pop(event.job, None)
+                self._life.not_done(event)
+            case WorkerDied():
+                self._worker_died(event)
+
+    def _stop_soon(self, number: int) -> None:
+        self._stops += 1
+        name = signal.Signals(number).name
+        if self._stops == 1 and self._life.running:
+            log.info("%s: finishing %d running; the rest waits for the next start", name, len(self._life.running))
+        elif self._stops > 1:
+            log.info("%s again: stopping at once; what was running waits for the next start", name)
+
+    def _reload(self) -> None:
+        """Read the config again: its defaults and named recipes count from the next picture on, and new workers load
+        the plugins anew. A config that is wrong changes nothing."""
+        try:
+            config = load_config(self._config.file)
+        except DreamdError as error:
+            log.error("not reloaded: %s", error)
+            return
+        changed = [
+            name
+            for name in ("inbox", "outbox", "originals", "failed", "state", "watch", "limits", "workers", "status")
+            if getattr(config, name) != getattr(self._config, name)
+        ]
+        if changed:
+            log.warning("reloaded; these take a restart: %s", ", ".join(changed))
+        else:
+            log.info("reloaded")
+        self._life.use_book(config.recipe_book())
+        self._executor.restart()
+
+    def _worker_ready(self, ready: Ready) -> None:
+        log.info("worker ready: %s (%s), precision auto is %s", ready.device, ready.device_name, ready.precision)
+        self._engine_catalogue = ready.catalogue
+        self._life.learn(ready.catalogue)
+        # The sample recipes name it, so that editors complete what this daemon's plugins bring.
+        schema = json.dumps(recipe_schema(ready.catalogue), indent=1)
+        (self._config.state / "recipe.schema.json").write_text(schema, encoding="utf-8")
+
+    def _worker_died(self, death: WorkerDied) -> None:
+        log.error("%s%s", death.reason, "" if death.was_ready else " before it was ready; starting another later")
+        for job in death.jobs:
+            self._progress.pop(job, None)
+        self._life.worker_died(death.jobs, death.reason, was_ready=death.was_ready)
+
+    def _job_changed(self, job: Job) -> None:
+        self._shown = None
+        if job.state in (JobState.DONE, JobState.FAILED):
+            self._finished[job.state] += 1
+            self._totals[job.state] += 1
+        self._plugins.job_changed(job)
+
+    # Work
+
+    def _take_in(self, now: float) -> None:
+        if self._stops:
+            return
+        found = self._watcher.due(now)
+        self._is_watching = True
+        for finding in found:
+            if isinstance(finding, RecipeChanged):
+                self._life.recipe_changed(finding.folder)
+        settled = [finding.path for finding in found if isinstance(finding, Settled)]
+        for path in self._life.take_in(settled):
+            if self._until_empty:
+                self._refused += 1
+            else:
+                self._watcher.postpone(path)
+
+    def _dispatch(self, now: float) -> None:
+        while not self._stops and self._executor.free():
+            started = self._life.start(now)
+            if started is None:
+                return
+            job, order = started
+            self._executor.submit(Batch(recipe=job.recipe, orders=(order,)))
+
+    def _executor_factory(self) -> Callable[[ExecutorContext], Executor]:
+        name = self._config.workers.executor
+        try:
+            return self._plugins.get(Kind.EXECUTOR, name).function
+        except DreamdError as error:
+            raise ConfigError(str(error), file=self._config.file, field=("workers", "executor")) from error
+
+    # Showing
+
+    def _show_if_due(self, now: float) -> None:
+        if self._shown is None and now >= self._shown_at + _SHOW_SECONDS:
+            self._show()
+
+    def _show(self, state: str | None = None) -> None:
+        self._shown = self._snapshot(state or ("draining" if self._stops else "running"))
+        self._shown_at = time.monotonic()
+        self._shown.write(self._config.state)
+        if self._on_show is not None:
+            self._on_show(self._shown)
+
+    def _snapshot(self, state: str) -> Snapshot:
+        queued = len(self._life.queue)
+        recent = self._journal.finished_since(time.time() - _RATE_SECONDS)
+        rate = len(recent) / min(_RATE_SECONDS, max(1.0, time.time() - self._started_at))
+        waiting = self._life.queue.by_folder()
+        waiting.update(held.job.folder for held in self._life.held.values())
+        problems = merged([self._plugins.catalogue, self._engine_catalogue]).problems
+        return Snapshot(
+            state=state,
+            pid=os.getpid(),
+            version=__version__,
+            started_at=self._started_at,
+            inbox=str(self._config.inbox),
+            watching=self._watcher.backend,
+            found_by_rescan_only=self._watcher.found_by_rescan_only,
+            queued=queued,
+            running=len(self._life.running),
+            held=len(self._life.held),
+            done=self._totals[JobState.DONE],
+            failed=self._totals[JobState.FAILED],
+            folders={str(folder): count for folder, count in waiting.items()},
+            done_per_hour=round(rate * 3600, 1),
+            eta_seconds=round((queued + len(self._life.running)) / rate, 1) if rate else None,
+            paused=sorted(self._journal.paused()),
+            workers=self._worker_statuses(),
+            holds=self._holds(),
+            plugins_not_loaded={problem.plugin: problem.reason for problem in problems},
+        )
+
+    def _worker_statuses(self) -> list[WorkerStatus]:
+        return [
+            WorkerStatus(
+                device=view.device,
+                device_name=view.device_name,
+                precision=view.precision,
+                state=view.state,
+                pid=view.pid,
+                error=view.error,
+                jobs=[self._running_job(job) for job in view.jobs],
+            )
+            for view in self._executor.workers()
+        ]
+
+    def _running_job(self, job_id: str) -> RunningJob:
+        job = self._life.running.get(job_id)
+        picture = str(job.path) if job else ""
+        match self._progress.get(job_id):
+            case Advanced(ascent=ascent, ascents=ascents, iteration=iteration, iterations=iterations, share=share):
+                return RunningJob(
+                    job=job_id,
+                    picture=picture,
+                    ascent=ascent,
+                    ascents=ascents,
+                    iteration=iteration,
+                    iterations=iterations,
+                    share=round(share, 4),
+                )
+            case Fetching(done=done, total=total):
+                size = f" of {total // 1_000_000}" if total else ""
+                return RunningJob(job=job_id, picture=picture, fetching=f"weights, {done // 1_000_000}{size} MB")
+        return RunningJob(job=job_id, picture=picture)
+
+    def _holds(self) -> list[Hold]:
+        jobs = [held.job for held in self._life.held.values()]
+        counts = Counter((str(job.folder), str(job.hold), job.reason or "") for job in jobs)
+        return [Hold(folder=folder, cause=cause, reason=why, jobs=n) for (folder, cause, why), n in counts.items()]
+
+
+@contextmanager
+def _signals_to(put: Callable[[_Signalled], None], *numbers: signal.Signals) -> Iterator[None]:
+    """Inside, signals only become events; afterwards the handlers are as before."""
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        put(_Signalled(number))
+
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

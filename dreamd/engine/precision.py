@@ -1,0 +1,94 @@
+"""Precision: which number format the network computes in, and which one this device is fast at.
+
+Pictures, gradients' sums and losses stay float32 everywhere; only the network's own products change.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Precision(StrEnum):
+    """What a network computes in. `FP32` is the exact reference."""
+
+    FP32 = "fp32"
+    TF32 = "tf32"
+    BF16 = "bf16"
+
+
+_PROBE_SHAPE = (1, 64, 56, 56)
+_PROBE_SECONDS = 0.05
+_MUST_GAIN = 1.2
+"""bf16 must be this much faster than fp32: it costs accuracy, so it has to bring something."""
+
+
+@cache
+def fastest(device: torch.device) -> Precision:
+    """The fastest precision that a device really has, found by timing a convolution. Cached: the probe runs once.
+
+    A processor without bf16 instructions emulates them a hundred times slower, and says that it supports them.
+    """
+    if device.type == "cuda":
+        major, _ = torch.cuda.get_device_capability(device)
+        return Precision.BF16 if major >= 9 or _gain(device) > _MUST_GAIN else Precision.TF32
+    return Precision.BF16 if _gain(device) > _MUST_GAIN else Precision.FP32
+
+
+def _gain(device: torch.device) -> float:
+    """How many times faster a convolution runs in bf16 than in fp32."""
+    return _seconds(torch.float32, device) / _seconds(torch.bfloat16, device)
+
+
+def _seconds(dtype: torch.dtype, device: torch.device) -> float:
+    convolution = nn.Conv2d(64, 64, 3, padding=1, device=device, dtype=dtype)
+    x = torch.ones(_PROBE_SHAPE, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    best = float("inf")
+    convolution = convolution.to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        convolution(x)
+        end = time.perf_counter() + _PROBE_SECONDS
+        while time.perf_counter() < end:
+            start = time.perf_counter()
+            convolution(x)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            best = min(best, time.perf_counter() - start)
+    return best if best < float("inf") else _PROBE_SECONDS
+
+
+def prepared(network: nn.Module, precision: Precision, device: torch.device) -> nn.Module:
+    """The network on its device and in its precision. bf16 and TF32 run channels-last; fp32 keeps torch's own order."""
+    if precision is Precision.FP32:
+        return network.to(device)
+    dtype = torch.bfloat16 if precision is Precision.BF16 else torch.float32
+    return network.to(device, dtype).to(memory_format=torch.channels_last)
+
+
+def cast(x: Tensor, precision: Precision) -> Tensor:
+    """Normalised pictures as a network of that precision takes them."""
+    if precision is Precision.FP32:
+        return x
+    dtype = torch.bfloat16 if precision is Precision.BF16 else torch.float32
+    return x.to(dtype, memory_format=torch.channels_last)
+
+
+@contextmanager
+def products_in(precision: Precision) -> Iterator[None]:
+    """Inside, CUDA's float32 products are TF32 or exact, as the precision says."""
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+    before = [backend.fp32_precision for backend in backends]
+    for backend in backends:
+        backend.fp32_precision = "tf32" if precision is Precision.TF32 else "ieee"
+    try:
+        yield
+    finally:
+        for backend, value in zip(backends, before, strict=True):
+            backend.fp32_precision = value

@@ -1,0 +1,128 @@
+"""Everything dreamd can explain to a person.
+
+An error's text is what the user reads: it names the file, line and field, what is wrong, and what to do. Whatever is
+not a `DreamdError` is a bug and shows its traceback. Imports nothing, so that every other module may import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar, Literal
+
+HoldCause = Literal["recipe", "weights", "plugin", "space", "folder"]
+"""Why a job waits: its recipe is wrong, weights are missing, a plugin is broken, the disk is full, or a folder
+cannot be written."""
+
+FieldPath = tuple[str | int, ...]
+"""Where a value stands in a YAML file: `("layers", 0, "name")`."""
+
+
+class DreamdError(Exception):
+    """Something went wrong that a person can understand and act on."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(DreamdError):
+    """The command line, a config or a recipe asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class FieldError(UsageError):
+    """A field of a YAML file is wrong.
+
+    Args:
+        problem: what is wrong with the field and what would be right.
+        file: the file, or a name for where the text came from; None when it is not known yet.
+        line: the line in the file, from 1; None for the whole file.
+        field: the path of the field; () for the whole file.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: Path | str | None = None,
+        line: int | None = None,
+        field: FieldPath = (),
+    ) -> None:
+        self.problem = problem
+        self.file = file
+        self.line = line
+        self.field = field
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        place = "" if self.file is None else f"{self.file}:" if self.line is None else f"{self.file}:{self.line}:"
+        name = f"{dotted(self.field)}:" if self.field else ""
+        return " ".join(part for part in (place, name, self.problem) if part)
+
+
+class ConfigError(FieldError):
+    """`config.yaml` is wrong."""
+
+
+class RecipeError(FieldError):
+    """A recipe is wrong; its jobs are held until it is mended."""
+
+
+class PluginError(UsageError):
+    """A plugin cannot be loaded, or breaks its contract."""
+
+
+class WeightsError(DreamdError):
+    """Weights cannot be had, or are not what they should be."""
+
+
+class SpaceError(DreamdError):
+    """A disk is full."""
+
+
+class PictureError(DreamdError):
+    """A picture cannot be dreamed, and never will be: it is broken, too large, or no picture at all."""
+
+
+class UnknownNameError(UsageError):
+    """A name that nobody has registered.
+
+    Args:
+        what: the kind of thing, in words: "layer", "loss".
+        word: the name that was asked for.
+        known: the names there are.
+    """
+
+    def __init__(self, what: str, word: object, known: Iterable[str]) -> None:
+        super().__init__(f"no {what} {str(word)!r}; {suggestion(str(word), known)}")
+
+
+def hold_cause(error: BaseException) -> HoldCause | None:
+    """The reason to hold a job that raised `error`, or None when holding would not help."""
+    causes: tuple[tuple[type[BaseException], HoldCause], ...] = (
+        (PluginError, "plugin"),
+        (WeightsError, "weights"),
+        (SpaceError, "space"),
+        (UsageError, "recipe"),
+    )
+    return next((cause for kind, cause in causes if isinstance(error, kind)), None)
+
+
+def dotted(field: FieldPath) -> str:
+    """A field's path as people write it: `layers[0].name`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in field)
+    return text.removeprefix(".")
+
+
+def suggestion(word: str, known: Iterable[str], *, show: int = 12) -> str:
+    """ "did you mean relu4_4?" when something is near, else what there is to choose from."""
+    from difflib import get_close_matches  # on demand: it takes longer to import than the whole of `dreamd --help`
+
+    names = list(known)
+    folded = {name.lower(): name for name in names}
+    if near := get_close_matches(word.lower(), folded, n=1, cutoff=0.6):
+        return f"did you mean {folded[near[0]]}?"
+    if not names:
+        return "there are none"
+    more = f" and {len(names) - show} more" if len(names) > show else ""
+    return f"there are {', '.join(names[:show])}{more}"

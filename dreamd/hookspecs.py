@@ -1,0 +1,138 @@
+"""Every hook that a plugin may implement. The docstrings are the reference.
+
+A plugin is a module (an entry point, or a file in a plugins folder) with functions of these names, marked
+`@dreamd.api.hookimpl`. Each receives a callable, `register`, and calls it once for every thing it brings:
+
+    from dreamd.api import hookimpl
+
+    def contrast(activation, *, power: float = 2.0):
+        '''The mean of a power of the activation.
+
+        Args:
+            power: 1 counts every neuron alike; more favours the strongest.
+        '''
+        return activation.abs().pow(power).flatten(1).mean(1)
+
+    @hookimpl
+    def dreamd_losses(register):
+        register("contrast", contrast)
+
+Then `loss: {name: contrast, power: 3}` in a recipe works. A **keyword-only parameter is a field**: its annotation
+validates it, its default is the default, its line in the docstring's `Args:` documents it. Annotations are made of
+`bool`, `int`, `float`, `str`, `None`, `list`, `tuple`, `dict`, `Literal`, `Annotated[..., pydantic.Field(ge=0)]`.
+One keyword parameter is no field, but is given by the engine to a gradient step that names it:
+
+    progress: float                 how far the ascent is, 0 <= progress < 1
+
+A loss is **maximised, always**: what should become smaller is returned with a minus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol
+
+import pluggy
+
+from dreamd.weights import Source
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dreamd.engine.backbone import Backbone
+    from dreamd.executor import Executor, ExecutorContext
+    from dreamd.job import Job
+
+hookspec = pluggy.HookspecMarker("dreamd")
+
+
+class RegisterBackbone(Protocol):
+    """`register` of `dreamd_backbones`."""
+
+    def __call__(
+        self,
+        name: str,
+        build: Callable[..., Backbone],
+        *,
+        weights: Source | Callable[[str], Source] | None = None,
+    ) -> None:
+        """Register a backbone.
+
+        Args:
+            name: its name in recipes, or a pattern with `*` for a whole family: `timm/*`.
+            build: `build(name, *, ...) -> Backbone` makes the network with freshly initialised parameters; dreamd
+                loads the weights into it, freezes it and moves it to the device.
+            weights: what `weights: default` means: a `Download`, a `Packaged` file, or a function of the name that
+                returns one. None: there are no default weights, and a recipe must give `weights: PATH`.
+
+        Raises:
+            PluginError: the name is taken or malformed, or a parameter has no annotation that YAML could fill.
+        """
+
+
+class RegisterLoss(Protocol):
+    """`register` of `dreamd_losses`."""
+
+    def __call__(self, name: str, loss: Callable[..., Tensor]) -> None:
+        """Register a loss: `loss(activation [N, C, H, W], *, ...) -> [N]`, one value a picture, maximised.
+
+        Each value must depend on its own picture alone, so that a picture comes out the same in any batch.
+        """
+
+
+class RegisterSchedule(Protocol):
+    """`register` of `dreamd_schedules`."""
+
+    def __call__(self, name: str, schedule: Callable[..., Iterable[Tensor]]) -> None:
+        """Register a schedule: `schedule(image, ascend, *, ...)` yields images, the last of which is the result.
+
+        `image` is `[N, 3, H, W]` in [0, 1]; `ascend(image) -> image` is the recipe's ascent at one scale, on a picture
+        of any size, clamped to [0, 1]. `ascend.plan(n)` tells the progress bar how many ascents there will be;
+        `ascend.deterministic` says whether equal inputs give equal results. The result has the size of `image`.
+        """
+
+
+class RegisterGradient(Protocol):
+    """`register` of `dreamd_gradients`."""
+
+    def __call__(self, name: str, step: Callable[..., Tensor]) -> None:
+        """Register a gradient step: `step(gradient [N, 3, H, W], *, ...) -> [N, 3, H, W]`, picture by picture."""
+
+
+class RegisterExecutor(Protocol):
+    """`register` of `dreamd_executors`."""
+
+    def __call__(self, name: str, make: Callable[[ExecutorContext], Executor]) -> None:
+        """Register an executor: `make(context)` returns what `dreamd.api.Executor` describes."""
+
+
+class EngineHooks:
+    """Entry-point group `dreamd.engine`: loaded in worker processes, where torch is."""
+
+    @hookspec
+    def dreamd_backbones(self, register: RegisterBackbone) -> None:
+        """Bring networks to dream with."""
+
+    @hookspec
+    def dreamd_losses(self, register: RegisterLoss) -> None:
+        """Bring losses: what of an activation is to grow. Maximised, always."""
+
+    @hookspec
+    def dreamd_schedules(self, register: RegisterSchedule) -> None:
+        """Bring schedules: over which scales, and in which order, a picture ascends."""
+
+    @hookspec
+    def dreamd_gradients(self, register: RegisterGradient) -> None:
+        """Bring gradient steps: what is done to a gradient before it moves the picture."""
+
+
+class DaemonHooks:
+    """Entry-point group `dreamd.daemon`: loaded in the daemon process, which never imports torch."""
+
+    @hookspec
+    def dreamd_executors(self, register: RegisterExecutor) -> None:
+        """Bring executors: what runs jobs, and where."""
+
+    @hookspec
+    def dreamd_job_changed(self, job: Job) -> None:
+        """Be told that a job is queued, running, held, done or failed. Called in the daemon's loop: be quick."""

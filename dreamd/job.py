@@ -1,0 +1,73 @@
+"""A job: one picture with its recipe snapshot. Values only; knows no folder, database or process."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+
+from dreamd.errors import HoldCause
+
+_ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no letter that reads like a digit
+
+
+class JobState(StrEnum):
+    """Where a job is on its way."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    HELD = "held"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One picture and what became of it.
+
+    Attributes:
+        id: unique; sorts by the time of the claim.
+        folder: the picture's folder relative to the inbox, "." for its root.
+        name: the picture's file name, as it was in the inbox.
+        state: where the job is.
+        recipe: the effective recipe as JSON; "" until it could be read.
+        attempts: how often a worker has been started on it.
+        claimed_at: seconds since the epoch.
+        started_at: when its last attempt began.
+        finished_at: when it was done or failed.
+        hold: why it is held, when it is.
+        reason: what a person should know: why it is held or failed.
+        result: the result's path relative to the outbox, set just before it is published.
+        seconds: how long the dream took.
+    """
+
+    id: str
+    folder: PurePosixPath
+    name: str
+    state: JobState = JobState.QUEUED
+    recipe: str = ""
+    attempts: int = 0
+    claimed_at: float = 0.0
+    started_at: float | None = None
+    finished_at: float | None = None
+    hold: HoldCause | None = None
+    reason: str | None = None
+    result: str | None = None
+    seconds: float | None = None
+
+    @property
+    def path(self) -> PurePosixPath:
+        """The picture's path relative to the inbox."""
+        return self.folder / self.name
+
+
+def new_job_id() -> str:
+    """A new id: the time in milliseconds and 20 random bits, 13 characters that sort by time."""
+    number = (time.time_ns() // 1_000_000) << 20 | secrets.randbits(20)
+    digits = []
+    for _ in range(13):
+        number, digit = divmod(number, 32)
+        digits.append(_ID_ALPHABET[digit])
+    return "".join(reversed(digits))

@@ -1,0 +1,349 @@
+"""What happens to a job, from the claim to `done` or `failed`. The only place that changes a job's state.
+
+Each step is written down in the journal, done in the folders, and told to the plugins that listen, in an order after
+which a restart can always tell what is left to do: the folders are the truth, the journal is the memory. Knows no
+process and no clock of the loop's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath, PurePosixPath
+
+from dreamd.catalogue import Catalogue
+from dreamd.errors import DreamdError, HoldCause, RecipeError, SpaceError
+from dreamd.job import Job, JobState, new_job_id
+from dreamd.journal import Journal
+from dreamd.messages import Done, NotDone, Order
+from dreamd.recipe import Recipe, RecipeBook, check_recipe
+from dreamd.scheduler import Scheduler
+from dreamd.spool import Spool
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 2.0
+"""Before the second attempt; each further one waits twice as long."""
+
+_HOLD_SECONDS = (15.0, 60.0, 300.0)
+"""How long held jobs wait before dreamd looks whether their cause is gone: longer each time."""
+
+_TRY_FOLDER_SECONDS = 60.0
+"""Between two tries to put an original away when its folder cannot be written."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A held job, and when (`time.monotonic`) to look whether it can go on; None: when its recipe changes."""
+
+    job: Job
+    due: float | None
+
+
+class Lifecycle:
+    """All jobs that are not finished, and every step they can take."""
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        journal: Journal,
+        book: RecipeBook,
+        attempts: int,
+        changed: Callable[[Job], None],
+    ) -> None:
+        """Set up.
+
+        Args:
+            spool: the folders.
+            journal: the memory.
+            book: the recipes.
+            attempts: how often a job is started at most.
+            changed: told of every job that changes its state.
+        """
+        self._spool = spool
+        self._journal = journal
+        self._book = book
+        self._attempts = attempts
+        self._changed = changed
+        self._catalogue: Catalogue | None = None
+        self._hold_rounds: dict[HoldCause, int] = {}
+        self._not_put_away: list[Job] = []
+        self._put_away_due: float | None = None
+        self.queue = Scheduler()
+        self.running: dict[str, Job] = {}
+        self.held: dict[str, Held] = {}
+
+    # Coming in
+
+    def recover(self) -> None:
+        """Take up what an earlier run left: every picture in work is finished, failed or queued again."""
+        for job_id, path in self._spool.claimed():
+            known = self._journal.get(job_id)
+            job = known or Job(id=job_id, folder=path.parent, name=path.name, claimed_at=time.time())
+            self._take_up(job)
+        present = {job_id for job_id, _ in self._spool.claimed()}
+        for job in self._journal.unfinished():
+            if job.id not in present:
+                gone = "its picture is gone from work"
+                self._save(replace(job, state=JobState.FAILED, finished_at=time.time(), reason=gone))
+
+    def take_in(self, paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
+        """Claim settled pictures and queue them; returns those that are still there but could not be claimed."""
+        claimed, refused = [], []
+        for path in paths:
+            job = Job(id=new_job_id(), folder=path.parent, name=path.name, claimed_at=time.time())
+            try:
+                if self._spool.claim(path, job.id):
+                    claimed.append(job)
+            except DreamdError as error:
+                log.error("%s", error)
+                refused.append(path)
+        self._enter(claimed)
+        return refused
+
+    def learn(self, catalogue: Catalogue) -> None:
+        """Take in what the plugins bring, and hold the queued jobs whose recipes ask for something else."""
+        if catalogue == self._catalogue:
+            return
+        self._catalogue = catalogue
+        queued = list(self.queue)
+        self.queue.take(queued)
+        self._enter(queued)
+
+    def use_book(self, book: RecipeBook) -> None:
+        """Take the recipes from another book, and look at every held job again."""
+        self._book = book
+        self._look_again(list(self.held.values()))
+
+    def recipe_changed(self, folder: PurePosixPath) -> None:
+        """A recipe file changed: the held jobs at and below its folder may go on."""
+        self._look_again([held for held in self.held.values() if folder in (held.job.folder, *held.job.folder.parents)])
+
+    def look_again(self, now: float) -> None:
+        """Queue the held jobs whose time has come, and try again to put originals away."""
+        if self._put_away_due is not None and self._put_away_due <= now:
+            jobs, self._not_put_away, self._put_away_due = self._not_put_away, [], None
+            for job in jobs:
+                self._put_away(job)
+        due = [held for held in self.held.values() if held.due is not None and held.due <= now]
+        if due:
+            self._look_again(due)
+
+    def next_deadline(self) -> float | None:
+        """When a held or backed-off job may go on."""
+        times = [held.due for held in self.held.values() if held.due is not None]
+        others = [due for due in (self.queue.next_deadline(), self._put_away_due) if due is not None]
+        return min([*times, *others], default=None)
+
+    # Going on
+
+    def start(self, now: float) -> tuple[Job, Order] | None:
+        """The next job, its attempt counted and written down, and the order for a worker; None when none may start."""
+        job = self.queue.next(now)
+        if job is None:
+            return None
+        try:
+            folder = self._spool.temporary(job)
+        except DreamdError as error:
+            self._hold(job, _folder_cause(error), str(error))
+            return None
+        # Counted before the start, so that an attempt that takes the worker or the daemon down counts too.
+        job = replace(job, state=JobState.RUNNING, attempts=job.attempts + 1, started_at=time.time())
+        self.running[job.id] = job
+        self._save(job)
+        return job, Order(job=job.id, source=self._spool.work_path(job), folder=folder)
+
+    def done(self, message: Done) -> None:
+        """Publish a result and put the original away."""
+        job = self.running.pop(message.job, None)
+        if job is None:
+            return  # answered twice, or after its worker was given up
+        recipe = Recipe.from_json(job.recipe)
+        try:
+            file = self._spool.draft(job, message.file)
+            wanted = self._spool.result_name(job, _stem(job, recipe), file.suffix)
+            job = replace(job, result=str(wanted), seconds=message.sidecar.seconds)
+            self._journal.update(job)
+            result = self._spool.publish(job, wanted, file, message.sidecar.model_dump_json(indent=1).encode())
+        except DreamdError as error:
+            self._hold(replace(job, attempts=job.attempts - 1), _folder_cause(error), str(error))
+            return
+        job = self._finished(job, result)
+        log.info("%s dreamed in %.1f s → %s", _shown(job.path), message.sidecar.seconds, _shown(result))
+
+    def not_done(self, message: NotDone) -> None:
+        """A worker gave up on a job: hold it, try it again, or fail it."""
+        job = self.running.pop(message.job, None)
+        if job is None:
+            return
+        if message.hold is not None:
+            self._hold_all_like(replace(job, attempts=job.attempts - 1), message)
+        elif message.final:
+            self._fail(job, message.reason)
+        else:
+            self._try_again(job, message.reason)
+
+    def worker_died(self, jobs: Sequence[str], reason: str, *, was_ready: bool) -> None:
+        """The worker of some running jobs is gone. If it had never been ready, the attempt was none."""
+        for job_id in jobs:
+            job = self.running.pop(job_id, None)
+            if job is None:
+                continue
+            if was_ready:
+                self._try_again(job, reason)
+            else:
+                self._queue(replace(job, state=JobState.QUEUED, attempts=job.attempts - 1))
+
+    # Steps
+
+    def _take_up(self, job: Job) -> None:
+        result = self._spool.published(job) if job.result or not job.recipe else None
+        if result is not None or job.state is JobState.DONE:
+            self._finished(job, result or PurePosixPath(job.result or ""))
+        elif job.state is JobState.FAILED:
+            self._fail(job, job.reason or "it failed before")
+        elif job.attempts >= self._attempts:
+            self._fail(job, f"dreamd or its worker ended in the middle of each of {job.attempts} attempts")
+        else:
+            self._enter([replace(job, result=None)])
+
+    def _enter(self, jobs: Iterable[Job]) -> None:
+        """Give jobs their recipe as it is now, and queue them, or hold those whose recipe is wrong."""
+        entered = []
+        for job in jobs:
+            try:
+                recipe = self._recipe(job.folder)
+            except RecipeError as error:
+                self._hold(job, "recipe", str(error))
+                continue
+            entered.append(replace(job, state=JobState.QUEUED, recipe=recipe, hold=None, reason=None))
+        self._journal.save(entered)
+        for job in entered:
+            self._changed(job)
+            self.queue.add(job)
+
+    def _recipe(self, folder: PurePosixPath) -> str:
+        resolved = self._book.for_folder(folder)
+        if self._catalogue is not None:
+            try:
+                check_recipe(resolved.recipe, self._catalogue)
+            except RecipeError as error:
+                raise resolved.located(error) from error
+        return resolved.json
+
+    def _look_again(self, held: Iterable[Held]) -> None:
+        jobs = [item.job for item in held]
+        for job in jobs:
+            del self.held[job.id]
+        self._enter(jobs)
+
+    def _queue(self, job: Job) -> None:
+        self._save(job)
+        self.queue.add(job)
+
+    def _try_again(self, job: Job, reason: str) -> None:
+        if job.attempts >= self._attempts:
+            self._fail(job, f"{reason} (attempt {job.attempts} of {self._attempts})")
+            return
+        wait = _RETRY_SECONDS * 2 ** (job.attempts - 1)
+        log.warning(
+            "%s: %s; attempt %d of %d in %g s", _shown(job.path), reason, job.attempts + 1, self._attempts, wait
+        )
+        job = replace(job, state=JobState.QUEUED, reason=reason)
+        self._save(job)
+        self.queue.add_later(job, time.monotonic() + wait)
+
+    def _hold_all_like(self, job: Job, message: NotDone) -> None:
+        """Hold a job, and with it the queued ones of the same recipe, which would meet the same cause."""
+        assert message.hold is not None
+        reason = message.reason
+        if message.hold == "recipe":
+            reason = str(self._located(job, RecipeError(message.reason, field=message.field)))
+        alike = [other for other in self.queue if other.recipe == job.recipe]
+        self.queue.take(alike)
+        for other in [job, *alike]:
+            self._hold(other, message.hold, reason)
+
+    def _located(self, job: Job, error: RecipeError) -> RecipeError:
+        try:
+            return self._book.for_folder(job.folder).located(error)
+        except RecipeError:
+            return error  # the recipe changed meanwhile and is broken in another way; that shows when it is looked at
+
+    def _hold(self, job: Job, cause: HoldCause, reason: str) -> None:
+        job = replace(job, state=JobState.HELD, hold=cause, reason=reason)
+        # A recipe's hold ends when the recipe changes; the other causes go away without a word.
+        due = None if cause == "recipe" else time.monotonic() + self._hold_seconds(cause)
+        if all(held.job.reason != reason for held in self.held.values()):
+            log.warning("%s is held: %s", _shown(job.path), reason)
+        self.held[job.id] = Held(job, due)
+        self._save(job)
+
+    def _hold_seconds(self, cause: HoldCause) -> float:
+        if not any(held.job.hold == cause for held in self.held.values()):
+            self._hold_rounds[cause] = min(self._hold_rounds.get(cause, -1) + 1, len(_HOLD_SECONDS) - 1)
+        return _HOLD_SECONDS[self._hold_rounds[cause]]
+
+    def _finished(self, job: Job, result: PurePosixPath) -> Job:
+        if job.state is not JobState.DONE:
+            finished_at = time.time()
+            job = replace(job, state=JobState.DONE, result=str(result), finished_at=finished_at, hold=None, reason=None)
+            self._save(job)
+        self._hold_rounds.clear()
+        self._put_away(job)
+        return job
+
+    def _fail(self, job: Job, reason: str) -> None:
+        job = replace(job, state=JobState.FAILED, finished_at=time.time(), hold=None, reason=reason)
+        log.error("%s failed: %s", _shown(job.path), reason)
+        self._save(job)
+        self._put_away(job)
+
+    def _put_away(self, job: Job) -> None:
+        """Move the original of a finished job out of work; if that cannot be done now, later."""
+        try:
+            if job.state is JobState.DONE:
+                self._spool.finish(job)
+            elif os.path.lexists(self._spool.work_path(job)):
+                self._spool.fail(job, _explanation(job))
+        except DreamdError as error:
+            log.error("%s", error)
+            self._not_put_away.append(job)
+            self._put_away_due = time.monotonic() + _TRY_FOLDER_SECONDS
+
+    def _save(self, job: Job) -> None:
+        self._journal.save([job])
+        self._changed(job)
+
+
+def _stem(job: Job, recipe: Recipe) -> str:
+    """The result's name without its extension, as the recipe wants it."""
+    return recipe.output.name.format(
+        stem=PurePath(job.name).stem,
+        job=job.id,
+        backbone=recipe.backbone.name.replace("/", "-"),
+        loss=recipe.loss.name,
+        schedule=recipe.schedule.name,
+        seed=recipe.seed,
+    )
+
+
+def _folder_cause(error: DreamdError) -> HoldCause:
+    return "space" if isinstance(error, SpaceError) else "folder"
+
+
+def _explanation(job: Job) -> str:
+    """What stands beside a failed picture, for whoever finds it there."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(job.finished_at))
+    folder = "the inbox" if job.folder == PurePosixPath() else f"{_shown(job.folder)} in the inbox"
+    name = _shown(PurePosixPath(job.name))
+    return f"{name} could not be dreamed:\n\n{job.reason}\n\n{when}. To try it again, move it back to {folder}."
+
+
+def _shown(path: PurePosixPath) -> str:
+    """A path in one line, whatever its name holds."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))

@@ -1,0 +1,182 @@
+"""What the daemon and a worker say to each other: one line of JSON a message.
+
+JSON and not pickle, because a worker decodes pictures from anywhere, and what it sends must not be able to run code in
+the daemon. Every message is validated where it arrives.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter
+
+from dreamd.catalogue import Catalogue
+from dreamd.errors import HoldCause
+
+
+def _decoded(value: object) -> Path:
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("is no path")
+    return Path(os.fsdecode(unquote_to_bytes(value)))
+
+
+FilePath = Annotated[
+    Path, PlainValidator(_decoded), PlainSerializer(lambda path: quote_from_bytes(os.fsencode(path)), return_type=str)
+]
+"""A path whose name may be no text at all: JSON carries its bytes percent-encoded."""
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def line(self) -> bytes:
+        """The message as a line."""
+        return self.model_dump_json().encode() + b"\n"
+
+
+class Settings(_Message):
+    """The first line to a worker: what it needs to know of the config.
+
+    Attributes:
+        device: `cpu`, `cuda:1`, or `auto:1` for the second GPU if there is one and else the processor.
+    """
+
+    device: str
+    plugin_folders: tuple[FilePath, ...]
+    disable: tuple[str, ...]
+    max_pixels: int
+    max_bytes: int
+
+
+class Order(_Message):
+    """One picture to dream.
+
+    Attributes:
+        job: the job's id.
+        source: the picture.
+        folder: an empty folder for the result.
+    """
+
+    job: str
+    source: FilePath
+    folder: FilePath
+
+
+class Dream(_Message):
+    """To a worker: dream these pictures by this recipe."""
+
+    recipe: str
+    orders: tuple[Order, ...]
+
+
+class Ready(_Message):
+    """From a worker: it can work."""
+
+    type: Literal["ready"] = "ready"
+    device: str
+    device_name: str
+    precision: str
+    versions: dict[str, str]
+    catalogue: Catalogue
+
+
+class Advanced(_Message):
+    """From a worker: how far a job is."""
+
+    type: Literal["advanced"] = "advanced"
+    job: str
+    ascent: int
+    ascents: int
+    iteration: int
+    iterations: int
+    share: float
+
+
+class Fetching(_Message):
+    """From a worker: weights are being downloaded."""
+
+    type: Literal["fetching"] = "fetching"
+    job: str
+    done: int
+    total: int | None
+
+
+class Sidecar(_Message):
+    """What is written beside a result, so that anybody can tell how it came about and make it again.
+
+    Attributes:
+        job: the job's id.
+        picture: the original's name, as text.
+        input_sha256: of the original file.
+        recipe: the effective recipe.
+        versions: of dreamd, torch, torchvision and each plugin used.
+        weights_sha256: of the file of weights; None for random ones.
+        device: that it was dreamed on.
+        precision: that the network in fact computed in.
+        size: width and height of the result in pixels.
+        tiling: how the picture was cut up; None when it was not.
+        seconds: that the dream took, with decoding and encoding.
+        loss_before: of the last ascent's first iteration.
+        loss_after: of its last iteration.
+    """
+
+    job: str
+    picture: str
+    input_sha256: str
+    recipe: dict[str, Any]
+    versions: dict[str, str]
+    weights_sha256: str | None
+    device: str
+    precision: str
+    seed: int
+    size: tuple[int, int]
+    tiling: str | None
+    seconds: float
+    loss_before: float
+    loss_after: float
+
+
+class Done(_Message):
+    """From a worker: a result lies in its folder.
+
+    Attributes:
+        file: the result's name in the order's folder.
+    """
+
+    type: Literal["done"] = "done"
+    job: str
+    file: str
+    sidecar: Sidecar
+
+
+class NotDone(_Message):
+    """From a worker: no result.
+
+    Attributes:
+        hold: what the job must wait for; None when waiting does not help.
+        final: whether trying again is pointless, because the picture itself is at fault.
+        reason: for a person.
+        field: the recipe's field that is at fault, if one is.
+    """
+
+    type: Literal["not_done"] = "not_done"
+    job: str
+    hold: HoldCause | None
+    final: bool
+    reason: str
+    field: tuple[str | int, ...] = ()
+
+
+FromWorker = Annotated[Ready | Advanced | Fetching | Done | NotDone, Field(discriminator="type")]
+
+_FROM_WORKER: TypeAdapter[Ready | Advanced | Fetching | Done | NotDone] = TypeAdapter(FromWorker)
+
+
+def from_worker(line: bytes) -> Ready | Advanced | Fetching | Done | NotDone:
+    """The message of a worker's line. Raises pydantic's ValidationError when it is none."""
+    return _FROM_WORKER.validate_json(line)

@@ -1,0 +1,142 @@
+"""The daemon's state as one small JSON file, `<state>/status.json`, replaced whole whenever it changes.
+
+`dreamd status` must answer at once, and while the daemon is busy, paused in a debugger or gone; so it reads a file and
+asks nobody. Imports the standard library only, and `yamlfile` for the state folder's place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+FILE_NAME = "status.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningJob:
+    """A job that is being dreamed. `share` is how much of it is done, 0 to 1."""
+
+    job: str
+    picture: str
+    ascent: int = 0
+    ascents: int = 0
+    iteration: int = 0
+    iterations: int = 0
+    share: float = 0.0
+    fetching: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerStatus:
+    """A worker: its device, what it is doing, and what went wrong with it last."""
+
+    device: str
+    device_name: str
+    precision: str
+    state: str
+    pid: int | None
+    error: str | None
+    jobs: list[RunningJob] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """Held jobs of one folder and reason.
+
+    Attributes:
+        cause: recipe, weights, plugin or space.
+        jobs: how many.
+    """
+
+    folder: str
+    cause: str
+    reason: str
+    jobs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """All of it. The fields are the output of `dreamd status --json`, and stable.
+
+    Attributes:
+        state: starting, running, draining or stopped.
+        pid: of the daemon.
+        started_at: seconds since the epoch.
+        watching: how the inbox is watched.
+        found_by_rescan_only: files that the watch missed and a rescan found: more than 0 calls for a look.
+        queued, running, held, done, failed: jobs by state.
+        folders: the queued and held jobs by folder.
+        done_per_hour: from the last ten minutes.
+        eta_seconds: until the queue is empty, at that rate; None when it cannot be told.
+        plugins_not_loaded: name → reason.
+    """
+
+    state: str
+    pid: int
+    version: str
+    started_at: float
+    inbox: str
+    watching: str
+    found_by_rescan_only: int
+    queued: int
+    running: int
+    held: int
+    done: int
+    failed: int
+    folders: dict[str, int]
+    done_per_hour: float
+    eta_seconds: float | None
+    paused: list[str]
+    workers: list[WorkerStatus]
+    holds: list[Hold]
+    plugins_not_loaded: dict[str, str]
+
+    def write(self, state_folder: Path) -> None:
+        """Replace the file. Not synced: after a power cut it says nothing that is still true."""
+        temporary = state_folder / f".{FILE_NAME}.new"
+        temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        temporary.replace(state_folder / FILE_NAME)
+
+
+def read(state_folder: Path) -> dict[str, Any] | None:
+    """The snapshot as JSON values, None when there is none; `state` is "stopped" when the daemon is gone."""
+    try:
+        values: dict[str, Any] = json.loads((state_folder / FILE_NAME).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    if not is_locked(Path(values["inbox"])):
+        values["state"] = "stopped"
+    return values
+
+
+def is_locked(inbox: Path) -> bool:
+    """Whether a daemon works on an inbox."""
+    try:
+        descriptor = os.open(inbox / ".dreamd" / "lock", os.O_RDWR | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def state_folder_of(config_file: Path) -> Path:
+    """The state folder that a config names, without checking the rest, which takes longer than all of `status`."""
+    from dreamd.errors import ConfigError
+    from dreamd.yamlfile import read_document
+
+    if not config_file.exists():
+        raise ConfigError("does not exist; `dreamd init DIR` makes one", file=config_file)
+    document = read_document(config_file, ConfigError)
+    state = document.data.get("state", "state")
+    if not isinstance(state, str):
+        raise ConfigError("must be a folder", file=config_file, line=document.line(("state",)), field=("state",))
+    return (config_file.absolute().parent / Path(state).expanduser()).absolute()

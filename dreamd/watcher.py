@@ -1,0 +1,762 @@
+"""From files to settled files: says when a file in the inbox is whole and may be claimed.
+
+Events are hints, the rescan is the truth: a walk over the whole inbox, every `rescan_seconds`, finds what events
+missed, and is all there is where inotify cannot see (shares). Nothing here runs by itself but watchdog's threads, and
+those only put `FileEvent`s into the queue that they were given; everything else is done by the daemon's loop, which
+calls `handle` for each of them and `due` at `next_deadline`. Knows files and times; knows no job, no recipe's content
+and no folder but the inbox.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import fnmatch
+import heapq
+import logging
+import os
+import re
+import signal
+import stat
+import time
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+    FileSystemMovedEvent,
+)
+from watchdog.observers.api import BaseObserver
+from watchdog.observers.inotify import InotifyFullEmitter
+from watchdog.observers.inotify_c import InotifyFD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from watchdog.observers.inotify_c import CallbackId, InotifyEvent, Mask, Watch, WatchCallback, WatchDescriptor
+
+_log = logging.getLogger(__name__)
+
+_MOUNTS = Path("/proc/self/mountinfo")
+
+# fmt: off
+_DEAF_FILESYSTEMS = frozenset((
+    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "fuse", "lustre", "ncpfs", "nfs", "nfs4", "orangefs",
+    "prl_fs", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs",
+))
+# fmt: on
+"""Filesystems that other machines write to: inotify sees none of that, and a lease says nothing about it. All of
+`fuse.*` counts as one of them."""
+
+_LITTER = frozenset(
+    ("thumbs.db", "desktop.ini", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information")
+)
+_TEMPORARY_ENDINGS = ("~", ".tmp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".swp")
+_RECIPES = frozenset(("recipe.yaml", "recipe.yml"))
+
+_MISSING_SECONDS = 1.0
+"""How often a missing inbox is looked for."""
+_POLL_SECONDS = 1.0
+"""How often an inbox without inotify is walked at most."""
+_POLL_SHARE = 0.004
+"""How much of one core that walking may cost; a large tree is walked less often."""
+_BETWEEN_RESCANS_SECONDS = 1.0
+"""How long a rescan that trouble calls for waits after the one before."""
+_WRITER_SECONDS = 0.25
+"""How often a file that somebody writes is looked at, at the most; its end is an event where there is inotify."""
+_LIMIT_RETRY_SECONDS = 600.0
+"""How often inotify is tried again after its limit was reached."""
+
+_WATCHED: list[type[FileSystemEvent]] = [
+    FileClosedEvent,
+    FileMovedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+    DirDeletedEvent,
+]
+
+FileEventKind = Literal["closed", "moved", "created", "deleted", "overflow", "limit"]
+Backend = Literal["auto", "inotify", "polling"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileEvent:
+    """What watchdog's threads tell the daemon's loop.
+
+    Attributes:
+        kind: what happened; "overflow": events were lost; "limit": no more folders can be watched.
+        path: relative to the inbox; "" for the inbox itself.
+        is_folder: whether it happened to a folder.
+    """
+
+    kind: FileEventKind
+    path: str = ""
+    is_folder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A file that is whole. `path` is relative to the inbox."""
+
+    path: PurePosixPath
+    found_by: Literal["event", "rescan"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeChanged:
+    """A folder's recipe file came, changed or went. `folder` is relative to the inbox, "." for its root."""
+
+    folder: PurePosixPath
+
+
+Finding: TypeAlias = Settled | RecipeChanged
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A file that is not settled yet: `stamp` has been its look since `since`; it is looked at again at `at`."""
+
+    found_by: Literal["event", "rescan"]
+    moved: bool = False
+    stamp: int = 0
+    since: float = 0.0
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How a file looks. `has_writer` is None when nobody can say; `is_complete` is only known without a writer."""
+
+    stamp: int
+    has_writer: bool | None
+    is_complete: bool
+
+
+class Watcher:
+    """Finds the files in an inbox and reports each once, when it has settled.
+
+    A file settles at once when it was moved into place, or when nobody writes it and its bytes are a complete picture;
+    else when it has not changed for `settle_seconds` and nobody is known to write it.
+
+    Args:
+        inbox: the folder to watch with all below it; it may come and go.
+        notify: takes a `FileEvent` from another thread and does no more than to queue it for `handle`.
+        backend: "auto" takes inotify where it sees everything and polls elsewhere.
+        settle_seconds: how long a file must be still when nothing else shows that it is whole.
+        rescan_seconds: how often the whole inbox is walked.
+        ignore: patterns (`*.part`) of the names of files and folders to leave alone, besides dotfiles, temporary names
+            and system litter.
+        clock: the time in seconds that `due` and `next_deadline` speak of.
+
+    Attributes:
+        found_by_rescan_only: how many files only a rescan found although inotify watched: the alarm for a broken watch.
+        overflows: how often the system lost events.
+        rebuilds: how often the watch was set up anew, because it died or the inbox went or came.
+    """
+
+    def __init__(
+        self,
+        inbox: Path,
+        *,
+        notify: Callable[[FileEvent], None],
+        backend: Backend = "auto",
+        settle_seconds: float = 1.0,
+        rescan_seconds: float = 30.0,
+        ignore: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._inbox = inbox
+        self._notify = notify
+        self._wish = backend
+        self._settle_seconds = settle_seconds
+        self._rescan_seconds = rescan_seconds
+        self._ignored = _Ignored(ignore)
+        self._clock = clock
+
+        self._root = os.fspath(inbox)
+        self._identity: tuple[int, int] | None = None
+        self._observer: _InboxObserver | None = None
+        self._backend = "stopped"
+        self._leases = True
+        self._retry_at: float | None = None
+        self._started = False
+
+        self._pending: dict[str, _Pending] = {}
+        self._deadlines: list[tuple[float, str]] = []
+        self._reported: dict[str, int] = {}
+        self._recipes: dict[str, int] = {}
+        self._changed_recipes: set[str] = set()
+        self._unannounced: set[str] = set()
+        self._unreadable: set[str] = set()
+        self._next_rescan = 0.0
+        self._last_rescan = -_BETWEEN_RESCANS_SECONDS
+        self._is_first_walk = True
+        self._is_alarming = False
+
+        self.found_by_rescan_only = 0
+        self.overflows = 0
+        self.rebuilds = 0
+
+    @property
+    def backend(self) -> str:
+        """How the inbox is watched and why so: "inotify", "polling: nfs", "waiting: … is not there"."""
+        return self._backend
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether there are files that have not settled yet, as far as is known."""
+        return bool(self._pending)
+
+    def start(self) -> None:
+        """Sets up the watch; the files that are there already are found by the first `due`."""
+        self._started = True
+        self._open_watch()
+        # The walk comes after the watch: what arrives in between is seen twice rather than never.
+        self._next_rescan = self._clock()
+
+    def stop(self) -> None:
+        """Takes the watch down and ends its threads."""
+        self._started = False
+        self._close_watch()
+        self._backend = "stopped"
+
+    def handle(self, event: FileEvent) -> None:
+        """Takes in one event; call `due` when the queue is empty."""
+        if event.kind == "overflow":
+            self.overflows += 1
+            self._rescan_soon()
+        elif event.kind == "limit" or not event.path:
+            self._rescan_soon()
+        elif self._ignored.path(event.path):
+            return
+        elif event.is_folder:
+            self._handle_folder(event)
+        elif event.path.rpartition("/")[2] in _RECIPES:
+            self._handle_recipe(event)
+        elif event.kind == "deleted":
+            self._forget(event.path)
+        else:
+            if event.kind == "moved" and event.path not in self._unannounced:
+                self._reported.pop(event.path, None)  # another file, however much it looks like the one before
+            self._expect(event.path, found_by="event", moved=event.kind == "moved")
+
+    def due(self, now: float) -> list[Finding]:
+        """What has settled by `now`, changed recipes first; walks the inbox when it is time to.
+
+        A file is reported once, and again only when it has changed, or went and came again.
+        """
+        if self._started and now >= self._next_rescan:
+            self.rescan()
+        found: list[Finding] = [RecipeChanged(PurePosixPath(folder)) for folder in sorted(self._changed_recipes)]
+        self._changed_recipes.clear()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            at, path = heapq.heappop(self._deadlines)
+            pending = self._pending.get(path)
+            if pending is not None and pending.at == at and self._has_settled(path, pending, now):
+                found.append(Settled(PurePosixPath(path), pending.found_by))
+        return found
+
+    def next_deadline(self) -> float | None:
+        """When `due` is to be called next, if no event comes before; None while stopped."""
+        if not self._started:
+            return None
+        while self._deadlines and self._is_outdated(*self._deadlines[0]):
+            heapq.heappop(self._deadlines)
+        return min(self._next_rescan, self._deadlines[0][0]) if self._deadlines else self._next_rescan
+
+    def postpone(self, path: PurePosixPath) -> None:
+        """Reports a file again after `rescan_seconds`, if it is still there: for one that could not be claimed."""
+        name = os.fspath(path)
+        self._reported.pop(name, None)
+        self._pending[name] = pending = _Pending("event", moved=True)
+        self._look_at(name, pending, self._clock() + self._rescan_seconds)
+
+    def rescan(self) -> None:
+        """Walks the inbox, takes in what is new or changed, and forgets what has gone; sets the watch right first."""
+        self._check_watch()
+        began = self._clock()
+        if self._identity is None:
+            self._pending.clear()
+            self._reported.clear()
+            self._next_rescan = began + min(_MISSING_SECONDS, self._rescan_seconds)
+            return
+        if self._is_alarming:
+            self.found_by_rescan_only += len(self._unannounced)
+        self._unannounced.clear()
+        self._take_in_everything()
+        # A file that inotify should have told of, and has not until the next rescan, is one that it missed.
+        self._is_alarming = self._observer is not None and not self._is_first_walk
+        self._is_first_walk = False
+        self._last_rescan = self._clock()
+        self._next_rescan = self._last_rescan + self._pause_after(self._last_rescan - began)
+
+    def _take_in_everything(self) -> None:
+        seen: set[str] = set()
+        recipes: set[str] = set()
+        for path, status in self._walk(""):
+            if path.rpartition("/")[2] in _RECIPES:
+                recipes.add(path)
+                self._see_recipe(path, _stamp(status))
+                continue
+            seen.add(path)
+            if path not in self._pending and self._reported.get(path) != _stamp(status):
+                self._expect(path, found_by="rescan")
+                self._unannounced.add(path)
+        for known in (self._pending, self._reported):
+            for path in [path for path in known if path not in seen]:
+                del known[path]
+        for path in self._recipes.keys() - recipes:
+            self._see_recipe(path, None)
+
+    def _pause_after(self, cost: float) -> float:
+        if self._observer is not None:
+            return self._rescan_seconds
+        return min(self._rescan_seconds, max(_POLL_SECONDS, cost / _POLL_SHARE))
+
+    def _rescan_soon(self) -> None:
+        soon = max(self._clock(), self._last_rescan + _BETWEEN_RESCANS_SECONDS)
+        self._next_rescan = min(self._next_rescan, soon)
+
+    # Files
+
+    def _handle_folder(self, event: FileEvent) -> None:
+        """What is in a folder that is moved has no events of its own."""
+        if event.kind == "deleted":
+            for known in (self._pending, self._reported):
+                for path in [path for path in known if path.startswith(f"{event.path}/")]:
+                    del known[path]
+            return
+        for path, status in self._walk(event.path):
+            if path.rpartition("/")[2] in _RECIPES:
+                self._see_recipe(path, _stamp(status))
+            else:
+                self._expect(path, found_by="event", moved=event.kind == "moved")
+
+    def _handle_recipe(self, event: FileEvent) -> None:
+        if event.kind == "created":
+            return  # still empty: it is read when it is closed
+        self._see_recipe(event.path, self._stamp_of(event.path))
+
+    def _see_recipe(self, path: str, stamp: int | None) -> None:
+        if stamp == self._recipes.get(path):
+            return
+        if stamp is None:
+            del self._recipes[path]
+        else:
+            self._recipes[path] = stamp
+        self._changed_recipes.add(path.rpartition("/")[0] or ".")
+
+    def _expect(self, path: str, *, found_by: Literal["event", "rescan"], moved: bool = False) -> None:
+        pending = self._pending.setdefault(path, _Pending(found_by))
+        pending.moved = pending.moved or moved
+        if found_by == "event":
+            pending.found_by = "event"
+            self._unannounced.discard(path)
+        self._look_at(path, pending, self._clock())
+
+    def _forget(self, path: str) -> None:
+        self._pending.pop(path, None)
+        self._reported.pop(path, None)
+
+    def _look_at(self, path: str, pending: _Pending, at: float) -> None:
+        pending.at = at
+        heapq.heappush(self._deadlines, (at, path))
+
+    def _is_outdated(self, at: float, path: str) -> bool:
+        pending = self._pending.get(path)
+        return pending is None or pending.at != at
+
+    def _has_settled(self, path: str, pending: _Pending, now: float) -> bool:
+        look = self._look(path)
+        if look is None:
+            self._forget(path)
+            return False
+        if look.stamp == self._reported.get(path):
+            del self._pending[path]
+            return False
+        if look.stamp != pending.stamp:
+            pending.stamp, pending.since = look.stamp, now
+        return self._settle(path, pending, look, now)
+
+    def _settle(self, path: str, pending: _Pending, look: _Look, now: float) -> bool:
+        still = pending.since + self._settle_seconds
+        if look.has_writer:
+            pending.moved = False  # whoever moved it goes on writing: now it must show that it is whole
+            self._look_at(path, pending, now + max(self._settle_seconds, _WRITER_SECONDS))
+            return False
+        if not (pending.moved or look.is_complete or now >= still):
+            self._look_at(path, pending, still)
+            return False
+        del self._pending[path]
+        self._reported[path] = look.stamp
+        return True
+
+    def _look(self, path: str) -> _Look | None:
+        try:
+            return _look(self._full(path), leases=self._leases)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            # Not reported, so that the next rescan finds it again.
+            _log.warning("cannot look at %r in the inbox: %s; trying again later", path, error.strerror)
+            return None
+
+    def _full(self, path: str) -> str:
+        return f"{self._root}/{path}"  # str, not Path: a walk does this 100,000 times
+
+    def _stamp_of(self, path: str) -> int | None:
+        try:
+            status = os.lstat(self._full(path))
+        except OSError:
+            return None
+        return _stamp(status) if stat.S_ISREG(status.st_mode) else None
+
+    def _walk(self, top: str) -> Iterator[tuple[str, os.stat_result]]:
+        folders = [top]
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(self._full(folder)) as entries:
+                    yield from self._sorted_out(folder, entries, folders)
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # gone meanwhile
+            except OSError as error:
+                self._complain(folder, error)
+            else:
+                self._unreadable.discard(folder)
+
+    def _sorted_out(
+        self, folder: str, entries: Iterator[os.DirEntry[str]], folders: list[str]
+    ) -> Iterator[tuple[str, os.stat_result]]:
+        for entry in entries:
+            if self._ignored.name(entry.name):
+                continue
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(path)
+            elif entry.is_file(follow_symlinks=False):
+                try:
+                    yield path, entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # gone meanwhile
+
+    def _complain(self, folder: str, error: OSError) -> None:
+        if folder not in self._unreadable:
+            self._unreadable.add(folder)
+            _log.warning("cannot read the folder %r in the inbox: %s; its files wait", folder or ".", error.strerror)
+
+    # The watch
+
+    def _check_watch(self) -> None:
+        """Sets up the watch anew where it died, or where the inbox went, came, or is another disk now.
+
+        A root that is removed ends watchdog's emitter and leaves its observer running; a handler that raises ends the
+        observer. Neither says so.
+        """
+        identity = self._identity_now()
+        if identity == self._identity and self._is_watch_sound():
+            return
+        if identity is not None or self._identity is not None:
+            self.rebuilds += 1
+        self._close_watch()
+        self._open_watch()
+
+    def _is_watch_sound(self) -> bool:
+        if self._observer is not None:
+            return self._observer.is_sound()
+        return self._retry_at is None or self._clock() < self._retry_at
+
+    def _open_watch(self) -> None:
+        self._identity = self._identity_now()
+        self._is_first_walk = True
+        if self._identity is None:
+            return
+        self._root = os.path.realpath(self._inbox)
+        filesystem = filesystem_type(self._root, _MOUNTS.read_text("utf-8", "surrogateescape"))
+        deaf = filesystem in _DEAF_FILESYSTEMS or filesystem.startswith("fuse.")
+        self._leases = not deaf
+        if self._wish == "polling":
+            self._set_backend("polling: as configured")
+        elif self._wish == "auto" and deaf:
+            self._set_backend(f"polling: {filesystem}")
+        else:
+            self._open_inotify()
+
+    def _open_inotify(self) -> None:
+        observer = None
+        try:
+            observer = _InboxObserver(self._root, self._notify, self._ignored)
+            observer.start()
+        except OSError as error:
+            if observer is not None:
+                observer.stop()
+            self._poll_meanwhile(error)
+            return
+        if observer.reached_limit:
+            observer.stop()
+            observer.join()
+            self._poll_meanwhile(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+            return
+        self._observer = observer
+        self._retry_at = None
+        self._set_backend("inotify")
+
+    def _poll_meanwhile(self, error: OSError) -> None:
+        self._retry_at = self._clock() + _LIMIT_RETRY_SECONDS
+        why = {
+            errno.ENOSPC: "watch limit reached, raise fs.inotify.max_user_watches",
+            errno.EMFILE: "inotify limit reached, raise fs.inotify.max_user_instances",
+        }.get(error.errno or 0, f"inotify failed, {error.strerror}")
+        self._set_backend(f"polling: {why}")
+
+    def _close_watch(self) -> None:
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            observer.stop()
+            observer.join()
+
+    def _identity_now(self) -> tuple[int, int] | None:
+        try:
+            status = self._inbox.stat()
+        except OSError as error:
+            self._set_backend(f"waiting: the inbox {self._inbox}: {error.strerror}; is its disk mounted?")
+            return None
+        if not stat.S_ISDIR(status.st_mode):
+            self._set_backend(f"waiting: the inbox {self._inbox} is no folder")
+            return None
+        return status.st_dev, status.st_ino
+
+    def _set_backend(self, backend: str) -> None:
+        if backend != self._backend:
+            level = logging.INFO if backend == "inotify" else logging.WARNING
+            _log.log(level, "watching %s by %s", self._inbox, backend)
+        self._backend = backend
+
+
+class _Ignored:
+    """The names to leave alone."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._patterns = re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns) or r"(?!)")
+
+    def name(self, name: str) -> bool:
+        """Whether a file or folder of this name is left alone, with all that is in it."""
+        if name.startswith("."):
+            return True
+        low = name.lower()
+        return low in _LITTER or low.endswith(_TEMPORARY_ENDINGS) or self._patterns.match(name) is not None
+
+    def path(self, path: str) -> bool:
+        """Whether a path relative to the inbox is left alone, for its own name or a folder's on the way."""
+        return any(self.name(part) for part in path.split("/"))
+
+
+def filesystem_type(path: str, mountinfo: str) -> str:
+    """The type of the filesystem that holds an absolute, resolved path, by `/proc/self/mountinfo`; "" if unknown."""
+    best, found = -1, ""
+    for line in mountinfo.splitlines():
+        fields, separator, rest = line.partition(" - ")
+        parts = fields.split(" ")
+        if not separator or len(parts) < 5:
+            continue
+        mount = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), parts[4])
+        # What is mounted later covers what was mounted at the same place before.
+        if len(mount) >= best and (path == mount or path.startswith(mount.rstrip("/") + "/")):
+            best, found = len(mount), rest.split(" ")[0]
+    return found
+
+
+def looks_complete(path: Path) -> bool:
+    """Whether a file's bytes are a whole JPEG, PNG, GIF, WebP or BMP, as far as its beginning and its end can tell.
+
+    False for every other kind, and for a picture with something behind it: such files settle by time. Raises `OSError`
+    when the file cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    try:
+        status = os.fstat(descriptor)
+        return stat.S_ISREG(status.st_mode) and _is_complete(descriptor, status.st_size)
+    finally:
+        os.close(descriptor)
+
+
+def _is_complete(descriptor: int, size: int) -> bool:
+    head = os.pread(descriptor, 12, 0)
+    tail = os.pread(descriptor, 12, max(0, size - 12))
+    if head.startswith(b"\xff\xd8\xff"):
+        return tail.endswith(b"\xff\xd9")
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return tail == b"\0\0\0\0IEND\xaeB`\x82"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return tail.endswith(b";")
+    if head.startswith(b"RIFF") and head[8:] == b"WEBP":
+        return int.from_bytes(head[4:8], "little") + 8 == size
+    if head.startswith(b"BM"):
+        return int.from_bytes(head[2:6], "little") == size
+    return False
+
+
+def has_writer(descriptor: int) -> bool | None:
+    """Whether any process has the file open for writing; None where the system does not say.
+
+    Asks for a read lease, which the kernel refuses while there is a writer, and gives it back at once. It does not say
+    for another user's file (without CAP_LEASE) and on some filesystems.
+
+    Args:
+        descriptor: opened for reading only.
+    """
+    # Who opens the file for writing while the lease is held has us sent SIGIO, which would end the process. SIGURG
+    # is ignored unless asked for, and is this descriptor's alone.
+    fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
+
+
+def _look(path: str, *, leases: bool) -> _Look | None:
+    """None when there is no regular file; anything else is never opened, not even to see what it is."""
+    status = os.lstat(path)
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except PermissionError:
+        return _Look(_stamp(status), None, is_complete=False)
+    try:
+        # Asked again of the open file: on shares only opening it brings the true size.
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        writer = has_writer(descriptor) if leases else None
+        return _Look(_stamp(status), writer, writer is False and _is_complete(descriptor, status.st_size))
+    finally:
+        os.close(descriptor)
+
+
+def _stamp(status: os.stat_result) -> int:
+    """One number for the look of a file. The change time is in it because nobody can set that one back."""
+    return hash((status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+
+
+class _InboxObserver(BaseObserver):
+    """watchdog's inotify observer with a descriptor of our own kind, which watches no folder that is left alone."""
+
+    def __init__(self, root: str, notify: Callable[[FileEvent], None], ignored: _Ignored) -> None:
+        self._descriptor = _InboxDescriptor(root, notify, ignored)
+        self._descriptor.start()
+        super().__init__(InotifyFullEmitter, inotify_fd=self._descriptor)
+        self.schedule(_Enqueue(root, notify), root, recursive=True, event_filter=_WATCHED)
+
+    @property
+    def reached_limit(self) -> bool:
+        """Whether a folder could not be watched because there are too many."""
+        return self._descriptor.reached_limit
+
+    def is_sound(self) -> bool:
+        """Whether every thread runs and every folder is watched."""
+        threads = (self, self._descriptor, *self.emitters)
+        return bool(self.emitters) and all(thread.is_alive() for thread in threads) and not self.reached_limit
+
+    def join(self, timeout: float | None = None) -> None:
+        """Waits for the end of the thread, if it was ever started."""
+        if self.ident is not None:
+            super().join(timeout)
+
+    def on_thread_stop(self) -> None:
+        """Ends the other threads; watchdog calls it."""
+        super().on_thread_stop()
+        self._descriptor.stop()
+        self._descriptor.join()
+
+
+class _InboxDescriptor(InotifyFD):
+    """watchdog's inotify descriptor, less what nobody needs.
+
+    Without this, 100,000 claimed pictures would cost 100,000 watches below `.dreamd`.
+    """
+
+    def __init__(self, root: str, notify: Callable[[FileEvent], None], ignored: _Ignored) -> None:
+        super().__init__()
+        self._root = root
+        self._notify = notify
+        self._ignored = ignored
+        self.reached_limit = False
+
+    def add_callback(self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId) -> WatchDescriptor:
+        """Watches a folder, unless it is one that is left alone.
+
+        watchdog takes an `OSError` for any folder but the root as: it is gone, go on without it. That is what a folder
+        to leave alone should be to it, and it is why the limit of watches has to be noted here.
+        """
+        if self._ignored.path(_relative(os.fsdecode(path), self._root) or "inbox"):
+            raise FileNotFoundError(errno.ENOENT, "left alone", path)
+        try:
+            return super().add_callback(path, mask, callback, id_)
+        except OSError as error:
+            if error.errno == errno.ENOSPC and not self.reached_limit:
+                self.reached_limit = True
+                self._notify(FileEvent("limit"))
+            raise
+
+    def _get_or_create_watch(self, path: bytes, mask: Mask) -> Watch:
+        """One folder may be reported by its own event and by its parent's walk; watchdog warns at the second."""
+        watch = super()._get_or_create_watch(path, mask)
+        watch.callbacks.clear()  # this descriptor serves one callback, which is added again at once
+        return watch
+
+    def handle_event(self, event: InotifyEvent) -> None:
+        """Tells of lost events, and drops what tells of a file that was moved away.
+
+        watchdog holds such an event, and all that come after it, for half a second, to see whether the file turns up
+        elsewhere. Every claim is such a move.
+        """
+        if event.is_queue_overflow:
+            self._notify(FileEvent("overflow"))
+        if not event.is_moved_from or event.is_directory:
+            super().handle_event(event)
+
+
+class _Enqueue(FileSystemEventHandler):
+    """Turns watchdog's events into `FileEvent`s. Does no more: a handler that raises ends watchdog's thread."""
+
+    def __init__(self, root: str, notify: Callable[[FileEvent], None]) -> None:
+        self._root = root
+        self._notify = notify
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        """Called by watchdog, in its thread."""
+        if event.is_synthetic:
+            return  # watchdog's own walk of a folder that was moved; `handle` does that better
+        if not isinstance(event, FileSystemMovedEvent):
+            self._tell(_KINDS[event.event_type], event.src_path, event)
+            return
+        if event.src_path:
+            self._tell("deleted", event.src_path, event)
+        if event.dest_path:
+            self._tell("moved", event.dest_path, event)
+
+    def _tell(self, kind: FileEventKind, path: str | bytes, event: FileSystemEvent) -> None:
+        self._notify(FileEvent(kind, _relative(os.fsdecode(path), self._root), event.is_directory))
+
+
+_KINDS: dict[str, FileEventKind] = {"closed": "closed", "created": "created", "deleted": "deleted"}
+
+
+def _relative(path: str, root: str) -> str:
+    return path[len(root) :].lstrip("/")

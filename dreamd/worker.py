@@ -1,0 +1,273 @@
+"""A worker: a process of its own that decodes, dreams and encodes pictures on one device.
+
+Takes one line of JSON a batch on its standard input and answers with lines on its standard output (`messages.py`). It
+ends when its input ends, and dies with the daemon. Whatever it prints goes to the log instead.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+import torchvision
+
+from dreamd import __version__
+from dreamd.build import Built, OnFetch, Workshop
+from dreamd.engine.dream import Dreamed, Progress, dream
+from dreamd.engine.precision import fastest
+from dreamd.errors import DreamdError, PictureError, RecipeError, hold_cause
+from dreamd.imageio import Picture, output_format, printable, read_picture, shrunk, write_picture
+from dreamd.messages import Advanced, Done, Dream, Fetching, NotDone, Order, Ready, Settings, Sidecar
+from dreamd.plugins import Plugins
+from dreamd.recipe import Recipe
+from dreamd.weights import sha256_of
+
+log = logging.getLogger(__name__)
+
+_PROGRESS_SECONDS = 0.2
+"""Between two messages of progress: often enough for a bar, seldom enough to cost nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a picture may cost: its pixels, and the bytes of its file."""
+
+    max_pixels: int
+    max_bytes: int
+
+
+class Studio:
+    """Dreams files on one device. What a worker and `dreamd dream` have in common."""
+
+    def __init__(self, plugins: Plugins, device: torch.device, limits: Limits) -> None:
+        self._workshop = Workshop(plugins, device)
+        self._limits = limits
+        self.device = device
+
+    def build(self, recipe: Recipe, on_fetch: OnFetch | None = None) -> Built:
+        """What the recipe dreams with; raises as `Workshop.build` does."""
+        return self._workshop.build(recipe, on_fetch)
+
+    def read(self, source: Path, recipe: Recipe) -> Picture:
+        """The picture of a file, shrunk as the recipe wants it. Raises PictureError."""
+        picture = read_picture(source, max_pixels=self._limits.max_pixels, max_bytes=self._limits.max_bytes)
+        return shrunk(picture, recipe.image.max_side)
+
+    def dream(
+        self, picture: Picture, recipe: Recipe, built: Built, on_progress: Callable[[Progress], None]
+    ) -> tuple[Picture, Dreamed]:
+        """The dreamed picture, with the original's alpha channel, EXIF and resolution."""
+        dreamed = dream(_to_tensor(picture), built.dreamer, seeds=[recipe.seed], on_progress=on_progress)
+        pixels = dreamed.images[0].mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+        return replace(picture, pixels=pixels), dreamed
+
+    def sidecar(
+        self,
+        *,
+        job: str,
+        source: Path,
+        recipe: Recipe,
+        built: Built,
+        picture: Picture,
+        dreamed: Dreamed,
+        seconds: float,
+    ) -> Sidecar:
+        """The record of a dream."""
+        height, width = picture.pixels.shape[:2]
+        return Sidecar(
+            job=job,
+            picture=printable(source.name),
+            input_sha256=sha256_of(source) if source.is_file() else "",
+            recipe=recipe.model_dump(mode="json"),
+            versions={**versions(), **built.plugins},
+            weights_sha256=built.weights_sha256,
+            device=str(self.device),
+            precision=built.dreamer.precision,
+            seed=recipe.seed,
+            size=(width, height),
+            tiling=None,
+            seconds=round(seconds, 3),
+            loss_before=dreamed.loss_before[0],
+            loss_after=dreamed.loss_after[0],
+        )
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide over a dream's bits."""
+    return {"dreamd": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__}
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device of `cpu`, `cuda`, `cuda:1`, or `auto:1`: the second GPU if there is one and else the processor.
+
+    Raises:
+        DreamdError: there is no such device.
+    """
+    if wanted.startswith("auto"):
+        index = int(wanted.partition(":")[2] or 0)
+        has_it = torch.cuda.is_available() and index < torch.cuda.device_count()
+        return torch.device("cuda", index) if has_it else torch.device("cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise DreamdError(f"device {wanted!r} cannot be used: {str(error).splitlines()[0]}") from error
+    return device
+
+
+def device_name(device: torch.device) -> str:
+    """A device's name for people."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+
+
+def _to_tensor(picture: Picture) -> torch.Tensor:
+    """A picture as `[1, 3, H, W]`, float32 in [0, 1]."""
+    pixels = torch.from_numpy(np.ascontiguousarray(picture.pixels))
+    return pixels.permute(2, 0, 1).unsqueeze(0).contiguous().float().div(255)
+
+
+class Worker:
+    """The loop of a worker process."""
+
+    def __init__(self, settings: Settings, output: BinaryIO) -> None:
+        self._output = output
+        plugins = Plugins("dreamd.engine", folders=settings.plugin_folders, disable=settings.disable)
+        limits = Limits(max_pixels=settings.max_pixels, max_bytes=settings.max_bytes)
+        self._studio = Studio(plugins, choose_device(settings.device), limits)
+        self._catalogue = plugins.catalogue
+
+    def run(self, commands: BinaryIO) -> None:
+        """Say that it is ready, then dream batch after batch until the input ends."""
+        device = self._studio.device
+        precision = fastest(device)
+        log.info("%s (%s): fastest precision is %s", device, device_name(device), precision)
+        self._send(
+            Ready(
+                device=str(device),
+                device_name=device_name(device),
+                precision=precision,
+                versions=versions(),
+                catalogue=self._catalogue,
+            )
+        )
+        for line in commands:
+            batch = Dream.model_validate_json(line)
+            for order in batch.orders:
+                self._send(self._carried_out(order, Recipe.from_json(batch.recipe)))
+
+    def _carried_out(self, order: Order, recipe: Recipe) -> Done | NotDone:
+        try:
+            return self._dreamed(order, recipe)
+        except DreamdError as error:
+            return NotDone(
+                job=order.job,
+                hold=hold_cause(error),
+                final=isinstance(error, PictureError),
+                reason=error.problem if isinstance(error, RecipeError) else str(error),
+                field=error.field if isinstance(error, RecipeError) else (),
+            )
+        except Exception as error:
+            log.exception("job %s", order.job)
+            return NotDone(job=order.job, hold=None, final=False, reason=f"{type(error).__name__}: {error}")
+
+    def _dreamed(self, order: Order, recipe: Recipe) -> Done:
+        start = time.perf_counter()
+        source = self._studio.read(order.source, recipe)
+        built = self._studio.build(recipe, self._fetch_reporter(order.job))
+        picture, dreamed = self._studio.dream(source, recipe, built, self._progress_reporter(order.job))
+        name, extension = output_format(recipe.output.format, picture.format)
+        target = order.folder / f"result{extension}"
+        write_picture(picture, target, format=name, quality=recipe.output.quality)
+        sidecar = self._studio.sidecar(
+            job=order.job,
+            source=order.source,
+            recipe=recipe,
+            built=built,
+            picture=picture,
+            dreamed=dreamed,
+            seconds=time.perf_counter() - start,
+        )
+        return Done(job=order.job, file=target.name, sidecar=sidecar)
+
+    def _progress_reporter(self, job: str) -> Callable[[Progress], None]:
+        due = Throttle(_PROGRESS_SECONDS)
+
+        def report(progress: Progress) -> None:
+            if due():
+                self._send(
+                    Advanced(
+                        job=job,
+                        ascent=progress.ascent,
+                        ascents=progress.ascents,
+                        iteration=progress.iteration,
+                        iterations=progress.iterations,
+                        share=progress.share,
+                    )
+                )
+
+        return report
+
+    def _fetch_reporter(self, job: str) -> OnFetch:
+        due = Throttle(_PROGRESS_SECONDS)
+
+        def report(done: int, total: int | None) -> None:
+            if due():
+                self._send(Fetching(job=job, done=done, total=total))
+
+        return report
+
+    def _send(self, message: Ready | Advanced | Fetching | Done | NotDone) -> None:
+        self._output.write(message.line())
+        self._output.flush()
+
+
+class Throttle:
+    """True at most once in so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = 0.0
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the daemon dies, however it dies (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the kernel was asked
+        sys.exit(1)
+
+
+def main() -> None:
+    """The entry point of a worker process: `python -m dreamd.worker PARENT_PID`."""
+    die_with_parent(int(sys.argv[1]))
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library or a plugin prints must not be taken for a message
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="worker: %(message)s")
+    commands = sys.stdin.buffer
+    try:
+        Worker(Settings.model_validate_json(commands.readline()), output).run(commands)
+    except DreamdError as error:
+        sys.exit(f"worker: {error}")
+    except BrokenPipeError:  # the daemon is gone; there is nobody left to tell
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

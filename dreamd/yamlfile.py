@@ -1,0 +1,159 @@
+"""Reading a YAML file into plain values that remember their lines.
+
+Knows YAML, nothing of configs or recipes. Stricter than YAML itself where that saves people: a key given twice is an
+error, `1e-3` is a number, and a file that aliases blow up is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dreamd.errors import FieldError, FieldPath
+
+MAX_BYTES = 256 * 1024
+"""No recipe a person writes is larger."""
+
+MAX_NODES = 10_000
+"""Nodes with their aliases expanded: ten lines of aliases can stand for billions."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML file's mapping.
+
+    Attributes:
+        file: where it came from, for messages.
+        data: its values: dicts with string keys, lists, strings, numbers, booleans, None.
+        lines: the line, from 1, of every field.
+    """
+
+    file: Path | str
+    data: dict[str, Any]
+    lines: dict[FieldPath, int] = field(default_factory=dict)
+
+    def line(self, path: FieldPath) -> int | None:
+        """The line of a field, or of the nearest field that holds it."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path)
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, reading numbers such as 1e-3 as YAML 1.2 does."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def read_document(file: Path, error: type[FieldError], *, follow_symlinks: bool = True) -> Document:
+    """Read a file of YAML (or JSON) that holds a mapping.
+
+    Args:
+        file: the file.
+        error: what to raise.
+        follow_symlinks: False for files in an inbox, which anybody may have put there.
+
+    Raises:
+        error: the file cannot be read, is too large, or is no mapping; with its line where there is one.
+    """
+    try:
+        text = _read_regular_file(file, 0 if follow_symlinks else os.O_NOFOLLOW)
+    except OSError as problem:
+        raise error(f"cannot be read: {problem.strerror}", file=file) from problem
+    except ValueError as problem:
+        raise error(str(problem), file=file) from problem
+    return parse_document(text, file, error)
+
+
+def parse_document(text: str, file: Path | str, error: type[FieldError]) -> Document:
+    """Parse the text of a YAML mapping; `file` names it in messages. Raises `error` as `read_document` does."""
+    try:
+        loader = _Loader(text)
+        try:
+            root = loader.get_single_node()
+            return _Builder(file, loader, error).document(root)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as problem:
+        mark = problem.problem_mark or problem.context_mark
+        words = problem.problem or problem.context or "is not YAML"
+        raise error(f"is not YAML: {words}", file=file, line=mark.line + 1 if mark else None) from problem
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
+        raise error(f"is not YAML: {str(problem).splitlines()[0]}", file=file) from problem
+
+
+def _read_regular_file(file: Path, flags: int) -> str:
+    """The text of a file that is no FIFO or device, whose reading could last for ever."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
+    with open(descriptor, "rb") as stream:  # noqa: PTH123 (a descriptor, not a path)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("is not a regular file")
+        content = stream.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"is larger than {MAX_BYTES // 1024} KB; that is no file a person writes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise ValueError(f"is not UTF-8 (byte {problem.start})") from problem
+
+
+class _Builder:
+    """Turns composed nodes into values, counting them and noting their lines."""
+
+    def __init__(self, file: Path | str, loader: _Loader, error: type[FieldError]) -> None:
+        self._file = file
+        self._loader = loader
+        self._error = error
+        self._lines: dict[FieldPath, int] = {}
+        self._count = 0
+
+    def document(self, root: yaml.Node | None) -> Document:
+        data = {} if root is None else self._value(root, ())
+        if data is None:
+            data = {}
+        if not isinstance(data, dict):
+            raise self._error("must be a mapping of fields (`field: value` lines)", file=self._file, line=1)
+        return Document(self._file, data, self._lines)
+
+    def _value(self, node: yaml.Node, path: FieldPath) -> Any:
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise self._fail("has more values than any recipe needs: are its aliases a bomb?", node, path)
+        self._lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._value(child, (*path, index)) for index, child in enumerate(node.value)]
+        value = self._loader.construct_object(node)
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        raise self._fail(f"is read as a {type(value).__name__}; put it in quotes", node, path)
+
+    def _mapping(self, node: yaml.MappingNode, path: FieldPath) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key_node, child in node.value:
+            key = self._loader.construct_object(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            name = self._key(key, key_node, path)
+            if name in values:
+                raise self._fail("is given twice", key_node, (*path, name))
+            self._lines[(*path, name)] = key_node.start_mark.line + 1
+            values[name] = self._value(child, (*path, name))
+        return values
+
+    def _key(self, key: Hashable, node: yaml.Node, path: FieldPath) -> str:
+        if not isinstance(key, str):
+            raise self._fail(f"{key!r} is not a field name", node, path)
+        return key
+
+    def _fail(self, problem: str, node: yaml.Node, path: FieldPath) -> FieldError:
+        return self._error(problem, file=self._file, line=node.start_mark.line + 1, field=path)

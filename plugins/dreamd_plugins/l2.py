@@ -1,0 +1,19 @@
+"""The loss `l2`: everything that a layer sees, seen stronger."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dreamd.api import RegisterLoss, hookimpl
+
+
+def l2(activation: Tensor) -> Tensor:
+    """The L2 norm of a picture's whole activation: `[N, C, H, W]` → `[N]`."""
+    norms: Tensor = activation.flatten(1).norm(dim=1)
+    return norms
+
+
+@hookimpl
+def dreamd_losses(register: RegisterLoss) -> None:
+    """Bring `l2`."""
+    register("l2", l2)

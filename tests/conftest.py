@@ -1,0 +1,23 @@
+"""Fixtures for every folder of tests."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+@pytest.fixture(scope="session")
+def badfiles() -> ModuleType:
+    """The generator of odd files, `tests/badfiles.py`; importlib mode puts no folder of tests on the path."""
+    spec = importlib.util.spec_from_file_location("badfiles", Path(__file__).with_name("badfiles.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint types slow clean
+.PHONY: demo test check lint types slow soak clean
 
 .venv/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -26,6 +26,9 @@ types: .venv/.installed
 
 slow: .venv/.installed
 	$(BIN)/python -m pytest -m slow
+
+soak: .venv/.installed
+	$(BIN)/python tests/soak.py
 
 clean:
 	rm -rf .venv demo build dist

@@ -18,6 +18,7 @@ from dreamd.weights import Download, Packaged, Source
 if TYPE_CHECKING:
     from dreamd.engine.backbone import Backbone, Layer
     from dreamd.engine.dream import Ascend
+    from dreamd.engine.objective import summed
     from dreamd.executor import Executor, ExecutorContext, LocalExecutor
     from dreamd.hookspecs import (
         RegisterBackbone,
@@ -45,6 +46,7 @@ _LAZY = {
     "RegisterGradient": "dreamd.hookspecs",
     "RegisterLoss": "dreamd.hookspecs",
     "RegisterSchedule": "dreamd.hookspecs",
+    "summed": "dreamd.engine.objective",
 }
 
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "UnknownNameError",
     "WeightsError",
     "hookimpl",
+    "summed",
 ]
 
 

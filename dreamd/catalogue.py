@@ -11,15 +11,24 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.errors import PydanticUserError
 
 from dreamd.errors import FieldPath, PluginError, RecipeError, UnknownNameError, suggestion
+from dreamd.fields import nearest, shown
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 SUPPLIED = frozenset({"progress"})
 """Keyword parameters that the engine gives; they are no fields."""
+
+
+_RESERVED = frozenset({"name", "weights"})
+"""Fields of every plugin or backbone, which no parameter can be."""
 
 
 class Kind(StrEnum):
@@ -52,7 +61,7 @@ class Parameter(BaseModel):
 
     @property
     def type(self) -> str:
-        """Its type in a few words: `number`, `integer or null`, `"mean" or "std"`."""
+        """Its type in a few words: `a number ≥ 0`, `a whole number or null`, `"mean" or "std"`."""
         return _words(self.schema_)
 
 
@@ -127,19 +136,26 @@ class Catalogue(BaseModel):
         raise error
 
 
-def parameters_of(function: Callable[..., object]) -> tuple[Parameter, ...]:
+def parameters_of(function: Callable[..., object], *, supplied: frozenset[str] = frozenset()) -> tuple[Parameter, ...]:
     """The keyword-only parameters of a function, as fields.
 
+    Args:
+        function: what a plugin registers.
+        supplied: parameters that the engine gives to functions of its kind; they are no fields.
+
     Raises:
-        PluginError: a parameter has no annotation, or one that no YAML value could satisfy.
+        PluginError: a parameter has no annotation, one that no YAML value could satisfy, or a name that is taken.
     """
     docs = _documented_arguments(inspect.getdoc(function) or "")
-    keyword_only = (
-        parameter
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name not in SUPPLIED
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise PluginError(f"its parameters cannot be told ({error}); wrap it in a function of your own") from error
+    return tuple(
+        _parameter(function, parameter, docs.get(parameter.name, ""))
+        for parameter in signature.parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name not in supplied
     )
-    return tuple(_parameter(function, parameter, docs.get(parameter.name, "")) for parameter in keyword_only)
 
 
 def supplied_to(function: Callable[..., object]) -> frozenset[str]:
@@ -149,21 +165,51 @@ def supplied_to(function: Callable[..., object]) -> frozenset[str]:
 
 def _parameter(function: Callable[..., object], parameter: inspect.Parameter, doc: str) -> Parameter:
     name = parameter.name
+    if name in _RESERVED:
+        raise PluginError(f"parameter {name!r} needs another name: {name!r} is a field of its own")
     if parameter.annotation is inspect.Parameter.empty:
         raise PluginError(f"parameter {name!r} needs an annotation, such as `{name}: float = 1.0`")
+    schema = _schema(function, parameter)
+    if parameter.default is inspect.Parameter.empty:
+        return Parameter(name=name, schema_=schema, required=True, doc=doc)
+    return Parameter(name=name, schema_=schema, required=False, default=_default(parameter), doc=doc)
+
+
+def _schema(function: Callable[..., object], parameter: inspect.Parameter) -> dict[str, Any]:
+    """The JSON Schema of a parameter's annotation."""
+    annotation = parameter.annotation
+    cannot = f"parameter {parameter.name!r} has the annotation {annotation!r}, which YAML cannot fill"
     try:
-        annotation = parameter.annotation
         if isinstance(annotation, str):  # `from __future__ import annotations`
-            annotation = eval(annotation, vars(inspect.getmodule(inspect.unwrap(function))))
+            annotation = eval(annotation, _globals_of(function))
         schema = TypeAdapter(annotation).json_schema()
-    except (PydanticUserError, NameError, SyntaxError, AttributeError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise PluginError(
-            f"parameter {name!r} has the annotation {parameter.annotation!r}, which YAML cannot fill: {reason}"
-        ) from error
-    required = parameter.default is inspect.Parameter.empty
-    default = None if required else TypeAdapter(Any).dump_python(parameter.default, mode="json")
-    return Parameter(name=name, schema_=schema, required=required, default=default, doc=doc)
+    except PydanticUserError as error:
+        raise PluginError(f"{cannot}; it gives bool, int, float, str, None, list and dict") from error
+    except Exception as error:  # an annotation is the plugin's code: it may raise anything
+        raise PluginError(f"{cannot}: {error}") from error
+    if "format" in schema:  # a path or a date would come as the text that stands in the YAML
+        raise PluginError(f"{cannot}; it gives bool, int, float, str, None, list and dict")
+    return schema
+
+
+def _default(parameter: inspect.Parameter) -> object:
+    """A parameter's default as YAML could give it."""
+    try:
+        return TypeAdapter(Any).dump_python(parameter.default, mode="json")
+    except ValueError as error:
+        problem = f"parameter {parameter.name!r} has the default {parameter.default!r}, which no YAML value could be"
+        raise PluginError(problem) from error
+
+
+def _globals_of(function: Callable[..., object]) -> dict[str, Any]:
+    """The names that a function's annotations are written with; of a partial or an object that is called, too."""
+    while isinstance(function, partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    if not hasattr(function, "__globals__"):
+        function = inspect.unwrap(type(function).__call__)
+    names: dict[str, Any] = function.__globals__
+    return names
 
 
 def _documented_arguments(docstring: str) -> dict[str, str]:
@@ -174,17 +220,53 @@ def _documented_arguments(docstring: str) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in found}
 
 
-def _check_value(parameter: Parameter, value: object, field: FieldPath) -> None:
-    import jsonschema  # on demand: the command line answers without it
-    from jsonschema.exceptions import best_match
+def _check_value(parameter: Parameter, value: Any, field: FieldPath) -> None:
+    from jsonschema.exceptions import best_match  # on demand: the command line answers without it
 
-    error = best_match(jsonschema.Draft202012Validator(parameter.schema_).iter_errors(value))
+    error = best_match(_strict_validator()(parameter.schema_).iter_errors(value))
     if error is None:
         return
-    where = (*field, *error.absolute_path)
-    if error.validator in ("type", "anyOf"):
-        raise RecipeError(f"{value!r} is not {parameter.type}", field=where)
-    raise RecipeError(error.message, field=where)
+    where, schema = (*field, *error.absolute_path), parameter.schema_
+    if error.absolute_path:
+        value, schema = error.instance, error.schema
+    choices = [str(choice) for choice in schema.get("enum", [])]
+    raise RecipeError(f"must be {_words(schema)}, not {shown(value)}{nearest(value, choices)}", field=where)
+
+
+@cache
+def _strict_validator() -> type[Validator]:
+    """Of JSON Schema, but for one thing: 2.0 is no integer, because a function that counts cannot take it."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    def is_integer(_: object, value: object) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool)
+
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", is_integer)
+    strict: type[Validator] = extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]
+    return strict
+
+
+_TYPES = {
+    "number": "a number",
+    "integer": "a whole number",
+    "string": "text",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+}
+_BOUNDS = {
+    "minimum": "≥ {}",
+    "exclusiveMinimum": "> {}",
+    "maximum": "≤ {}",
+    "exclusiveMaximum": "< {}",
+    "multipleOf": "divisible by {}",
+    "minLength": "of at least {} characters",
+    "maxLength": "of at most {} characters",
+    "pattern": "like {}",
+    "minItems": "of at least {} entries",
+    "maxItems": "of at most {} entries",
+}
 
 
 def _words(schema: Mapping[str, Any]) -> str:
@@ -194,9 +276,13 @@ def _words(schema: Mapping[str, Any]) -> str:
         return " or ".join(f'"{word}"' if isinstance(word, str) else str(word) for word in schema["enum"])
     if "const" in schema:
         return f'"{schema["const"]}"'
-    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = " and ".join(f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema)
-    return f"{schema.get('type', 'any value')} {limits}".strip()
+    name = schema.get("type", "any value")
+    limits = " and ".join(text.format(_plain(schema[key])) for key, text in _BOUNDS.items() if key in schema)
+    return f"{_TYPES.get(name, name)} {limits}".strip()
+
+
+def _plain(limit: object) -> str:
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 
 def merged(catalogues: Iterable[Catalogue]) -> Catalogue:

@@ -4,21 +4,25 @@ so that `dreamd --help` and `dreamd status` answer at once.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import os
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from dreamd.errors import DreamdError
+from dreamd.errors import DreamdError, printable
 
 if TYPE_CHECKING:
     from dreamd.config import Config
 
 _PATH = click.Path(path_type=Path)
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 _config_option = click.option(
     "--config", "config_file", type=_PATH, default=Path("config.yaml"), show_default=True, help="The config file."
@@ -39,26 +43,46 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except DreamdError as error:
-            if ctx.params.get("debug"):
-                raise
-            click.echo(f"dreamd: {_printable(str(error))}", err=True)
-            ctx.exit(error.exit_code)
-        except BrokenPipeError:  # `dreamd jobs | head`
-            sys.stderr.close()
+            self._explain(ctx, str(error), error.exit_code)
+        except BrokenPipeError:  # `dreamd jobs | head` has seen enough
+            _silence(sys.stdout)
             ctx.exit(0)
+        except OSError as error:
+            place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+            self._explain(ctx, f"{place}{error.strerror or error}", DreamdError.exit_code)
+
+    def _explain(self, ctx: click.Context, text: str, exit_code: int) -> NoReturn:
+        if ctx.find_root().params.get("debug"):
+            raise
+        lines = [printable(line) for line in text.splitlines()]
+        click.echo("\n".join([f"dreamd: {lines[0]}", *lines[1:]]), err=True)
+        ctx.exit(exit_code)
+
+
+def _silence(stream: IO[str]) -> None:
+    """Send what a stream still holds nowhere, so that Python does not complain of it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="dreamd", prog_name="dreamd")
 @click.option("--debug", is_flag=True, help="Show tracebacks and debug messages.")
-def main(debug: bool) -> None:
+@click.pass_context
+def main(ctx: click.Context, debug: bool) -> None:
     """Dream the pictures dropped into a folder (DeepDream, by recipe and plugin).
 
     Begin with `dreamd demo`, or with `dreamd init DIR`.
     """
+    is_log = ctx.invoked_subcommand in ("run", "drain")
     logging.basicConfig(
-        level=logging.DEBUG if debug else logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
+        level=logging.DEBUG if debug else logging.INFO,
+        format="%(asctime)s %(message)s" if is_log else "dreamd: %(message)s",
+        datefmt="%H:%M:%S",
     )
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # with LANG=C there is no way to write an arrow
     for noisy in ("PIL", "watchdog", "timm", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
@@ -66,14 +90,15 @@ def main(debug: bool) -> None:
 @main.command()
 @click.argument("folder", metavar="DIR", type=_PATH)
 def init(folder: Path) -> None:
-    """Make a ready tree: config.yaml, an inbox with two sample recipes, outbox, plugins."""
+    """Make a ready tree: config, inbox, outbox, plugins.
+
+    The inbox gets two folders with sample recipes. A tree that is there already is left as it is.
+    """
     from dreamd.scaffold import make_tree
 
-    for path in make_tree(folder):
-        click.echo(path)
-    click.echo(
-        f"\nNext: dreamd run --config {folder / 'config.yaml'}\nthen drop a picture into {folder / 'inbox'}/animals."
-    )
+    _print_lines(map(str, make_tree(folder)))
+    config = shlex.quote(str(folder / "config.yaml"))
+    _print_lines(["", f"Next: dreamd run --config {config}", f"then drop a picture into {folder}/inbox/animals."])
 
 
 @main.command()
@@ -91,7 +116,10 @@ def run(config_file: Path) -> None:
 @main.command()
 @_config_option
 def drain(config_file: Path) -> None:
-    """Dream everything that is in the inbox now, then exit: 0 all done, 1 something failed or is held."""
+    """Dream everything that is in the inbox now, then exit.
+
+    Exits with 0 when all is done, with 1 when something failed or is held.
+    """
     from dreamd.daemon import Daemon
     from dreamd.progress import drain_progress
 
@@ -107,7 +135,7 @@ def drain(config_file: Path) -> None:
 @click.option("--recipe", "recipe_name", help="A recipe file, a sidecar, a preset or a named recipe.")
 @_set_option
 @click.option("--device", help="cpu, cuda, cuda:1, … (default: a GPU if there is one).")
-@click.option("--plugins", "plugin_folders", multiple=True, type=_PATH, help="A folder of drop-in plugins.")
+@click.option("--plugins", "plugin_folders", multiple=True, type=_FOLDER, help="A folder of drop-in plugins.")
 def dream(
     source: str,
     target: Path,
@@ -133,7 +161,11 @@ def dream(
 @click.argument("picture", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--out", "folder", type=_PATH, default=Path("demo"), show_default=True, help="Where to put it all.")
 def demo(picture: Path | None, folder: Path) -> None:
-    """Do the whole main job, offline, on PICTURE or on clouds that dreamd paints itself."""
+    """Show the whole main job, offline, on a picture.
+
+    On PICTURE, or on clouds that dreamd paints itself: makes a tree with `dreamd init`, runs the daemon on it, drops
+    the picture into two folders with two recipes, and puts before and after side by side.
+    """
     from dreamd.demo import run_demo
 
     sys.exit(run_demo(folder, picture))
@@ -162,6 +194,40 @@ def jobs(config_file: Path, state: str | None, limit: int, as_json: bool) -> Non
     show_jobs(config_file, state=state, limit=limit, as_json=as_json)
 
 
+@main.command()
+@click.argument("job_ids", metavar="[ID]...", nargs=-1)
+@click.option("--all-failed", is_flag=True, help="Every failed job whose picture is still there.")
+@_config_option
+def retry(job_ids: tuple[str, ...], all_failed: bool, config_file: Path) -> None:
+    """Try failed or held jobs again."""
+    from dreamd.control import retry as retry_jobs
+
+    if bool(job_ids) == all_failed:
+        raise click.UsageError("give the IDs of jobs (see `dreamd jobs --state failed`), or --all-failed")
+    for line in retry_jobs(_load_config(config_file), job_ids, all_failed=all_failed):
+        click.echo(printable(line))
+
+
+@main.command()
+@click.argument("folder", default=".")
+@_config_option
+def pause(folder: str, config_file: Path) -> None:
+    """Start no more jobs from FOLDER and those below it (default: all)."""
+    from dreamd.control import pause as pause_folder
+
+    click.echo(pause_folder(_load_config(config_file), folder))
+
+
+@main.command()
+@click.argument("folder", required=False)
+@_config_option
+def resume(folder: str | None, config_file: Path) -> None:
+    """Start jobs from FOLDER again (default: all)."""
+    from dreamd.control import resume as resume_folder
+
+    click.echo(resume_folder(_load_config(config_file), folder))
+
+
 @main.group(cls=_Commands)
 def recipe() -> None:
     """Check and explain recipes."""
@@ -171,11 +237,10 @@ def recipe() -> None:
 @click.argument("file", type=_PATH)
 @_config_option
 def recipe_check(file: Path, config_file: Path) -> None:
-    """Check a recipe file, or every recipe of an inbox when FILE is a folder."""
+    """Check a recipe file, or every recipe below a folder."""
     from dreamd.introspect import check_recipes
 
-    for line in check_recipes(file, _config_or_none(config_file)):
-        click.echo(line)
+    _print_findings(check_recipes(file, _config_or_none(config_file)), exit_code=2)
 
 
 @recipe.command("explain")
@@ -183,19 +248,18 @@ def recipe_check(file: Path, config_file: Path) -> None:
 @_config_option
 @_json_option
 def recipe_explain(file: str, config_file: Path, as_json: bool) -> None:
-    """Show every effective field of a recipe and where it came from.
+    """Show every effective field and where it came from.
 
     FILE_OR_NAME is a recipe file, a folder or a picture in the inbox, or a preset's name.
     """
     from dreamd.introspect import explain
+    from dreamd.listing import explained_lines
 
     rows = explain(file, _config_or_none(config_file))
     if as_json:
         _print_json([{"field": name, "value": json.loads(value), "origin": origin} for name, value, origin in rows])
         return
-    width = max(len(f"{name}: {value}") for name, value, _ in rows)
-    for name, value, origin in rows:
-        click.echo(f"{f'{name}: {value}':<{width}}  # {origin}")
+    _print_lines(explained_lines(rows))
 
 
 @recipe.command("schema")
@@ -219,8 +283,7 @@ def recipe_list(config_file: Path, as_json: bool) -> None:
     if as_json:
         _print_json(names)
         return
-    for name, place in names.items():
-        click.echo(f"{name:<16} {place}")
+    _print_lines(f"{name:<16} {place}" for name, place in names.items())
 
 
 @main.group(cls=_Commands)
@@ -232,17 +295,16 @@ def plugins() -> None:
 @_config_option
 @_json_option
 def plugins_list(config_file: Path, as_json: bool) -> None:
-    """List what there is to dream with, and the plugins that could not be loaded."""
+    """List what there is to dream with, and what is not used."""
     from dreamd.introspect import all_plugins
+    from dreamd.listing import plugin_lines
 
+    _tell_problems_once()
     catalogue = all_plugins(_config_or_none(config_file))
     if as_json:
         _print_json(catalogue.model_dump(mode="json", by_alias=True))
         return
-    for entry in sorted(catalogue.entries, key=lambda entry: (entry.kind, entry.name)):
-        click.echo(f"{entry.kind:<9} {entry.name:<24} {entry.doc.partition(chr(10))[0]}  ({entry.plugin})")
-    for problem in catalogue.problems:
-        click.echo(f"not used: {problem.plugin} ({problem.origin}): {problem.reason}", err=True)
+    _print_lines(plugin_lines(catalogue))
 
 
 @plugins.command("show")
@@ -250,18 +312,15 @@ def plugins_list(config_file: Path, as_json: bool) -> None:
 @_config_option
 @_json_option
 def plugins_show(name: str, config_file: Path, as_json: bool) -> None:
-    """Show a plugin's parameters, from its signature and docstring."""
+    """Show a plugin's parameters, from signature and docstring."""
     from dreamd.introspect import plugin_entries
+    from dreamd.listing import entry_lines
 
     entries = plugin_entries(name, _config_or_none(config_file))
     if as_json:
         _print_json([entry.model_dump(mode="json") for entry in entries])
         return
-    for entry in entries:
-        click.echo(f"{entry.kind} {entry.name}   from {entry.origin} {entry.version}\n\n{entry.doc}\n")
-        for parameter in entry.parameters:
-            default = "required" if parameter.required else f"default {json.dumps(parameter.default)}"
-            click.echo(f"  {parameter.name}: {parameter.type}, {default}\n      {parameter.doc}")
+    _print_lines(entry_lines(entries))
 
 
 @main.command()
@@ -269,21 +328,26 @@ def plugins_show(name: str, config_file: Path, as_json: bool) -> None:
 @_config_option
 @_json_option
 def layers(backbone: str, config_file: Path, as_json: bool) -> None:
-    """List a backbone's layers in the order they run, with shape, stride and receptive field in pixels."""
+    """List a backbone's layers in the order they run.
+
+    With the shape of the activation for a picture of 224 by 224 pixels, the stride, and how many pixels across a cell
+    sees.
+    """
     from dataclasses import asdict
 
     from dreamd.introspect import describe_layers
+    from dreamd.listing import layer_lines
 
-    described = describe_layers(backbone, _config_or_none(config_file))
+    described, default = describe_layers(backbone, _config_or_none(config_file))
     if as_json:
-        _print_json([{"number": number, **asdict(layer)} for number, layer in enumerate(described, 1)])
+        _print_json(
+            [
+                {"number": number, **asdict(layer), "default": layer.name == default}
+                for number, layer in enumerate(described, 1)
+            ]
+        )
         return
-    width = max(len(layer.name) for layer in described)
-    click.echo(f"{'#':>4}  {'layer':<{width}}  {'shape':<16} {'stride':>6} {'sees':>6}")
-    for number, layer in enumerate(described, 1):
-        shape = "×".join(map(str, layer.shape))
-        field = layer.receptive_field or "all"
-        click.echo(f"{number:>4}  {layer.name:<{width}}  {shape:<16} {layer.stride or '-':>6} {field:>6}")
+    _print_lines(layer_lines(described, default))
 
 
 @main.group(cls=_Commands)
@@ -299,54 +363,61 @@ def _weights_command(function: Callable[..., None]) -> Callable[..., None]:
 @_weights_command
 @_json_option
 def weights_list(backbones: tuple[str, ...], config_file: Path, as_json: bool) -> None:
-    """Show which weights are here: of BACKBONE, or of every backbone with a name of its own."""
+    """Show which weights are here.
+
+    Of BACKBONE, or of every backbone with a name of its own.
+    """
     from dreamd.introspect import weights_rows
+    from dreamd.listing import weights_lines
 
     rows = weights_rows(backbones, _config_or_none(config_file))
     if as_json:
         _print_json([row.as_dict() for row in rows])
         return
-    for row in rows:
-        size = f"{row.size / 1e6:.0f} MB" if row.size else ""
-        click.echo(f"{row.backbone:<24} {row.state:<9} {size:>8}  {row.path}")
+    _print_lines(weights_lines(rows, fold=not backbones))
 
 
 @weights.command("fetch")
 @_weights_command
 def weights_fetch(backbones: tuple[str, ...], config_file: Path) -> None:
-    """Download the weights of BACKBONE (default: the config's), to be used offline afterwards."""
+    """Download weights, to be used offline afterwards.
+
+    Those of BACKBONE, or of the one that the config's defaults name.
+    """
     from dreamd.introspect import fetch_weights
 
-    for line in fetch_weights(backbones, _config_or_none(config_file)):
-        click.echo(line)
+    _print_lines(fetch_weights(backbones, _config_or_none(config_file)))
 
 
 @weights.command("verify")
 @_weights_command
 def weights_verify(backbones: tuple[str, ...], config_file: Path) -> None:
-    """Check the weights that are here against their SHA-256; exits with 1 when one is damaged."""
+    """Check the weights that are here against their SHA-256.
+
+    Of BACKBONE, or of every backbone whose weights are here. Exits with 1 when some are damaged.
+    """
     from dreamd.introspect import verify_weights
 
-    sound = True
-    for line, is_sound in verify_weights(backbones, _config_or_none(config_file)):
-        click.echo(line, err=not is_sound)
-        sound &= is_sound
-    sys.exit(0 if sound else 1)
+    _print_findings(verify_weights(backbones, _config_or_none(config_file)), exit_code=1)
 
 
 @main.command()
 @_config_option
 @_json_option
 def doctor(config_file: Path, as_json: bool) -> None:
-    """Check device, weights, folders, permissions, watch limits and clock; say of each that it is ok or what to do."""
+    """Look at all that usually goes wrong; say what to do.
+
+    At the device, the config, folders and permissions, plugins, recipes, weights, watch limits and the clock. Exits
+    with 1 when there is something to do.
+    """
     from dreamd.doctor import examine
 
+    _tell_problems_once()
     findings = examine(config_file)
     if as_json:
         _print_json([{"check": f.check, "ok": f.ok, "text": f.text} for f in findings])
     else:
-        for finding in findings:
-            click.echo(f"{'ok  ' if finding.ok else 'FIX '} {finding.check}: {finding.text}")
+        _print_lines(f"{'ok ' if finding.ok else 'FIX'}  {finding.check}: {finding.text}" for finding in findings)
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
 
 
@@ -365,10 +436,26 @@ def _config_or_none(file: Path) -> Config | None:
     return _load_config(file)
 
 
+def _tell_problems_once() -> None:
+    """Leave the plugins that are not used out of the log: the command shows them itself."""
+    if not click.get_current_context().find_root().params["debug"]:
+        pass
+
+
 def _print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=1, ensure_ascii=True))
 
 
-def _printable(text: str) -> str:
-    """Text for a terminal: what a file's name may hold beyond letters is shown escaped."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+def _print_lines(lines: Iterable[str]) -> None:
+    for text in lines:
+        for line in text.split("\n"):
+            click.echo(printable(line))
+
+
+def _print_findings(findings: Iterable[tuple[str, bool]], *, exit_code: int) -> None:
+    """Print what is well, and on the error stream what is not; exit with a code if something is not."""
+    all_well = True
+    for line, is_well in findings:
+        click.echo(printable(line), err=not is_well)
+        all_well &= is_well
+    sys.exit(0 if all_well else exit_code)

@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BeforeValidator,
+    ByteSize,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from dreamd.errors import ConfigError, FieldPath, RecipeError, suggestion
-from dreamd.recipe import RecipeBook, resolve
+from dreamd.fields import Count, FieldModel, Integer, Number, complaint
+from dreamd.recipe import RecipeBook, resolve, with_weights_below
 from dreamd.yamlfile import Document, read_document
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def _absolute(value: object, info: Any) -> object:
-    if not isinstance(value, str | Path):
-        return value
-    return (info.context["root"] / Path(value).expanduser()).absolute()
+def _absolute(value: object, info: ValidationInfo) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise PydanticCustomError("a_path", "a path")
+    assert info.context is not None
+    root: Path = info.context["root"]
+    try:
+        return (root / Path(value).expanduser()).absolute()
+    except RuntimeError as error:
+        raise ValueError("there is no such user") from error
 
 
 LocalPath = Annotated[Path, BeforeValidator(_absolute)]
 
 
-class PluginsConfig(_Model):
+def _size(value: object) -> object:
+    if isinstance(value, bool | float):
+        raise PydanticCustomError("a_size", "a size such as 512MB")
+    return value
+
+
+Size = Annotated[ByteSize, Field(ge=1), BeforeValidator(_size)]
+
+
+class PluginsConfig(FieldModel):
     """Where plugins come from.
 
     Attributes:
@@ -34,12 +55,12 @@ class PluginsConfig(_Model):
         disable: names of plugins not to use.
     """
 
-    engine: tuple[LocalPath, ...] = ()
+    engine: tuple[LocalPath, ...] = Field(default=(Path("plugins"),), validate_default=True)
     daemon: tuple[LocalPath, ...] = ()
     disable: tuple[str, ...] = ()
 
 
-class WatchConfig(_Model):
+class WatchConfig(FieldModel):
     """How files are noticed.
 
     Attributes:
@@ -50,12 +71,12 @@ class WatchConfig(_Model):
     """
 
     backend: Literal["auto", "inotify", "polling"] = "auto"
-    settle_seconds: float = Field(default=1.0, ge=0.0, le=3600.0)
-    rescan_seconds: float = Field(default=30.0, gt=0.0, le=86_400.0)
+    settle_seconds: Number = Field(default=1.0, ge=0.0, le=3600.0)
+    rescan_seconds: Number = Field(default=30.0, gt=0.0, le=86_400.0)
     ignore: tuple[str, ...] = ("*.part", "*.crdownload")
 
 
-class Limits(_Model):
+class Limits(FieldModel):
     """What a picture may cost.
 
     Attributes:
@@ -65,13 +86,13 @@ class Limits(_Model):
         attempts: how often a job is started at most.
     """
 
-    max_pixels: int = Field(default=200_000_000, ge=1)
-    max_bytes: ByteSize = Field(default=ByteSize(512_000_000), ge=1)
-    timeout_seconds: float = Field(default=3600.0, gt=0.0)
-    attempts: int = Field(default=3, ge=1)
+    max_pixels: Integer = Field(default=200_000_000, ge=1)
+    max_bytes: Size = ByteSize(512_000_000)
+    timeout_seconds: Number = Field(default=3600.0, gt=0.0)
+    attempts: Integer = Field(default=3, ge=1)
 
 
-class WorkersConfig(_Model):
+class WorkersConfig(FieldModel):
     """What dreams.
 
     Attributes:
@@ -84,18 +105,31 @@ class WorkersConfig(_Model):
 
     devices: Literal["auto"] | Annotated[tuple[str, ...], Field(min_length=1)] = "auto"
     executor: str = "local"
-    batch: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    memory: Literal["auto"] | ByteSize = "auto"
-    idle_unload_seconds: float = Field(default=600.0, ge=0.0)
+    batch: Literal["auto"] | Count = "auto"
+    memory: Literal["auto"] | Size = "auto"
+    idle_unload_seconds: Number = Field(default=600.0, ge=0.0)
 
 
-class StatusConfig(_Model):
+class StatusConfig(FieldModel):
     """Where the page and the metrics are served; None: nowhere."""
 
     listen: str | None = "127.0.0.1:8420"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        return {"listen": None} if value is None else value
 
-class Config(_Model):
+    @field_validator("listen")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        match = re.fullmatch(r".+:(\d{1,5})", value or "")
+        if value is not None and (match is None or int(match[1]) > 65_535):
+            raise ValueError("must be HOST:PORT, such as 127.0.0.1:8420")
+        return value
+
+
+class Config(FieldModel):
     """`config.yaml`.
 
     Attributes:
@@ -105,13 +139,13 @@ class Config(_Model):
     """
 
     file: Path
-    inbox: LocalPath
-    outbox: LocalPath
-    originals: LocalPath | None
-    failed: LocalPath
-    state: LocalPath
-    recipes: LocalPath
-    plugins: PluginsConfig = PluginsConfig()
+    inbox: LocalPath = Field(default=Path("inbox"), validate_default=True)
+    outbox: LocalPath = Field(default=Path("outbox"), validate_default=True)
+    originals: LocalPath | None = Field(default=Path("done"), validate_default=True)
+    failed: LocalPath = Field(default=Path("failed"), validate_default=True)
+    state: LocalPath = Field(default=Path("state"), validate_default=True)
+    recipes: LocalPath = Field(default=Path("recipes"), validate_default=True)
+    plugins: PluginsConfig
     watch: WatchConfig = WatchConfig()
     limits: Limits = Limits()
     workers: WorkersConfig = WorkersConfig()
@@ -128,16 +162,6 @@ class Config(_Model):
         return RecipeBook(self.inbox, named=self.recipes, defaults=self.defaults)
 
 
-_FOLDERS = {
-    "inbox": "inbox",
-    "outbox": "outbox",
-    "originals": "done",
-    "failed": "failed",
-    "state": "state",
-    "recipes": "recipes",
-}
-
-
 def load_config(file: Path) -> Config:
     """Read and check a config.
 
@@ -149,13 +173,14 @@ def load_config(file: Path) -> Config:
         raise ConfigError("does not exist; `dreamd init DIR` makes one", file=file)
     document = read_document(file, ConfigError)
     defaults = _defaults(document)
-    values = {**_FOLDERS, **document.data, "file": file.absolute(), "defaults": defaults}
-    if "plugins" not in document.data:
-        values["plugins"] = {"engine": ["plugins"]}
+    if "file" in document.data:
+        raise _located(f"is not a field; {_advice(('file',))}", document, ("file",))
+    values = {"plugins": {}, **document.data, "file": file.absolute(), "defaults": defaults}
     try:
         config = Config.model_validate(values, context={"root": file.absolute().parent})
     except ValidationError as error:
-        raise _config_error(error, document) from error
+        problem, field = complaint(error, values, _advice)
+        raise _located(problem, document, field) from error
     _check_apart(config, document)
     return config
 
@@ -164,69 +189,70 @@ def _defaults(document: Document) -> Document:
     """`defaults` as a document of its own, checked as the recipe it is."""
     data = document.data.get("defaults", {})
     if not isinstance(data, dict):
-        raise ConfigError(
-            "must be a mapping of recipe fields",
-            file=document.file,
-            line=document.line(("defaults",)),
-            field=("defaults",),
-        )
+        raise _located("must be a mapping of recipe fields", document, ("defaults",))
     lines = {path[1:]: line for path, line in document.lines.items() if path[:1] == ("defaults",)}
     if "extends" in data:
         raise RecipeError(
             "defaults cannot extend; put `extends` into the inbox's own recipe.yaml",
             file=document.file, line=lines.get(("extends",)), field=("defaults", "extends"),
         )  # fmt: skip
-    defaults = Document(document.file, data, lines)
-    resolve([defaults])
+    defaults = with_weights_below(Path(document.file).absolute().parent, Document(document.file, data, lines))
+    try:
+        resolve([defaults])
+    except RecipeError as error:
+        field = ("defaults", *error.field)
+        raise RecipeError(error.problem, file=document.file, line=document.line(field), field=field) from error
     return defaults
 
 
-def _config_error(error: ValidationError, document: Document) -> ConfigError:
-    first = error.errors()[0]
-    field: FieldPath = tuple(part for part in first["loc"] if part in document.data or not _is_variant(part))
-    line = document.line(field)
-    if first["type"] == "extra_forbidden":
-        known = _known_fields(field[:-1])
-        return ConfigError(
-            f"is not a field; {suggestion(str(field[-1]), known)}", file=document.file, line=line, field=field
-        )
-    value = first["input"]
-    shown = f"{value!r}: " if isinstance(value, str | int | float | bool | None) else ""
-    message = first["msg"].removeprefix("Value error, ")
-    return ConfigError(f"{shown}{message[:1].lower()}{message[1:]}", file=document.file, line=line, field=field)
+def _located(problem: str, document: Document, field: FieldPath) -> ConfigError:
+    return ConfigError(problem, file=document.file, line=document.line(field), field=field)
 
 
-def _is_variant(part: str | int) -> bool:
-    """Whether a part of pydantic's location names the variant of a union that it tried, and no field."""
-    return isinstance(part, str) and ("[" in part or part in ("literal", "bytesize", "constrained-int"))
+def _advice(place: FieldPath) -> str:
+    """The nearest right field to one that does not exist; `attempts` at the top belongs into `limits`."""
+    *holders, word = map(str, place)
+    if holders:
+        return suggestion(word, _SECTIONS[holders[0]].model_fields)
+    for section, model in _SECTIONS.items():
+        if word in model.model_fields:
+            return f"did you mean {section}.{word}?"
+    return suggestion(word, [name for name in Config.model_fields if name != "file"])
 
 
-def _known_fields(path: FieldPath) -> list[str]:
-    sections: dict[str, type[BaseModel]] = {
-        "plugins": PluginsConfig,
-        "watch": WatchConfig,
-        "limits": Limits,
-        "workers": WorkersConfig,
-        "status": StatusConfig,
-    }
-    model = sections[str(path[0])] if path else Config
-    return [name for name in model.model_fields if name != "file"]
+_SECTIONS: dict[str, type[FieldModel]] = {
+    "plugins": PluginsConfig,
+    "watch": WatchConfig,
+    "limits": Limits,
+    "workers": WorkersConfig,
+    "status": StatusConfig,
+}
 
 
 def _check_apart(config: Config, document: Document) -> None:
     """Results must not land where pictures are taken from, or dreams would be dreamed again for ever."""
-    folders = {"outbox": config.outbox, "originals": config.originals, "failed": config.failed, "state": config.state}
-    for name, folder in folders.items():
-        if folder is not None and (folder == config.inbox or config.inbox in folder.parents):
-            raise ConfigError(
-                f"{folder} lies in the inbox; what dreamd writes there would be taken for new pictures",
-                file=document.file, line=document.line((name,)), field=(name,),
-            )  # fmt: skip
-    seen: dict[Path, str] = {config.inbox: "inbox"}
-    for name, folder in folders.items():
-        if folder is not None and folder in seen:
-            raise ConfigError(
-                f"is the same folder as {seen[folder]}", file=document.file, line=document.line((name,)), field=(name,)
-            )
-        if folder is not None:
-            seen[folder] = name
+    inbox = config.inbox.resolve()
+    seen: dict[Path, str] = {inbox: "inbox"}
+    for name in ("outbox", "originals", "failed", "state"):
+        if getattr(config, name) is None:
+            continue
+        folder = getattr(config, name).resolve()
+        if folder in seen:
+            raise _located(f"is the same folder as {seen[folder]}", document, (name,))
+        if inbox in folder.parents:
+            why = "what dreamd writes there would be taken for new pictures"
+            raise _located(f"{folder} lies in the inbox; {why}", document, (name,))
+        if folder in inbox.parents and name != "state":
+            why = "what dreamd writes there could land in the inbox and be taken for new pictures"
+            raise _located(f"{folder} holds the inbox; {why}", document, (name,))
+        seen[folder] = name
+    _check_plugins_apart(config, inbox, document)
+
+
+def _check_plugins_apart(config: Config, inbox: Path, document: Document) -> None:
+    """A picture's folder is for anybody who may drop pictures; what lies in a folder of plugins is run."""
+    for name in ("engine", "daemon"):
+        for folder in getattr(config.plugins, name):
+            if inbox in (folder.resolve(), *folder.resolve().parents):
+                why = "whoever drops a file there could run code"
+                raise _located(f"{folder} lies in the inbox; {why}", document, ("plugins", name))

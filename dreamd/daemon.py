@@ -11,8 +11,9 @@ import logging
 import os
 import queue
 import signal
+import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ from types import FrameType
 from dreamd import __version__
 from dreamd.catalogue import Catalogue, Kind, merged
 from dreamd.config import Config, load_config
+from dreamd.control import WAKE
 from dreamd.errors import ConfigError, DreamdError
-from dreamd.executor import Batch, Executor, ExecutorContext, ExecutorEvent, WorkerDied
+from dreamd.executor import Batch, Executor, ExecutorContext, ExecutorEvent, WorkerDied, WorkerState
 from dreamd.job import Job, JobState
 from dreamd.journal import Journal
 from dreamd.lifecycle import Lifecycle
@@ -38,8 +40,12 @@ log = logging.getLogger(__name__)
 _EVENTS_A_TURN = 5_000
 """Taken from the queue before the rest of a turn: a storm of events must not keep jobs from starting."""
 
+_FOLDERS = ("inbox", "outbox", "originals", "failed", "state")
 _SHOW_SECONDS = 0.25
 _RATE_SECONDS = 600.0
+
+_FALSE_STARTS = 3
+"""So often in a row a worker must die before it is ready until `dreamd drain`, where nobody waits, gives up."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +89,18 @@ class Daemon:
         context = ExecutorContext(config=config, notify=self._events.put)
         self._executor = self._executor_factory()(context)
         self._started_at = time.time()
+        self._finished_at: deque[float] = deque()
         self._progress: dict[str, Advanced | Fetching] = {}
         self._stops = 0
         self._finished = Counter[JobState]()
         self._shown_at = 0.0
         self._shown: Snapshot | None = None
+        self._look: tuple[object, ...] = ()
+        self._is_mute = False
+        self._false_starts = 0
         self._is_watching = False
         self._refused = 0
+        self._obeyed: int | None = None
 
     def run(self) -> int:
         """Run until a signal, or until all is done; returns the exit code.
@@ -100,9 +111,9 @@ class Daemon:
         self._spool.prepare()
         self._config.state.mkdir(parents=True, exist_ok=True)
         with (
+            _signals_to(self._events.put, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, WAKE),
             self._spool.lock(),
             Journal.open(self._config.state / "journal.sqlite3") as self._journal,
-            _signals_to(self._events.put, signal.SIGTERM, signal.SIGINT, signal.SIGHUP),
         ):
             self._life = Lifecycle(
                 spool=self._spool,
@@ -118,15 +129,26 @@ class Daemon:
                 self._executor.stop()
                 self._watcher.stop()
                 self._show(state="stopped")
-        return 1 if self._until_empty and (self._finished[JobState.FAILED] or self._life.held or self._refused) else 0
+        return self._exit_code()
+
+    def _exit_code(self) -> int:
+        if not self._until_empty:
+            return 0
+        if self._is_hopeless():
+            log.error("no worker can be started; what is left waits for the next start")
+        life = self._life
+        return 1 if self._finished[JobState.FAILED] or life.waiting or life.not_put_away or self._refused else 0
 
     def _loop(self) -> None:
+        self._show(state="starting")
         self._life.recover()
         self._watcher.start()
         self._executor.start()
+        self._shown = None
         log.info("watching %s (%s)", self._config.inbox, self._watcher.backend)
         while not self._is_over():
             self._turn()
+        self._life.release()
         log.info("stopped: %d done, %d failed", self._finished[JobState.DONE], self._finished[JobState.FAILED])
 
     def _turn(self) -> None:
@@ -135,7 +157,8 @@ class Daemon:
         self._executor.tick(now)
         self._take_in(now)
         self._life.look_again(now)
-        self._dispatch(now)
+        self._obey()
+        self._dispatch()
         self._show_if_due(now)
 
     def _is_over(self) -> bool:
@@ -143,8 +166,16 @@ class Daemon:
             return True
         if self._stops:
             return not self._life.running
-        waits = self._life.queue or self._life.running or self._watcher.has_pending
-        return self._until_empty and self._is_watching and not waits
+        if not self._until_empty:
+            return False
+        waits = self._life.queue.has_work or self._life.running or self._watcher.has_pending
+        return self._is_hopeless() or (self._is_watching and not waits)
+
+    def _is_hopeless(self) -> bool:
+        """Whether no worker runs, and none could be started."""
+        if self._false_starts < _FALSE_STARTS:
+            return False
+        return not any(view.state in (WorkerState.IDLE, WorkerState.BUSY) for view in self._executor.workers())
 
     # Events
 
@@ -170,7 +201,7 @@ class Daemon:
             self._shown_at + _SHOW_SECONDS if self._shown is None else None,
         ]
         due = [deadline for deadline in deadlines if deadline is not None]
-        return max(0.0, min(due) - time.monotonic()) if due else None
+        return min(max(0.0, min(due) - time.monotonic()), threading.TIMEOUT_MAX) if due else None
 
     def _handle(self, event: FileEvent | ExecutorEvent | _Signalled) -> None:
         if isinstance(event, FileEvent):
@@ -180,6 +211,8 @@ class Daemon:
         if isinstance(event, _Signalled):
             if event.number == signal.SIGHUP:
                 self._reload()
+            elif event.number == WAKE:
+                self._life.look_at_all()
             else:
                 self._stop_soon(event.number)
             return
@@ -216,26 +249,31 @@ class Daemon:
             return
         changed = [
             name
-            for name in ("inbox", "outbox", "originals", "failed", "state", "watch", "limits", "workers", "status")
+            for name in (*_FOLDERS, "plugins", "watch", "limits", "workers", "status")
             if getattr(config, name) != getattr(self._config, name)
         ]
         if changed:
             log.warning("reloaded; these take a restart: %s", ", ".join(changed))
         else:
             log.info("reloaded")
-        self._life.use_book(config.recipe_book())
+        self._life.use_book(config.model_copy(update={"inbox": self._config.inbox}).recipe_book())
         self._executor.restart()
 
     def _worker_ready(self, ready: Ready) -> None:
         log.info("worker ready: %s (%s), precision auto is %s", ready.device, ready.device_name, ready.precision)
+        self._false_starts = 0
         self._engine_catalogue = ready.catalogue
         self._life.learn(ready.catalogue)
         # The sample recipes name it, so that editors complete what this daemon's plugins bring.
         schema = json.dumps(recipe_schema(ready.catalogue), indent=1)
-        (self._config.state / "recipe.schema.json").write_text(schema, encoding="utf-8")
+        try:
+            (self._config.state / "recipe.schema.json").write_text(schema, encoding="utf-8")
+        except OSError as error:
+            log.warning("no schema for editors: %s", error)
 
     def _worker_died(self, death: WorkerDied) -> None:
         log.error("%s%s", death.reason, "" if death.was_ready else " before it was ready; starting another later")
+        self._false_starts += not death.was_ready
         for job in death.jobs:
             self._progress.pop(job, None)
         self._life.worker_died(death.jobs, death.reason, was_ready=death.was_ready)
@@ -245,6 +283,8 @@ class Daemon:
         if job.state in (JobState.DONE, JobState.FAILED):
             self._finished[job.state] += 1
             self._totals[job.state] += 1
+        if job.state is JobState.DONE:
+            self._finished_at.append(time.time())
         self._plugins.job_changed(job)
 
     # Work
@@ -264,9 +304,17 @@ class Daemon:
             else:
                 self._watcher.postpone(path)
 
-    def _dispatch(self, now: float) -> None:
+    def _obey(self) -> None:
+        """Take in what `dreamd pause` and `resume` have written into the journal since."""
+        version = self._journal.data_version()
+        if version != self._obeyed:
+            self._obeyed = version
+            self._life.queue.pause(self._journal.paused())
+            self._shown = None
+
+    def _dispatch(self) -> None:
         while not self._stops and self._executor.free():
-            started = self._life.start(now)
+            started = self._life.start()
             if started is None:
                 return
             job, order = started
@@ -282,20 +330,28 @@ class Daemon:
     # Showing
 
     def _show_if_due(self, now: float) -> None:
+        look = (self._watcher.backend, self._watcher.found_by_rescan_only, *self._executor.workers())
+        if look != self._look:  # what changes without an event: an unloaded worker, an inbox that is gone
+            self._look, self._shown = look, None
         if self._shown is None and now >= self._shown_at + _SHOW_SECONDS:
             self._show()
 
     def _show(self, state: str | None = None) -> None:
         self._shown = self._snapshot(state or ("draining" if self._stops else "running"))
         self._shown_at = time.monotonic()
-        self._shown.write(self._config.state)
+        try:
+            self._shown.write(self._config.state)
+            self._is_mute = False
+        except OSError as error:  # a full disk is no reason to stop; the next change tries again
+            if not self._is_mute:
+                log.warning("`dreamd status` shows what was before, because its file cannot be written: %s", error)
+            self._is_mute = True
         if self._on_show is not None:
             self._on_show(self._shown)
 
     def _snapshot(self, state: str) -> Snapshot:
         queued = len(self._life.queue)
-        recent = self._journal.finished_since(time.time() - _RATE_SECONDS)
-        rate = len(recent) / min(_RATE_SECONDS, max(1.0, time.time() - self._started_at))
+        rate = self._rate()
         waiting = self._life.queue.by_folder()
         waiting.update(held.job.folder for held in self._life.held.values())
         problems = merged([self._plugins.catalogue, self._engine_catalogue]).problems
@@ -318,8 +374,19 @@ class Daemon:
             paused=sorted(self._journal.paused()),
             workers=self._worker_statuses(),
             holds=self._holds(),
-            plugins_not_loaded={problem.plugin: problem.reason for problem in problems},
+            plugins_not_loaded={
+                problem.plugin: problem.reason
+                for problem in problems
+                if problem.plugin not in self._config.plugins.disable
+            },
         )
+
+    def _rate(self) -> float:
+        """Pictures a second, in the last ten minutes of this run."""
+        now = time.time()
+        while self._finished_at and self._finished_at[0] < now - _RATE_SECONDS:
+            self._finished_at.popleft()
+        return len(self._finished_at) / min(_RATE_SECONDS, max(1.0, now - self._started_at))
 
     def _worker_statuses(self) -> list[WorkerStatus]:
         return [
@@ -372,4 +439,5 @@ def _signals_to(put: Callable[[_Signalled], None], *numbers: signal.Signals) -> 
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # None: the handler before was not Python's, and cannot be named.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -19,14 +19,16 @@ from pathlib import Path
 import click
 from PIL import Image, ImageOps
 
-from dreamd.config import Config, load_config
-from dreamd.errors import DreamdError, UsageError
+from dreamd.config import Config, Limits, load_config
+from dreamd.errors import DreamdError, UsageError, printable
+from dreamd.imageio import read_picture
 from dreamd.job import Job, JobState
 from dreamd.journal import Journal
 from dreamd.paint import clouds
 from dreamd.progress import Show, progress
 from dreamd.scaffold import make_tree
 from dreamd.status import snapshot
+from dreamd.status.text import doing
 
 FOLDERS = ("animals", "weave")
 _SIZE = (768, 512)
@@ -35,6 +37,7 @@ _DREAM_SECONDS = 1800.0
 _LOOK_SECONDS = 0.1
 _SHEET_HEIGHT = 400
 _GAP = 8
+_OVER = (JobState.DONE, JobState.FAILED, JobState.HELD)
 
 
 def run_demo(folder: Path, picture: Path | None) -> int:
@@ -44,24 +47,32 @@ def run_demo(folder: Path, picture: Path | None) -> int:
         UsageError: the folder holds something else.
         DreamdError: the daemon ended, or took too long.
     """
-    if not (folder / "config.yaml").exists():
-        make_tree(folder)
-    config = load_config(folder / "config.yaml")
+    config = _tree(folder)
     original = _original(folder, picture)
-    with _daemon(config):
+    with _daemon(config, folder / "daemon.log") as process:
         names = [_dropped(original, config.inbox / name) for name in FOLDERS]
-        jobs = _finished(config, names)
+        jobs = _finished(config, names, process)
     failures = [job for job in jobs if job.state is not JobState.DONE]
     for job in failures:
-        click.echo(f"{job.path}: {job.state}: {job.reason}", err=True)
+        click.echo(printable(f"dreamd: {job.path}: {job.state}: {job.reason}"), err=True)
     results = [config.outbox / str(job.result) for job in jobs if job.state is JobState.DONE]
     for result in results:
-        click.echo(result)
+        click.echo(printable(str(result)))
     if results:
         sheet = folder / "contact-sheet.jpg"
         contact_sheet([original, *results]).save(sheet, quality=90)
-        click.echo(f"\nBefore and after, side by side: {sheet}")
+        click.echo(f"\nBefore and after, side by side: {printable(str(sheet))}")
     return 1 if failures else 0
+
+
+def _tree(folder: Path) -> Config:
+    """The config of the folder's tree, which is made unless an earlier demo has made it."""
+    file = folder / "config.yaml"
+    if not file.exists():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise UsageError(f"{folder} holds something else; give the demo a new folder with --out")
+        make_tree(folder)
+    return load_config(file)
 
 
 def contact_sheet(pictures: list[Path]) -> Image.Image:
@@ -82,8 +93,10 @@ def contact_sheet(pictures: list[Path]) -> Image.Image:
 
 
 def _original(folder: Path, picture: Path | None) -> Path:
-    """The picture to dream: the one given, or clouds."""
+    """The picture to dream: the one given, or clouds. Raises PictureError when it is no picture."""
     if picture is not None:
+        limits = Limits()
+        read_picture(picture.resolve(), max_pixels=limits.max_pixels, max_bytes=limits.max_bytes)
         return picture
     path = folder / "clouds.jpg"
     clouds(*_SIZE).save(path, quality=95)
@@ -91,17 +104,21 @@ def _original(folder: Path, picture: Path | None) -> Path:
 
 
 @contextmanager
-def _daemon(config: Config) -> Iterator[None]:
-    """The real daemon, `dreamd run`, while it is needed."""
+def _daemon(config: Config, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The real daemon, `dreamd run`, while it is needed. Its log would cut through the progress bar."""
     if snapshot.is_locked(config.inbox):
         raise UsageError(f"a dreamd works on {config.inbox} already; give the demo a folder of its own with --out")
-    process = subprocess.Popen([sys.executable, "-m", "dreamd", "run", "--config", str(config.file)])
+    command = [sys.executable, "-m", "dreamd", "run", "--config", str(config.file)]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream)
     try:
         _wait_until_running(config, process)
-        yield
+        yield process
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
+        if process.returncode:
+            click.echo(log.read_text(errors="backslashreplace"), err=True, nl=False)
 
 
 def _wait_until_running(config: Config, process: subprocess.Popen[bytes]) -> None:
@@ -110,45 +127,55 @@ def _wait_until_running(config: Config, process: subprocess.Popen[bytes]) -> Non
         values = snapshot.read(config.state)
         if values is not None and values["state"] == "running" and values["pid"] == process.pid:
             return
-        if process.poll() is not None:
-            raise DreamdError(f"the daemon ended with code {process.returncode}; see above")
+        _check_alive(process)
         time.sleep(_LOOK_SECONDS)
     raise DreamdError(f"the daemon did not start in {_START_SECONDS:g} s")
 
 
 def _dropped(original: Path, folder: Path) -> Path:
     """Drop a copy into an inbox folder, the way a careful program does: written beside, renamed into place."""
-    draft = folder / f".{original.name}.part"
+    draft = folder / f".{os.getpid()}.part"
     shutil.copyfile(original, draft)
-    os.utime(draft)
-    target = folder / original.name
+    # The watcher leaves dotfiles and names such as `cat.part` alone.
+    is_taken = original.suffix.lower() in Image.registered_extensions() and not original.name.startswith(".")
+    target = folder / (original.name if is_taken else "picture")
     draft.rename(target)
     return target
 
 
-def _finished(config: Config, dropped: list[Path]) -> list[Job]:
+def _finished(config: Config, dropped: list[Path], process: subprocess.Popen[bytes]) -> list[Job]:
     """The jobs of the dropped files, once none of them is on its way."""
     wanted = [path.relative_to(config.inbox) for path in dropped]
     since = time.time() - 1
     end = time.monotonic() + _DREAM_SECONDS
     with progress("dreaming") as show:
         while time.monotonic() < end:
-            journal = Journal.open_readonly(config.state / "journal.sqlite3")
-            if journal is not None:
-                with journal:
-                    found = {Path(job.path): job for job in journal.jobs(limit=100) if job.claimed_at >= since}
-                jobs = [found[path] for path in wanted if path in found]
-                over = [job for job in jobs if job.state in (JobState.DONE, JobState.FAILED, JobState.HELD)]
-                if len(over) == len(wanted):
-                    return jobs
-                _show_running(config, show, len(over) / len(wanted), len(wanted))
+            found = _jobs(config, since)
+            over = [found[path] for path in wanted if path in found and found[path].state in _OVER]
+            if len(over) == len(wanted):
+                return over
+            _check_alive(process)
+            _show_running(config, show, len(over) / len(wanted), len(wanted))
             time.sleep(_LOOK_SECONDS)
     raise DreamdError(f"the dreams took longer than {_DREAM_SECONDS / 60:g} minutes")
+
+
+def _jobs(config: Config, since: float) -> dict[Path, Job]:
+    """The jobs that were claimed since a time, by their pictures' paths."""
+    journal = Journal.open_readonly(config.state / "journal.sqlite3")
+    if journal is None:
+        return {}
+    with journal:
+        return {Path(job.path): job for job in journal.jobs(limit=100) if job.claimed_at >= since}
+
+
+def _check_alive(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        raise DreamdError(f"the daemon ended with code {process.returncode}, see its log above")
 
 
 def _show_running(config: Config, show: Show, share: float, wanted: int) -> None:
     values = snapshot.read(config.state) or {"workers": []}
     for worker in values["workers"]:
         for job in worker["jobs"]:
-            words = f"{job['picture']}, octave {job['ascent']}/{job['ascents']}"
-            show(share + job["share"] / wanted, words)
+            show(share + job["share"] / wanted, f"{job['picture']}, {doing(job)}")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dreamd import weights
-from dreamd.catalogue import Kind
+from dreamd.catalogue import Kind, merged
 from dreamd.config import Config, load_config
-from dreamd.errors import DreamdError
-from dreamd.introspect import all_plugins, check_recipes, engine_plugins
+from dreamd.errors import DreamdError, RecipeError
+from dreamd.introspect import check_whole, daemon_catalogue, engine_plugins, find_recipe, recipe_files
+from dreamd.plugins import Plugins
+from dreamd.recipe import BackboneChoice, Resolved
 from dreamd.status import snapshot
 
 _ROOM_BYTES = 1_000_000_000
@@ -36,16 +40,18 @@ def examine(config_file: Path) -> list[Finding]:
     findings = [_guarded("device", _device)]
     try:
         config = load_config(config_file)
-    except DreamdError as error:
+    except (DreamdError, OSError) as error:
         return [*findings, Finding("config", False, str(error))]
     findings.append(Finding("config", True, str(config.file)))
-    findings += _folders(config)
-    findings += _plugins(config)
-    findings.append(_guarded("recipes", lambda: _recipes(config)))
-    findings.append(_guarded("weights", lambda: _weights(config)))
-    findings.append(_watch_limit(config))
-    findings.append(_guarded("clock", lambda: _clock(config)))
-    findings.append(_daemon(config))
+    folders = list(_folders(config))
+    findings += folders
+    plugins = engine_plugins(config)
+    findings += _plugins(config, plugins)
+    findings += _recipes_and_weights(config, plugins)
+    findings.append(_guarded("watching", lambda: _watch_limit(config)))
+    if folders[0].ok:
+        findings.append(_guarded("clock", lambda: _clock(config)))
+    findings.append(_guarded("daemon", lambda: _daemon(config)))
     return findings
 
 
@@ -53,7 +59,7 @@ def _guarded(check: str, look: Callable[[], str]) -> Finding:
     """The finding of a look that returns what is well and raises what is not."""
     try:
         return Finding(check, True, look())
-    except DreamdError as error:
+    except (DreamdError, OSError) as error:
         return Finding(check, False, str(error))
 
 
@@ -64,7 +70,8 @@ def _device() -> str:
     device = choose_device("auto")
     if device.type == "cpu" and Path("/proc/driver/nvidia/version").exists():
         raise DreamdError(
-            "there is an NVIDIA driver, but torch cannot use it: see `nvidia-smi`, and whether this user may open /dev/nvidia*"
+            "there is an NVIDIA driver, but torch cannot use it: "
+            "see `nvidia-smi`, and whether this user may open /dev/nvidia*"
         )
     return f"{device} ({device_name(device)}), precision auto is {fastest(device)}"
 
@@ -73,67 +80,91 @@ def _folders(config: Config) -> Iterator[Finding]:
     if not config.inbox.is_dir():
         yield Finding("inbox", False, f"{config.inbox} is not there: make it, or mount its disk")
     else:
-        yield _writable("inbox", config.inbox)
+        yield _guarded("inbox", lambda: _writable(config.inbox))
     for name in ("outbox", "originals", "failed", "state"):
         folder = getattr(config, name)
         if folder is not None:
-            yield _writable(name, folder)
+            yield _guarded(name, partial(_writable, folder))
 
 
-def _writable(name: str, folder: Path) -> Finding:
+def _writable(folder: Path) -> str:
     """Whether files can be made in a folder, or in the nearest one above it that exists, with room for pictures."""
     place = folder
-    while not place.exists():
+    while not os.path.lexists(place):
         place = place.parent
+    if not place.is_dir():
+        raise DreamdError(f"{place} is no folder: move it away, or choose another in the config")
     try:
         with tempfile.NamedTemporaryFile(dir=place, prefix=".dreamd-doctor-"):
             pass
     except OSError as error:
-        owner = f"`chown $(id -un) {place}`"
-        return Finding(
-            name, False, f"{place} cannot be written ({error.strerror}): {owner}, or choose another in the config"
-        )
+        owner = f"`chown $(id -un) {shlex.quote(str(place))}`"
+        raise DreamdError(
+            f"{place} cannot be written ({error.strerror}): {owner}, or choose another in the config"
+        ) from error
     free = shutil.disk_usage(place).free
     if free < _ROOM_BYTES:
-        return Finding(name, False, f"{place} has {free / 1e6:.0f} MB left: make room")
-    return Finding(name, True, f"{folder}, {free / 1e9:.0f} GB free")
+        raise DreamdError(f"{place} has {free / 1e6:.0f} MB left: make room")
+    return f"{folder}, {free / 1e9:.0f} GB free"
 
 
-def _plugins(config: Config) -> Iterator[Finding]:
-    catalogue = all_plugins(config)
+def _plugins(config: Config, engine: Plugins) -> Iterator[Finding]:
+    """Of the plugins that are not used, those are no trouble that the config disables."""
+    catalogue = merged([engine.catalogue, daemon_catalogue(config)])
     for problem in catalogue.problems:
-        yield Finding("plugin", False, f"{problem.plugin} ({problem.origin}): {problem.reason}")
-    yield Finding("plugins", True, f"{len(catalogue.entries)} things to dream with")
+        if problem.plugin not in config.plugins.disable:
+            yield Finding("plugin", False, f"{problem.plugin} ({problem.origin}): {problem.reason}")
+    used = {entry.plugin for entry in catalogue.entries}
+    yield Finding("plugins", True, f"{len(used)} in use; `dreamd plugins list` shows what they bring")
 
 
-def _recipes(config: Config) -> str:
-    if not any(config.inbox.rglob("recipe.y*ml")):
-        return "none but the config's defaults"
-    return f"{len(list(check_recipes(config.inbox, config)))} checked"
+def _recipes_and_weights(config: Config, plugins: Plugins) -> Iterator[Finding]:
+    """Each recipe that is wrong, and the weights of every backbone that those which are right name."""
+    sound: dict[str, BackboneChoice] = {}
+    wrong: dict[str, None] = {}
+    looks: list[Callable[[], Resolved]] = [config.recipe_book().for_default]
+    looks += [partial(find_recipe, str(file), config) for file in recipe_files(config.inbox)]
+    for look in looks:
+        try:
+            resolved = look()
+            check_whole(resolved, plugins)
+        except RecipeError as error:
+            wrong[str(error)] = None
+            continue
+        backbone = resolved.recipe.backbone
+        sound[f"{backbone.name} {backbone.weights}"] = backbone
+    yield from (Finding("recipe", False, text) for text in wrong)
+    if not wrong:
+        yield Finding("recipes", True, f"{len(looks) - 1} in the inbox, and the config's defaults")
+    for backbone in sound.values():
+        yield _guarded("weights", partial(_weights, backbone, plugins))
 
 
-def _weights(config: Config) -> str:
-    name = config.recipe_book().for_default().recipe.backbone.name
-    source = engine_plugins(config).get(Kind.BACKBONE, name).source(name)
+def _weights(backbone: BackboneChoice, plugins: Plugins) -> str:
+    """Whether the weights of a backbone are here; those of a file are, since its recipe has been checked."""
+    name = backbone.name
+    if backbone.weights != "default":
+        return f"{name}: {backbone.weights}"
+    source = plugins.get(Kind.BACKBONE, name).source(name)
     if source is None:
-        return f"{name} has none of its own"
+        raise DreamdError(f"{name} has none of its own: give `backbone: {{name: {name}, weights: PATH}}`")
     state = weights.status(source)
     if state.state in ("missing", "partial"):
-        raise DreamdError(f"{name}'s are {state.state}: `dreamd weights fetch {name}`, or put the file at {state.path}")
+        raise DreamdError(f"{name}: {state.state}; `dreamd weights fetch {name}`, or put the file at {state.path}")
     weights.verify(source)
-    return f"{name}'s are here and sound"
+    return f"{name}: here and sound"
 
 
-def _watch_limit(config: Config) -> Finding:
+def _watch_limit(config: Config) -> str:
     limit = _INOTIFY / "max_user_watches"
     if not limit.exists():
-        return Finding("watching", True, "no inotify on this system; the inbox is polled")
+        return "no inotify on this system; the inbox is polled"
     folders = sum(1 for _ in os.walk(config.inbox))
     allowed = int(limit.read_text())
     if folders > allowed * 0.9:
         remedy = f"`sysctl fs.inotify.max_user_watches={max(524_288, folders * 2)}`, and in /etc/sysctl.d to keep it"
-        return Finding("watching", False, f"{folders} folders, and the system allows {allowed} watches: {remedy}")
-    return Finding("watching", True, f"{folders} folders of at most {allowed}")
+        raise DreamdError(f"{folders} folders, and the system allows {allowed} watches: {remedy}")
+    return f"{folders} folders of at most {allowed}"
 
 
 def _clock(config: Config) -> str:
@@ -145,8 +176,8 @@ def _clock(config: Config) -> str:
     return "this machine and the inbox agree"
 
 
-def _daemon(config: Config) -> Finding:
+def _daemon(config: Config) -> str:
     values = snapshot.read(config.state)
     if values is None or values["state"] == "stopped":
-        return Finding("daemon", True, "not running")
-    return Finding("daemon", True, f"running, pid {values['pid']}, watching by {values['watching']}")
+        return "not running"
+    return f"running, pid {values['pid']}, watching by {values['watching']}"

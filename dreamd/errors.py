@@ -114,6 +114,11 @@ def dotted(field: FieldPath) -> str:
     return text.removeprefix(".")
 
 
+def printable(text: str) -> str:
+    """Text on one line of a terminal: whatever would not show, or would change how the rest shows, is escaped."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 def suggestion(word: str, known: Iterable[str], *, show: int = 12) -> str:
     """ "did you mean relu4_4?" when something is near, else what there is to choose from."""
     from difflib import get_close_matches  # on demand: it takes longer to import than the whole of `dreamd --help`

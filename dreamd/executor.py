@@ -7,6 +7,7 @@ daemon's loop. It knows processes and messages; queues, folders and the journal 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import signal
@@ -17,19 +18,29 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import ValidationError
 
 from dreamd.config import Config
-from dreamd.messages import Advanced, Done, Dream, Fetching, NotDone, Order, Ready, Settings, from_worker
+from dreamd.messages import Advanced, Done, Dream, Fetching, NotDone, Order, Ready, Settings, Unable, from_worker
 
 log = logging.getLogger(__name__)
 
 _KILL_GRACE_SECONDS = 10.0
 _RESTART_SECONDS = (1.0, 5.0, 30.0, 60.0)
-"""How long to wait before a worker that died before it was ready is started again: longer each time."""
+"""How long to wait before a worker that died over no job is started again: longer each time."""
+
+_START_SECONDS = 300.0
+"""How long a worker may take to be ready; torch from a slow disk takes a minute."""
+
+_LINE_BYTES = 16 << 20
+"""No message is longer; a worker that sends more has gone wrong."""
+
+_PIPE_BYTES = 1 << 20
+"""Holds any order whole, so that the daemon's loop need not wait for a worker that does not read yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,8 +157,9 @@ class LocalExecutor:
         return sum(worker.is_free for worker in self._workers)
 
     def submit(self, batch: Batch) -> None:
-        free = [worker for worker in self._workers if worker.is_free]
-        min(free, key=lambda worker: worker.state is not WorkerState.IDLE).submit(batch)
+        # The worker that was free may have died since: then the one that is submitted to is started for it.
+        waiting = [worker for worker in self._workers if not worker.is_busy]
+        min(waiting, key=lambda worker: (not worker.is_free, worker.state is not WorkerState.IDLE)).submit(batch)
 
     def workers(self) -> Sequence[WorkerView]:
         return [worker.view() for worker in self._workers]
@@ -187,14 +199,16 @@ def worker_devices(config: Config) -> list[str]:
 
 
 class _Process:
-    """A running worker process. A thread of it reads what it says until it ends."""
+    """A running worker process. A thread reads what it says until it ends; another waits for that end."""
 
     def __init__(
         self, settings: Settings, notify: Callable[[ExecutorEvent], None], ended: Callable[[str], None]
     ) -> None:
+        """Start it. Raises OSError when the system has no room for another process."""
         self._notify = notify
         self._ended = ended
-        self._garbage: str | None = None
+        self._blame: str | None = None
+        self._writing = threading.Lock()
         self._popen = subprocess.Popen(
             [sys.executable, "-m", "dreamd.worker", str(os.getpid())],
             stdin=subprocess.PIPE,
@@ -202,63 +216,96 @@ class _Process:
             start_new_session=True,  # Ctrl-C in a terminal is for the daemon, which then drains
         )
         self.pid = self._popen.pid
-        self.send(settings.line())
+        assert self._popen.stdin is not None
+        with contextlib.suppress(PermissionError):  # a user has so many pages for pipes; common orders need few
+            fcntl.fcntl(self._popen.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self._reaper = threading.Thread(target=self._reap, name=f"worker-{self.pid}-end", daemon=True)
         self._reader = threading.Thread(target=self._read, name=f"worker-{self.pid}", daemon=True)
+        self._reaper.start()
         self._reader.start()
+        self.send(settings.line())
 
     def send(self, line: bytes) -> None:
         """Send a line; a worker that is gone does not take it, and its end is told by its reader."""
         assert self._popen.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._popen.stdin.write(line)
-            self._popen.stdin.flush()
+        with self._writing, contextlib.suppress(BrokenPipeError):
+            if not self._popen.stdin.closed:
+                self._popen.stdin.write(line)
+                self._popen.stdin.flush()
 
-    def kill(self) -> None:
-        self._popen.kill()
+    def kill(self, blame: str | None = None) -> None:
+        """Kill the process; `blame` is then told as the reason of its end."""
+        self._blame = self._blame or blame
+        self._signal(signal.SIGKILL)
 
     def end(self) -> None:
         """End the process and wait until its reader has told so."""
-        assert self._popen.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._popen.stdin.close()
-        self._popen.terminate()
-        try:
-            self._popen.wait(_KILL_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._popen.kill()
-        self._reader.join()
+        self._signal(signal.SIGTERM)
+        self._reader.join(_KILL_GRACE_SECONDS)
+        if self._reader.is_alive():
+            self.kill()
+            self._reader.join()
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Signal the worker and what it forked; nobody when it has ended, for its number may be another's by now."""
+        if self._popen.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
+    def _reap(self) -> None:
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        # A process that it forked holds its pipe open, and would hide its end from the reader.
+        self._signal(signal.SIGKILL)
 
     def _read(self) -> None:
+        assert self._popen.stdin is not None
         assert self._popen.stdout is not None
-        with self._popen.stdout as lines:
-            for line in lines:
-                try:
-                    self._notify(from_worker(line))
-                except ValidationError:
-                    self._garbage = f"it sent something that is no message: {line[:80]!r}"
-                    self._popen.kill()
+        with self._popen.stdout as output:
+            for line in iter(partial(output.readline, _LINE_BYTES), b""):
+                if not self._has_told(line):
                     break
+        self._reaper.join()
         code = self._popen.wait()
-        self._ended(self._garbage or _how_it_ended(code))
+        with self._writing, contextlib.suppress(BrokenPipeError):
+            self._popen.stdin.close()
+        self._ended(self._blame or _how_it_ended(code))
+
+    def _has_told(self, line: bytes) -> bool:
+        """Pass on a worker's line; a worker that sends anything else is killed."""
+        try:
+            message = from_worker(line)
+        except ValidationError:
+            self.kill(f"it sent something that is no message: {line[:80]!r}")
+            return False
+        if isinstance(message, Unable):
+            self._blame = self._blame or message.reason
+        else:
+            self._notify(message)
+        return True
 
 
 def _how_it_ended(code: int) -> str:
-    if code < 0:
-        return f"the worker was killed by {signal.Signals(-code).name}"
-    return f"the worker ended with code {code}"
+    if code >= 0:
+        return f"the worker ended with code {code}"
+    names = {member.value: member.name for member in signal.Signals}
+    return f"the worker was killed by {names.get(-code, f'signal {-code}')}"
 
 
 class _LocalWorker:
-    """One device's worker: its process, what it works on, and when it has to be looked after."""
+    """One device's worker: its process, what it works on, and when it has to be looked after.
+
+    The loop calls its methods, the process's reader `_told` and `_ended`; whoever changes anything holds the lock.
+    """
 
     def __init__(self, device: str, config: Config, notify: Callable[[ExecutorEvent], None]) -> None:
         self._device = device
         self._config = config
         self._notify = notify
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._process: _Process | None = None
         self._ready: Ready | None = None
         self._pending: list[str] = []
+        self._unanswered: set[str] = set()  # of those pending: an answer may wait in the loop's queue
         self._failures = 0
         self._error: str | None = None
         self._stopping = False
@@ -266,17 +313,26 @@ class _LocalWorker:
         self.deadline: float | None = None
 
     @property
-    def is_free(self) -> bool:
+    def is_busy(self) -> bool:
         with self._lock:
-            return not self._pending and (self._process is not None or self.deadline is None)
+            return bool(self._pending)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it may be given a batch. One that failed to start gets none until it has started."""
+        with self._lock:
+            is_unloaded = self._process is None and self.deadline is None
+            is_starting = self._process is not None and not self._failures
+            return not self._pending and (self._ready is not None or is_unloaded or is_starting)
 
     @property
     def state(self) -> WorkerState:
-        if self._process is None:
-            return WorkerState.STOPPED
-        if self._ready is None:
-            return WorkerState.STARTING
-        return WorkerState.BUSY if self._pending else WorkerState.IDLE
+        with self._lock:
+            if self._process is None:
+                return WorkerState.STOPPED
+            if self._ready is None:
+                return WorkerState.STARTING
+            return WorkerState.BUSY if self._pending else WorkerState.IDLE
 
     def start(self) -> None:
         config = self._config
@@ -287,26 +343,33 @@ class _LocalWorker:
             max_pixels=config.limits.max_pixels,
             max_bytes=config.limits.max_bytes,
         )
-        self._stopping = self._wants_restart = False
-        self._ready = None
-        self.deadline = None
-        self._process = _Process(settings, self._told, self._ended)
+        with self._lock:
+            self._stopping = self._wants_restart = False
+            self._ready = None
+            self.deadline = time.monotonic() + _START_SECONDS
+            try:
+                self._process = _Process(settings, self._told, self._ended)
+            except OSError as error:
+                self._ended(f"the worker cannot be started: {error.strerror}")
 
     def submit(self, batch: Batch) -> None:
-        if self._process is None:
-            self.start()
-        assert self._process is not None
         with self._lock:
             self._pending = list(batch.jobs)
-            # A worker that is not ready yet gets its time-out when it is.
-            self.deadline = None if self._ready is None else self._time_out()
-        self._process.send(Dream(recipe=batch.recipe, orders=batch.orders).line())
+            self._unanswered = set(batch.jobs)
+            if self._process is None:
+                self.start()
+            elif self._ready is not None:
+                self.deadline = self._time_out()  # one that is starting gets it when it is ready
+            process = self._process
+        if process is not None:
+            process.send(Dream(recipe=batch.recipe, orders=batch.orders).line())
 
     def answered(self, job: str) -> None:
         with self._lock:
             if job not in self._pending:
                 return
             self._pending.remove(job)
+            self._failures = 0
             self.deadline = self._time_out() if self._pending else self._idle_deadline()
         self._restart_if_wanted()
 
@@ -315,29 +378,36 @@ class _LocalWorker:
             if self.deadline is None or now < self.deadline:
                 return
             self.deadline = None
-            process, busy = self._process, bool(self._pending)
-        if process is None:
-            self.start()
-        elif busy:
-            self._error = f"it took longer than limits.timeout_seconds ({self._config.limits.timeout_seconds:g} s)"
-            process.kill()
-        else:
-            log.info("%s: idle for %g s; unloaded", self._device, self._config.workers.idle_unload_seconds)
-            self.stop()
+            if self._process is None:
+                self.start()
+                return
+            if self._ready is None:
+                self._process.kill(f"the worker was not ready after {_START_SECONDS:g} s")
+                return
+            if self._pending:
+                limit = self._config.limits.timeout_seconds
+                self._process.kill(f"it took longer than limits.timeout_seconds ({limit:g} s)")
+                return
+        log.info("%s: idle for %g s; unloaded", self._device, self._config.workers.idle_unload_seconds)
+        self.stop()
 
     def stop(self) -> None:
-        self._stopping = True
-        if self._process is not None:
-            self._process.end()
+        with self._lock:
+            self._stopping = True
+            process = self._process
+        if process is not None:
+            process.end()  # without the lock, which `_ended` takes
 
     def restart_when_idle(self) -> None:
         self._wants_restart = True
         self._restart_if_wanted()
 
     def _restart_if_wanted(self) -> None:
-        if self._wants_restart and not self._pending and self._process is not None:
-            self.stop()
-            self.start()
+        with self._lock:
+            if not self._wants_restart or self._pending or self._process is None:
+                return
+        self.stop()
+        self.start()
 
     def view(self) -> WorkerView:
         with self._lock:
@@ -358,25 +428,33 @@ class _LocalWorker:
         return time.monotonic() + self._config.workers.idle_unload_seconds
 
     def _told(self, event: ExecutorEvent) -> None:
-        if isinstance(event, Ready):
-            with self._lock:
+        """Called by the process's reader with each message."""
+        with self._lock:
+            if isinstance(event, Ready):
                 self._ready = event
-                self._failures = 0
                 self._error = None
                 self.deadline = self._time_out() if self._pending else self._idle_deadline()
+            elif isinstance(event, Done | NotDone):
+                self._unanswered.discard(event.job)
+            elif isinstance(event, Fetching) and self._pending:
+                self.deadline = self._time_out()  # a slow line is not the picture's fault
         self._notify(event)
 
     def _ended(self, reason: str) -> None:
         """Called by the process's reader, last of all."""
         with self._lock:
-            jobs, self._pending = tuple(self._pending), []
+            jobs, self._pending = tuple(job for job in self._pending if job in self._unanswered), []
             was_ready, self._process, self._ready = self._ready is not None, None, None
             self.deadline = None
             if not self._stopping:
-                reason = self._error or reason
-                wait = 0.0 if was_ready else _RESTART_SECONDS[min(self._failures, len(_RESTART_SECONDS) - 1)]
-                self._failures = 0 if was_ready else self._failures + 1
                 self._error = reason
-                self.deadline = time.monotonic() + wait
+                self.deadline = time.monotonic() + self._wait_after(over_job=was_ready and bool(jobs))
         if jobs or not self._stopping:
             self._notify(WorkerDied(jobs, reason, was_ready))
+
+    def _wait_after(self, *, over_job: bool) -> float:
+        """Seconds before the next start: none after a death that a picture caused, to let the others go on."""
+        if over_job:
+            return 0.0
+        self._failures += 1
+        return _RESTART_SECONDS[min(self._failures, len(_RESTART_SECONDS)) - 1]

@@ -77,6 +77,11 @@ class RegisterLoss(Protocol):
         """Register a loss: `loss(activation [N, C, H, W], *, ...) -> [N]`, one value a picture, maximised.
 
         Each value must depend on its own picture alone, so that a picture comes out the same in any batch.
+
+        A loss that depends on sums over the cells alone may say so, `@dreamd.api.summed(part=..., finish=...)`: then
+        pictures of any size take no memory for the layer's whole activation. `part(activation [N, C, h, w], *, ...)`
+        gives the sums of any part of the cells, `[N]` or `[N, K]`; `finish(sums, *, ...) -> [N]` the loss of the sums
+        of all. `plugins/dreamd_plugins/l2.py` is an example.
         """
 
 
@@ -89,6 +94,8 @@ class RegisterSchedule(Protocol):
         `image` is `[N, 3, H, W]` in [0, 1]; `ascend(image) -> image` is the recipe's ascent at one scale, on a picture
         of any size, clamped to [0, 1]. `ascend.plan(n)` tells the progress bar how many ascents there will be;
         `ascend.deterministic` says whether equal inputs give equal results. The result has the size of `image`.
+
+        `ascend(image, overwrite=True)` may use the memory of `image`, which the schedule must not need any more.
         """
 
 
@@ -96,7 +103,10 @@ class RegisterGradient(Protocol):
     """`register` of `dreamd_gradients`."""
 
     def __call__(self, name: str, step: Callable[..., Tensor]) -> None:
-        """Register a gradient step: `step(gradient [N, 3, H, W], *, ...) -> [N, 3, H, W]`, picture by picture."""
+        """Register a gradient step: `step(gradient [N, 3, H, W], *, ...) -> [N, 3, H, W]`, picture by picture.
+
+        The gradient is the step's own: it may change it in place.
+        """
 
 
 class RegisterExecutor(Protocol):

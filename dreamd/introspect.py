@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import logging
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,18 +15,27 @@ from dreamd import weights
 from dreamd.build import build_network, layer_modules
 from dreamd.catalogue import Catalogue, Entry, Kind, merged
 from dreamd.config import Config
-from dreamd.engine.backbone import Layer
-from dreamd.errors import RecipeError, UnknownNameError, UsageError, WeightsError
-from dreamd.plugins import Plugins
+from dreamd.engine.backbone import Backbone, Layer
+from dreamd.errors import RecipeError, UnknownNameError, UsageError, WeightsError, printable
+from dreamd.plugins import Group, Plugins
 from dreamd.progress import progress
-from dreamd.recipe import RECIPE_FILES, RecipeBook, Resolved, check_recipe, explained, recipe_file
+from dreamd.recipe import (
+    RECIPE_FILES,
+    BackboneChoice,
+    RecipeBook,
+    Resolved,
+    check_recipe,
+    explained,
+    recipe_file,
+)
+
+log = logging.getLogger(__name__)
 
 
 def engine_plugins(config: Config | None) -> Plugins:
     """The engine's plugins, those in the config's folders included."""
-    if config is None:
-        return Plugins("dreamd.engine")
-    return Plugins("dreamd.engine", folders=config.plugins.engine, disable=config.plugins.disable)
+    folders, disable = (config.plugins.engine, config.plugins.disable) if config else ((), ())
+    return _loaded("dreamd.engine", folders, disable)
 
 
 def engine_catalogue(config: Config | None) -> Catalogue:
@@ -32,8 +45,18 @@ def engine_catalogue(config: Config | None) -> Catalogue:
 
 def all_plugins(config: Config | None) -> Catalogue:
     """What all plugins bring, the daemon's included."""
+    return merged([engine_catalogue(config), daemon_catalogue(config)])
+
+
+def daemon_catalogue(config: Config | None) -> Catalogue:
+    """What the daemon's plugins bring."""
     folders, disable = (config.plugins.daemon, config.plugins.disable) if config else ((), ())
-    return merged([engine_catalogue(config), Plugins("dreamd.daemon", folders=folders, disable=disable).catalogue])
+    return _loaded("dreamd.daemon", folders, disable).catalogue
+
+
+def _loaded(group: Group, folders: Sequence[Path], disable: Collection[str]) -> Plugins:
+    with redirect_stdout(sys.stderr):  # what a plugin prints is no part of a command's output, which may be JSON
+        return Plugins(group, folders=folders, disable=disable)
 
 
 def plugin_entries(name: str, config: Config | None) -> list[Entry]:
@@ -55,34 +78,49 @@ def recipe_names(config: Config | None) -> dict[str, Path | str]:
     return _book(config).names()
 
 
-def check_recipes(path: Path, config: Config | None) -> Iterator[str]:
-    """A line for every recipe file at `path` or below it that is right.
+def check_recipes(path: Path, config: Config | None) -> Iterator[tuple[str, bool]]:
+    """A line for every recipe file at `path` or below it, and whether it is right; one that many inherit is told once.
 
     Raises:
-        RecipeError: of the first one that is wrong.
         UsageError: there is no recipe.
     """
-    files = sorted(file for name in RECIPE_FILES for file in path.rglob(name)) if path.is_dir() else [path]
-    if not files:
+    names = [str(file) for file in recipe_files(path)] if path.is_dir() else [str(path)]
+    if not names:
         raise UsageError(f"{path}: there is no recipe.yaml in it or below it")
     plugins = engine_plugins(config)
-    for file in files:
-        _check_whole(_resolved(str(file), config), plugins)
-        yield f"{file}: ok"
+    told = set()
+    for name in names:
+        try:
+            check_whole(find_recipe(name, config), plugins)
+        except UsageError as error:
+            if str(error) not in told:
+                yield str(error), False
+            told.add(str(error))
+        else:
+            yield f"{name}: ok", True
+
+
+def recipe_files(folder: Path) -> list[Path]:
+    """Every recipe file in a folder and below it."""
+    return sorted(file for name in RECIPE_FILES for file in folder.rglob(name))
 
 
 def explain(name: str, config: Config | None) -> list[tuple[str, str, str]]:
     """Every effective field of a recipe as (name, value as JSON, origin). Raises RecipeError."""
     plugins = engine_plugins(config)
-    resolved = _resolved(name, config)
-    _check_whole(resolved, plugins)
-    return explained(resolved, plugins.catalogue)
+    resolved = find_recipe(name, config)
+    check_whole(resolved, plugins)
+    rows = explained(resolved, plugins.catalogue)
+    if resolved.recipe.layers is not None:
+        return rows
+    layer = json.dumps(_network(resolved.recipe.backbone, plugins).default_layer)
+    return [(field, layer if field == "layers" else value, origin) for field, value, origin in rows]
 
 
-def describe_layers(name: str, config: Config | None) -> list[Layer]:
-    """A backbone's layers in the order they run. Raises UnknownNameError."""
-    registered = engine_plugins(config).get(Kind.BACKBONE, name)
-    return build_network(registered, name, {}).describe_layers()
+def describe_layers(name: str, config: Config | None) -> tuple[list[Layer], str | None]:
+    """A backbone's layers in the order they run, and the name of its default. Raises UnknownNameError."""
+    network = _network(BackboneChoice(name=name), engine_plugins(config))
+    return network.describe_layers(), network.default_layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +168,10 @@ def fetch_weights(backbones: Sequence[str], config: Config | None) -> Iterator[s
 def verify_weights(backbones: Sequence[str], config: Config | None) -> Iterator[tuple[str, bool]]:
     """A line for each file of weights that is here, and whether it is sound; for those asked for also if missing."""
     for name, source in _sources(backbones, config, all_if_none=True):
-        if not backbones and weights.status(source).state in ("missing", "partial"):
+        state = weights.status(source).state
+        if state in ("missing", "partial"):
+            if backbones:
+                yield f"{name}: {state}; `dreamd weights fetch {name}` brings them", False
             continue
         try:
             yield f"{name}: ok, sha256 {weights.verify(source)}", True
@@ -148,7 +189,13 @@ def _sources(
     elif not names:
         names = [_book(config).for_default().recipe.backbone.name]
     for name in names:
-        source = plugins.get(Kind.BACKBONE, name).source(name)
+        try:
+            source = plugins.get(Kind.BACKBONE, name).source(name)
+        except WeightsError as error:
+            if backbones:
+                raise
+            log.warning("%s: %s", name, error)  # one plugin's mistake keeps nobody from the others
+            continue
         if source is not None:
             yield name, source
         elif backbones:
@@ -159,28 +206,43 @@ def _book(config: Config | None) -> RecipeBook:
     return config.recipe_book() if config else RecipeBook(None)
 
 
-def _resolved(name: str, config: Config | None) -> Resolved:
-    """The recipe of a file, of a folder or picture in the inbox, or of a name."""
+def find_recipe(name: str, config: Config | None) -> Resolved:
+    """The recipe of a file, of a folder or picture in the inbox, or of a name. Raises UsageError, RecipeError."""
     book = _book(config)
     path = Path(name).absolute()
     if not path.exists():
+        if "/" in name or path.suffix:
+            raise UsageError(f"{name}: there is no such file or folder")
         return book.for_name(name)
     folder = path if path.is_dir() else path.parent
     if config is not None and (folder == config.inbox or config.inbox in folder.parents):
         return book.for_folder(PurePosixPath(folder.relative_to(config.inbox)))
     file = recipe_file(path) if path.is_dir() else path
     if file is None:
-        raise UsageError(f"{path}: has no recipe.yaml, and is no folder of an inbox (give --config)")
+        raise UsageError(f"{name}: has no recipe.yaml, and is no folder of an inbox (give its --config)")
+    if file.suffix not in (".yaml", ".yml", ".json"):
+        raise UsageError(f"{name}: is no recipe, and no picture in an inbox (give its --config)")
     return book.for_file(file)
 
 
-def _check_whole(resolved: Resolved, plugins: Plugins) -> None:
-    """Check names, parameters and layers; the network is built for that, without its weights."""
+def check_whole(resolved: Resolved, plugins: Plugins) -> None:
+    """Check names, parameters, layers and whether a file of weights is there. Raises RecipeError.
+
+    The network is built to know its layers, without its weights.
+    """
     recipe = resolved.recipe
     try:
         check_recipe(recipe, plugins.catalogue)
         if recipe.layers is not None:
-            registered = plugins.get(Kind.BACKBONE, recipe.backbone.name)
-            layer_modules(recipe, build_network(registered, recipe.backbone.name, recipe.backbone.parameters))
+            layer_modules(recipe, _network(recipe.backbone, plugins))
+        file = recipe.backbone.weights
+        if file not in ("default", "random") and not Path(file).is_file():
+            raise RecipeError(f"there is no file {printable(file)}", field=("backbone", "weights"))
     except RecipeError as error:
         raise resolved.located(error) from error
+
+
+def _network(choice: BackboneChoice, plugins: Plugins) -> Backbone:
+    registered = plugins.get(Kind.BACKBONE, choice.name)
+    with redirect_stdout(sys.stderr):
+        return build_network(registered, choice.name, choice.parameters)

@@ -71,11 +71,11 @@ class Lifecycle:
         self._changed = changed
         self._catalogue: Catalogue | None = None
         self._hold_rounds: dict[HoldCause, int] = {}
-        self._not_put_away: list[Job] = []
         self._put_away_due: float | None = None
         self.queue = Scheduler()
         self.running: dict[str, Job] = {}
         self.held: dict[str, Held] = {}
+        self.not_put_away: list[Job] = []
 
     # Coming in
 
@@ -106,17 +106,28 @@ class Lifecycle:
         return refused
 
     def learn(self, catalogue: Catalogue) -> None:
-        """Take in what the plugins bring, and hold the queued jobs whose recipes ask for something else."""
+        """Take in what the plugins bring: queued jobs whose recipes ask for something else are held, and those go on
+        that were held for want of it."""
         if catalogue == self._catalogue:
             return
         self._catalogue = catalogue
-        queued = list(self.queue)
-        self.queue.take(queued)
-        self._enter(queued)
+        waiting = [*self.queue, *(held.job for held in self.held.values())]
+        self.queue.take(waiting)
+        self.held.clear()
+        self._enter(waiting)
 
     def use_book(self, book: RecipeBook) -> None:
         """Take the recipes from another book, and look at every held job again."""
         self._book = book
+        self.look_at_all()
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs are neither running nor finished: queued, in a paused folder, or held."""
+        return len(self.queue) + len(self.held)
+
+    def look_at_all(self) -> None:
+        """Look at every held job again, now."""
         self._look_again(list(self.held.values()))
 
     def recipe_changed(self, folder: PurePosixPath) -> None:
@@ -124,9 +135,10 @@ class Lifecycle:
         self._look_again([held for held in self.held.values() if folder in (held.job.folder, *held.job.folder.parents)])
 
     def look_again(self, now: float) -> None:
-        """Queue the held jobs whose time has come, and try again to put originals away."""
+        """Queue the jobs whose retry is due or whose hold is over, and try again to put originals away."""
+        self.queue.wake(now)
         if self._put_away_due is not None and self._put_away_due <= now:
-            jobs, self._not_put_away, self._put_away_due = self._not_put_away, [], None
+            jobs, self.not_put_away, self._put_away_due = self.not_put_away, [], None
             for job in jobs:
                 self._put_away(job)
         due = [held for held in self.held.values() if held.due is not None and held.due <= now]
@@ -141,21 +153,20 @@ class Lifecycle:
 
     # Going on
 
-    def start(self, now: float) -> tuple[Job, Order] | None:
+    def start(self) -> tuple[Job, Order] | None:
         """The next job, its attempt counted and written down, and the order for a worker; None when none may start."""
-        job = self.queue.next(now)
-        if job is None:
-            return None
-        try:
-            folder = self._spool.temporary(job)
-        except DreamdError as error:
-            self._hold(job, _folder_cause(error), str(error))
-            return None
-        # Counted before the start, so that an attempt that takes the worker or the daemon down counts too.
-        job = replace(job, state=JobState.RUNNING, attempts=job.attempts + 1, started_at=time.time())
-        self.running[job.id] = job
-        self._save(job)
-        return job, Order(job=job.id, source=self._spool.work_path(job), folder=folder)
+        while (job := self.queue.next()) is not None:
+            try:
+                folder = self._spool.temporary(job)
+            except DreamdError as error:
+                self._hold(job, _folder_cause(error), str(error))
+                continue
+            # Counted before the start, so that an attempt that takes the worker or the daemon down counts too.
+            job = replace(job, state=JobState.RUNNING, attempts=job.attempts + 1, started_at=time.time())
+            self.running[job.id] = job
+            self._save(job)
+            return job, Order(job=job.id, source=self._spool.work_path(job), folder=folder)
+        return None
 
     def done(self, message: Done) -> None:
         """Publish a result and put the original away."""
@@ -197,6 +208,12 @@ class Lifecycle:
                 self._try_again(job, reason)
             else:
                 self._queue(replace(job, state=JobState.QUEUED, attempts=job.attempts - 1))
+
+    def release(self) -> None:
+        """Queue what is running: the daemon ends it by its own will, so that the attempts are none."""
+        for job in self.running.values():
+            self._queue(replace(job, state=JobState.QUEUED, attempts=job.attempts - 1))
+        self.running.clear()
 
     # Steps
 
@@ -312,7 +329,7 @@ class Lifecycle:
                 self._spool.fail(job, _explanation(job))
         except DreamdError as error:
             log.error("%s", error)
-            self._not_put_away.append(job)
+            self.not_put_away.append(job)
             self._put_away_due = time.monotonic() + _TRY_FOLDER_SECONDS
 
     def _save(self, job: Job) -> None:

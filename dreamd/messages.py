@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter
 
 from dreamd.catalogue import Catalogue
 from dreamd.errors import HoldCause
@@ -29,6 +29,14 @@ FilePath = Annotated[
     Path, PlainValidator(_decoded), PlainSerializer(lambda path: quote_from_bytes(os.fsencode(path)), return_type=str)
 ]
 """A path whose name may be no text at all: JSON carries its bytes percent-encoded."""
+
+
+def _sayable(value: object) -> object:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+Reason = Annotated[str, BeforeValidator(_sayable)]
+"""A text for a person. It may quote a name that is no text, which JSON could not carry."""
 
 
 class _Message(BaseModel):
@@ -121,7 +129,7 @@ class Sidecar(_Message):
         size: width and height of the result in pixels.
         tiling: how the picture was cut up; None when it was not.
         seconds: that the dream took, with decoding and encoding.
-        loss_before: of the last ascent's first iteration.
+        loss_before: of the last ascent's first iteration; None when it is infinite, which JSON does not know.
         loss_after: of its last iteration.
     """
 
@@ -137,8 +145,8 @@ class Sidecar(_Message):
     size: tuple[int, int]
     tiling: str | None
     seconds: float
-    loss_before: float
-    loss_after: float
+    loss_before: float | None
+    loss_after: float | None
 
 
 class Done(_Message):
@@ -168,15 +176,23 @@ class NotDone(_Message):
     job: str
     hold: HoldCause | None
     final: bool
-    reason: str
+    reason: Reason
     field: tuple[str | int, ...] = ()
 
 
-FromWorker = Annotated[Ready | Advanced | Fetching | Done | NotDone, Field(discriminator="type")]
+class Unable(_Message):
+    """From a worker, as its last word: why it cannot work at all."""
 
-_FROM_WORKER: TypeAdapter[Ready | Advanced | Fetching | Done | NotDone] = TypeAdapter(FromWorker)
+    type: Literal["unable"] = "unable"
+    reason: Reason
 
 
-def from_worker(line: bytes) -> Ready | Advanced | Fetching | Done | NotDone:
+Said = Ready | Advanced | Fetching | Done | NotDone | Unable
+"""What a worker says."""
+
+_SAID: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="type")])
+
+
+def from_worker(line: bytes) -> Said:
     """The message of a worker's line. Raises pydantic's ValidationError when it is none."""
-    return _FROM_WORKER.validate_json(line)
+    return _SAID.validate_json(line)

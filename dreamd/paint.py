@@ -54,7 +54,7 @@ def _fractal(random: np.random.Generator, width: int, height: int, cells: float)
         total += weight * np.asarray(noise.resize((width, height), Image.Resampling.BICUBIC))
         cells, weight = cells * 2, weight * 0.55
     low, high = total.min(), total.max()
-    return np.asarray((total - low) / (high - low), np.float32)
+    return np.asarray((total - low) / (high - low or 1), np.float32)  # a pixel or two hold no noise
 
 
 def _slope(value: Field, down: int, right: int) -> Field:

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -24,8 +25,8 @@ from typing import Any, Literal
 import pluggy
 
 from dreamd import hookspecs
-from dreamd.catalogue import Catalogue, Entry, Kind, Problem, parameters_of
-from dreamd.errors import PluginError
+from dreamd.catalogue import SUPPLIED, Catalogue, Entry, Kind, Problem, parameters_of
+from dreamd.errors import PluginError, suggestion
 from dreamd.job import Job
 from dreamd.weights import Source
 
@@ -87,7 +88,7 @@ class Plugins:
         self._problems: list[Problem] = []
         for candidate in [*_from_entry_points(group), *self._from_folders(folders)]:
             if candidate.name in disable:
-                self._refuse(candidate, "disabled by plugins.disable")
+                self._note(candidate, "disabled by plugins.disable")
             else:
                 self._load(candidate)
 
@@ -106,20 +107,23 @@ class Plugins:
         for implementation in self._manager.hook.dreamd_job_changed.get_hookimpls():
             try:
                 implementation.function(*([job] if implementation.argnames else []))
-            except Exception:
+            except (Exception, SystemExit):
                 log.exception("plugin %s: dreamd_job_changed failed", implementation.plugin_name)
 
     def _from_folders(self, folders: Sequence[Path]) -> Iterator[_Candidate]:
         for folder in folders:
-            for file in sorted(folder.glob("*.py")):
+            for file in sorted(folder.glob("[!_]*.py")):
                 yield _Candidate(name=file.stem, origin=str(file), version="", load=partial(_load_file, file))
 
     def _load(self, candidate: _Candidate) -> None:
+        if self._manager.has_plugin(candidate.name):
+            self._refuse(candidate, f"there is another plugin {candidate.name!r}; give the file another name")
+            return
         before = len(self._registered)
         try:
             plugin = candidate.load()
             self._manager.register(plugin, candidate.name)
-            self._manager.check_pending()
+            self._check_hooks(plugin)
             self._call_hooks(candidate)
         except (Exception, SystemExit) as error:
             del self._registered[before:]
@@ -127,6 +131,16 @@ class Plugins:
                 self._manager.unregister(name=candidate.name)
             self._refuse(candidate, _explain(error))
             log.debug("plugin %s", candidate.name, exc_info=error)
+
+    def _check_hooks(self, plugin: object) -> None:
+        """pluggy takes a misspelt hook, and a file without any, in silence."""
+        known = [name for name in vars(_SPECS[self._group]) if name.startswith("dreamd_")]
+        callers = self._manager.get_hookcallers(plugin) or []
+        for hook in callers:
+            if not hook.has_spec():
+                raise PluginError(f"no hook {hook.name!r} in {self._group}; {suggestion(hook.name, known)}")
+        if not callers:
+            raise PluginError(f"has no hook of {self._group}: mark its functions with `@hookimpl` of dreamd.api")
 
     def _call_hooks(self, candidate: _Candidate) -> None:
         for hook, kind in _HOOKS[self._group].items():
@@ -142,7 +156,8 @@ class Plugins:
             if not callable(function):
                 raise PluginError(f"{kind} {name!r}: {function!r} cannot be called")
             try:
-                parameters = () if kind is Kind.EXECUTOR else parameters_of(function)
+                supplied = SUPPLIED if kind is Kind.GRADIENT else frozenset()
+                parameters = () if kind is Kind.EXECUTOR else parameters_of(function, supplied=supplied)
             except PluginError as error:
                 raise PluginError(f"{kind} {name!r}: {error}") from error
             entry = Entry(
@@ -161,12 +176,17 @@ class Plugins:
     def _check_name(self, kind: Kind, name: str) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise PluginError(f"{name!r} is no name: use letters, digits and _ . - /")
+        if "*" in name and kind is not Kind.BACKBONE:
+            raise PluginError(f"{kind} {name!r}: only a backbone is told the name it is asked for; leave out the `*`")
         for item in self._registered:
             if (item.entry.kind, item.entry.name) == (kind, name):
                 raise PluginError(f"the {kind} {name!r} is taken by plugin {item.entry.plugin!r}; choose another name")
 
     def _refuse(self, candidate: _Candidate, reason: str) -> None:
         log.warning("plugin %s (%s) is not used: %s", candidate.name, candidate.origin, reason)
+        self._note(candidate, reason)
+
+    def _note(self, candidate: _Candidate, reason: str) -> None:
         self._problems.append(Problem(plugin=candidate.name, origin=candidate.origin, reason=reason))
 
 
@@ -188,22 +208,24 @@ def _first_party_first(entry_point: EntryPoint) -> tuple[bool, str]:
 
 def _load_file(file: Path) -> ModuleType:
     """Import a drop-in file. Raises PluginError when somebody else could have written it."""
-    for path in (file, file.parent):
+    real = file.resolve()
+    for path in (real, *{file.parent, real.parent}):
         status = path.stat()
         if status.st_uid not in (0, os.getuid()) or status.st_mode & 0o022:
             raise PluginError(
                 f"{path} can be written by others, who could run code through it; "
                 f"do `chmod go-w {path}` and see that {'you' if os.getuid() else 'root'} own it"
             )
-    spec = importlib.util.spec_from_file_location(f"dreamd_dropin_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise PluginError(f"{file} is no Python module")
+    loader = SourceFileLoader(f"dreamd_dropin_{file.stem}", str(file))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    sys.modules[loader.name] = module
     try:
-        spec.loader.exec_module(module)
+        # Not by `exec_module`: that also runs what lies in __pycache__, which others may be able to write.
+        exec(loader.source_to_code(loader.get_data(str(file)), str(file)), vars(module))
     except BaseException:
-        del sys.modules[spec.name]
+        del sys.modules[loader.name]
         raise
     return module
 
@@ -211,8 +233,11 @@ def _load_file(file: Path) -> ModuleType:
 def _explain(error: BaseException) -> str:
     if isinstance(error, PluginError):
         return str(error)
-    if isinstance(error, SyntaxError):
-        return f"line {error.lineno}: {error.msg}"
+    if isinstance(error, pluggy.PluginValidationError):
+        return str(error).splitlines()[-1]
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        return f"{Path(error.filename or '').name}:{error.lineno}: {error.msg}"
     frames = [] if error.__traceback__ is None else inspect.getinnerframes(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}{where}"
+    first_line = f": {str(error).splitlines()[0]}" if str(error) else ""
+    return f"{type(error).__name__}{first_line}{where}"

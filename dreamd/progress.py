@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from dreamd.errors import printable
 from dreamd.status.snapshot import Snapshot
+from dreamd.status.text import doing
 
 _LINE_SECONDS = 10.0
 """Between two lines where there is no terminal: a log is to be read, not filled."""
@@ -29,8 +33,8 @@ def progress(title: str) -> Iterator[Show]:
     if not sys.stderr.isatty():
         yield _line_by_line(title)
         return
-    with _bar() as bar:
-        task = bar.add_task(title, total=1.0, words="")
+    with _shown(_bar()) as bar:
+        task = bar.add_task(printable(title), total=1.0, words="")
 
         def show(share: float, words: str) -> None:
             bar.update(task, completed=share, words=words)
@@ -44,7 +48,7 @@ def drain_progress() -> Iterator[Callable[[Snapshot], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    with _bar() as bar:
+    with _shown(_bar()) as bar:
         yield _Bars(bar)
 
 
@@ -68,9 +72,8 @@ class _Bars:
             self._bar.remove_task(self._tasks.pop(job_id))
         for job_id, job in running.items():
             if job_id not in self._tasks:
-                self._tasks[job_id] = self._bar.add_task(job.picture, total=1.0, words="")
-            words = job.fetching or (f"octave {job.ascent}/{job.ascents}" if job.ascents else "loading")
-            self._bar.update(self._tasks[job_id], completed=job.share, words=words)
+                self._tasks[job_id] = self._bar.add_task(printable(job.picture), total=1.0, words="")
+            self._bar.update(self._tasks[job_id], completed=job.share, words=doing(asdict(job)))
 
 
 def _bar() -> Progress:
@@ -85,6 +88,25 @@ def _bar() -> Progress:
     )
 
 
+@contextmanager
+def _shown(bar: Progress) -> Iterator[Progress]:
+    """The bar on the terminal, with what is logged meanwhile above it and not across it."""
+    log_to_stderr = [
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr
+    ]
+    before = sys.stderr
+    with bar:
+        for handler in log_to_stderr:
+            handler.setStream(sys.stderr)  # rich's, while the bar is shown
+        try:
+            yield bar
+        finally:
+            for handler in log_to_stderr:
+                handler.setStream(before)
+
+
 def _line_by_line(title: str) -> Show:
     due = time.monotonic() + _LINE_SECONDS
 
@@ -92,6 +114,6 @@ def _line_by_line(title: str) -> Show:
         nonlocal due
         if time.monotonic() >= due:
             due = time.monotonic() + _LINE_SECONDS
-            print(f"{title}: {share:.0%} {words}", file=sys.stderr, flush=True)
+            print(printable(f"{title}: {share:.0%} {words}"), file=sys.stderr, flush=True)
 
     return show

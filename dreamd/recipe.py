@@ -7,19 +7,22 @@ say, in `check_recipe`; whether a network has a layer is known only where the ne
 from __future__ import annotations
 
 import json
+import os
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from dreamd.catalogue import Catalogue, Kind
-from dreamd.errors import FieldPath, RecipeError, UnknownNameError, suggestion
+from dreamd.errors import FieldPath, RecipeError, UnknownNameError, dotted, suggestion
+from dreamd.fields import Count, FieldModel, Index, Integer, Number, complaint
 from dreamd.yamlfile import Document, parse_document, read_document
 
 RECIPE_FILES = ("recipe.yaml", "recipe.yml")
@@ -29,10 +32,6 @@ PrecisionName = Literal["auto", "fp32", "bf16", "tf32"]
 _TEMPLATE_FIELDS = ("stem", "job", "backbone", "loss", "schedule", "seed")
 _PLUGIN_FIELDS = ("backbone", "loss", "schedule")
 _MERGED_FIELDS = (*_PLUGIN_FIELDS, "ascent", "image", "output")
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Plugin(BaseModel):
@@ -45,6 +44,8 @@ class Plugin(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, value: object) -> object:
+        if not isinstance(value, str | dict | Plugin):
+            raise PydanticCustomError("a_plugin", "a name, or a mapping with a name and parameters")
         return {"name": value} if isinstance(value, str) else value
 
     @property
@@ -56,10 +57,10 @@ class Plugin(BaseModel):
 class BackboneChoice(Plugin):
     """A backbone and its weights: `default`, `random` (drawn from the recipe's seed) or the path of a state dict."""
 
-    weights: str = "default"
+    weights: str = Field(default="default", min_length=1)
 
 
-class LayerChoice(_Model):
+class LayerChoice(FieldModel):
     """A layer to look at.
 
     Attributes:
@@ -68,9 +69,16 @@ class LayerChoice(_Model):
         channels: the channels to look at, from 0; None for all.
     """
 
-    name: str | int
-    weight: float = 1.0
-    channels: tuple[int, ...] | None = Field(default=None, min_length=1)
+    name: str | Integer
+    weight: Number = 1.0
+    channels: Annotated[tuple[Index, ...], Field(min_length=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: object) -> object:
+        if not isinstance(value, str | int | dict | LayerChoice):
+            raise PydanticCustomError("a_layer", "a layer's name or number, or a mapping with its name")
+        return {"name": value} if isinstance(value, str | int) else value
 
     @field_validator("name")
     @classmethod
@@ -80,7 +88,7 @@ class LayerChoice(_Model):
         return value
 
 
-class Ascent(_Model):
+class Ascent(FieldModel):
     """The gradient ascent at one scale.
 
     Attributes:
@@ -90,23 +98,23 @@ class Ascent(_Model):
         jitter: the largest random circular shift before each step, in pixels.
     """
 
-    iterations: int = Field(default=10, ge=1, le=10_000)
-    lr: float = 0.05
-    momentum: float = Field(default=0.0, ge=0.0, le=1.0)
-    jitter: int = Field(default=32, ge=0, le=4096)
+    iterations: Integer = Field(default=10, ge=1, le=10_000)
+    lr: Number = 0.05
+    momentum: Number = Field(default=0.0, ge=0.0, le=1.0)
+    jitter: Integer = Field(default=32, ge=0, le=4096)
 
 
-class Image(_Model):
+class Image(FieldModel):
     """What is done to the picture before the dream.
 
     Attributes:
         max_side: shrink it so that no side is longer, in pixels; None keeps its own size.
     """
 
-    max_side: int | None = Field(default=None, ge=1)
+    max_side: Count | None = None
 
 
-class Output(_Model):
+class Output(FieldModel):
     """How the result is written.
 
     Attributes:
@@ -116,25 +124,27 @@ class Output(_Model):
     """
 
     format: OutputFormat = "same"
-    quality: int = Field(default=92, ge=1, le=100)
+    quality: Integer = Field(default=92, ge=1, le=100)
     name: str = Field(default="{stem}", min_length=1)
 
     @field_validator("name")
     @classmethod
     def _is_a_name(cls, value: str) -> str:
         try:
-            fields = [name for _, name, _, _ in string.Formatter().parse(value) if name is not None]
+            fields = [part[1:] for part in string.Formatter().parse(value) if part[1] is not None]
         except ValueError as error:
-            raise ValueError(f"is no template: {error}") from error
-        for name in fields:
+            raise ValueError(f"is no template: {error}; a brace itself is written twice") from error
+        for name, form, conversion in fields:
             if name not in _TEMPLATE_FIELDS:
-                raise ValueError(f"{{{name}}} is not known; {suggestion(name, _TEMPLATE_FIELDS)}")
+                raise ValueError(f"{{{name}}} is not known; {suggestion(str(name), _TEMPLATE_FIELDS)}")
+            if form or conversion:
+                raise ValueError(f"takes no format: write {{{name}}}")
         if "/" in value or "\0" in value or value.startswith("."):
             raise ValueError("must be a file name: without /, and not hidden by a dot")
         return value
 
 
-class Recipe(_Model):
+class Recipe(FieldModel):
     """An effective recipe: every field has its value.
 
     Attributes:
@@ -144,7 +154,7 @@ class Recipe(_Model):
     """
 
     backbone: BackboneChoice = BackboneChoice(name="vgg19")
-    layers: tuple[LayerChoice, ...] | None = Field(default=None, min_length=1)
+    layers: Annotated[tuple[LayerChoice, ...], Field(min_length=1)] | None = None
     loss: Plugin = Plugin(name="l2")
     schedule: Plugin = Plugin(name="octaves")
     ascent: Ascent = Ascent()
@@ -152,24 +162,26 @@ class Recipe(_Model):
     image: Image = Image()
     output: Output = Output()
     precision: PrecisionName = "auto"
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: Integer = Field(default=0, ge=0, lt=2**63)
 
     @field_validator("layers", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         if value is None:
             return None
-        entries = value if isinstance(value, list | tuple) else [value]
-        return [{"name": entry} if isinstance(entry, str | int) else entry for entry in entries]
+        return value if isinstance(value, list | tuple) else [value]
 
     def to_json(self) -> str:
         """The recipe as one line of JSON; equal recipes give equal lines."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return json.dumps(_canonical(self.model_dump(mode="json")), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """The recipe of `to_json`."""
         return cls.model_validate_json(text)
+
+
+_SECTIONS: dict[str, type[FieldModel]] = {"ascent": Ascent, "image": Image, "output": Output, "layers": LayerChoice}
 
 
 @dataclass(frozen=True)
@@ -218,7 +230,7 @@ class RecipeBook:
         self._inbox = inbox
         self._named = named
         self._defaults = [defaults] if defaults else []
-        self._read: dict[Path, tuple[tuple[int, int, int], Document]] = {}
+        self._read: dict[Path, tuple[tuple[int, int, int], Document | RecipeError]] = {}
         self._resolved: dict[tuple[Path, ...], tuple[list[Document], Resolved]] = {}
 
     def for_folder(self, folder: PurePosixPath) -> Resolved:
@@ -289,7 +301,7 @@ class RecipeBook:
             raise RecipeError(f"goes round in a circle: {' → '.join((*seen, name))}")
         file = self._named / f"{name}.yaml" if self._named and "/" not in name else None
         is_preset = name in preset_names()
-        if file is not None and file.is_file():
+        if file is not None and os.path.isfile(file):  # noqa: PTH113 (Path's raises for a name that is too long)
             if is_preset:
                 raise RecipeError("has the name of a preset; give it another", file=file)
             document = self._document(file)
@@ -302,25 +314,46 @@ class RecipeBook:
     def _document(self, file: Path) -> Document:
         """A file's document, read again only when the file has changed."""
         try:
-            status = file.stat()
+            status = file.lstat() if self._is_in_inbox(file) else file.stat()
         except OSError as problem:
             raise RecipeError(f"cannot be read: {problem.strerror}", file=file) from problem
         signature = (status.st_mtime_ns, status.st_size, status.st_ino)
         known = self._read.get(file)
         if known is None or known[0] != signature:
-            is_in_inbox = self._inbox is not None and self._inbox in file.parents
-            document = read_document(file, RecipeError, follow_symlinks=not is_in_inbox)
-            known = (signature, _prepared(document, file.parent))
-            self._read[file] = known
+            known = self._read[file] = (signature, self._read_anew(file))
+        if isinstance(known[1], RecipeError):
+            raise known[1].with_traceback(None)
         return known[1]
+
+    def _read_anew(self, file: Path) -> Document | RecipeError:
+        try:
+            document = read_document(file, RecipeError, follow_symlinks=not self._is_in_inbox(file))
+        except RecipeError as error:
+            if isinstance(error.__cause__, OSError):  # goes away without a change of the file
+                raise
+            return error
+        return with_weights_below(file.parent, from_sidecar(document))
+
+    def _is_in_inbox(self, file: Path) -> bool:
+        return self._inbox is not None and self._inbox in file.parents
 
 
 def recipe_file(folder: Path) -> Path | None:
-    """The recipe file of a folder, if it has one. Raises RecipeError when it has two."""
-    found = [file for name in RECIPE_FILES if (file := folder / name).exists() or file.is_symlink()]
+    """The recipe file of a folder, if it has one. Raises RecipeError when it has two, or cannot be looked into."""
+    found = [file for name in RECIPE_FILES if _is_there(file := folder / name)]
     if len(found) > 1:
         raise RecipeError(f"stands beside {found[1].name}; keep one of them", file=found[0])
     return found[0] if found else None
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as problem:
+        raise RecipeError(f"cannot be read: {problem.strerror}", file=file) from problem
+    return True
 
 
 @cache
@@ -354,7 +387,8 @@ def resolve(documents: Iterable[Document]) -> Resolved:
     try:
         return Resolved(Recipe.model_validate(data), origins)
     except ValidationError as error:
-        raise _located(_recipe_error(error), origins) from error
+        problem, field = complaint(error, data, _advice)
+        raise _located(RecipeError(problem, field=field), origins) from error
 
 
 def check_recipe(recipe: Recipe, catalogue: Catalogue) -> None:
@@ -389,35 +423,67 @@ def from_sidecar(document: Document) -> Document:
     return Document(document.file, {**recipe, "precision": document.data.get("precision", "auto")}, lines)
 
 
+def with_weights_below(folder: Path, document: Document) -> Document:
+    """The document with a path to weights made absolute: it is relative to the folder of the file that says it."""
+    backbone = document.data.get("backbone")
+    if not isinstance(backbone, dict) or not isinstance(weights := backbone.get("weights"), str):
+        return document
+    if weights in ("", "default", "random"):
+        return document
+    path = str((folder / os.path.expanduser(weights)).absolute())  # noqa: PTH111 (Path's raises for an unknown ~user)
+    return Document(document.file, {**document.data, "backbone": {**backbone, "weights": path}}, document.lines)
+
+
 def set_fields(assignments: Sequence[str]) -> Document:
     """The document of `--set layers=relu5_1 --set ascent.lr=0.1`. Raises RecipeError for what is no assignment."""
     data: dict[str, Any] = {}
     for assignment in assignments:
-        dotted_name, equals, text = assignment.partition("=")
-        names = dotted_name.strip().split(".")
-        if not equals or not all(names) or len(names) > 2:
-            raise RecipeError("is no `field=value` or `field.parameter=value`", file=f"--set {assignment}")
-        value = parse_document(f"value: {text}", f"--set {assignment}", RecipeError).data["value"]
+        names, value = _assigned(assignment)
+        if names[0] in _PLUGIN_FIELDS and isinstance(value, str) and len(names) == 1:
+            names = [*names, "name"]
         if len(names) == 1:
             data[names[0]] = value
-            continue
-        inner = data.setdefault(names[0], {})
-        if not isinstance(inner, dict):
-            inner = data[names[0]] = {"name": inner}
-        inner[names[1]] = value
-    return Document("--set", data)
+        else:
+            inner = data.get(names[0])
+            data[names[0]] = {**(inner if isinstance(inner, dict) else {}), names[1]: value}
+    return with_weights_below(Path(), Document("--set", data))
+
+
+def _assigned(assignment: str) -> tuple[list[str], Any]:
+    """The parts of a field's name, and its value, which is YAML."""
+    dotted_name, equals, text = assignment.partition("=")
+    names = dotted_name.strip().split(".")
+    if not equals or not all(names) or len(names) > 2:
+        raise RecipeError("is no `field=value` or `field.parameter=value`", file=f"--set {assignment}")
+    if names[0] == "extends":
+        raise RecipeError("cannot be set; choose what to start from with `--recipe`", file=f"--set {assignment}")
+    return names, parse_document(f"value: {text}", f"--set {assignment}", RecipeError).data["value"]
 
 
 def explained(resolved: Resolved, catalogue: Catalogue) -> list[tuple[str, str, str]]:
-    """Every effective field as (dotted name, value, origin), plugins' parameters included."""
-    rows: list[tuple[str, Any, FieldPath]] = []
-    for key, value in resolved.recipe.model_dump(mode="json").items():
-        if isinstance(value, dict):
-            defaults = _plugin_defaults(key, value, catalogue)
-            rows += [(f"{key}.{sub}", inner, (key, sub)) for sub, inner in {**defaults, **value}.items()]
-        else:
-            rows.append((key, value, (key,)))
-    return [(name, json.dumps(value, ensure_ascii=False), _origin_words(resolved, path)) for name, value, path in rows]
+    """Every effective field as (dotted name, value as JSON, origin), plugins' parameters included."""
+    rows = [row for key in Recipe.model_fields for row in _field_rows(resolved.recipe, key, catalogue)]
+    return [(dotted(path), json.dumps(value, ensure_ascii=False), _origin(resolved, path)) for path, value in rows]
+
+
+def _field_rows(recipe: Recipe, key: str, catalogue: Catalogue) -> Iterator[tuple[FieldPath, Any]]:
+    value = recipe.model_dump(mode="json")[key]
+    if isinstance(value, dict):
+        yield from (((key, sub), inner) for sub, inner in _with_defaults(key, value, catalogue).items())
+    elif isinstance(value, list) and value:
+        for index, entry in enumerate(value):
+            whole = _with_defaults(key, entry, catalogue)
+            yield from (((key, index, sub), inner) for sub, inner in whole.items())
+    else:
+        yield (key,), value
+
+
+def _with_defaults(key: str, value: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
+    """A mapping with the defaults of the parameters that it does not give, if it is a plugin."""
+    if key not in (*_PLUGIN_FIELDS, "gradient"):
+        return dict(value)
+    entry = catalogue.find(Kind(key), value["name"])
+    return {"name": value["name"]} | {parameter.name: parameter.default for parameter in entry.parameters} | dict(value)
 
 
 def recipe_schema(catalogue: Catalogue) -> dict[str, Any]:
@@ -426,9 +492,12 @@ def recipe_schema(catalogue: Catalogue) -> dict[str, Any]:
     properties = schema["properties"]
     for field, kind in (("backbone", Kind.BACKBONE), ("loss", Kind.LOSS), ("schedule", Kind.SCHEDULE)):
         properties[field] = {"anyOf": _plugin_schemas(catalogue, kind)}
-    properties["gradient"] = {"type": "array", "items": {"anyOf": _plugin_schemas(catalogue, Kind.GRADIENT)}}
-    layer = {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 1}, {"$ref": "#/$defs/LayerChoice"}]}
-    properties["layers"] = {"anyOf": [*layer["anyOf"][:2], {"type": "array", "items": layer, "minItems": 1}]}
+    gradient = _plugin_schemas(catalogue, Kind.GRADIENT)
+    steps = [step | ({"required": ["name"]} if "properties" in step else {}) for step in gradient]
+    properties["gradient"] = {"type": "array", "items": {"anyOf": steps}}
+    layer = [{"type": "string"}, {"type": "integer", "minimum": 1}, {"$ref": "#/$defs/LayerChoice"}]
+    several = {"type": "array", "items": {"anyOf": layer}, "minItems": 1}
+    properties["layers"] = {"anyOf": [*layer, several, {"type": "null"}]}
     properties["extends"] = {"type": "string", "description": "A preset or a named recipe.", "examples": preset_names()}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "A dreamd recipe"
@@ -436,8 +505,10 @@ def recipe_schema(catalogue: Catalogue) -> dict[str, Any]:
 
 
 def _plugin_schemas(catalogue: Catalogue, kind: Kind) -> list[dict[str, Any]]:
-    names = {"type": "string", "anyOf": [{"enum": catalogue.names(kind)}, {"pattern": "/"}]}
-    schemas: list[dict[str, Any]] = [names]
+    names = catalogue.names(kind)
+    families = [{"pattern": f"^{name.replace('.', '[.]').replace('*', '.*')}$"} for name in names if "*" in name]
+    single = [name for name in names if "*" not in name]
+    schemas: list[dict[str, Any]] = [{"type": "string", "anyOf": [{"enum": single}, *families]}]
     for entry in (entry for entry in catalogue.entries if entry.kind == kind):
         name = {"const": entry.name} if "*" not in entry.name else {"type": "string"}
         properties: dict[str, Any] = {"name": name}
@@ -449,22 +520,30 @@ def _plugin_schemas(catalogue: Catalogue, kind: Kind) -> list[dict[str, Any]]:
     return schemas
 
 
-def _plugin_defaults(key: str, value: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
-    if key not in _PLUGIN_FIELDS:
-        return {}
-    entry = catalogue.find(Kind(key), value["name"])
-    return {"name": value["name"]} | {parameter.name: parameter.default for parameter in entry.parameters}
-
-
-def _origin_words(resolved: Resolved, path: FieldPath) -> str:
-    origin = resolved.origins.get(path) or resolved.origins.get(path[:1])
+def _origin(resolved: Resolved, path: FieldPath) -> str:
+    """Where a field's value came from: a file with its line, a plugin's default, or the model."""
+    recipe, key = resolved.recipe, path[0]
+    origin = resolved.origins.get(path)
+    if origin is None and path[-1] == "name":  # `layers: relu4_1` names no `name`
+        origin = resolved.origins.get(path[:-1]) or resolved.origins.get(path[:1])
     if origin is not None:
         return str(origin)
     if path == ("layers",):
-        return f"default of backbone {resolved.recipe.backbone.name}"
-    is_parameter = len(path) == 2 and path[0] in _PLUGIN_FIELDS and path[1] not in ("name", "weights")
-    name = getattr(resolved.recipe, str(path[0])).name if is_parameter else ""
-    return f"default of {path[0]} {name}" if is_parameter else BUILT_IN
+        return f"default of backbone {recipe.backbone.name}"
+    if len(path) == 1 or path[-1] in ("name", "weights"):
+        return BUILT_IN
+    if key == "gradient" and isinstance(path[1], int):
+        return f"default of gradient {recipe.gradient[path[1]].name}"
+    return f"default of {key} {getattr(recipe, str(key)).name}" if key in _PLUGIN_FIELDS else BUILT_IN
+
+
+def _canonical(value: Any) -> Any:
+    """2.0 as 2, wherever it stands: equal numbers in one writing."""
+    if isinstance(value, dict):
+        return {key: _canonical(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_canonical(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _merge_field(
@@ -478,21 +557,26 @@ def _merge_field(
         data[key] = value
         _note(origins, document, path)
         return
-    if _names_another(data.get(key), value, key):
-        _forget(data, origins, key)
-        if key == "backbone" and "layers" not in document.data:
-            _forget(data, origins, "layers")
+    if key in _PLUGIN_FIELDS:
+        _choose_plugin(data, origins, document, key, value)
     inherited = data.get(key)
     data[key] = {**(inherited if isinstance(inherited, dict) else {}), **value}
+    origins[path] = Origin(document.file, document.line(path))
     for sub in value:
         _note(origins, document, (key, sub))
 
 
-def _names_another(inherited: object, value: Mapping[str, Any], key: str) -> bool:
-    if key not in _PLUGIN_FIELDS or "name" not in value:
-        return False
-    default = Recipe.model_fields[key].default.name
-    return bool(value["name"] != (inherited.get("name", default) if isinstance(inherited, dict) else default))
+def _choose_plugin(
+    data: dict[str, Any], origins: dict[FieldPath, Origin], document: Document, key: str, value: Mapping[str, Any]
+) -> None:
+    """Leave of what is inherited what goes with the plugin that a mapping names, if it names one."""
+    inherited = data.setdefault(key, {"name": Recipe.model_fields[key].default.name})
+    before = inherited["name"] if isinstance(inherited, dict) and "name" in inherited else None
+    if value.get("name", before) == before:
+        return
+    _forget(data, origins, key)
+    if key == "backbone" and "layers" not in document.data:
+        _forget(data, origins, "layers")
 
 
 def _forget(data: dict[str, Any], origins: dict[FieldPath, Origin], key: str) -> None:
@@ -508,39 +592,19 @@ def _note(origins: dict[FieldPath, Origin], document: Document, path: FieldPath)
             origins[inner] = Origin(document.file, line)
 
 
-def _prepared(document: Document, folder: Path) -> Document:
-    """A file's document, with a path to weights made absolute: it is relative to the file that says it."""
-    document = from_sidecar(document)
-    backbone = document.data.get("backbone")
-    if not isinstance(backbone, dict) or not isinstance(weights := backbone.get("weights"), str):
-        return document
-    if weights in ("default", "random"):
-        return document
-    path = str((folder / Path(weights).expanduser()).absolute())
-    return Document(document.file, {**document.data, "backbone": {**backbone, "weights": path}}, document.lines)
-
-
-def _recipe_error(error: ValidationError) -> RecipeError:
-    """The first of pydantic's complaints, in dreamd's words."""
-    first = error.errors()[0]
-    field: FieldPath = tuple(first["loc"])
-    if first["type"] == "extra_forbidden":
-        return RecipeError(f"is not a field; {suggestion(str(field[-1]), _known_fields(field[:-1]))}", field=field)
-    value = first["input"]
-    shown = f"{value!r}: " if isinstance(value, str | int | float | bool | None) else ""
-    message = first["msg"].removeprefix("Value error, ")
-    return RecipeError(f"{shown}{message[:1].lower()}{message[1:]}", field=field)
-
-
-def _known_fields(path: FieldPath) -> list[str]:
-    models: dict[str, type[BaseModel]] = {"ascent": Ascent, "image": Image, "output": Output, "layers": LayerChoice}
-    if path:
-        return list(models[str(path[0])].model_fields)
-    return [*Recipe.model_fields, "extends"]
+def _advice(place: FieldPath) -> str:
+    """The nearest right field to one that does not exist; `lr` at the top belongs into `ascent`."""
+    *holders, word = map(str, place)
+    if holders:
+        return suggestion(word, _SECTIONS[holders[0]].model_fields)
+    for section in ("ascent", "image", "output"):
+        if word in _SECTIONS[section].model_fields:
+            return f"did you mean {section}.{word}?"
+    return suggestion(word, [*Recipe.model_fields, "extends"])
 
 
 def _located(error: RecipeError, origins: Mapping[FieldPath, Origin]) -> RecipeError:
-    path = error.field
+    path: FieldPath = (*error.field, "name")  # what is wrong with a plugin is best shown where it is named
     while path and path not in origins:
         path = path[:-1]
     origin = origins.get(path)

@@ -18,9 +18,11 @@ def make_tree(folder: Path) -> list[Path]:
         UsageError: there is a config already, or the folder cannot be made.
     """
     config = folder / "config.yaml"
-    if config.exists():
-        raise UsageError(f"{config} is there already; nothing was changed")
     try:
+        if config.exists():
+            raise UsageError(f"{config} is there already; nothing was changed")
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is a file; give the folder to make the tree in")
         return list(_made(folder))
     except OSError as error:
         raise UsageError(f"{error.filename or folder}: cannot be made: {error.strerror}") from error

@@ -52,10 +52,18 @@ class Scheduler:
         """Whether a folder, or one above it, is paused."""
         return not self._paused.isdisjoint({folder, *folder.parents})
 
-    def next(self, now: float) -> Job | None:
-        """Take the next job, or None when there is none that may start now."""
+    @property
+    def has_work(self) -> bool:
+        """Whether a job may start, now or later, without anything being resumed."""
+        return bool(self._later) or any(not self.is_paused(folder) for folder in self._folders)
+
+    def wake(self, now: float) -> None:
+        """Queue the jobs whose retry is due. Called whether or not one can start: `next_deadline` looks ahead only."""
         while self._later and self._later[0][0] <= now:
             self.add(heapq.heappop(self._later)[2])
+
+    def next(self) -> Job | None:
+        """Take the next job, or None when there is none that may start."""
         for folder, queue in self._folders.items():
             if not self.is_paused(folder):
                 job = queue.popleft()

@@ -63,7 +63,7 @@ def dream_one(
     path = Path(source)
     if noise is None:
         _check_source(path, target)
-    picture = _noise(int(noise[1]), int(noise[2]), recipe.seed) if noise else studio.read(path, recipe)
+    picture = _noise(int(noise[1]), int(noise[2]), recipe.seed, limits) if noise else studio.read(path, recipe)
     with progress(path.name) as show:
         try:
             built = studio.build(recipe, lambda done, total: show(done / total if total else 0, "fetching weights"))
@@ -114,10 +114,10 @@ def _check_source(source: Path, target: Path) -> None:
         raise UsageError(f"{target} is the picture itself; dreamd does not overwrite originals")
 
 
-def _noise(width: int, height: int, seed: int) -> Picture:
+def _noise(width: int, height: int, seed: int, limits: Limits) -> Picture:
     """Uniform noise, the article's other start."""
-    if width * height == 0:
-        raise UsageError("noise:WIDTHxHEIGHT needs sides of at least one pixel")
+    if not 1 <= width * height <= limits.max_pixels:
+        raise UsageError(f"{width}x{height} pixels of noise cannot be: from one to {limits.max_pixels:,} pixels can")
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     return Picture(pixels=pixels, alpha=None, format="PNG", exif=None, dpi=None)
 

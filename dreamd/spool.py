@@ -81,12 +81,13 @@ class Folders:
 class InboxLock:
     """The right to work on an inbox, held until `close` or the end of the process."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, descriptors: Sequence[int]) -> None:
+        self._descriptors = descriptors
 
     def close(self) -> None:
         """Gives the right back; call it once."""
-        os.close(self._descriptor)
+        for descriptor in self._descriptors:
+            os.close(descriptor)
 
     def __enter__(self) -> Self:
         return self
@@ -103,9 +104,18 @@ class Spool:
     right to a folder or the disk fails. Every step may be tried again, after a kill or an error, and then goes on.
     """
 
-    def __init__(self, folders: Folders) -> None:
+    def __init__(self, folders: Folders, *, share: str | None = None) -> None:
+        """The spool of a daemon.
+
+        Args:
+            folders: the folders.
+            share: a name of this daemon's own when several share the inbox; each keeps what it claimed apart, so that
+                none takes another's work for something that a crash left. None: this daemon is alone.
+        """
         self.folders = folders
-        self._work = folders.inbox / _HOUSE / "work"
+        self._share = share
+        self._work_name = "work" if share is None else f"work-{share}"
+        self._work = folders.inbox / _HOUSE / self._work_name
 
     def prepare(self) -> None:
         """Makes every folder but the inbox, which may be a disk that is not mounted.
@@ -123,32 +133,28 @@ class Spool:
                 if folder is not None:
                     folder.mkdir(parents=True, exist_ok=True)
             _make_folder(self.folders.outbox, [_HOUSE])
-            _make_folder(inbox, [_HOUSE, "work"])
+            _make_folder(inbox, [_HOUSE, self._work_name])
 
     def lock(self) -> InboxLock:
         """Takes the inbox for this process, after `prepare`.
 
+        A daemon that shares holds the inbox's lock together with the others, and one of its own. A daemon that does not
+        is alone, and takes over what sharing daemons that are gone had claimed.
+
         Raises:
-            DreamdError: another daemon has it.
+            DreamdError: another daemon has it, and one of the two does not share.
         """
-        path = self.folders.inbox / _HOUSE / "lock"
-        with _explained("lock", path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-            except BlockingIOError:
-                holder = os.pread(descriptor, 512, 0).decode("utf-8", "replace").strip() or "another process"
-                os.close(descriptor)
-                raise DreamdError(
-                    f"another dreamd ({holder}) works on {_shown(self.folders.inbox)}: "
-                    "stop it, or give this one an inbox of its own"
-                ) from None
-            except BaseException:
-                os.close(descriptor)
-                raise
-        return InboxLock(descriptor)
+        if self._share is None:
+            lock = InboxLock([_locked(self._lock_path("lock"), fcntl.LOCK_EX, self.folders.inbox)])
+            self._take_over()
+            return lock
+        together = _locked(self._lock_path("lock"), fcntl.LOCK_SH, self.folders.inbox)
+        try:
+            own = _locked(self._lock_path(f"lock-{self._share}"), fcntl.LOCK_EX, self.folders.inbox)
+        except BaseException:
+            os.close(together)
+            raise
+        return InboxLock([own, together])
 
     def claim(self, path: PurePosixPath, job_id: str) -> bool:
         """Takes a picture out of the inbox: one rename to `.dreamd/work/<job_id>/<path>`.
@@ -339,10 +345,21 @@ class Spool:
             _remove_empty(self._work / job.id)
         return True
 
+    def _lock_path(self, name: str) -> Path:
+        return self.folders.inbox / _HOUSE / name
+
+    def _take_over(self) -> None:
+        """Moves what other daemons had claimed into this one's work; nobody else is alive, or the lock would be held."""
+        with _explained("take over", self.folders.inbox / _HOUSE):
+            for other in sorted((self.folders.inbox / _HOUSE).glob("work-*")):
+                for home in sorted(other.iterdir()):
+                    home.rename(self._work / home.name)
+                other.rmdir()
+
     def _take(self, source: int, parts: Sequence[str], job_id: str) -> bool:
         if not _is_regular(parts[-1], source):
             return False
-        home = _make_folder(self.folders.inbox, [_HOUSE, "work"]) / job_id
+        home = _make_folder(self.folders.inbox, [_HOUSE, self._work_name]) / job_id
         home.mkdir()  # fails where it exists: a rename into another job's folder could replace its picture
         try:
             target = _make_folder(home, parts[:-1], durable=False) / parts[-1]
@@ -427,6 +444,27 @@ class Spool:
 
 
 # Names and paths
+
+
+def _locked(path: Path, kind: int, inbox: Path) -> int:
+    """A descriptor that holds a lock. Raises DreamdError, naming the holder, when another process has it."""
+    with _explained("lock", path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 512, 0).decode("utf-8", "replace").strip() or "another process"
+            os.close(descriptor)
+            raise DreamdError(
+                f"another dreamd ({holder}) works on {_shown(inbox)}: stop it, give this one an inbox of its own, "
+                "or run both with --share and a state folder each"
+            ) from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+    return descriptor
 
 
 def _parts(path: PurePosixPath) -> list[str]:

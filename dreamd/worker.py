@@ -28,7 +28,7 @@ from dreamd.engine.dream import Dreamed, Progress, dream
 from dreamd.engine.precision import fastest
 from dreamd.errors import DreamdError, PictureError, RecipeError, hold_cause
 from dreamd.imageio import Picture, output_format, printable, read_picture, shrunk, write_picture
-from dreamd.messages import Advanced, Done, Dream, Fetching, NotDone, Order, Ready, Settings, Sidecar
+from dreamd.messages import Advanced, Done, Dream, Fetching, NotDone, Order, Ready, Said, Settings, Sidecar, Unable
 from dreamd.plugins import Plugins
 from dreamd.recipe import Recipe
 from dreamd.weights import sha256_of
@@ -227,9 +227,14 @@ class Worker:
 
         return report
 
-    def _send(self, message: Ready | Advanced | Fetching | Done | NotDone) -> None:
-        self._output.write(message.line())
-        self._output.flush()
+    def _send(self, message: Said) -> None:
+        send(self._output, message)
+
+
+def send(output: BinaryIO, message: Said) -> None:
+    """Say something to the daemon."""
+    output.write(message.line())
+    output.flush()
 
 
 class Throttle:
@@ -254,17 +259,26 @@ def die_with_parent(parent: int) -> None:
         sys.exit(1)
 
 
+def _pipes_to_daemon() -> tuple[BinaryIO, BinaryIO]:
+    """The way in and the way out, moved to where no library or plugin prints to, or reads from, by accident."""
+    commands, output = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return commands, output
+
+
 def main() -> None:
     """The entry point of a worker process: `python -m dreamd.worker PARENT_PID`."""
     die_with_parent(int(sys.argv[1]))
-    output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library or a plugin prints must not be taken for a message
+    commands, output = _pipes_to_daemon()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="worker: %(message)s")
-    commands = sys.stdin.buffer
     try:
         Worker(Settings.model_validate_json(commands.readline()), output).run(commands)
     except DreamdError as error:
-        sys.exit(f"worker: {error}")
+        send(output, Unable(reason=str(error)))
+        sys.exit(1)
     except BrokenPipeError:  # the daemon is gone; there is nobody left to tell
         sys.exit(1)
 

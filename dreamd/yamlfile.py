@@ -6,23 +6,27 @@ error, `1e-3` is a number, and a file that aliases blow up is refused.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.scanner import ScannerError
 
 from dreamd.errors import FieldError, FieldPath
 
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 64 * 1024
 """No recipe a person writes is larger."""
 
 MAX_NODES = 10_000
 """Nodes with their aliases expanded: ten lines of aliases can stand for billions."""
+
+MAX_DEPTH = 32
+"""Mappings and lists in one another: an alias can make a list that holds itself."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,22 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, reading numbers such as 1e-3 as YAML 1.2 does."""
+    """PyYAML's safe loader, reading numbers such as 1e-3 as YAML 1.2 does.
+
+    Stops at a depth that no recipe has: deeper down PyYAML's scanner takes seconds for a kilobyte.
+    """
+
+    def fetch_flow_collection_start(self, token_class: type[yaml.Token]) -> None:
+        self._check_depth(self.flow_level)
+        super().fetch_flow_collection_start(token_class)
+
+    def add_indent(self, column: int) -> bool:
+        self._check_depth(len(self.indents))
+        return bool(super().add_indent(column))
+
+    def _check_depth(self, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise ScannerError(None, None, "it is nested too deeply", self.get_mark())
 
 
 _Loader.add_implicit_resolver(
@@ -88,17 +107,22 @@ def parse_document(text: str, file: Path | str, error: type[FieldError]) -> Docu
         mark = problem.problem_mark or problem.context_mark
         words = problem.problem or problem.context or "is not YAML"
         raise error(f"is not YAML: {words}", file=file, line=mark.line + 1 if mark else None) from problem
-    except (yaml.YAMLError, ValueError, RecursionError) as problem:
+    except (yaml.YAMLError, ValueError) as problem:
         raise error(f"is not YAML: {str(problem).splitlines()[0]}", file=file) from problem
 
 
 def _read_regular_file(file: Path, flags: int) -> str:
     """The text of a file that is no FIFO or device, whose reading could last for ever."""
+    if flags & os.O_NOFOLLOW and file.is_symlink():
+        raise ValueError("is a symbolic link, which is not followed in an inbox; put the file itself here")
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
-    with open(descriptor, "rb") as stream:  # noqa: PTH123 (a descriptor, not a path)
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError("is not a regular file")
-        content = stream.read(MAX_BYTES + 1)
+        with open(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > MAX_BYTES:
         raise ValueError(f"is larger than {MAX_BYTES // 1024} KB; that is no file a person writes")
     try:
@@ -129,20 +153,43 @@ class _Builder:
         self._count += 1
         if self._count > MAX_NODES:
             raise self._fail("has more values than any recipe needs: are its aliases a bomb?", node, path)
+        if len(path) > MAX_DEPTH:
+            raise self._fail("is nested too deeply", node, path[:1])
         self._lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._value(child, (*path, index)) for index, child in enumerate(node.value)]
-        value = self._loader.construct_object(node)
-        if value is None or isinstance(value, bool | int | float | str):
+        return self._scalar(self._constructed(node, path), node, path)
+
+    def _constructed(self, node: yaml.Node, path: FieldPath) -> object:
+        try:
+            return self._loader.construct_object(node)
+        except yaml.constructor.ConstructorError as problem:
+            raise self._fail(f"the tag {node.tag} means nothing here; put the value in quotes", node, path) from problem
+
+    def _scalar(self, value: object, node: yaml.Node, path: FieldPath) -> bool | int | float | str | None:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self._fail("must be a finite number", node, path)
+        if isinstance(value, str):
+            return self._text(value, node, path)
+        if value is None or isinstance(value, bool | int | float):
             return value
         raise self._fail(f"is read as a {type(value).__name__}; put it in quotes", node, path)
+
+    def _text(self, value: str, node: yaml.Node, path: FieldPath) -> str:
+        """JSON may write a character as two escapes, which YAML leaves apart."""
+        try:
+            return value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError as problem:
+            raise self._fail("holds half a character: one of two escapes is missing", node, path) from problem
 
     def _mapping(self, node: yaml.MappingNode, path: FieldPath) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, child in node.value:
-            key = self._loader.construct_object(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                raise self._fail("`<<` is not read here; a recipe takes from another by `extends`", key_node, path)
+            key = self._constructed(key_node, path) if isinstance(key_node, yaml.ScalarNode) else None
             name = self._key(key, key_node, path)
             if name in values:
                 raise self._fail("is given twice", key_node, (*path, name))
@@ -150,10 +197,11 @@ class _Builder:
             values[name] = self._value(child, (*path, name))
         return values
 
-    def _key(self, key: Hashable, node: yaml.Node, path: FieldPath) -> str:
+    def _key(self, key: object, node: yaml.Node, path: FieldPath) -> str:
         if not isinstance(key, str):
-            raise self._fail(f"{key!r} is not a field name", node, path)
-        return key
+            text = node.value if isinstance(node, yaml.ScalarNode) else "a list or mapping"
+            raise self._fail(f"{text} is not a field name", node, path)
+        return self._text(key, node, path)
 
     def _fail(self, problem: str, node: yaml.Node, path: FieldPath) -> FieldError:
         return self._error(problem, file=self._file, line=node.start_mark.line + 1, field=path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,8 +50,12 @@ def ascend(
     steps: Sequence[GradientStep] = (),
     generators: Sequence[torch.Generator],
     on_iteration: Callable[[int], None] = lambda _iteration: None,
+    overwrite: bool = False,
 ) -> Ascended:
     """Climb from normalised pictures `x` `[N, 3, H, W]`.
+
+    Beside the tensors of `gradient_at` and the steps, three such pictures are alive: `x`, its gradient and, with
+    momentum, the velocity.
 
     Args:
         x: where to start.
@@ -61,21 +65,57 @@ def ascend(
         generators: the random source of each picture's shifts, one a picture, so that a picture comes out the same in
             any batch.
         on_iteration: called after each step with its number, from 1.
+        overwrite: climb in the memory of `x`, whose owner does not need it any more.
     """
+    x = x if overwrite else x.clone()
     velocity: Tensor | None = None
     losses: list[Tensor] = []
     for iteration in range(settings.iterations):
         shifts = [_shift(settings.jitter, generator) for generator in generators]
-        gradient, loss = gradient_at(_rolled(x, shifts))
-        gradient = _rolled(gradient, [(-down, -right) for down, right in shifts])
+        gradient, loss = _gradient_of_shifted(x, gradient_at, shifts)
         losses = [*losses[:1], loss]
         for step in steps:
             gradient = step(gradient, iteration / settings.iterations)
-        velocity = gradient if velocity is None or settings.momentum == 0 else settings.momentum * velocity + gradient
-        # Two operations, each rounded, as the article computes it; a fused multiply-add differs in the last bit.
-        x = x + settings.lr * velocity
+        velocity = _velocity(velocity, gradient, settings.momentum)
+        del gradient
+        for band in bands(x):
+            # Two operations, each rounded, as the article computes it; a fused multiply-add differs in the last bit.
+            x[:, :, band] += settings.lr * velocity[:, :, band]
         on_iteration(iteration + 1)
     return Ascended(x, losses[0], losses[-1])
+
+
+def bands(pictures: Tensor, axis: int = 2) -> Iterator[slice]:
+    """Stretches of an axis, so that what is computed of one at a time takes little memory; small pictures are one."""
+    length = pictures.shape[axis]
+    band = max(1, length * _BAND // max(1, pictures.numel()))
+    return (slice(start, min(start + band, length)) for start in range(0, length, band))
+
+
+_BAND = 1 << 24
+"""Values: 64 MB in float32."""
+
+
+def _velocity(velocity: Tensor | None, gradient: Tensor, momentum: float) -> Tensor:
+    """The sum of the gradients so far, each worth `momentum` times the next. Made in the memory of the last one."""
+    if momentum == 0:
+        return gradient
+    return gradient.clone() if velocity is None else velocity.mul_(momentum).add_(gradient)
+
+
+def _gradient_of_shifted(
+    x: Tensor, gradient_at: Callable[[Tensor], tuple[Tensor, Tensor]], shifts: Sequence[tuple[int, int]]
+) -> tuple[Tensor, Tensor]:
+    """The gradient and the loss of shifted pictures, the gradient shifted back."""
+    back = [(-down, -right) for down, right in shifts]
+    if x.numel() <= _BAND:
+        gradient, loss = gradient_at(_rolled(x, shifts))
+        return _rolled(gradient, back), loss
+    _roll(x, shifts)
+    gradient, loss = gradient_at(x)
+    _roll(x, back)
+    _roll(gradient, back)
+    return gradient, loss
 
 
 def _shift(jitter: int, generator: torch.Generator) -> tuple[int, int]:
@@ -83,6 +123,15 @@ def _shift(jitter: int, generator: torch.Generator) -> tuple[int, int]:
         return 0, 0
     down, right = torch.randint(-jitter, jitter + 1, (2,), generator=generator).tolist()
     return down, right
+
+
+def _roll(x: Tensor, shifts: Sequence[tuple[int, int]]) -> None:
+    """`_rolled` in place, for pictures too large to be held twice."""
+    for picture, shift in zip(x, shifts, strict=True):
+        for axis, distance in zip((1, 2), shift, strict=True):
+            for band in bands(picture, 3 - axis) if distance else ():
+                place = (slice(None), slice(None), band) if axis == 1 else (slice(None), band)
+                picture[place] = picture[place].roll(distance, axis)
 
 
 def _rolled(x: Tensor, shifts: Sequence[tuple[int, int]]) -> Tensor:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dreamd.engine.ascent import AscentSettings, GradientStep, ascend
+from dreamd.engine.ascent import AscentSettings, GradientStep, ascend, bands
 from dreamd.engine.backbone import Backbone
+from dreamd.engine.fitting import FittedGradient
 from dreamd.engine.objective import Gradient, Objective
 from dreamd.engine.precision import Precision, cast, products_in
 from dreamd.errors import PluginError
@@ -50,6 +51,7 @@ class Dreamer:
         steps: what is done to each gradient.
         precision: the backbone's.
         device: the backbone's.
+        memory: bytes that the process may hold; larger pictures are dreamed in tiles. None: never in tiles.
     """
 
     backbone: Backbone
@@ -59,15 +61,24 @@ class Dreamer:
     steps: Sequence[GradientStep] = ()
     precision: Precision = Precision.FP32
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
 class Dreamed:
-    """Pictures `[N, 3, H, W]` in [0, 1] on the CPU, and the losses at the start and the end of the last ascent."""
+    """What came out.
+
+    Attributes:
+        images: `[N, 3, H, W]` in [0, 1], on the CPU.
+        loss_before: each picture's loss at the start of the last ascent.
+        loss_after: at its end.
+        tiling: how the pictures were cut up at the largest size, in words; None when they were not.
+    """
 
     images: Tensor
     loss_before: list[float]
     loss_after: list[float]
+    tiling: str | None = None
 
 
 class Ascend:
@@ -76,7 +87,7 @@ class Ascend:
     def __init__(
         self,
         dreamer: Dreamer,
-        gradient: Gradient,
+        gradient: Gradient | FittedGradient,
         generators: Sequence[torch.Generator],
         on_progress: Callable[[Progress], None],
     ) -> None:
@@ -96,14 +107,18 @@ class Ascend:
     @property
     def deterministic(self) -> bool:
         """Whether equal pictures give equal results, so that a schedule need not ascend one twice."""
-        return self._dreamer.settings.jitter == 0
+        return self._dreamer.settings.jitter == 0 and getattr(self._gradient, "deterministic", True)
 
     def plan(self, ascents: int) -> None:
         """Say how many ascents there will be, for the progress bar."""
         self._planned = ascents
 
-    def __call__(self, image: Tensor) -> Tensor:
-        """Ascend from pictures `[N, 3, H, W]` in [0, 1] of any size; returns the same shape, clamped to [0, 1]."""
+    def __call__(self, image: Tensor, *, overwrite: bool = False) -> Tensor:
+        """Ascend from pictures `[N, 3, H, W]` in [0, 1] of any size; returns the same shape, clamped to [0, 1].
+
+        `overwrite` lets the ascent use the memory of `image`, when the schedule does not need it any more: of a very
+        large picture every copy counts.
+        """
         self.ascents += 1
         settings = self._dreamer.settings
 
@@ -118,7 +133,8 @@ class Ascend:
             )
 
         height, width = image.shape[2:]
-        x = (_at_least(image, self._dreamer.backbone.min_side).to(self._dreamer.device) - self._mean) / self._std
+        x = _at_least(image, self._dreamer.backbone.min_side).to(self._dreamer.device)
+        x = (x.sub_(self._mean) if overwrite else x - self._mean).div_(self._std)
         end = ascend(
             x,
             self._gradient_at,
@@ -126,9 +142,11 @@ class Ascend:
             steps=self._dreamer.steps,
             generators=self._generators,
             on_iteration=report,
+            overwrite=True,
         )
+        _check_finite(end.x)
         self.first_loss, self.last_loss = end.first_loss, end.last_loss
-        return (end.x * self._std + self._mean).clamp(0, 1)[:, :, :height, :width]
+        return end.x.mul_(self._std).add_(self._mean).clamp_(0, 1)[:, :, :height, :width]
 
     def _gradient_at(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self._gradient(x, self._prepare)
@@ -159,25 +177,65 @@ def dream(
         PluginError: the schedule yields nothing, or something of another shape; or the loss is not a number.
     """
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    with products_in(dreamer.precision), Gradient(dreamer.backbone.network, dreamer.objective) as gradient:
+    shape = images.shape
+    with products_in(dreamer.precision), Gradient(dreamer.backbone.network, dreamer.objective) as whole:
+        gradient = _fitted(whole, dreamer, generators)
         ascend_once = Ascend(dreamer, gradient, generators, on_progress)
-        result: Tensor | None = None
         with torch.no_grad():
-            for result in dreamer.schedule(images, ascend_once):  # noqa: B007 (the last one counts)
-                pass
-    if result is None or result.shape != images.shape:
-        shape = "nothing" if result is None else f"pictures of shape {list(result.shape)}"
-        raise PluginError(f"the schedule gave {shape} for pictures of shape {list(images.shape)}")
-    if not bool(result.isfinite().all()):
+            frames = dreamer.schedule(images, ascend_once)
+            del images  # unless the caller or the schedule keeps them, their memory is free for the ascent
+            result = _last_of(frames, shape)
+    _check_finite(result)
+    return Dreamed(
+        result.cpu(),
+        _values(ascend_once.first_loss, shape),
+        _values(ascend_once.last_loss, shape),
+        gradient.tiling if isinstance(gradient, FittedGradient) else None,
+    )
+
+
+def _fitted(
+    whole: Gradient, dreamer: Dreamer, generators: Sequence[torch.Generator]
+) -> Gradient | FittedGradient:  # fmt: skip
+    """The gradient within the memory that the dreamer has. A network that takes one size only needs always as much."""
+    if dreamer.memory is None or dreamer.backbone.input_size is not None:
+        return whole
+    return FittedGradient(
+        whole,
+        memory=dreamer.memory,
+        shortest=dreamer.backbone.min_side,
+        pictures=_PICTURES_HELD + bool(dreamer.settings.momentum),
+        generators=generators,
+    )
+
+
+_PICTURES_HELD = 4
+"""The one given, the ascent's, its gradient, and what the schedule or a gradient step is making."""
+
+
+def _last_of(frames: Iterable[Tensor], shape: torch.Size) -> Tensor:
+    """The last image that a schedule yields. Raises PluginError when it is no image of that shape."""
+    last: object = None
+    if not isinstance(frames, Iterable):
+        raise PluginError(f"the schedule returned a {type(frames).__name__}; it must yield pictures")
+    for last in frames:  # noqa: B007 (the last one counts)
+        pass
+    if isinstance(last, Tensor) and last.shape == shape:
+        return last
+    gave = f"pictures of shape {list(last.shape)}" if isinstance(last, Tensor) else f"a {type(last).__name__}"
+    raise PluginError(f"the schedule gave {'nothing' if last is None else gave} for pictures of shape {list(shape)}")
+
+
+def _check_finite(image: Tensor) -> None:
+    if not all(bool(image[:, :, band].isfinite().all()) for band in bands(image)):
         raise PluginError(
-            "the dream came out as not-a-number: the loss or a gradient step divides by zero or overflows"
+            "the dream came out as not-a-number: the loss, a gradient step or the schedule divides by zero or overflows"
         )
-    return Dreamed(result.cpu(), _values(ascend_once.first_loss, images), _values(ascend_once.last_loss, images))
 
 
-def _values(loss: Tensor | None, images: Tensor) -> list[float]:
+def _values(loss: Tensor | None, shape: torch.Size) -> list[float]:
     """Losses as numbers; of pictures that never ascended, 0."""
-    return [0.0] * len(images) if loss is None else [float(value) for value in loss]
+    return [0.0] * shape[0] if loss is None else [float(value) for value in loss]
 
 
 def _at_least(image: Tensor, side: int) -> Tensor:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,59 @@ if TYPE_CHECKING:
 
 Loss = Callable[[Tensor], Tensor]
 """Activation `[N, C, H, W]` → `[N]`, one value a picture, maximised."""
+
+Prepare = Callable[[Tensor], Tensor]
+"""Brings a picture to what the network takes: its size, its precision."""
+
+_AnyLoss = TypeVar("_AnyLoss", bound=Callable[..., Tensor])
+
+
+@dataclass(frozen=True)
+class Sums:
+    """A loss as a function of sums over the cells: `finish(part(a) + part(b))` is the loss of `a` and `b` together.
+
+    Attributes:
+        part: the sums of any part of the cells, `[N, C, h, w]` → `[N]`, or `[N, K]` for K sums.
+        finish: the loss of the sums of all cells, of the same shape → `[N]`.
+    """
+
+    part: Callable[..., Tensor]
+    finish: Callable[..., Tensor]
+
+
+def summed(part: Callable[..., Tensor], finish: Callable[..., Tensor]) -> Callable[[_AnyLoss], _AnyLoss]:
+    """Declare that a loss depends on sums over the cells alone.
+
+    Nothing changes for pictures that fit in memory. Of larger ones the layer's whole activation, which may be many
+    times the picture, need then not be held; with one sum, one pass over the picture is enough.
+
+        @summed(part=lambda activation: activation.flatten(1).square().sum(1), finish=torch.sqrt)
+        def l2(activation): ...
+
+    Args:
+        part: the sums of any part of the cells, `[N, C, h, w]` → `[N]`, or `[N, K]` for K sums.
+        finish: the loss of the sums of all cells, of the same shape → `[N]`.
+
+    Both are given the loss's own keyword parameters. dreamd compares them with the loss itself on the first tile.
+    """
+
+    def declare(loss: _AnyLoss) -> _AnyLoss:
+        loss.dreamd_sums = Sums(part, finish)  # type: ignore[attr-defined]
+        return loss
+
+    return declare
+
+
+def sums_of(loss: Loss) -> Sums | None:
+    """The sums that a loss declared, its parameters filled in; None when it declared none."""
+    function, parameters = (loss.func, loss.keywords) if isinstance(loss, partial) else (loss, {})
+    sums = getattr(function, "dreamd_sums", None)
+    return Sums(partial(sums.part, **parameters), partial(sums.finish, **parameters)) if sums else None
+
+
+def unchanged(x: Tensor) -> Tensor:
+    """The `Prepare` of networks that take pictures as they are."""
+    return x
 
 
 @dataclass(frozen=True)
@@ -40,22 +94,28 @@ class Term:
 
     def __call__(self, activation: Tensor) -> Tensor:
         """The weighted loss `[N]` of an activation `[N, C, ...]`, in float32."""
-        if self.channels is not None:
-            activation = self._chosen(activation)
+        return self.value(self.chosen(activation))
+
+    def value(self, activation: Tensor) -> Tensor:
+        """The weighted loss `[N]` of the chosen channels `[N, C, ...]` of an activation."""
         value = self.loss(activation.float())
-        if value.shape != activation.shape[:1]:
+        if not isinstance(value, Tensor) or value.shape != activation.shape[:1]:
+            what = f"tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             raise PluginError(
-                f"the loss returned a tensor of shape {list(value.shape)} for an activation of shape "
-                f"{list(activation.shape)}; it must return one value a picture, [{activation.shape[0]}]"
+                f"the loss returned a {what} for an activation of shape {list(activation.shape)}; it must return one "
+                f"value a picture, [{activation.shape[0]}]"
             )
         return value if self.weight == 1.0 else self.weight * value
 
-    def _chosen(self, activation: Tensor) -> Tensor:
+    def chosen(self, activation: Tensor) -> Tensor:
+        """The channels to look at, of an activation `[N, C, ...]`. Raises UnknownNameError."""
+        if self.channels is None:
+            return activation
         count = activation.shape[1]
-        for channel in self.channels or ():
+        for channel in self.channels:
             if not 0 <= channel < count:
                 raise UnknownNameError(f"channel of layer {self.module}", channel, [f"0 to {count - 1}"])
-        return activation[:, list(self.channels or ())]
+        return activation[:, list(self.channels)]
 
 
 @dataclass(frozen=True)
@@ -78,28 +138,46 @@ class Objective:
 
     def loss(self, activations: Sequence[Tensor]) -> Tensor:
         """The value `[N]` for the activations of `modules()`."""
-        values = [term(activation) for term, activation in zip(self.terms, activations, strict=True)]
-        total = values[0]
-        for value in values[1:]:
-            total = total + value
-        return total
+        return added_up([term(activation) for term, activation in zip(self.terms, activations, strict=True)])
+
+
+def added_up(values: Sequence[Tensor]) -> Tensor:
+    """The sum of the terms' values, in their order."""
+    total = values[0]
+    for value in values[1:]:
+        total = total + value
+    return total
+
+
+def check_differentiable(loss: Tensor) -> None:
+    """Raise PluginError when a loss has no gradient."""
+    if not loss.requires_grad:
+        raise PluginError("the loss does not depend on what the network sees, so it has no gradient")
 
 
 class Gradient:
-    """The gradient of an objective of one network's activations. A context manager: it holds hooks in the network."""
+    """The gradient of an objective of one network's activations. A context manager: it holds hooks in the network.
+
+    Attributes:
+        network: the network.
+        objective: the objective.
+        lookout: shows the activations of the objective's modules.
+    """
 
     def __init__(self, network: nn.Module, objective: Objective) -> None:
-        self._lookout = Lookout(network, objective.modules())
-        self._objective = objective
+        self.network = network
+        self.objective = objective
+        self.lookout = Lookout(network, objective.modules())
 
-    def __call__(self, x: Tensor, prepare: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    def __call__(self, x: Tensor, prepare: Prepare = unchanged) -> tuple[Tensor, Tensor]:
         """The gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]` there.
 
         `prepare` brings a picture to what the network takes (its size, its precision), inside the gradient.
         """
         x = x.detach().requires_grad_()
         with torch.enable_grad():
-            loss = self._objective.loss(self._lookout(x if prepare is None else prepare(x)))
+            loss = self.objective.loss(self.lookout(prepare(x)))
+            check_differentiable(loss)
             # Each picture's loss depends on that picture alone, so the gradient of the sum holds each one's own.
             (gradient,) = torch.autograd.grad(loss.sum(), x)
         return gradient, loss.detach()
@@ -110,4 +188,4 @@ class Gradient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lookout.close()
+        self.lookout.close()

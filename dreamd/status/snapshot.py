@@ -1,7 +1,7 @@
 """The daemon's state as one small JSON file, `<state>/status.json`, replaced whole whenever it changes.
 
 `dreamd status` must answer at once, and while the daemon is busy, paused in a debugger or gone; so it reads a file and
-asks nobody. Imports the standard library only, and `yamlfile` for the state folder's place.
+asks nobody. Imports the standard library and `errors` only, and `yamlfile` for the state folder's place.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from dreamd.errors import ConfigError, DreamdError, printable
 
 FILE_NAME = "status.json"
 
@@ -103,24 +105,40 @@ class Snapshot:
 
 
 def read(state_folder: Path) -> dict[str, Any] | None:
-    """The snapshot as JSON values, None when there is none; `state` is "stopped" when the daemon is gone."""
+    """The snapshot as JSON values, None when there is none.
+
+    When its daemon is gone, `state` is "stopped", no worker is left, and what was running counts as queued.
+
+    Raises:
+        DreamdError: the file cannot be read, or is of another version of dreamd.
+    """
+    file = state_folder / FILE_NAME
     try:
-        values: dict[str, Any] = json.loads((state_folder / FILE_NAME).read_text(encoding="utf-8"))
+        values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        missing = {item.name for item in fields(Snapshot)} - values.keys()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise DreamdError(f"{printable(str(file))}: cannot be read: {error.strerror}") from error
+    except (ValueError, AttributeError) as error:
+        raise DreamdError(f"{printable(str(file))}: is no status of dreamd; start the daemon anew") from error
+    if missing:
+        raise DreamdError(f"{printable(str(file))}: is of another version of dreamd; start the daemon anew")
     if not is_locked(Path(values["inbox"])):
-        values["state"] = "stopped"
+        queued = values["queued"] + values["running"]
+        values |= {"state": "stopped", "queued": queued, "running": 0, "workers": [], "eta_seconds": None}
     return values
 
 
 def is_locked(inbox: Path) -> bool:
     """Whether a daemon works on an inbox."""
     try:
-        descriptor = os.open(inbox / ".dreamd" / "lock", os.O_RDWR | os.O_NOFOLLOW)
+        descriptor = os.open(inbox / ".dreamd" / "lock", os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Shared: two that look at the same time must not take each other for the daemon.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
@@ -130,13 +148,15 @@ def is_locked(inbox: Path) -> bool:
 
 def state_folder_of(config_file: Path) -> Path:
     """The state folder that a config names, without checking the rest, which takes longer than all of `status`."""
-    from dreamd.errors import ConfigError
     from dreamd.yamlfile import read_document
 
     if not config_file.exists():
         raise ConfigError("does not exist; `dreamd init DIR` makes one", file=config_file)
     document = read_document(config_file, ConfigError)
     state = document.data.get("state", "state")
-    if not isinstance(state, str):
-        raise ConfigError("must be a folder", file=config_file, line=document.line(("state",)), field=("state",))
-    return (config_file.absolute().parent / Path(state).expanduser()).absolute()
+    try:
+        return (config_file.absolute().parent / Path(state).expanduser()).absolute()
+    except (TypeError, RuntimeError) as error:
+        problem = f"{state!r} is not the path of a folder"
+        line = document.line(("state",))
+        raise ConfigError(problem, file=config_file, line=line, field=("state",)) from error

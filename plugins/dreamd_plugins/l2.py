@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dreamd.api import RegisterLoss, hookimpl
+from dreamd.api import RegisterLoss, hookimpl, summed
 
 
+def _squares(activation: Tensor) -> Tensor:
+    return activation.flatten(1).square().sum(1)
+
+
+def _root(squares: Tensor) -> Tensor:
+    return squares.clamp(min=1e-30).sqrt()  # whose slope at zero would be infinite
+
+
+@summed(part=_squares, finish=_root)
 def l2(activation: Tensor) -> Tensor:
     """The L2 norm of a picture's whole activation: `[N, C, H, W]` → `[N]`."""
     norms: Tensor = activation.flatten(1).norm(dim=1)

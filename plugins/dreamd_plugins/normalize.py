@@ -13,11 +13,12 @@ _TINY = 1e-12
 
 
 def normalize(gradient: Tensor, *, by: Literal["std", "mean_abs", "max"] = "std") -> Tensor:
-    """Divide each picture's gradient by one number.
+    """Divide each picture's gradient by one number, in place.
 
     Args:
         by: its standard deviation, the mean of its absolute values, or the largest of them.
     """
+    gradient = gradient.contiguous()  # one value repeated could not be divided in place
     flat = gradient.flatten(1)
     if by == "std":
         scale = flat.std(1)
@@ -25,7 +26,7 @@ def normalize(gradient: Tensor, *, by: Literal["std", "mean_abs", "max"] = "std"
         scale = flat.abs().mean(1)
     else:
         scale = flat.abs().amax(1)
-    return gradient / (scale + _TINY).view(-1, 1, 1, 1)
+    return gradient.div_((scale + _TINY).view(-1, 1, 1, 1))
 
 
 @hookimpl

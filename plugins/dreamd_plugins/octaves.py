@@ -36,11 +36,15 @@ def octaves(
     sizes = _sizes(image.shape[2], image.shape[3], num_octaves, octave_scale)
     ascend.plan(len(sizes))
     detail = torch.zeros_like(image[:, :, :1, :1])
-    for size in sizes:
-        base = _resized(image, size)
+    for size in sizes[:-1]:
+        # Clamped, because bicubic overshoots at edges; else the ascent's clamp would look like something dreamed.
+        base = _resized(image, size).clamp(0, 1)
         dreamed = ascend((base + _resized(detail, size)).clamp(0, 1))
         detail = dreamed - base
         yield dreamed
+    own = _resized(detail, sizes[-1]).add_(image).clamp_(0, 1)
+    del image  # of a very large picture every copy counts
+    yield ascend(own, overwrite=True)
 
 
 def _sizes(height: int, width: int, num_octaves: int, octave_scale: float) -> list[tuple[int, int]]:

@@ -23,18 +23,43 @@ def smooth(
     sigma: Annotated[float, Field(gt=0, le=100)] = 0.5,
     growth: Annotated[float, Field(ge=0, le=100)] = 1.0,
 ) -> Tensor:
-    """Replace each picture's gradient by the mean of three Gaussian blurs of it.
+    """Replace each picture's gradient by the mean of three Gaussian blurs of it, in place.
 
     Args:
         sigma: the width of the middle Gaussian at the start of an ascent, in pixels.
         growth: by how much it grows until the end of the ascent, in pixels: first the grain is drawn, then the shapes.
     """
+    gradient = gradient.contiguous()  # one value repeated could not be written to
     width = sigma + growth * progress
-    return torch.stack([_blurred(gradient, width * factor) for factor in _SPREAD]).mean(0)
+    reach = _radius(width * max(_SPREAD))
+    height = max(reach, gradient.shape[2] * _BAND // gradient.numel())
+    above = gradient[:, :, :0]
+    for top in range(0, gradient.shape[2], height):
+        # A band is blurred with the rows around it as they were; those above have been written to by now.
+        rows = torch.cat([above, gradient[:, :, top : top + height + reach]], 2)
+        start, above = above.shape[2], gradient[:, :, max(0, top + height - reach) : top + height].clone()
+        band = gradient[:, :, top : top + height]
+        band.copy_(_mean_of_blurs(rows, width)[:, :, start : start + band.shape[2]])
+    return gradient
+
+
+_BAND = 1 << 22
+"""Values: 16 MB. Of a very large picture every copy counts; smaller ones are one band."""
+
+
+def _mean_of_blurs(gradient: Tensor, width: float) -> Tensor:
+    first, *others = (_blurred(gradient, width * factor) for factor in _SPREAD)
+    for other in others:
+        first += other
+    return first.div_(len(_SPREAD))
+
+
+def _radius(sigma: float) -> int:
+    return max(1, math.ceil(3 * sigma))
 
 
 def _blurred(gradient: Tensor, sigma: float) -> Tensor:
-    radius = max(1, math.ceil(3 * sigma))
+    radius = _radius(sigma)
     distance = torch.arange(-radius, radius + 1, device=gradient.device, dtype=gradient.dtype)
     kernel = torch.exp(-(distance**2) / (2 * sigma**2))
     kernel = (kernel / kernel.sum()).expand(3, 1, -1)

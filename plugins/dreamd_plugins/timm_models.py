@@ -8,6 +8,8 @@ from typing import Any
 from dreamd.api import Backbone, Download, RegisterBackbone, UnknownNameError, WeightsError, hookimpl
 
 _PREFIX = "timm/"
+_MIN_SIDES = {"inception": 75}
+"""The shortest sides in pixels of networks that do not pad their borders, by what is in their names."""
 
 
 def timm_model(name: str) -> Backbone:
@@ -21,6 +23,7 @@ def timm_model(name: str) -> Backbone:
         mean=tuple(config.mean),
         std=tuple(config.std),
         input_size=config.input_size[-1] if config.fixed_input_size else None,
+        min_side=next((side for part, side in _MIN_SIDES.items() if part in name), 32),
     )
 
 
@@ -31,10 +34,11 @@ def _config(name: str) -> Any:
     model = name.removeprefix(_PREFIX)
     if not is_model(model):
         raise UnknownNameError("timm model", model, list_models())
-    config = get_pretrained_cfg(model)
-    if config is None:
-        raise UnknownNameError("timm weights", model, list_models(pretrained=True))
-    return config
+    try:
+        return get_pretrained_cfg(model)
+    except RuntimeError as error:  # the part after the dot, which names weights
+        architecture = model.partition(".")[0]
+        raise UnknownNameError("timm weights", model, list_models(f"{architecture}.*", pretrained=True)) from error
 
 
 def _default_weights(name: str) -> Download:

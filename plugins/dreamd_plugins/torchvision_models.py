@@ -33,7 +33,8 @@ def torchvision_model(name: str) -> Backbone:
 
 def _default_weights(name: str) -> Download:
     url = models.get_model_weights(name).DEFAULT.url
-    return Download(url=url, sha256=url.rpartition("-")[2].removesuffix(".pth"))
+    # A few names carry ten digits.
+    return Download(url=url, sha256=url.rpartition("-")[2].removesuffix(".pth")[:8])
 
 
 @hookimpl

@@ -1,0 +1,127 @@
+"""Footprint: the memory that a gradient takes, measured, and the tiles that fit a budget. Knows nothing of losses."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, UntypedStorage
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+SMALLEST_TILE = 128
+"""Pixels; below it the halo is nearly all of the work. Only running out of memory leads there."""
+_TILES = tuple(base << power for power in range(12) for base in (128, 192))
+"""The sides tiles may have: few, so that a slightly different measurement seldom changes a result's last bit."""
+
+_RESERVE = 700_000_000
+"""Bytes that a worker holds before it has a network: torch with CUDA in it, torchvision, timm."""
+_SLACK = 1.5
+"""What operations take while they run, and what the allocator loses between blocks, on top of the tensors."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a gradient costs.
+
+    Attributes:
+        fixed: bytes, whatever the picture's size: the network.
+        pictures: how many whole pictures, in float32, are held besides.
+        running: bytes for every pixel that the network looks at at once.
+        kept: bytes for every pixel of the whole picture, when it is tiled: whole activations.
+    """
+
+    fixed: int
+    pictures: int
+    running: float
+    kept: float
+
+
+def choose_tile(memory_bytes: int, shape: torch.Size, cost: Cost, halo: int) -> int | None:
+    """The side in pixels of the largest tile that fits, or None when the whole picture does.
+
+    Args:
+        memory_bytes: that the process may hold.
+        shape: of the pictures, `[N, 3, H, W]`.
+        cost: what a gradient of them costs.
+        halo: the pixels around a tile that the network must look at too.
+    """
+    batch, _, height, width = shape
+    room = memory_bytes - _RESERVE - cost.fixed - cost.pictures * shape.numel() * 4
+    if batch * height * width * cost.running <= room:
+        return None
+    room -= round(batch * height * width * cost.kept)
+
+    def fits(tile: int) -> bool:
+        return batch * min(tile + 2 * halo, height) * min(tile + 2 * halo, width) * cost.running <= room
+
+    fitting = [tile for tile in _TILES if tile < max(height, width) and fits(tile)]
+    return max(fitting, default=SMALLEST_TILE)
+
+
+def halved(tile: int | None, shape: torch.Size, smallest: int) -> int | None:
+    """The next smaller tile, after the memory did not suffice for this one; None when there is none."""
+    half = (tile or max(shape[2:])) // 2
+    return half if half >= smallest else None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: CUDA's has a class of its own, the CPU's has not."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def peak_bytes(work: Callable[[], object], device: torch.device) -> float:
+    """The most memory that some work holds at once, beyond what was held before."""
+    if device.type == "cuda":
+        before: int = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        work()
+        most: int = torch.cuda.max_memory_allocated(device)
+        return _SLACK * (most - before)
+    live = _LiveTensors()
+    with live:
+        work()
+    return _SLACK * live.peak
+
+
+class _LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of all tensors made inside that are still alive.
+
+    The process's own figures would not do: they change with what the allocator kept from earlier work.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.peak = 0
+        self._now = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        del types
+        for storage in _storages((args, kwargs)):
+            self._meet(storage, 0)  # it was there before
+        result = func(*args, **(kwargs or {}))
+        for storage in _storages(result):
+            self._meet(storage, storage.nbytes())
+        return result
+
+    def _meet(self, storage: UntypedStorage, size: int) -> None:
+        key = storage._cdata
+        if key not in self._known:
+            self._known.add(key)
+            weakref.finalize(storage, self._forget, key, size)
+            self._now += size
+            self.peak = max(self.peak, self._now)
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self._now -= size
+
+
+def _storages(values: object) -> list[UntypedStorage]:
+    return [value.untyped_storage() for value in tree_leaves(values) if isinstance(value, Tensor)]

@@ -1,0 +1,129 @@
+"""What only a GPU can show: its precisions, its agreement with the processor, that it repeats itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import Tensor
+
+from dreamd.build import Workshop
+from dreamd.engine.dream import dream
+from dreamd.engine.precision import Precision, fastest, products_in
+from dreamd.plugins import Plugins
+from dreamd.recipe import Recipe, RecipeBook, resolve, set_fields
+from dreamd.worker import choose_device
+
+if TYPE_CHECKING:
+    from dreamd.engine.dream import Dreamer
+
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU that torch can use"),
+    pytest.mark.timeout(300),
+]
+
+LR = 20.0
+"""Random weights hardly move a picture at the article's own 0.2."""
+
+
+@pytest.fixture(scope="module")
+def plugins() -> Plugins:
+    return Plugins("dreamd.engine")
+
+
+@pytest.fixture(scope="module")
+def gpu(plugins: Plugins) -> Workshop:
+    return Workshop(plugins, torch.device("cuda"))
+
+
+@pytest.fixture(scope="module")
+def processor(plugins: Plugins) -> Workshop:
+    return Workshop(plugins, torch.device("cpu"))
+
+
+def recipe(preset: str, precision: str, *fields: str) -> Recipe:
+    document = set_fields([f"precision={precision}", *fields])
+    return resolve([*RecipeBook(None).documents_of_name(preset), document]).recipe
+
+
+def article(precision: str) -> Recipe:
+    fields = ("layers=10", f"ascent.lr={LR}", "ascent.iterations=4", "schedule.num_octaves=1")
+    return recipe("article", precision, "backbone.weights=random", *fields)
+
+
+def pictures(count: int = 1, height: int = 96, width: int = 128) -> Tensor:
+    pixels = torch.randint(0, 256, (count, 3, height, width), generator=torch.Generator().manual_seed(0))
+    return pixels.float().div(255)
+
+
+def dreamed(dreamer: Dreamer, images: Tensor) -> Tensor:
+    return dream(images, dreamer, seeds=range(len(images))).images
+
+
+def psnr(first: Tensor, second: Tensor) -> float:
+    error = float(((first - second) ** 2).mean())
+    return math.inf if error == 0 else -10 * math.log10(error)
+
+
+def test_a_gpu_is_chosen_by_itself_and_by_name() -> None:
+    assert choose_device("auto") == torch.device("cuda", 0)
+    assert choose_device("auto:99") == torch.device("cpu")
+    assert choose_device("cuda").type == "cuda"
+
+
+def test_the_fastest_precision_of_a_gpu_is_not_fp32() -> None:
+    assert fastest(torch.device("cuda")) in (Precision.BF16, Precision.TF32)
+
+
+def test_fp32_products_are_exact_and_tf32_ones_are_not() -> None:
+    left, right = (
+        torch.randn(512, 512, device="cuda", generator=torch.Generator("cuda").manual_seed(seed)) for seed in (0, 1)
+    )
+    exact = left.double() @ right.double()
+
+    def error(precision: Precision) -> float:
+        with products_in(precision):
+            return float(((left @ right) - exact).norm() / exact.norm())
+
+    assert error(Precision.FP32) < 1e-6
+    if torch.cuda.get_device_capability()[0] >= 8:
+        assert error(Precision.TF32) > 1e-5
+
+
+def test_a_gpu_dreams_in_fp32_what_the_processor_dreams(gpu: Workshop, processor: Workshop) -> None:
+    there = dreamed(gpu.build(article("fp32")).dreamer, pictures())
+    here = dreamed(processor.build(article("fp32")).dreamer, pictures())
+    assert there.device.type == "cpu"
+    assert psnr(there, here) > 40
+    assert psnr(here, pictures()) < 25
+
+
+@pytest.mark.parametrize("precision", ["auto", "tf32"])
+def test_fast_precisions_stay_near_fp32(gpu: Workshop, precision: str) -> None:
+    fast = dreamed(gpu.build(article(precision)).dreamer, pictures())
+    assert psnr(fast, dreamed(gpu.build(article("fp32")).dreamer, pictures())) >= 27
+
+
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+def test_a_gpu_gives_the_same_bytes_again(gpu: Workshop, precision: str) -> None:
+    dreamer = gpu.build(recipe("animals", precision, "ascent.iterations=3", "schedule.num_octaves=2")).dreamer
+    assert torch.equal(dreamed(dreamer, pictures()), dreamed(dreamer, pictures()))
+
+
+def test_a_batch_on_a_gpu_is_its_pictures_one_by_one(gpu: Workshop) -> None:
+    built = gpu.build(recipe("animals", "fp32", "ascent.iterations=2", "schedule.num_octaves=2", "ascent.jitter=0"))
+    images = pictures(2)
+    together = dreamed(built.dreamer, images)
+    for image, alone in zip(together, images, strict=True):
+        assert psnr(image, dreamed(built.dreamer, alone[None])[0]) > 40
+
+
+def test_a_dream_leaves_no_memory_behind(gpu: Workshop) -> None:
+    dreamer = gpu.build(recipe("animals", "fp32", "ascent.iterations=2", "schedule.num_octaves=1")).dreamer
+    dreamed(dreamer, pictures())
+    before = torch.cuda.memory_allocated()
+    dreamed(replace(dreamer, settings=replace(dreamer.settings, iterations=4)), pictures())
+    assert torch.cuda.memory_allocated() == before

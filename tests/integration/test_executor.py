@@ -1,0 +1,557 @@
+"""Workers that start, answer, hang and die. The worker is a real process, but one that only plays the part: it begins
+in a few milliseconds and does whatever a device's or a picture's name says.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import dreamd.executor
+from dreamd.config import load_config
+from dreamd.executor import (
+    Batch,
+    ExecutorContext,
+    ExecutorEvent,
+    LocalExecutor,
+    WorkerDied,
+    WorkerState,
+    WorkerView,
+    worker_devices,
+)
+from dreamd.messages import Advanced, NotDone, Order, Ready
+
+if TYPE_CHECKING:
+    from conftest import Tree
+
+PART = """#!{python} -S
+import json, os, signal, sys, time
+
+settings = json.loads(sys.stdin.readline())
+device = settings["device"]
+
+def say(**message):
+    os.write(1, json.dumps(message).encode() + b"\\n")
+
+def act(name, job):
+    if name == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif name == "exit":
+        os._exit(3)
+    elif name == "realtime":
+        os.kill(os.getpid(), signal.SIGRTMIN + 6)
+    elif name == "hang":
+        time.sleep(3600)
+    elif name == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(3600)
+    elif name == "garbage":
+        os.write(1, b"what a lovely picture\\n")
+        time.sleep(3600)
+    elif name == "endless":
+        try:
+            while True:
+                os.write(1, b"x" * 65536)
+        except BrokenPipeError:
+            pass
+    elif name == "fetch":
+        for done in range(8):
+            say(type="fetching", job=job, done=done, total=8)
+            time.sleep(0.1)
+    elif name == "orphan":
+        if not (child := os.fork()):
+            time.sleep(3600)
+        say(type="advanced", job=job, ascent=child, ascents=0, iteration=0, iterations=0, share=0)
+        os._exit(7)
+
+act(device.partition("-")[0], "")
+if device == "unable":
+    say(type="unable", reason="there is no such device")
+    sys.exit(1)
+if device == "flaky" and os.path.exists(settings["plugin_folders"][0] + "/flaky"):
+    sys.exit(1)
+say(type="ready", device=device + "!", device_name="a player", precision="fp32", versions={{}}, catalogue={{}})
+if device == "brief":
+    os._exit(5)
+while line := sys.stdin.readline():
+    for order in json.loads(line)["orders"]:
+        name = order["source"].rpartition("/")[2]
+        act(name, order["job"])
+        for _ in range(2 if name == "twice" else 1):
+            say(type="not_done", job=order["job"], hold=None, final=True, reason=name)
+"""
+
+
+class Desk:
+    """An executor, and a loop that does for it what the daemon's does."""
+
+    def __init__(self, tree: Tree, **changes: Any) -> None:
+        tree.configure(**changes)
+        self.tree = tree
+        self.events: queue.SimpleQueue[ExecutorEvent] = queue.SimpleQueue()
+        self.seen: list[ExecutorEvent] = []
+        context = ExecutorContext(config=load_config(tree.config), notify=self.events.put)
+        self.executor = LocalExecutor(context)
+        self.executor.start()
+
+    def turn(self, patience: float = 0.05) -> None:
+        """One turn of the loop; waits no longer than until the next deadline."""
+        due = self.executor.next_deadline()
+        wait = patience if due is None else min(patience, max(0.0, due - time.monotonic()))
+        try:
+            event = self.events.get(timeout=wait)
+        except queue.Empty:
+            pass
+        else:
+            self.executor.handle(event)
+            self.seen.append(event)
+        self.executor.tick(time.monotonic())
+
+    def until(self, look: Callable[[], Any], what: str = "that") -> Any:
+        def turned() -> Any:
+            self.turn()
+            return look()
+
+        return self.tree.wait_for(turned, f"{what}; seen so far: {self.seen}")
+
+    def event(self, kind: type[Any], number: int = 1) -> Any:
+        """Waits for the so-many-th event of a kind."""
+        self.until(lambda: len(self.all(kind)) >= number, f"{kind.__name__} number {number}")
+        return self.all(kind)[number - 1]
+
+    def all(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.seen if isinstance(event, kind)]
+
+    def submit(self, *names: str) -> None:
+        """A batch whose jobs are called as the pictures are."""
+        orders = tuple(Order(job=name, source=Path(f"/pictures/{name}"), folder=Path("/")) for name in names)
+        self.executor.submit(Batch(recipe="{}", orders=orders))
+
+    @property
+    def view(self) -> WorkerView:
+        (view,) = self.executor.workers()
+        return view
+
+
+@pytest.fixture
+def desk(tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Desk]]:
+    """`desk("device", …)`: an executor with a worker for each device."""
+    program = tmp_path / "player"
+    program.write_text(PART.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    desks: list[Desk] = []
+
+    def make(*devices: str, **changes: Any) -> Desk:
+        workers = {"devices": list(devices), **changes.pop("workers", {})}
+        desks.append(Desk(tree, workers=workers, **changes))
+        return desks[-1]
+
+    yield make
+    for one in desks:
+        pids = [view.pid for view in one.executor.workers() if view.pid]
+        one.executor.stop()
+        assert not any(tree.is_alive(pid) for pid in pids)
+
+
+# Going well
+
+
+def test_a_batch_is_answered_job_by_job(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu")
+    assert one.view.state is WorkerState.STARTING
+    ready = one.event(Ready)
+    assert (one.view.state, one.view.device, one.view.device_name) == (WorkerState.IDLE, ready.device, "a player")
+    one.submit("a", "b")
+    assert (one.view.state, one.view.jobs, one.executor.free()) == (WorkerState.BUSY, ("a", "b"), 0)
+    one.event(NotDone)
+    assert one.view.jobs == ("b",)
+    one.event(NotDone, 2)
+    assert [event.job for event in one.all(NotDone)] == ["a", "b"]
+    assert (one.view.state, one.executor.free()) == (WorkerState.IDLE, 1)
+
+
+def test_a_batch_may_be_given_before_the_worker_is_ready(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu")
+    one.submit("a")
+    assert one.executor.free() == 0
+    assert one.event(NotDone).job == "a"
+
+
+def test_batches_go_to_workers_that_are_free(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu", "cuda:0")
+    one.event(Ready, 2)
+    assert one.executor.free() == 2
+    one.submit("hang")
+    one.submit("a")
+    assert one.event(NotDone).job == "a"
+    assert one.executor.free() == 1
+    assert [view.state for view in one.executor.workers()] == [WorkerState.BUSY, WorkerState.IDLE]
+
+
+def test_a_recipe_larger_than_a_pipe_does_not_stop_the_loop(desk: Callable[..., Desk]) -> None:
+    """64 KB are what a pipe holds by default, and a worker reads nothing while it starts or works."""
+    one = desk("hang-at-start")
+    order = Order(job="a", source=Path("/a"), folder=Path("/"))
+    begun = time.monotonic()
+    one.executor.submit(Batch(recipe="x" * 300_000, orders=(order,)))
+    assert time.monotonic() - begun < 3
+
+
+@pytest.mark.parametrize(
+    ("visible", "devices"),
+    [("", ["auto:0"]), ("0", ["auto:0"]), ("3,5", ["auto:0", "auto:1"]), ("-1", ["auto:0"])],
+)
+def test_auto_is_one_worker_a_visible_gpu_or_else_one(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, visible: str, devices: list[str]
+) -> None:
+    tree.configure(workers={"devices": "auto"})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert worker_devices(load_config(tree.config)) == devices
+
+
+# Death
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("segfault", "the worker was killed by SIGSEGV"),
+        ("exit", "the worker ended with code 3"),
+        ("realtime", "the worker was killed by signal 40"),
+    ],
+)
+def test_the_death_of_a_worker_names_its_jobs_and_how_it_ended(
+    desk: Callable[..., Desk], name: str, reason: str
+) -> None:
+    one = desk("cpu")
+    one.event(Ready)
+    one.submit("a", name, "b")
+    death = one.event(WorkerDied)
+    assert death == WorkerDied((name, "b"), reason, was_ready=True)
+    assert [event.job for event in one.all(NotDone)] == ["a"]
+
+
+def test_a_worker_that_a_picture_killed_is_started_again_at_once(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu")
+    for number in range(1, 4):
+        one.event(Ready, number)
+        one.submit("segfault")
+        one.event(WorkerDied, number)
+        begun = time.monotonic()
+    one.event(Ready, 4)
+    assert time.monotonic() - begun < 0.9  # less than the shortest wait
+    assert one.view.error is None
+    one.submit("a")
+    assert one.event(NotDone).job == "a"
+
+
+def test_a_worker_that_sends_no_messages_is_killed(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu")
+    one.event(Ready)
+    one.submit("garbage")
+    death = one.event(WorkerDied)
+    assert death.jobs == ("garbage",)
+    assert "no message: b'what a lovely picture" in death.reason
+
+
+def test_a_worker_that_sends_a_line_without_end_is_killed(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dreamd.executor, "_LINE_BYTES", 1 << 20)
+    one = desk("cpu")
+    one.event(Ready)
+    one.submit("endless")
+    assert one.event(WorkerDied).jobs == ("endless",)
+
+
+def test_a_worker_that_says_why_it_cannot_work_is_quoted(desk: Callable[..., Desk]) -> None:
+    one = desk("unable")
+    assert one.event(WorkerDied) == WorkerDied((), "there is no such device", was_ready=False)
+    assert one.view.error == "there is no such device"
+
+
+def test_a_process_that_a_worker_forked_does_not_hide_its_death_and_dies_with_it(
+    desk: Callable[..., Desk], tree: Tree
+) -> None:
+    one = desk("cpu")
+    one.event(Ready)
+    one.submit("orphan")
+    child = one.event(Advanced).ascent
+    assert one.event(WorkerDied).reason == "the worker ended with code 7"
+    tree.wait_for(lambda: not tree.is_alive(child), "the child's end")
+
+
+def test_a_worker_that_died_before_it_was_ready_gives_its_jobs_back(desk: Callable[..., Desk]) -> None:
+    one = desk("exit-at-start")
+    one.submit("a")
+    assert one.event(WorkerDied) == WorkerDied(("a",), "the worker ended with code 3", was_ready=False)
+
+
+def test_a_worker_that_cannot_start_is_tried_ever_less_often_and_given_nothing(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dreamd.executor, "_RESTART_SECONDS", (0.05, 0.4, 1000.0))
+    one = desk("exit-at-start")
+    waits = []
+    for number in range(1, 4):
+        one.event(WorkerDied, number)
+        due = one.executor.next_deadline()
+        assert due is not None
+        waits.append(due - time.monotonic())
+        assert one.executor.free() == 0
+        assert one.view.state is WorkerState.STOPPED
+    assert waits[0] < 0.1 < waits[1] < 0.5 < waits[2]
+
+
+def test_a_worker_that_could_not_start_is_given_work_when_it_could(
+    desk: Callable[..., Desk], tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dreamd.executor, "_RESTART_SECONDS", (0.01, 0.2))
+    (tree.root / "plugins" / "flaky").touch()
+    one = desk("flaky")
+    one.event(WorkerDied, 2)
+    (tree.root / "plugins" / "flaky").unlink()
+    one.event(Ready)
+    assert one.executor.free() == 1
+    one.submit("a")
+    assert one.event(NotDone).job == "a"
+
+
+def test_a_worker_that_dies_of_nothing_is_not_started_again_without_a_pause(desk: Callable[..., Desk]) -> None:
+    """Else one that comes up and dies, comes up and dies, keeps a core busy for ever."""
+    one = desk("brief")
+    one.event(WorkerDied)
+    due = one.executor.next_deadline()
+    assert due is not None
+    assert due - time.monotonic() > 0.5
+
+
+def test_an_idle_worker_that_is_killed_is_started_again(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dreamd.executor, "_RESTART_SECONDS", (0.01,))
+    one = desk("cpu")
+    one.event(Ready)
+    assert one.view.pid is not None
+    os.kill(one.view.pid, signal.SIGKILL)
+    assert one.event(WorkerDied) == WorkerDied((), "the worker was killed by SIGKILL", was_ready=True)
+    one.event(Ready, 2)
+    assert one.executor.free() == 1
+
+
+def test_a_batch_given_to_a_worker_that_has_just_died_is_not_lost(desk: Callable[..., Desk], tree: Tree) -> None:
+    """The daemon asks whether a worker is free, writes the start down, and submits; the worker may die in between."""
+    one = desk("cpu")
+    one.event(Ready)
+    assert one.executor.free() == 1
+    assert one.view.pid is not None
+    os.kill(one.view.pid, signal.SIGKILL)
+    tree.wait_for(lambda: one.view.state is WorkerState.STOPPED, "the end of the worker")
+    assert one.executor.free() == 0
+    one.submit("a")
+    assert one.event(NotDone).job == "a"
+
+
+def test_a_batch_written_into_a_broken_pipe_comes_back(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu")
+    one.event(Ready)
+    assert one.view.pid is not None
+    os.kill(one.view.pid, signal.SIGKILL)
+    one.submit("a")
+    one.until(lambda: one.all(NotDone) or (one.all(WorkerDied) and "a" in one.all(WorkerDied)[-1].jobs))
+
+
+def test_no_room_for_a_process_is_a_death_like_any_other(
+    desk: Callable[..., Desk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dreamd.executor, "_RESTART_SECONDS", (0.01,))
+    one = desk("cpu", workers={"idle_unload_seconds": 0})
+    one.until(lambda: one.view.state is WorkerState.STOPPED)
+    (tmp_path / "player").chmod(0o644)  # the system refuses to start it
+    one.submit("a")
+    death = one.event(WorkerDied)
+    assert death == WorkerDied(("a",), "the worker cannot be started: Permission denied", was_ready=False)
+    (tmp_path / "player").chmod(0o755)
+    one.event(Ready, 2)
+
+
+def test_a_job_answered_twice_harms_nobody(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu")
+    one.event(Ready)
+    one.submit("twice", "a")
+    one.event(NotDone, 3)
+    assert (one.view.state, one.executor.free()) == (WorkerState.IDLE, 1)
+    one.submit("b")
+    assert one.event(NotDone, 4).job == "b"
+
+
+# Time
+
+
+def test_a_worker_that_takes_too_long_is_killed(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu", limits={"timeout_seconds": 0.3})
+    one.event(Ready)
+    one.submit("hang")
+    death = one.event(WorkerDied)
+    assert death == WorkerDied(("hang",), "it took longer than limits.timeout_seconds (0.3 s)", was_ready=True)
+    one.event(Ready, 2)
+    one.submit("segfault")
+    assert one.event(WorkerDied, 2).reason == "the worker was killed by SIGSEGV"
+
+
+def test_each_job_of_a_batch_has_its_own_time(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu", limits={"timeout_seconds": 0.5})
+    one.event(Ready)
+    one.submit("a", "b", "hang")
+    one.event(NotDone, 2)
+    due = one.executor.next_deadline()
+    assert due is not None
+    assert due - time.monotonic() > 0.4
+    assert one.event(WorkerDied).jobs == ("hang",)
+
+
+def test_the_time_of_a_job_begins_when_its_worker_is_ready(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu", limits={"timeout_seconds": 5})
+    one.submit("hang")
+    before = one.executor.next_deadline()
+    assert before is not None
+    assert before - time.monotonic() > 100
+    one.event(Ready)
+    after = one.executor.next_deadline()
+    assert after is not None
+    assert 4 < after - time.monotonic() <= 5
+
+
+def test_weights_that_come_slowly_cost_a_job_no_time(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu", limits={"timeout_seconds": 0.4})
+    one.event(Ready)
+    one.submit("fetch")
+    assert one.event(NotDone).job == "fetch"
+    assert one.all(WorkerDied) == []
+
+
+def test_a_worker_that_never_gets_ready_is_killed(desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dreamd.executor, "_START_SECONDS", 0.2)
+    one = desk("hang-at-start")
+    one.submit("a")
+    assert one.event(WorkerDied) == WorkerDied(("a",), "the worker was not ready after 0.2 s", was_ready=False)
+
+
+def test_an_idle_worker_is_unloaded_and_the_next_batch_starts_another(
+    desk: Callable[..., Desk], tree: Tree, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    one = desk("cpu", workers={"idle_unload_seconds": 0.2})
+    one.event(Ready)
+    pid = one.view.pid
+    one.until(lambda: one.view.state is WorkerState.STOPPED)
+    assert not tree.is_alive(pid)
+    assert one.all(WorkerDied) == []
+    assert one.executor.next_deadline() is None
+    assert "unloaded" in caplog.text
+    assert one.executor.free() == 1
+    one.submit("a")
+    assert one.event(NotDone).job == "a"
+
+
+def test_a_worker_that_died_idle_and_is_then_unloaded_still_takes_work(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dreamd.executor, "_RESTART_SECONDS", (0.01,))
+    one = desk("cpu", workers={"idle_unload_seconds": 0.5})
+    one.event(Ready)
+    assert one.view.pid is not None
+    os.kill(one.view.pid, signal.SIGKILL)
+    one.event(Ready, 2)
+    one.until(lambda: one.view.state is WorkerState.STOPPED)
+    assert one.executor.free() == 1
+    one.submit("a")
+    assert one.event(NotDone).job == "a"
+
+
+def test_a_busy_worker_is_not_unloaded(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu", workers={"idle_unload_seconds": 0.1}, limits={"timeout_seconds": 0.5})
+    one.submit("hang")
+    assert "limits.timeout_seconds" in one.event(WorkerDied).reason
+
+
+# Restart and stop
+
+
+def test_a_restart_waits_for_the_batch_to_be_finished(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu")
+    one.event(Ready)
+    pid = one.view.pid
+    one.submit("a")
+    one.executor.restart()
+    assert one.view.pid == pid
+    one.event(NotDone)
+    one.event(Ready, 2)
+    assert one.view.pid != pid
+    assert one.all(WorkerDied) == []
+
+
+def test_a_restart_of_an_idle_worker_is_at_once(desk: Callable[..., Desk], tree: Tree) -> None:
+    one = desk("cpu")
+    one.event(Ready)
+    pid = one.view.pid
+    one.executor.restart()
+    assert one.view.pid != pid
+    assert not tree.is_alive(pid)
+    one.event(Ready, 2)
+    one.submit("a")
+    one.event(NotDone)
+    assert len(one.all(Ready)) == 2  # and it is over with that
+
+
+def test_a_restart_of_an_unloaded_worker_starts_none(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu", workers={"idle_unload_seconds": 0})
+    one.until(lambda: one.view.state is WorkerState.STOPPED)
+    one.executor.restart()
+    assert one.view.state is WorkerState.STOPPED
+    one.submit("a")
+    assert one.event(NotDone).job == "a"
+
+
+@pytest.mark.parametrize("wait", [True, False], ids=["when ready", "when starting"])
+def test_a_stop_ends_a_worker_in_the_middle_of_its_work(desk: Callable[..., Desk], tree: Tree, wait: bool) -> None:
+    one = desk("cpu")
+    if wait:
+        one.event(Ready)
+    one.submit("hang")
+    pid = one.view.pid
+    begun = time.monotonic()
+    one.executor.stop()
+    assert time.monotonic() - begun < 5
+    assert not tree.is_alive(pid)
+    assert one.view.state is WorkerState.STOPPED
+
+
+def test_a_stop_ends_a_worker_that_does_not_want_to(
+    desk: Callable[..., Desk], tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dreamd.executor, "_KILL_GRACE_SECONDS", 0.2)
+    one = desk("cpu")
+    one.event(Ready)
+    one.submit("a", "stubborn")
+    one.event(NotDone)
+    pid = one.view.pid
+    one.executor.stop()
+    assert not tree.is_alive(pid)
+
+
+def test_a_stop_while_a_worker_waits_for_its_next_start_is_a_stop(desk: Callable[..., Desk]) -> None:
+    one = desk("exit-at-start")
+    one.event(WorkerDied)
+    one.executor.stop()
+    assert one.view.pid is None

@@ -12,7 +12,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -45,7 +45,6 @@ class _Commands(click.Group):
         except DreamdError as error:
             self._explain(ctx, str(error), error.exit_code)
         except BrokenPipeError:  # `dreamd jobs | head` has seen enough
-            _silence(sys.stdout)
             ctx.exit(0)
         except OSError as error:
             place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
@@ -57,13 +56,6 @@ class _Commands(click.Group):
         lines = [printable(line) for line in text.splitlines()]
         click.echo("\n".join([f"dreamd: {lines[0]}", *lines[1:]]), err=True)
         ctx.exit(exit_code)
-
-
-def _silence(stream: IO[str]) -> None:
-    """Send what a stream still holds nowhere, so that Python does not complain of it at its end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -101,21 +93,28 @@ def init(folder: Path) -> None:
     _print_lines(["", f"Next: dreamd run --config {config}", f"then drop a picture into {folder}/inbox/animals."])
 
 
+_share_option = click.option(
+    "--share", is_flag=True, help="Share the inbox with other daemons, each with its own state folder."
+)
+
+
 @main.command()
 @_config_option
-def run(config_file: Path) -> None:
+@_share_option
+def run(config_file: Path, share: bool) -> None:
     """Run the daemon in the foreground.
 
     SIGTERM and SIGINT finish what is running and stop; a second one stops at once. SIGHUP reloads.
     """
     from dreamd.daemon import Daemon
 
-    sys.exit(Daemon(_load_config(config_file)).run())
+    sys.exit(Daemon(_load_config(config_file), share=share).run())
 
 
 @main.command()
 @_config_option
-def drain(config_file: Path) -> None:
+@_share_option
+def drain(config_file: Path, share: bool) -> None:
     """Dream everything that is in the inbox now, then exit.
 
     Exits with 0 when all is done, with 1 when something failed or is held.
@@ -125,7 +124,7 @@ def drain(config_file: Path) -> None:
 
     config = _load_config(config_file)
     with drain_progress() as show:
-        code = Daemon(config, until_empty=True, on_show=show).run()
+        code = Daemon(config, share=share, until_empty=True, on_show=show).run()
     sys.exit(code)
 
 
@@ -439,7 +438,7 @@ def _config_or_none(file: Path) -> Config | None:
 def _tell_problems_once() -> None:
     """Leave the plugins that are not used out of the log: the command shows them itself."""
     if not click.get_current_context().find_root().params["debug"]:
-        pass
+        logging.getLogger("dreamd.plugins").setLevel(logging.ERROR)
 
 
 def _print_json(value: object) -> None:

@@ -6,10 +6,13 @@ signal. So it works without a daemon too, and nothing is lost when one dies mean
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
+import socket
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from dreamd.config import Config
 from dreamd.errors import UsageError
@@ -30,9 +33,7 @@ def retry(config: Config, job_ids: Sequence[str], *, all_failed: bool) -> Iterat
     Raises:
         UsageError: a job does not exist, or is neither failed nor held.
     """
-    spool = Spool(
-        Folders(inbox=config.inbox, outbox=config.outbox, failed=config.failed, done=config.originals)
-    )
+    spool = Spool(Folders(inbox=config.inbox, outbox=config.outbox, failed=config.failed, done=config.originals))
     spool.prepare()
     with Journal.open(config.state / "journal.sqlite3") as journal:
         jobs = journal.jobs(state=JobState.FAILED, limit=_ALL) if all_failed else [_found(journal, i) for i in job_ids]
@@ -78,7 +79,7 @@ def _found(journal: Journal, job_id: str) -> Job:
 
 def _folder(config: Config, folder: str) -> str:
     """A folder relative to the inbox, given so or as a path of its own."""
-    path = PurePosixPath(os.path.abspath(folder))
+    path = PurePosixPath(os.path.abspath(folder))  # noqa: PTH100 (a symlink is not to be followed)
     inbox = PurePosixPath(config.inbox)
     relative = path.relative_to(inbox) if path.is_relative_to(inbox) else PurePosixPath(folder)
     if relative.is_absolute() or ".." in relative.parts:
@@ -87,11 +88,13 @@ def _folder(config: Config, folder: str) -> str:
 
 
 def _wake(config: Config) -> None:
-    """Tell a running daemon to look; one of another user finds out by itself at its next rescan."""
+    """Tell a running daemon to look; one of another user or machine finds out by itself at its next rescan."""
     values = snapshot.read(config.state)
     if values is None or values["state"] == "stopped":
         return
-    try:
-        os.kill(values["pid"], WAKE)
-    except (ProcessLookupError, PermissionError):
+    # Not the status file's pid, which may be the last run's: the lock's holder wrote its own.
+    holder = re.fullmatch(r"pid (\d+) on (.*)\n", Path(values["lock"]).read_text(encoding="utf-8"))
+    if holder is None or holder[2] != socket.gethostname():
         return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(int(holder[1]), WAKE)

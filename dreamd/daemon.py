@@ -6,11 +6,13 @@ turn, so that nothing needs a lock. Never imports torch: that lives in the worke
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import queue
 import signal
+import socket
 import threading
 import time
 from collections import Counter, deque
@@ -59,12 +61,18 @@ class Daemon:
     """Watches an inbox and has its pictures dreamed."""
 
     def __init__(
-        self, config: Config, *, until_empty: bool = False, on_show: Callable[[Snapshot], None] | None = None
+        self,
+        config: Config,
+        *,
+        share: bool = False,
+        until_empty: bool = False,
+        on_show: Callable[[Snapshot], None] | None = None,
     ) -> None:
         """Set up; nothing is touched before `run`.
 
         Args:
             config: the config.
+            share: let other daemons that share work on the same inbox; each has a state folder of its own.
             until_empty: stop when everything in the inbox is finished or held (`dreamd drain`).
             on_show: told of every new snapshot, for a progress bar.
         """
@@ -75,7 +83,8 @@ class Daemon:
         self._plugins = Plugins("dreamd.daemon", folders=config.plugins.daemon, disable=config.plugins.disable)
         self._engine_catalogue = Catalogue()
         self._spool = Spool(
-            Folders(inbox=config.inbox, outbox=config.outbox, failed=config.failed, done=config.originals)
+            Folders(inbox=config.inbox, outbox=config.outbox, failed=config.failed, done=config.originals),
+            share=_own_name(config) if share else None,
         )
         watch = config.watch
         self._watcher = Watcher(
@@ -109,7 +118,7 @@ class Daemon:
             DreamdError: the inbox is missing or another daemon has it, or a folder cannot be made.
         """
         self._spool.prepare()
-        self._config.state.mkdir(parents=True, exist_ok=True)
+        self._make_state_folder()
         with (
             _signals_to(self._events.put, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, WAKE),
             self._spool.lock(),
@@ -130,6 +139,12 @@ class Daemon:
                 self._watcher.stop()
                 self._show(state="stopped")
         return self._exit_code()
+
+    def _make_state_folder(self) -> None:
+        try:
+            self._config.state.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DreamdError(f"{self._config.state} cannot be made: {error.strerror}") from error
 
     def _exit_code(self) -> int:
         if not self._until_empty:
@@ -313,7 +328,10 @@ class Daemon:
             self._shown = None
 
     def _dispatch(self) -> None:
-        while not self._stops and self._executor.free():
+        if self._stops or not self._life.queue.has_work:
+            return
+        self._executor.wake()
+        while self._executor.free():
             started = self._life.start()
             if started is None:
                 return
@@ -353,7 +371,7 @@ class Daemon:
         queued = len(self._life.queue)
         rate = self._rate()
         waiting = self._life.queue.by_folder()
-        waiting.update(held.job.folder for held in self._life.held.values())
+        waiting.update(job.folder for job in self._life.held.values())
         problems = merged([self._plugins.catalogue, self._engine_catalogue]).problems
         return Snapshot(
             state=state,
@@ -361,6 +379,7 @@ class Daemon:
             version=__version__,
             started_at=self._started_at,
             inbox=str(self._config.inbox),
+            lock=str(self._spool.lock_file),
             watching=self._watcher.backend,
             found_by_rescan_only=self._watcher.found_by_rescan_only,
             queued=queued,
@@ -422,9 +441,14 @@ class Daemon:
         return RunningJob(job=job_id, picture=picture)
 
     def _holds(self) -> list[Hold]:
-        jobs = [held.job for held in self._life.held.values()]
+        jobs = self._life.held.values()
         counts = Counter((str(job.folder), str(job.hold), job.reason or "") for job in jobs)
         return [Hold(folder=folder, cause=cause, reason=why, jobs=n) for (folder, cause, why), n in counts.items()]
+
+
+def _own_name(config: Config) -> str:
+    """What tells this daemon from the others on a shared inbox: its machine and its state folder."""
+    return hashlib.sha256(f"{socket.gethostname()}:{config.state}".encode()).hexdigest()[:12]
 
 
 @contextmanager

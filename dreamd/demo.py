@@ -106,7 +106,7 @@ def _original(folder: Path, picture: Path | None) -> Path:
 @contextmanager
 def _daemon(config: Config, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The real daemon, `dreamd run`, while it is needed. Its log would cut through the progress bar."""
-    if snapshot.is_locked(config.inbox):
+    if snapshot.is_locked(config.inbox / ".dreamd" / "lock"):
         raise UsageError(f"a dreamd works on {config.inbox} already; give the demo a folder of its own with --out")
     command = [sys.executable, "-m", "dreamd", "run", "--config", str(config.file)]
     with log.open("wb") as stream:

@@ -116,8 +116,11 @@ class Executor(Protocol):
     def start(self) -> None:
         """Start workers."""
 
+    def wake(self) -> None:
+        """Called when there is work: load what was unloaded."""
+
     def free(self) -> int:
-        """How many more batches can be taken now."""
+        """How many batches can be begun now: a job's attempt counts from then on, so nobody may be loading still."""
 
     def submit(self, batch: Batch) -> None:
         """Take a batch; every one of its jobs is answered by a Done or NotDone, or named in a WorkerDied."""
@@ -152,6 +155,11 @@ class LocalExecutor:
     def start(self) -> None:
         for worker in self._workers:
             worker.start()
+
+    def wake(self) -> None:
+        for worker in self._workers:
+            if worker.is_unloaded:
+                worker.start()
 
     def free(self) -> int:
         return sum(worker.is_free for worker in self._workers)
@@ -318,12 +326,16 @@ class _LocalWorker:
             return bool(self._pending)
 
     @property
-    def is_free(self) -> bool:
-        """Whether it may be given a batch. One that failed to start gets none until it has started."""
+    def is_unloaded(self) -> bool:
+        """Whether it has no process, and is not to get one by itself after a while."""
         with self._lock:
-            is_unloaded = self._process is None and self.deadline is None
-            is_starting = self._process is not None and not self._failures
-            return not self._pending and (self._ready is not None or is_unloaded or is_starting)
+            return self._process is None and self.deadline is None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it may be given a batch."""
+        with self._lock:
+            return not self._pending and self._ready is not None
 
     @property
     def state(self) -> WorkerState:

@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePath, PurePosixPath
 
 from dreamd.catalogue import Catalogue
@@ -33,14 +33,6 @@ _HOLD_SECONDS = (15.0, 60.0, 300.0)
 
 _TRY_FOLDER_SECONDS = 60.0
 """Between two tries to put an original away when its folder cannot be written."""
-
-
-@dataclass(frozen=True)
-class Held:
-    """A held job, and when (`time.monotonic`) to look whether it can go on; None: when its recipe changes."""
-
-    job: Job
-    due: float | None
 
 
 class Lifecycle:
@@ -71,10 +63,12 @@ class Lifecycle:
         self._changed = changed
         self._catalogue: Catalogue | None = None
         self._hold_rounds: dict[HoldCause, int] = {}
+        self._hold_dues: dict[HoldCause, float] = {}
+        self._unsaved: dict[str, Job] = {}
         self._put_away_due: float | None = None
         self.queue = Scheduler()
         self.running: dict[str, Job] = {}
-        self.held: dict[str, Held] = {}
+        self.held: dict[str, Job] = {}
         self.not_put_away: list[Job] = []
 
     # Coming in
@@ -111,7 +105,7 @@ class Lifecycle:
         if catalogue == self._catalogue:
             return
         self._catalogue = catalogue
-        waiting = [*self.queue, *(held.job for held in self.held.values())]
+        waiting = [*self.queue, *self.held.values()]
         self.queue.take(waiting)
         self.held.clear()
         self._enter(waiting)
@@ -132,7 +126,7 @@ class Lifecycle:
 
     def recipe_changed(self, folder: PurePosixPath) -> None:
         """A recipe file changed: the held jobs at and below its folder may go on."""
-        self._look_again([held for held in self.held.values() if folder in (held.job.folder, *held.job.folder.parents)])
+        self._look_again([job for job in self.held.values() if folder in (job.folder, *job.folder.parents)])
 
     def look_again(self, now: float) -> None:
         """Queue the jobs whose retry is due or whose hold is over, and try again to put originals away."""
@@ -141,15 +135,14 @@ class Lifecycle:
             jobs, self.not_put_away, self._put_away_due = self.not_put_away, [], None
             for job in jobs:
                 self._put_away(job)
-        due = [held for held in self.held.values() if held.due is not None and held.due <= now]
-        if due:
-            self._look_again(due)
+        for cause in [cause for cause, due in self._hold_dues.items() if due <= now]:
+            del self._hold_dues[cause]
+            self._look_again([job for job in self.held.values() if job.hold == cause])
 
     def next_deadline(self) -> float | None:
         """When a held or backed-off job may go on."""
-        times = [held.due for held in self.held.values() if held.due is not None]
         others = [due for due in (self.queue.next_deadline(), self._put_away_due) if due is not None]
-        return min([*times, *others], default=None)
+        return min([*self._hold_dues.values(), *others], default=None)
 
     # Going on
 
@@ -159,12 +152,14 @@ class Lifecycle:
             try:
                 folder = self._spool.temporary(job)
             except DreamdError as error:
-                self._hold(job, _folder_cause(error), str(error))
+                self._hold([job], _folder_cause(error), str(error))
                 continue
             # Counted before the start, so that an attempt that takes the worker or the daemon down counts too.
-            job = replace(job, state=JobState.RUNNING, attempts=job.attempts + 1, started_at=time.time())
-            self.running[job.id] = job
-            self._save(job)
+            started = replace(job, state=JobState.RUNNING, attempts=job.attempts + 1, started_at=time.time())
+            if (problem := self._save(started)) is not None:
+                self._hold([job], _folder_cause(problem), str(problem))
+                continue
+            job = self.running[job.id] = started
             return job, Order(job=job.id, source=self._spool.work_path(job), folder=folder)
         return None
 
@@ -178,10 +173,11 @@ class Lifecycle:
             file = self._spool.draft(job, message.file)
             wanted = self._spool.result_name(job, _stem(job, recipe), file.suffix)
             job = replace(job, result=str(wanted), seconds=message.sidecar.seconds)
-            self._journal.update(job)
+            if (problem := self._write(job)) is not None:
+                raise problem
             result = self._spool.publish(job, wanted, file, message.sidecar.model_dump_json(indent=1).encode())
         except DreamdError as error:
-            self._hold(replace(job, attempts=job.attempts - 1), _folder_cause(error), str(error))
+            self._hold([replace(job, attempts=job.attempts - 1)], _folder_cause(error), str(error))
             return
         job = self._finished(job, result)
         log.info("%s dreamed in %.1f s → %s", _shown(job.path), message.sidecar.seconds, _shown(result))
@@ -207,12 +203,11 @@ class Lifecycle:
             if was_ready:
                 self._try_again(job, reason)
             else:
-                self._queue(replace(job, state=JobState.QUEUED, attempts=job.attempts - 1))
+                self._queue([replace(job, state=JobState.QUEUED, attempts=job.attempts - 1)])
 
     def release(self) -> None:
         """Queue what is running: the daemon ends it by its own will, so that the attempts are none."""
-        for job in self.running.values():
-            self._queue(replace(job, state=JobState.QUEUED, attempts=job.attempts - 1))
+        self._queue([replace(job, state=JobState.QUEUED, attempts=job.attempts - 1) for job in self.running.values()])
         self.running.clear()
 
     # Steps
@@ -230,18 +225,18 @@ class Lifecycle:
 
     def _enter(self, jobs: Iterable[Job]) -> None:
         """Give jobs their recipe as it is now, and queue them, or hold those whose recipe is wrong."""
-        entered = []
+        entered: list[Job] = []
+        broken: dict[str, list[Job]] = {}
         for job in jobs:
             try:
                 recipe = self._recipe(job.folder)
             except RecipeError as error:
-                self._hold(job, "recipe", str(error))
-                continue
-            entered.append(replace(job, state=JobState.QUEUED, recipe=recipe, hold=None, reason=None))
-        self._journal.save(entered)
-        for job in entered:
-            self._changed(job)
-            self.queue.add(job)
+                broken.setdefault(str(error), []).append(job)
+            else:
+                entered.append(replace(job, state=JobState.QUEUED, recipe=recipe, hold=None, reason=None))
+        self._queue(entered)
+        for reason, held in broken.items():
+            self._hold(held, "recipe", reason)
 
     def _recipe(self, folder: PurePosixPath) -> str:
         resolved = self._book.for_folder(folder)
@@ -252,15 +247,15 @@ class Lifecycle:
                 raise resolved.located(error) from error
         return resolved.json
 
-    def _look_again(self, held: Iterable[Held]) -> None:
-        jobs = [item.job for item in held]
+    def _look_again(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             del self.held[job.id]
         self._enter(jobs)
 
-    def _queue(self, job: Job) -> None:
-        self._save(job)
-        self.queue.add(job)
+    def _queue(self, jobs: Sequence[Job]) -> None:
+        self._save(*jobs)
+        for job in jobs:
+            self.queue.add(job)
 
     def _try_again(self, job: Job, reason: str) -> None:
         if job.attempts >= self._attempts:
@@ -282,8 +277,7 @@ class Lifecycle:
             reason = str(self._located(job, RecipeError(message.reason, field=message.field)))
         alike = [other for other in self.queue if other.recipe == job.recipe]
         self.queue.take(alike)
-        for other in [job, *alike]:
-            self._hold(other, message.hold, reason)
+        self._hold([job, *alike], message.hold, reason)
 
     def _located(self, job: Job, error: RecipeError) -> RecipeError:
         try:
@@ -291,19 +285,16 @@ class Lifecycle:
         except RecipeError:
             return error  # the recipe changed meanwhile and is broken in another way; that shows when it is looked at
 
-    def _hold(self, job: Job, cause: HoldCause, reason: str) -> None:
-        job = replace(job, state=JobState.HELD, hold=cause, reason=reason)
+    def _hold(self, jobs: Sequence[Job], cause: HoldCause, reason: str) -> None:
+        held = [replace(job, state=JobState.HELD, hold=cause, reason=reason) for job in jobs]
+        if all(job.reason != reason for job in self.held.values()):
+            log.warning("%s is held: %s", _shown(held[0].path), reason)
         # A recipe's hold ends when the recipe changes; the other causes go away without a word.
-        due = None if cause == "recipe" else time.monotonic() + self._hold_seconds(cause)
-        if all(held.job.reason != reason for held in self.held.values()):
-            log.warning("%s is held: %s", _shown(job.path), reason)
-        self.held[job.id] = Held(job, due)
-        self._save(job)
-
-    def _hold_seconds(self, cause: HoldCause) -> float:
-        if not any(held.job.hold == cause for held in self.held.values()):
-            self._hold_rounds[cause] = min(self._hold_rounds.get(cause, -1) + 1, len(_HOLD_SECONDS) - 1)
-        return _HOLD_SECONDS[self._hold_rounds[cause]]
+        if cause != "recipe" and cause not in self._hold_dues:
+            round_ = self._hold_rounds[cause] = min(self._hold_rounds.get(cause, -1) + 1, len(_HOLD_SECONDS) - 1)
+            self._hold_dues[cause] = time.monotonic() + _HOLD_SECONDS[round_]
+        self.held.update((job.id, job) for job in held)
+        self._save(*held)
 
     def _finished(self, job: Job, result: PurePosixPath) -> Job:
         if job.state is not JobState.DONE:
@@ -332,9 +323,29 @@ class Lifecycle:
             self.not_put_away.append(job)
             self._put_away_due = time.monotonic() + _TRY_FOLDER_SECONDS
 
-    def _save(self, job: Job) -> None:
-        self._journal.save([job])
-        self._changed(job)
+    def _save(self, *jobs: Job) -> DreamdError | None:
+        """Write down and tell that jobs have changed; the error, when the journal takes nothing now."""
+        problem = self._write(*jobs)
+        for job in jobs:
+            self._changed(job)
+        return problem
+
+    def _write(self, *jobs: Job) -> DreamdError | None:
+        """Write jobs into the journal; the error, when it takes nothing now.
+
+        A journal that cannot be written is no reason to stop: the folders are the truth. What it missed is written with
+        the next change; only what must be on disk before a step is taken looks at the error.
+        """
+        was_well = not self._unsaved
+        self._unsaved.update((job.id, job) for job in jobs)
+        try:
+            self._journal.save(self._unsaved.values())
+        except DreamdError as error:
+            if was_well:
+                log.error("%s", error)
+            return error
+        self._unsaved.clear()
+        return None
 
 
 def _stem(job: Job, recipe: Recipe) -> str:

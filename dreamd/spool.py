@@ -117,6 +117,11 @@ class Spool:
         self._work_name = "work" if share is None else f"work-{share}"
         self._work = folders.inbox / _HOUSE / self._work_name
 
+    @property
+    def lock_file(self) -> Path:
+        """The file that this daemon alone has locked while it runs; it says which process that is."""
+        return self._lock_path("lock" if self._share is None else f"lock-{self._share}")
+
     def prepare(self) -> None:
         """Makes every folder but the inbox, which may be a disk that is not mounted.
 
@@ -145,12 +150,12 @@ class Spool:
             DreamdError: another daemon has it, and one of the two does not share.
         """
         if self._share is None:
-            lock = InboxLock([_locked(self._lock_path("lock"), fcntl.LOCK_EX, self.folders.inbox)])
+            lock = InboxLock([_locked(self.lock_file, fcntl.LOCK_EX, self.folders.inbox)])
             self._take_over()
             return lock
         together = _locked(self._lock_path("lock"), fcntl.LOCK_SH, self.folders.inbox)
         try:
-            own = _locked(self._lock_path(f"lock-{self._share}"), fcntl.LOCK_EX, self.folders.inbox)
+            own = _locked(self.lock_file, fcntl.LOCK_EX, self.folders.inbox)
         except BaseException:
             os.close(together)
             raise
@@ -349,7 +354,7 @@ class Spool:
         return self.folders.inbox / _HOUSE / name
 
     def _take_over(self) -> None:
-        """Moves what other daemons had claimed into this one's work; nobody else is alive, or the lock would be held."""
+        """Moves what other daemons had claimed into this one's work: none is alive, or the lock would be held."""
         with _explained("take over", self.folders.inbox / _HOUSE):
             for other in sorted((self.folders.inbox / _HOUSE).glob("work-*")):
                 for home in sorted(other.iterdir()):

@@ -45,6 +45,7 @@ class Copy:
     def start(self): pass
     def stop(self): pass
     def restart(self): pass
+    def wake(self): pass
     def free(self): return 1 - self.taken
     def workers(self): return []
     def tick(self, now): pass

@@ -65,7 +65,7 @@ def _piece(side: Side, length: int, first: int, last: int, shortest: int) -> Pie
     cells = tuple(_between(layer, length, first, last) for layer in side.layers)
     wanted = [(layer, own) for layer, own in zip(side.layers, cells, strict=True) if own.start < own.stop]
     start = min([first, *((own.start - layer.spoilt) * layer.stride for layer, own in wanted)])
-    end = max([last, *(own.stop * layer.stride + layer.reach - 8 for layer, own in wanted)])
+    end = max([last, *(own.stop * layer.stride + layer.reach for layer, own in wanted)])
     start = max(0, start // side.step * side.step)
     end = length - max(0, length - max(end, start + shortest)) // side.step * side.step
     start = max(0, min(start, (end - shortest) // side.step * side.step))

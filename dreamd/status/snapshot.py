@@ -68,6 +68,7 @@ class Snapshot:
         state: starting, running, draining or stopped.
         pid: of the daemon.
         started_at: seconds since the epoch.
+        lock: the file that the daemon has locked while it runs.
         watching: how the inbox is watched.
         found_by_rescan_only: files that the watch missed and a rescan found: more than 0 calls for a look.
         queued, running, held, done, failed: jobs by state.
@@ -82,6 +83,7 @@ class Snapshot:
     version: str
     started_at: float
     inbox: str
+    lock: str
     watching: str
     found_by_rescan_only: int
     queued: int
@@ -124,16 +126,16 @@ def read(state_folder: Path) -> dict[str, Any] | None:
         raise DreamdError(f"{printable(str(file))}: is no status of dreamd; start the daemon anew") from error
     if missing:
         raise DreamdError(f"{printable(str(file))}: is of another version of dreamd; start the daemon anew")
-    if not is_locked(Path(values["inbox"])):
+    if not is_locked(Path(values["lock"])):
         queued = values["queued"] + values["running"]
         values |= {"state": "stopped", "queued": queued, "running": 0, "workers": [], "eta_seconds": None}
     return values
 
 
-def is_locked(inbox: Path) -> bool:
-    """Whether a daemon works on an inbox."""
+def is_locked(lock_file: Path) -> bool:
+    """Whether a daemon has locked a file for itself."""
     try:
-        descriptor = os.open(inbox / ".dreamd" / "lock", os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(lock_file, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return False
     try:

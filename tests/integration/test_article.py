@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -215,7 +214,7 @@ def test_the_articles_rate_hardly_moves_random_weights_but_ours_does(workshop: W
         engine_dream(picture, built_for(workshop, settings(10, 6, 2, 0, lr))) for lr in (0.2, LR, 0.0)
     )
     assert psnr(gentle, none) > 40
-    assert psnr(strong, none) < 25
+    assert psnr(strong, none) < 28
 
 
 def test_a_batch_of_articles_is_its_pictures_one_by_one(workshop: Workshop) -> None:
@@ -258,9 +257,8 @@ def test_the_reference_of_the_articles_own_program_is_met(workshop: Workshop) ->
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_bf16_stays_near_fp32(workshop: Workshop) -> None:
-    case = settings(10, 1, 2, 0)  # one iteration: a processor without bf16 takes minutes for more
+    # One iteration that goes as far as six do at LR: a processor without bf16 takes minutes for more.
+    case = settings(10, 1, 2, 0, lr=21 * LR)
     exact = engine_dream(clouds(51, 37), built_for(workshop, case))
-    built = built_for(workshop, case, "precision=bf16")
-    assert psnr(engine_dream(clouds(51, 37), built), exact) >= 27
-    unmoved = replace(built.dreamer, settings=replace(built.dreamer.settings, lr=0.0))
-    assert psnr(to_picture(dream(to_tensor(clouds(51, 37)), unmoved, seeds=[0]).images), exact) < 27
+    assert psnr(engine_dream(clouds(51, 37), built_for(workshop, {**case, "lr": 0.0})), exact) < 27
+    assert psnr(engine_dream(clouds(51, 37), built_for(workshop, case, "precision=bf16")), exact) >= 27

@@ -459,6 +459,9 @@ def test_an_idle_worker_is_unloaded_and_the_next_batch_starts_another(
     assert one.all(WorkerDied) == []
     assert one.executor.next_deadline() is None
     assert "unloaded" in caplog.text
+    assert one.executor.free() == 0
+    one.executor.wake()
+    one.event(Ready, 2)
     assert one.executor.free() == 1
     one.submit("a")
     assert one.event(NotDone).job == "a"
@@ -474,6 +477,8 @@ def test_a_worker_that_died_idle_and_is_then_unloaded_still_takes_work(
     os.kill(one.view.pid, signal.SIGKILL)
     one.event(Ready, 2)
     one.until(lambda: one.view.state is WorkerState.STOPPED)
+    one.executor.wake()
+    one.event(Ready, 3)
     assert one.executor.free() == 1
     one.submit("a")
     assert one.event(NotDone).job == "a"

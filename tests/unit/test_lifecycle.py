@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 
 import dreamd.lifecycle
 from dreamd.catalogue import Catalogue, Entry, Kind
+from dreamd.errors import SpaceError
 from dreamd.job import Job, JobState
 from dreamd.journal import Journal
 from dreamd.lifecycle import Lifecycle
@@ -157,6 +159,22 @@ def test_every_change_of_state_is_told_in_order(house: House) -> None:
     assert [job.state for job in house.told] == [JobState.QUEUED, JobState.RUNNING, JobState.DONE]
 
 
+def test_a_journal_that_takes_nothing_holds_what_has_not_begun_and_is_written_when_it_can_be(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(jobs: object) -> None:
+        raise SpaceError("the disk is full")
+
+    house.drop("cat.png")
+    with monkeypatch.context() as patch:
+        patch.setattr(house.journal, "save", full)
+        assert house.life.start() is None
+        (held,) = house.life.held.values()
+        assert (held.hold, held.attempts) == ("space", 0)
+    house.life.look_again(math.inf)
+    assert house.dream().state is JobState.DONE
+
+
 def test_an_attempt_is_written_down_before_it_starts(house: House) -> None:
     house.drop("cat.png")
     job, _ = house.started()
@@ -285,11 +303,11 @@ def test_a_picture_that_cannot_be_put_away_is_put_away_later(house: House) -> No
 def test_a_broken_recipe_holds_its_own_folder_only_with_file_and_line(house: House) -> None:
     house.recipe("bad", "seed: 1\nlos: l2\n")
     house.drop("bad/a.png", "good/b.png")
-    assert [held.job.name for held in house.life.held.values()] == ["a.png"]
+    assert [held.name for held in house.life.held.values()] == ["a.png"]
     (held,) = house.life.held.values()
-    assert held.job.hold == "recipe"
-    assert "bad/recipe.yaml:2: los: is not a field; did you mean loss?" in (held.job.reason or "")
-    assert held.due is None
+    assert held.hold == "recipe"
+    assert "bad/recipe.yaml:2: los: is not a field; did you mean loss?" in (held.reason or "")
+    assert house.life.next_deadline() is None
     assert house.dream().name == "b.png"
     assert house.life.start() is None
 
@@ -320,7 +338,7 @@ def test_what_the_plugins_bring_is_held_against_the_queued_recipes(house: House)
     assert house.life.held == {}
     house.life.learn(CATALOGUE)
     (held,) = house.life.held.values()
-    assert "bad/recipe.yaml:1: schedule: no schedule 'octave'; did you mean octaves?" in (held.job.reason or "")
+    assert "bad/recipe.yaml:1: schedule: no schedule 'octave'; did you mean octaves?" in (held.reason or "")
     assert house.dream().name == "b.png"
 
 
@@ -340,10 +358,10 @@ def test_what_only_a_worker_can_know_holds_the_folder_with_file_and_line(house: 
     house.drop("bad/a.png", "bad/b.png", "good/c.png")
     job, _ = house.started()
     house.life.not_done(refusal(job, hold="recipe", reason="no layer 'relu9_9'", field=("layers", 0)))
-    assert {held.job.name for held in house.life.held.values()} == {"a.png", "b.png"}
+    assert {held.name for held in house.life.held.values()} == {"a.png", "b.png"}
     for held in house.life.held.values():
-        assert held.job.attempts == 0
-        assert "bad/recipe.yaml:2: layers[0]: no layer 'relu9_9'" in (held.job.reason or "")
+        assert held.attempts == 0
+        assert "bad/recipe.yaml:2: layers[0]: no layer 'relu9_9'" in (held.reason or "")
     assert house.dream().name == "c.png"
 
 
@@ -388,8 +406,8 @@ def test_an_outbox_that_takes_nothing_holds_all_its_jobs_without_an_attempt(hous
     drafts.rename(aside)
     drafts.write_text("in the way")
     assert house.life.start() is None
-    assert {held.job.hold for held in house.life.held.values()} == {"folder"}
-    assert {held.job.attempts for held in house.life.held.values()} == {0}
+    assert {held.hold for held in house.life.held.values()} == {"folder"}
+    assert {held.attempts for held in house.life.held.values()} == {0}
     assert len(house.life.held) == 2
     drafts.unlink()
     aside.rename(drafts)
@@ -405,7 +423,7 @@ def test_a_result_that_cannot_be_published_is_held_and_comes_out_later(house: Ho
     blocked.write_text("in the way")
     house.life.done(answer)
     (held,) = house.life.held.values()
-    assert (held.job.hold, held.job.attempts) == ("folder", 0)
+    assert (held.hold, held.attempts) == ("folder", 0)
     assert house.files("outbox") == ["a"]
     blocked.unlink()
     house.life.look_again(FAR)

@@ -28,6 +28,7 @@ IDLE = Snapshot(
     version="0.1.0",
     started_at=1_000_000.0,
     inbox="/nowhere",
+    lock="/nowhere/.dreamd/lock",
     watching="inotify",
     found_by_rescan_only=0,
     queued=3,
@@ -59,7 +60,7 @@ class Place:
         self.lock.touch()
 
     def write(self, shown: Snapshot) -> None:
-        replace(shown, inbox=str(self.inbox)).write(self.state)
+        replace(shown, inbox=str(self.inbox), lock=str(self.lock)).write(self.state)
 
     def add(self, *jobs: Job) -> None:
         with Journal.open(self.state / "journal.sqlite3") as journal:
@@ -94,7 +95,7 @@ def test_a_daemon_that_never_ran_has_no_snapshot(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("locked")
 def test_what_a_running_daemon_wrote_is_read_as_it_was_written(place: Place) -> None:
     place.write(IDLE)
-    assert snapshot.read(place.state) == asdict(replace(IDLE, inbox=str(place.inbox)))
+    assert snapshot.read(place.state) == asdict(replace(IDLE, inbox=str(place.inbox), lock=str(place.lock)))
 
 
 def test_a_daemon_that_was_killed_is_stopped_and_what_it_ran_waits(place: Place) -> None:
@@ -109,12 +110,12 @@ def test_a_daemon_that_was_killed_is_stopped_and_what_it_ran_waits(place: Place)
 def test_two_that_look_at_once_do_not_take_each_other_for_the_daemon(place: Place) -> None:
     with place.lock.open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_SH)
-        assert not snapshot.is_locked(place.inbox)
+        assert not snapshot.is_locked(place.lock)
 
 
 def test_the_lock_is_only_looked_at(place: Place) -> None:
     place.lock.chmod(0o444)
-    assert not snapshot.is_locked(place.inbox)
+    assert not snapshot.is_locked(place.lock)
     with place.lock.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

@@ -61,6 +61,7 @@ class Workshop:
         self._plugins = plugins
         self.device = device
         self._kept: OrderedDict[str, Loaded] = OrderedDict()
+        self._last: tuple[Recipe, Built] | None = None
 
     def build(self, recipe: Recipe, on_fetch: OnFetch | None = None) -> Built:
         """What the recipe dreams with.
@@ -70,6 +71,11 @@ class Workshop:
             WeightsError: the weights cannot be had or do not fit.
             PluginError: a plugin breaks its contract.
         """
+        if self._last is None or self._last[0] != recipe:
+            self._last = (recipe, self._built(recipe, on_fetch))
+        return self._last[1]
+
+    def _built(self, recipe: Recipe, on_fetch: OnFetch | None) -> Built:
         check_recipe(recipe, self._plugins.catalogue)
         precision = self._precision(recipe)
         loaded = self._backbone(recipe, precision, on_fetch)

@@ -74,7 +74,7 @@ def main(ctx: click.Context, debug: bool) -> None:
         datefmt="%H:%M:%S",
     )
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # with LANG=C there is no way to write an arrow
+        sys.stdout.reconfigure(errors="backslashreplace")  # in Latin-1 there is no arrow
     for noisy in ("PIL", "watchdog", "timm", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 

@@ -239,6 +239,7 @@ class Daemon:
                 self._progress[event.job] = event
             case Done():
                 self._progress.pop(event.job, None)
+                self._dispatch()  # first: the worker dreams the next one while this one is published
                 self._life.done(event)
             case NotDone():
                 self._progress.pop(event.job, None)
@@ -355,6 +356,7 @@ class Daemon:
             self._show()
 
     def _show(self, state: str | None = None) -> None:
+        self._life.flush()
         self._shown = self._snapshot(state or ("draining" if self._stops else "running"))
         self._shown_at = time.monotonic()
         try:

@@ -65,6 +65,7 @@ class Lifecycle:
         self._hold_rounds: dict[HoldCause, int] = {}
         self._hold_dues: dict[HoldCause, float] = {}
         self._unsaved: dict[str, Job] = {}
+        self._can_write = True
         self._put_away_due: float | None = None
         self.queue = Scheduler()
         self.running: dict[str, Job] = {}
@@ -82,8 +83,7 @@ class Lifecycle:
         present = {job_id for job_id, _ in self._spool.claimed()}
         for job in self._journal.unfinished():
             if job.id not in present:
-                gone = "its picture is gone from work"
-                self._save(replace(job, state=JobState.FAILED, finished_at=time.time(), reason=gone))
+                self._close(job)
 
     def take_in(self, paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
         """Claim settled pictures and queue them; returns those that are still there but could not be claimed."""
@@ -205,6 +205,11 @@ class Lifecycle:
             else:
                 self._queue([replace(job, state=JobState.QUEUED, attempts=job.attempts - 1)])
 
+    def flush(self) -> None:
+        """Write down what is not written yet."""
+        if self._unsaved:
+            self._write()
+
     def release(self) -> None:
         """Queue what is running: the daemon ends it by its own will, so that the attempts are none."""
         self._queue([replace(job, state=JobState.QUEUED, attempts=job.attempts - 1) for job in self.running.values()])
@@ -222,6 +227,15 @@ class Lifecycle:
             self._fail(job, f"dreamd or its worker ended in the middle of each of {job.attempts} attempts")
         else:
             self._enter([replace(job, result=None)])
+
+    def _close(self, job: Job) -> None:
+        """End a job whose original is not in work: it was put away just before the end, or somebody took it."""
+        result = self._spool.published(job) if job.result else None
+        if result is not None:
+            self._finished(job, result)
+        else:
+            gone = "its picture is gone from work"
+            self._save(replace(job, state=JobState.FAILED, finished_at=time.time(), reason=gone))
 
     def _enter(self, jobs: Iterable[Job]) -> None:
         """Give jobs their recipe as it is now, and queue them, or hold those whose recipe is wrong."""
@@ -300,7 +314,9 @@ class Lifecycle:
         if job.state is not JobState.DONE:
             finished_at = time.time()
             job = replace(job, state=JobState.DONE, result=str(result), finished_at=finished_at, hold=None, reason=None)
-            self._save(job)
+            # Written with the next change, or by `flush`: until then the folders say the same.
+            self._unsaved[job.id] = job
+            self._changed(job)
         self._hold_rounds.clear()
         self._put_away(job)
         return job
@@ -336,14 +352,15 @@ class Lifecycle:
         A journal that cannot be written is no reason to stop: the folders are the truth. What it missed is written with
         the next change; only what must be on disk before a step is taken looks at the error.
         """
-        was_well = not self._unsaved
         self._unsaved.update((job.id, job) for job in jobs)
         try:
             self._journal.save(self._unsaved.values())
         except DreamdError as error:
-            if was_well:
+            if self._can_write:
                 log.error("%s", error)
+            self._can_write = False
             return error
+        self._can_write = True
         self._unsaved.clear()
         return None
 

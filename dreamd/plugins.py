@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -92,7 +92,7 @@ class Plugins:
             else:
                 self._load(candidate)
 
-    @property
+    @cached_property
     def catalogue(self) -> Catalogue:
         """What the loaded plugins bring, as data."""
         return Catalogue(entries=tuple(item.entry for item in self._registered), problems=tuple(self._problems))

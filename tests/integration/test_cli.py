@@ -59,6 +59,7 @@ def tree(make: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> 
     (tree.root / "plugins" / "broken.py").write_text("\ndef x(:\n")
     tree.recipe("dogs", "loss: contrast\n")
     tree.recipe("cats", "seed: 1\nlosss: l2\n")
+    tree.recipe("cats/kittens", "seed: 2\n")
     for folder in ("animals", "weave"):
         (tree.inbox / folder / "recipe.yaml").unlink()
     return tree
@@ -234,7 +235,8 @@ def test_json_is_all_there_is_on_stdout(cli: Cli, line: str) -> None:
 def test_recipes_of_an_inbox_are_all_checked_and_one_that_is_wrong_gives_2(cli: Cli, tree: Any) -> None:
     result = cli("recipe check inbox")
     assert result.stdout == "inbox/dogs/recipe.yaml: ok\n"
-    assert f"{tree.inbox}/cats/recipe.yaml:2: losss: is not a field; did you mean loss?\n" in result.stderr
+    wrong = f"{tree.inbox}/cats/recipe.yaml:2: losss: is not a field; did you mean loss?"
+    assert result.stderr.splitlines().count(wrong) == 1
     assert result.exit_code == 2
 
 
@@ -253,8 +255,10 @@ def test_plugins_that_bring_many_names_do_not_drown_the_others(cli: Cli, tmp_pat
     (tmp_path / "many.py").write_text(
         "from dreamd.api import hookimpl\n"
         'def many(name):\n    """One of many."""\n'
+        'def zoo(name):\n    """The only one."""\n'
         "@hookimpl\ndef dreamd_backbones(register):\n"
         f"    for name in '{names}'.split(', '):\n        register(name, many)\n"
+        "    register('zoo', zoo)\n"
     )
     config = tmp_path / "config.yaml"
     config.write_text(
@@ -266,7 +270,8 @@ def test_plugins_that_bring_many_names_do_not_drown_the_others(cli: Cli, tmp_pat
     assert [line[:9].strip() for line in lines if line[0] != " "] == [
         "loss", "schedule", "gradient", "executor", "backbone", *["not used"] * 4,
     ]  # fmt: skip
-    (start_of_many,) = [index for index, line in enumerate(lines) if line == "backbone  One of many. (plugin many)"]
+    assert "backbone  zoo        The only one. (plugin many)" in lines
+    (start_of_many,) = [index for index, line in enumerate(lines) if line == "          One of many. (plugin many)"]
     listed = " ".join(line.strip() for line in lines[start_of_many + 1 : -4])
     assert sorted(listed.split(", ")) == sorted(names.split(", "))
     assert max(map(len, lines[:-4])) <= 100
@@ -347,11 +352,11 @@ def test_names_are_data_whatever_is_in_them(tmp_path: Path) -> None:
     assert [os.fsencode(name) for name in names] == ["ü.png".encode(), b"\xff.png", b"\x1b[2J.png", b"a\nb.png"]
 
 
-def test_a_terminal_that_knows_no_letters_but_ascii_gets_them_escaped(tmp_path: Path) -> None:
+def test_a_terminal_that_knows_few_letters_gets_the_others_escaped(tmp_path: Path) -> None:
     config = config_of(tmp_path)
     with Journal.open(tmp_path / "state" / "journal.sqlite3") as journal:
         journal.save([Job(id="1", folder=PurePosixPath(), name="a.png", state=JobState.DONE, result="a.png")])
-    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
     code, out, errors = ended(start(["jobs", "--config", config], env=environment))
     assert (code, errors, out.split()[-2:]) == (0, "", ["\\u2192", "a.png"])
 

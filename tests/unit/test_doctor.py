@@ -237,7 +237,7 @@ def test_a_daemon_that_runs_is_told(root: Path) -> None:
     house.mkdir()
     (root / "state").mkdir()
     values: dict[str, object] = dict.fromkeys(snapshot.Snapshot.__dataclass_fields__, 0)
-    values |= {"state": "running", "pid": 77, "inbox": str(root / "inbox"), "watching": "inotify"}
+    values |= {"state": "running", "pid": 77, "lock": str(house / "lock"), "watching": "inotify"}
     (root / "state" / "status.json").write_text(json.dumps(values))
     assert findings(root)["daemon"].text == "not running"
     with (house / "lock").open("wb") as lock:

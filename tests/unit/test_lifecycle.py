@@ -112,12 +112,14 @@ class House:
 
     def memory(self, job: Job) -> Job:
         """What the journal says of a job."""
+        self.life.flush()
         known = self.journal.get(job.id)
         assert known is not None
         return known
 
     def only(self) -> Job:
         """The one job of the journal."""
+        self.life.flush()
         (job,) = self.journal.jobs()
         return job
 

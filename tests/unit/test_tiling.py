@@ -316,6 +316,14 @@ def test_l2_of_nothing_but_zeros_has_no_gradient_and_no_not_a_number() -> None:
     assert float(loss) < 1e-12
 
 
+def test_l2_is_right_for_more_neurons_than_torchs_norm_can_add_up() -> None:
+    activation = torch.rand(1, 1, 4000, 5000, generator=torch.Generator().manual_seed(0))
+    exact = float(activation.double().square().sum().sqrt())
+    assert float(l2(activation)) == pytest.approx(exact, rel=1e-5)
+    small = activation[:, :, :100]
+    assert torch.equal(l2(small), small.flatten(1).norm(dim=1))
+
+
 def test_a_wrong_channel_is_named_in_tiles_too() -> None:
     with pytest.raises(UnknownNameError, match="no channel of layer 10 '99'"):
         assert_equal_gradients(frozen(vgg_like()), [Term("10", l2, 1.0, (99,))], picture(64, 64), 32)

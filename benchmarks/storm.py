@@ -1,4 +1,4 @@
-"""A storm of pictures: how fast a start sees 100,000 files, how many jobs a second go through, how large the daemon gets.
+"""A storm of pictures: how fast a start sees 100,000 files, how many jobs a second pass, how large the daemon gets.
 
     python -m benchmarks.storm [--files 100000] [--seconds 30] [--json]
 

@@ -57,8 +57,16 @@ class Built:
 class Workshop:
     """Builds dreamers for one device."""
 
-    def __init__(self, plugins: Plugins, device: torch.device) -> None:
+    def __init__(self, plugins: Plugins, device: torch.device, memory: int | None = None) -> None:
+        """A workshop.
+
+        Args:
+            plugins: the engine's.
+            device: what to dream on.
+            memory: bytes that the process may hold; larger pictures are dreamed in tiles. None: never in tiles.
+        """
         self._plugins = plugins
+        self._memory = memory
         self.device = device
         self._kept: OrderedDict[str, Loaded] = OrderedDict()
         self._last: tuple[Recipe, Built] | None = None
@@ -87,6 +95,7 @@ class Workshop:
             steps=[_step(self._filled_in(Kind.GRADIENT, choice)) for choice in recipe.gradient],
             precision=precision,
             device=self.device,
+            memory=self._memory,
         )
         return Built(dreamer, loaded.weights_sha256, self._versions(recipe))
 

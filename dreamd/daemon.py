@@ -160,7 +160,6 @@ class Daemon:
         self._watcher.start()
         self._executor.start()
         self._shown = None
-        log.info("watching %s (%s)", self._config.inbox, self._watcher.backend)
         while not self._is_over():
             self._turn()
         self._life.release()

@@ -354,6 +354,7 @@ class _LocalWorker:
             disable=config.plugins.disable,
             max_pixels=config.limits.max_pixels,
             max_bytes=config.limits.max_bytes,
+            memory=None if config.workers.memory == "auto" else config.workers.memory,
         )
         with self._lock:
             self._stopping = self._wants_restart = False

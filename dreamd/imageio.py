@@ -644,12 +644,30 @@ def _encoded(picture: Picture, target: _Target, quality: int) -> io.BytesIO:
     if picture.dpi is not None:
         options["dpi"] = picture.dpi
     encoded = io.BytesIO()
-    image.save(encoded, target.format, **options)
+    try:
+        image.save(encoded, target.format, **options)
+    except RuntimeError as error:
+        # libtiff refuses some cameras' EXIF and GPS folders as a whole; the picture is worth more than they are.
+        if target.format != "TIFF" or picture.exif is None:
+            raise
+        _log.warning("the TIFF is written without its EXIF and GPS folders: %s", error)
+        options["exif"] = _without_folders(picture.exif)
+        encoded = io.BytesIO()
+        image.save(encoded, target.format, **options)
     # To optimise, libjpeg gets a buffer of one byte a pixel, and fails where fine detail at 4:4:4 does not fit in it.
     if target.format == "JPEG" and encoded.tell() <= image.width * image.height:
         encoded = io.BytesIO()
         image.save(encoded, target.format, optimize=True, **options)
     return encoded
+
+
+def _without_folders(exif: bytes) -> bytes:
+    """EXIF with what stands in its main folder alone: maker, model, date."""
+    main = Image.Exif()
+    main.load(exif)
+    for folder in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        main.pop(folder, None)
+    return main.tobytes()
 
 
 def _options(format: str, quality: int) -> dict[str, object]:  # noqa: A002 (its name in Pillow)

@@ -52,6 +52,7 @@ class Settings(_Message):
 
     Attributes:
         device: `cpu`, `cuda:1`, or `auto:1` for the second GPU if there is one and else the processor.
+        memory: bytes that the worker may hold; None: most of what is free when it starts.
     """
 
     device: str
@@ -59,6 +60,7 @@ class Settings(_Message):
     disable: tuple[str, ...]
     max_pixels: int
     max_bytes: int
+    memory: int | None
 
 
 class Order(_Message):

@@ -20,7 +20,7 @@ from dreamd.plugins import Plugins
 from dreamd.progress import progress
 from dreamd.recipe import RecipeBook, Resolved, preset_names, resolve, set_fields
 from dreamd.worker import Limits as PictureLimits
-from dreamd.worker import Studio, choose_device
+from dreamd.worker import Studio, choose_device, free_memory
 
 _FORMATS = {
     ".jpg": "jpeg",
@@ -53,10 +53,11 @@ def dream_one(
     resolved = _resolved(recipe_name, assignments)
     recipe = resolved.recipe
     limits = Limits()
+    chosen = choose_device(device or "auto")
     studio = Studio(
         Plugins("dreamd.engine", folders=plugin_folders),
-        choose_device(device or "auto"),
-        PictureLimits(max_pixels=limits.max_pixels, max_bytes=limits.max_bytes),
+        chosen,
+        PictureLimits(max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, memory=free_memory(chosen)),
     )
     start = time.perf_counter()
     noise = _NOISE.fullmatch(source)

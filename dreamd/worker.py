@@ -26,7 +26,7 @@ from dreamd import __version__
 from dreamd.build import Built, OnFetch, Workshop
 from dreamd.engine.dream import Dreamed, Progress, dream
 from dreamd.engine.precision import fastest
-from dreamd.errors import DreamdError, PictureError, RecipeError, hold_cause
+from dreamd.errors import DreamdError, PictureError, RecipeError, UsageError, hold_cause
 from dreamd.imageio import Picture, output_format, printable, read_picture, shrunk, write_picture
 from dreamd.messages import Advanced, Done, Dream, Fetching, NotDone, Order, Ready, Said, Settings, Sidecar, Unable
 from dreamd.plugins import Plugins
@@ -41,17 +41,18 @@ _PROGRESS_SECONDS = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a picture may cost: its pixels, and the bytes of its file."""
+    """What a picture may cost: its pixels, the bytes of its file, and the bytes that its dream may hold."""
 
     max_pixels: int
     max_bytes: int
+    memory: int
 
 
 class Studio:
     """Dreams files on one device. What a worker and `dreamd dream` have in common."""
 
     def __init__(self, plugins: Plugins, device: torch.device, limits: Limits) -> None:
-        self._workshop = Workshop(plugins, device)
+        self._workshop = Workshop(plugins, device, limits.memory)
         self._limits = limits
         self.device = device
 
@@ -96,7 +97,7 @@ class Studio:
             precision=built.dreamer.precision,
             seed=recipe.seed,
             size=(width, height),
-            tiling=None,
+            tiling=dreamed.tiling,
             seconds=round(seconds, 3),
             loss_before=dreamed.loss_before[0],
             loss_after=dreamed.loss_after[0],
@@ -112,7 +113,7 @@ def choose_device(wanted: str) -> torch.device:
     """The device of `cpu`, `cuda`, `cuda:1`, or `auto:1`: the second GPU if there is one and else the processor.
 
     Raises:
-        DreamdError: there is no such device.
+        UsageError: there is no such device.
     """
     if wanted.startswith("auto"):
         index = int(wanted.partition(":")[2] or 0)
@@ -122,8 +123,17 @@ def choose_device(wanted: str) -> torch.device:
         device = torch.device(wanted)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise DreamdError(f"device {wanted!r} cannot be used: {str(error).splitlines()[0]}") from error
+        there_are = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        raise UsageError(f"device {wanted!r} cannot be used here; there is {' and '.join(there_are)}") from error
     return device
+
+
+def free_memory(device: torch.device) -> int:
+    """Most of the bytes that are free on a device now; a part is left to others."""
+    if device.type == "cuda":
+        return int(0.9 * torch.cuda.mem_get_info(device)[0])
+    lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    return int(0.8 * 1024 * int(lines["MemAvailable"].split()[0]))
 
 
 def device_name(device: torch.device) -> str:
@@ -143,8 +153,10 @@ class Worker:
     def __init__(self, settings: Settings, output: BinaryIO) -> None:
         self._output = output
         plugins = Plugins("dreamd.engine", folders=settings.plugin_folders, disable=settings.disable)
-        limits = Limits(max_pixels=settings.max_pixels, max_bytes=settings.max_bytes)
-        self._studio = Studio(plugins, choose_device(settings.device), limits)
+        device = choose_device(settings.device)
+        memory = settings.memory or free_memory(device)
+        limits = Limits(max_pixels=settings.max_pixels, max_bytes=settings.max_bytes, memory=memory)
+        self._studio = Studio(plugins, device, limits)
         self._catalogue = plugins.catalogue
 
     def run(self, commands: BinaryIO) -> None:
@@ -271,6 +283,7 @@ def _pipes_to_daemon() -> tuple[BinaryIO, BinaryIO]:
 
 def main() -> None:
     """The entry point of a worker process: `python -m dreamd.worker PARENT_PID`."""
+    Path("/proc/self/oom_score_adj").write_text("500")  # a full memory shall cost a worker, never the daemon
     die_with_parent(int(sys.argv[1]))
     commands, output = _pipes_to_daemon()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="worker: %(message)s")

@@ -1,6 +1,6 @@
 """A fault at every step: kills, and refusals of the disk, injected into the daemon's own system calls and commits.
 
-Run as a program by `integration/test_faults.py`; prints a line of JSON for every broken promise, and at the end how many
+Run as a program by `integration/test_faults.py`; prints a line of JSON for every broken promise, and last how many
 faults were tried. The daemon runs in a forked child with an executor of its own, which copies instead of dreaming, so
 that a run takes a tenth of a second and hundreds of faults can be tried.
 
@@ -123,7 +123,7 @@ class Fault:
         if name == "open" and not int(str(args[1])) & _WRITES:
             return False
         if name == "fsync":
-            return os.readlink(f"/proc/self/fd/{args[0]}").startswith(self._root)
+            return str(Path(f"/proc/self/fd/{args[0]}").readlink()).startswith(self._root)
         is_relative = any(options.get(key) is not None for key in ("dir_fd", "src_dir_fd", "dst_dir_fd"))
         path = os.fsdecode(args[0])  # type: ignore[arg-type]
         return (is_relative or path.startswith(self._root)) and not path.endswith(("status.json", ".new"))
@@ -150,7 +150,7 @@ def run_daemon(config: Path, fault: Fault | None) -> int:
         if fault is not None:
             fault.install()
         code = Daemon(load_config(config), until_empty=True).run()
-    except BaseException as error:  # a daemon that ends by itself is what this looks for
+    except BaseException as error:  # noqa: BLE001 (a daemon that ends by itself is what this looks for)
         print(json.dumps({"ended": f"{type(error).__name__}: {error}"}), flush=True)
         code = 71
     finally:

@@ -294,5 +294,5 @@ def _cells_that_see(output: Tensor) -> int | None:
     """In how many rows of an activation `[1, C, H, W]` a not-a-number shows; None when it reaches an edge."""
     if output.dim() != 4 or output.shape[2] < 3:
         return None
-    reached = output.isnan().any(3).any(1)[0]
+    reached = output.sum((1, 3))[0].isnan()  # a sum is many times faster than any()
     return None if bool(reached[0]) or bool(reached[-1]) else int(reached.sum())

@@ -102,7 +102,6 @@ class Tile:
         """The same cells in the whole picture's activation."""
         return whole[:, :, self.down.cells[layer], self.right.cells[layer]]
 
-
     def holds(self, layer: int) -> bool:
         """Whether any cell of a layer is its own: a sliver at the picture's end may have none."""
         return all(piece.cells[layer].start < piece.cells[layer].stop for piece in (self.down, self.right))

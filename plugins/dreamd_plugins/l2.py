@@ -6,7 +6,6 @@ from torch import Tensor
 
 from dreamd.api import RegisterLoss, hookimpl, summed
 
-
 _MANY = 1 << 22
 """Neurons, beyond which torch's own norm on a processor is too far off: 3e-4 for 17 million, 2e-2 for 256 million."""
 

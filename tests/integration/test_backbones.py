@@ -47,22 +47,25 @@ def built(plugins: Plugins, name: str) -> Backbone:
 @cache
 def described(name: str) -> dict[str, Layer]:
     """The layers of a network by name; it takes seconds, so each is described once."""
-    return {layer.name: layer for layer in built(Plugins("dreamd.engine"), name).describe_layers()}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # thousands of tiny steps: threads that wait for each other on a busy machine take minutes
+    try:
+        return {layer.name: layer for layer in built(Plugins("dreamd.engine"), name).describe_layers()}
+    finally:
+        torch.set_num_threads(threads)
 
 
 def dreams(backbone: Backbone, height: int, width: int) -> torch.Tensor:
-    """A picture dreamed for one iteration with parameters of a few seeded numbers."""
-    torch.manual_seed(0)
-    for parameter in backbone.network.parameters():
-        nn.init.normal_(parameter, std=0.05)
+    """An even picture dreamed for one iteration towards the default layer."""
     layer = backbone.module_name(str(backbone.default_layer))
     made = Dreamer(
         backbone=backbone,
         objective=Objective((Term(layer, lambda activation: activation.flatten(1).norm(dim=1)),)),
-        settings=AscentSettings(iterations=1, lr=1.0),
+        settings=AscentSettings(iterations=1, lr=0.1),
         schedule=lambda image, ascend: [ascend(image)],
+        steps=(lambda gradient, progress: gradient / gradient.abs().max(),),
     )
-    return dream(torch.full((1, 3, height, width), 0.5), made, seeds=[0]).images
+    return dream(torch.full((1, 3, height, width), 0.3), made, seeds=[0]).images
 
 
 # Names and weights
@@ -298,12 +301,12 @@ def test_the_default_layer_sees_parts_of_things(plugins: Plugins, name: str, lay
     ],
 )
 def test_every_family_dreams_small_and_oblong_pictures(plugins: Plugins, name: str) -> None:
-    backbone = built(plugins, name)
+    choice = BackboneChoice(name=name, weights="random")
+    backbone = load_backbone(plugins.get(Kind.BACKBONE, name), choice, seed=0).backbone
     for height, width in ((20, 50), (70, 100)):
         result = dreams(backbone, height, width)
         assert result.shape == (1, 3, height, width)
-        assert result.isfinite().all()
-        assert (result != 0.5).any()
+        assert (result - 0.3).abs().max() > 0.004
 
 
 def test_a_backbone_whose_function_fails_is_told_so_with_its_name(plugins: Plugins) -> None:

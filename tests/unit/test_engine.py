@@ -281,8 +281,8 @@ def test_what_sees_the_whole_picture_has_no_receptive_field() -> None:
 
 
 def test_layers_are_described_whatever_the_uninitialised_parameters_hold() -> None:
-    network = tiny_network()
-    network.insert(1, nn.BatchNorm2d(4))
+    parts = dict(tiny_network().named_children())
+    network = nn.Sequential(OrderedDict(conv1=parts.pop("conv1"), norm=nn.BatchNorm2d(4), **parts))
     for parameter in network.parameters():
         nn.init.constant_(parameter, float("inf"))
     assert described(network)["relu3"].receptive_field == 3 + 1 + 4 + 4

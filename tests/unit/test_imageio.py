@@ -831,3 +831,16 @@ def test_a_file_broken_at_random_is_a_picture_or_a_picture_error(
 
 def test_truncated_pictures_stay_refused_whatever_another_library_sets_at_import() -> None:
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+
+
+def test_a_tiff_whose_exif_libtiff_refuses_is_written_without_its_folders(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Model] = "Duo Pro R"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FNumber] = 1.25
+    source = tmp_path / "source.jpg"
+    Image.new("RGB", (16, 8), (200, 40, 90)).save(source, exif=exif)
+    picture = read_picture(source, max_pixels=1000, max_bytes=10_000)
+    write_picture(picture, tmp_path / "result.tif", format="TIFF", quality=90)
+    with Image.open(tmp_path / "result.tif") as result:
+        assert result.getexif()[ExifTags.Base.Model] == "Duo Pro R"
+        assert result.size == (16, 8)

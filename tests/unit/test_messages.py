@@ -92,7 +92,9 @@ def test_any_name_of_a_file_arrives_in_one_line(name: bytes, folder: bytes) -> N
 
 
 def test_settings_take_folders_of_any_name() -> None:
-    settings = Settings(device="cpu", plugin_folders=(Path("/a/b\udcff\n"),), disable=("x",), max_pixels=1, max_bytes=1)
+    settings = Settings(
+        device="cpu", plugin_folders=(Path("/a/b\udcff\n"),), disable=("x",), max_pixels=1, max_bytes=1, memory=None
+    )
     assert Settings.model_validate_json(settings.line()) == settings
 
 

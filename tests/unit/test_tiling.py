@@ -231,7 +231,7 @@ def test_a_tile_larger_than_the_picture_and_one_of_a_pixel_work_too(network: nn.
 
 
 def test_a_tiled_ascent_with_shifts_and_momentum_ends_where_the_whole_one_does(network: nn.Module, deep: str) -> None:
-    x, settings = picture(90, 121), AscentSettings(iterations=4, lr=0.1, momentum=0.7, jitter=13)
+    x, settings = picture(90, 121), AscentSettings(iterations=4, lr=10, momentum=0.7, jitter=13)
     with Gradient(network, Objective((Term(deep, l2),))) as whole:
         ends = [
             ascend(x, gradient_at, settings, generators=[torch.Generator().manual_seed(3)]).x

@@ -98,8 +98,8 @@ class WorkersConfig(FieldModel):
     Attributes:
         devices: `auto` (every GPU, or else the processor), or a list such as `[cuda:0, cpu]`.
         executor: the plugin that runs jobs.
-        batch: how many equal jobs are dreamed together at most, or `auto`.
-        memory: of one worker, or `auto`.
+        batch: how many equal jobs to dream together at most, or `auto`. Reserved: one at a time so far.
+        memory: of one worker, or `auto`, which is most of what is free when it starts.
         idle_unload_seconds: a worker idle for so long is stopped, and its device given back.
     """
 
@@ -111,7 +111,7 @@ class WorkersConfig(FieldModel):
 
 
 class StatusConfig(FieldModel):
-    """Where the page and the metrics are served; None: nowhere."""
+    """Where the page and the metrics are to be served; None: nowhere. Reserved: there are none yet."""
 
     listen: str | None = "127.0.0.1:8420"
 

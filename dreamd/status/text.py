@@ -15,7 +15,7 @@ from dreamd.job import Job, JobState
 from dreamd.journal import Journal
 from dreamd.status.snapshot import read, state_folder_of
 
-_TODO = {
+_REMEDIES = {
     "recipe": "mend the recipe; it goes on by itself",
     "weights": "fetch the weights; it goes on by itself",
     "plugin": "mend the plugin, then `systemctl reload dreamd` or SIGHUP",
@@ -134,7 +134,7 @@ def doing(job: Mapping[str, Any]) -> str:
 
 def _hold_lines(hold: dict[str, Any]) -> list[str]:
     first, *others = hold["reason"].split("\n")
-    remedy = f"→ {_TODO[hold['cause']]}"
+    remedy = f"→ {_REMEDIES[hold['cause']]}"
     return [
         f"held     {hold['jobs']} in {_folder(hold['folder'])}: {first}",
         *(f"         {line}" for line in (*others, remedy)),

@@ -268,7 +268,7 @@ def test_a_file_that_is_no_picture_is_a_failure_in_words(dream: Callable[..., Re
 
 def test_a_device_that_is_not_there_is_named(dream: Callable[..., Result]) -> None:
     result = dream("sky.png", "out.png", *TINY[:2], "--device", "quantum")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "device 'quantum' cannot be used" in result.stderr
 
 

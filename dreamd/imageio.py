@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, TiffImagePlugin, UnidentifiedImageError
 
-from dreamd.errors import PictureError, SpaceError, UnknownNameError
+from dreamd.errors import PictureError, SpaceError, UnknownNameError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,11 +128,6 @@ def shrunk(picture: Picture, max_side: int | None) -> Picture:
     colour.putalpha(Image.fromarray(picture.alpha))
     small = np.array(colour.convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA"))
     return replace(picture, pixels=np.ascontiguousarray(small[:, :, :3]), alpha=np.ascontiguousarray(small[:, :, 3]))
-
-
-def printable(text: str) -> str:
-    """`text` on one line: whatever would not show, or would change how the rest shows, is escaped."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def _open_file(path: Path, name: str) -> BinaryIO:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import PurePath, PurePosixPath
 
 from dreamd.catalogue import Catalogue
-from dreamd.errors import DreamdError, HoldCause, RecipeError, SpaceError
+from dreamd.errors import DreamdError, HoldCause, RecipeError, SpaceError, printable
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.journal import Journal
 from dreamd.messages import Done, NotDone, Order
@@ -180,7 +180,7 @@ class Lifecycle:
             self._hold([replace(job, attempts=job.attempts - 1)], _folder_cause(error), str(error))
             return
         job = self._finished(job, result)
-        log.info("%s dreamed in %.1f s → %s", _shown(job.path), message.sidecar.seconds, _shown(result))
+        log.info("%s dreamed in %.1f s → %s", printable(str(job.path)), message.sidecar.seconds, printable(str(result)))
 
     def not_done(self, message: NotDone) -> None:
         """A worker gave up on a job: hold it, try it again, or fail it."""
@@ -277,7 +277,7 @@ class Lifecycle:
             return
         wait = _RETRY_SECONDS * 2 ** (job.attempts - 1)
         log.warning(
-            "%s: %s; attempt %d of %d in %g s", _shown(job.path), reason, job.attempts + 1, self._attempts, wait
+            "%s: %s; attempt %d of %d in %g s", printable(str(job.path)), reason, job.attempts + 1, self._attempts, wait
         )
         job = replace(job, state=JobState.QUEUED, reason=reason)
         self._save(job)
@@ -302,7 +302,7 @@ class Lifecycle:
     def _hold(self, jobs: Sequence[Job], cause: HoldCause, reason: str) -> None:
         held = [replace(job, state=JobState.HELD, hold=cause, reason=reason) for job in jobs]
         if all(job.reason != reason for job in self.held.values()):
-            log.warning("%s is held: %s", _shown(held[0].path), reason)
+            log.warning("%s is held: %s", printable(str(held[0].path)), reason)
         # A recipe's hold ends when the recipe changes; the other causes go away without a word.
         if cause != "recipe" and cause not in self._hold_dues:
             round_ = self._hold_rounds[cause] = min(self._hold_rounds.get(cause, -1) + 1, len(_HOLD_SECONDS) - 1)
@@ -323,7 +323,7 @@ class Lifecycle:
 
     def _fail(self, job: Job, reason: str) -> None:
         job = replace(job, state=JobState.FAILED, finished_at=time.time(), hold=None, reason=reason)
-        log.error("%s failed: %s", _shown(job.path), reason)
+        log.error("%s failed: %s", printable(str(job.path)), reason)
         self._save(job)
         self._put_away(job)
 
@@ -384,11 +384,6 @@ def _folder_cause(error: DreamdError) -> HoldCause:
 def _explanation(job: Job) -> str:
     """What stands beside a failed picture, for whoever finds it there."""
     when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(job.finished_at))
-    folder = "the inbox" if job.folder == PurePosixPath() else f"{_shown(job.folder)} in the inbox"
-    name = _shown(PurePosixPath(job.name))
+    folder = "the inbox" if job.folder == PurePosixPath() else f"{printable(str(job.folder))} in the inbox"
+    name = printable(job.name)
     return f"{name} could not be dreamed:\n\n{job.reason}\n\n{when}. To try it again, move it back to {folder}."
-
-
-def _shown(path: PurePosixPath) -> str:
-    """A path in one line, whatever its name holds."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))

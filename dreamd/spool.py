@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Protocol, Self
 
-from dreamd.errors import ConfigError, DreamdError, SpaceError
+from dreamd.errors import ConfigError, DreamdError, SpaceError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -494,7 +494,7 @@ def _one_name(name: str) -> str:
 
 def _shown(path: PurePath | str) -> str:
     """A path as a log or a terminal can bear it: one line, no byte that is no character."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(path))
+    return printable(str(path))
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -26,8 +26,8 @@ from dreamd import __version__
 from dreamd.build import Built, OnFetch, Workshop
 from dreamd.engine.dream import Dreamed, Progress, dream
 from dreamd.engine.precision import fastest
-from dreamd.errors import DreamdError, PictureError, RecipeError, UsageError, hold_cause
-from dreamd.imageio import Picture, output_format, printable, read_picture, shrunk, write_picture
+from dreamd.errors import DreamdError, PictureError, RecipeError, UsageError, hold_cause, printable
+from dreamd.imageio import Picture, output_format, read_picture, shrunk, write_picture
 from dreamd.messages import Advanced, Done, Dream, Fetching, NotDone, Order, Ready, Said, Settings, Sidecar, Unable
 from dreamd.plugins import Plugins
 from dreamd.recipe import Recipe

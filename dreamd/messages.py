@@ -53,6 +53,7 @@ class Settings(_Message):
     Attributes:
         device: `cpu`, `cuda:1`, or `auto:1` for the second GPU if there is one and else the processor.
         memory: bytes that the worker may hold; None: most of what is free when it starts.
+        batch: how many pictures to dream together at most; None: as many as pay on the device.
     """
 
     device: str
@@ -61,6 +62,7 @@ class Settings(_Message):
     max_pixels: int
     max_bytes: int
     memory: int | None
+    batch: int | None = None
 
 
 class Order(_Message):
@@ -77,11 +79,21 @@ class Order(_Message):
     folder: FilePath
 
 
-class Dream(_Message):
-    """To a worker: dream these pictures by this recipe."""
+class Batch(_Message):
+    """To a worker: jobs of one recipe, given as JSON. What is alike in shape is dreamed together where that pays.
+
+    Attributes:
+        recipe: the effective recipe of each of them.
+        orders: their pictures.
+    """
 
     recipe: str
     orders: tuple[Order, ...]
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """The ids of its jobs."""
+        return tuple(order.job for order in self.orders)
 
 
 class Ready(_Message):
@@ -96,7 +108,11 @@ class Ready(_Message):
 
 
 class Advanced(_Message):
-    """From a worker: how far a job is."""
+    """From a worker: how far a job is.
+
+    Attributes:
+        busy_seconds: how long the worker's device has been dreaming, since the worker started.
+    """
 
     type: Literal["advanced"] = "advanced"
     job: str
@@ -105,6 +121,7 @@ class Advanced(_Message):
     iteration: int
     iterations: int
     share: float
+    busy_seconds: float = 0.0
 
 
 class Fetching(_Message):
@@ -130,7 +147,7 @@ class Sidecar(_Message):
         precision: that the network in fact computed in.
         size: width and height of the result in pixels.
         tiling: how the picture was cut up; None when it was not.
-        seconds: that the dream took, with decoding and encoding.
+        seconds: that the dream took, with decoding and encoding; of pictures dreamed together, each one's part.
         loss_before: of the last ascent's first iteration; None when it is infinite, which JSON does not know.
         loss_after: of its last iteration.
     """
@@ -156,12 +173,14 @@ class Done(_Message):
 
     Attributes:
         file: the result's name in the order's folder.
+        busy_seconds: how long the worker's device has been dreaming, since the worker started.
     """
 
     type: Literal["done"] = "done"
     job: str
     file: str
     sidecar: Sidecar
+    busy_seconds: float = 0.0
 
 
 class NotDone(_Message):

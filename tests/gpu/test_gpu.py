@@ -15,7 +15,7 @@ from dreamd.engine.dream import dream
 from dreamd.engine.precision import Precision, fastest, products_in
 from dreamd.plugins import Plugins
 from dreamd.recipe import Recipe, RecipeBook, resolve, set_fields
-from dreamd.worker import choose_device
+from dreamd.studio import choose_device
 
 if TYPE_CHECKING:
     from dreamd.engine.dream import Dreamer

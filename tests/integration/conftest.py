@@ -138,7 +138,7 @@ class Echo:
     def tick(self, now): ...
     def workers(self): return []
     def next_deadline(self): return None
-    def free(self): return 1 - self.running
+    def free(self, alone=False): return 1 - self.running
     def handle(self, event): self.running -= 1
 
     def submit(self, batch):

@@ -123,6 +123,7 @@ def test_the_status_is_that_after_the_last_change(warm: Warm) -> None:
     tree, _ = warm
     tree.drop("last/a.png")
     tree.result("last/a.png")
+    tree.wait_for(lambda: tree.jobs()[0].state is JobState.DONE, "the journal to know of it")
     done = sum(job.state is JobState.DONE for job in tree.jobs())
 
     def is_current() -> bool:
@@ -306,8 +307,8 @@ def test_a_drain_waits_for_a_file_that_is_being_written(plain: Tree, run_daemon:
 @pytest.mark.parametrize("name", ["broken.png", "weightless.png", "typo/held.png"])
 def test_a_drain_that_leaves_something_undone_says_so(plain: Tree, run_daemon: Run, name: str) -> None:
     plain.recipe("typo", "los: l2\n")
-    plain.drop(name)
     plain.drop("good.png")
+    plain.drop(name)
     drain = run_daemon(plain, "drain")
     assert drain.wait() == 1, drain.log
     assert (plain.outbox / "good.png").exists()

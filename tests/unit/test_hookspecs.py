@@ -135,8 +135,8 @@ LAYERS = [
     {"api", "catalogue", "hookspecs", "journal", "scheduler", "status.snapshot"},
     {"messages", "plugins", "recipe", "status.text"},
     {"build", "config", "lifecycle", "progress"},
-    {"control", "executor", "introspect", "worker"},
-    {"daemon", "demo", "doctor", "listing", "single"},
+    {"control", "executor", "introspect", "studio"},
+    {"daemon", "demo", "doctor", "listing", "single", "worker"},
     {"cli"},
     {"__main__"},
 ]

@@ -285,8 +285,8 @@ def test_any_name_passes_through_every_folder(spool, folders, encoded):
     job = claimed(spool, f"caf\udce9/{name}")
     result = spool.result_name(job, PurePosixPath(name).stem, "jpg")
     published = spool.publish(job, result, dream(spool, job), sidecar(job))
-    assert spool.published(job) == published
-    assert spool.published(replace(job, result=str(result))) == published
+    assert spool.published(job, PurePosixPath(name).stem) == published
+    assert spool.published(replace(job, result=str(result)), "") == published
     spool.finish(job)
     assert files(folders.done) == {f"caf\udce9/{name}": ORIGINAL}
     again = claimed(spool, f"caf\udce9/{name}", b"second")
@@ -397,11 +397,11 @@ def test_publishing_twice_gives_the_same_result(spool, folders):
 def test_a_result_is_only_its_own_jobs(spool):
     first, second = claimed(spool), claimed(spool)
     publish(spool, first)
-    assert spool.published(second) is None
-    assert spool.published(replace(second, result="trips/cat.jpg")) is None
+    assert spool.published(second, "cat") is None
+    assert spool.published(replace(second, result="trips/cat.jpg"), "cat") is None
     publish(spool, second)
-    assert spool.published(replace(second, result="trips/cat.jpg")) == PurePosixPath("trips/cat-2.jpg")
-    assert spool.published(second) == PurePosixPath("trips/cat-2.jpg")
+    assert spool.published(replace(second, result="trips/cat.jpg"), "cat") == PurePosixPath("trips/cat-2.jpg")
+    assert spool.published(second, "cat") == PurePosixPath("trips/cat-2.jpg")
 
 
 def test_a_sidecar_without_its_picture_is_removed_if_it_is_the_jobs(spool, folders):
@@ -410,7 +410,7 @@ def test_a_sidecar_without_its_picture_is_removed_if_it_is_the_jobs(spool, folde
     (folders.outbox / "trips/cat.jpg.json").write_bytes(sidecar(job))
     (folders.outbox / "trips/cat.json").write_text(f"no json, but it names {job.id}")
     (folders.outbox / "trips/cat-2.jpg.json").write_bytes(sidecar(job_of("cat.jpg")))
-    assert spool.published(job) is None
+    assert spool.published(job, "cat") is None
     assert list(files(folders.outbox)) == ["trips/cat-2.jpg.json", "trips/cat.json"]
 
 
@@ -588,7 +588,7 @@ def killed_before(call: int, patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 def go_on(spool: Spool, job: Job) -> None:
     """What the daemon does with a claimed job, at first and after a kill."""
-    if spool.published(job) is None:
+    if spool.published(job, "cat") is None:
         result = spool.result_name(job, "cat", "png")
         spool.publish(replace(job, result=str(result)), result, dream(spool, job), sidecar(job))
     spool.finish(job)

@@ -152,8 +152,8 @@ class Worker:
                 catalogue=self._catalogue,
             )
         )
-        for stage in (lambda: self._take_orders(commands), self._decode_all):
-            threading.Thread(target=stage, daemon=True).start()
+        threading.Thread(target=self._take_orders, args=(commands,), name="orders", daemon=True).start()
+        threading.Thread(target=self._decode_all, name="decode", daemon=True).start()
         with ThreadPoolExecutor(_WRITERS, thread_name_prefix="write") as self._writers:
             while tasks := self._next_tasks():
                 self._dream(tasks)

@@ -13,6 +13,7 @@ import ctypes
 import logging
 import os
 import queue
+import resource
 import signal
 import sys
 import threading
@@ -27,6 +28,7 @@ from typing import BinaryIO
 
 from dreamd.build import Built, OnFetch
 from dreamd.engine.dream import Progress
+from dreamd.engine.footprint import is_out_of_memory
 from dreamd.engine.precision import fastest
 from dreamd.errors import DreamdError, PictureError, RecipeError, hold_cause
 from dreamd.imageio import Picture, output_format, write_picture
@@ -119,20 +121,25 @@ class Meter:
 
 
 class Worker:
-    """The three stages of a worker process: one thread decodes, the main thread dreams, two write."""
+    """The three stages of a worker process: one thread decodes, the main thread dreams, two write.
+
+    Attributes:
+        device: what it dreams on.
+        memory: bytes that it may hold.
+    """
 
     def __init__(self, settings: Settings, output: BinaryIO) -> None:
         self._output = output
         self._sending = threading.Lock()
         plugins = Plugins("dreamd.engine", folders=settings.plugin_folders, disable=settings.disable)
-        device = choose_device(settings.device)
-        memory = settings.memory or free_memory(device)
-        limits = Limits(max_pixels=settings.max_pixels, max_bytes=settings.max_bytes, memory=memory)
-        self._studio = Studio(plugins, device, limits)
+        self.device = choose_device(settings.device)
+        self.memory = settings.memory or free_memory(self.device)
+        limits = Limits(max_pixels=settings.max_pixels, max_bytes=settings.max_bytes, memory=self.memory)
+        self._studio = Studio(plugins, self.device, limits)
         self._catalogue = plugins.catalogue
-        self._together = settings.batch or (_TOGETHER_ON_A_GPU if device.type == "cuda" else 1)
+        self._together = settings.batch or (_TOGETHER_ON_A_GPU if self.device.type == "cuda" else 1)
         self._meter = Meter()
-        self._room = Room(int(memory * _AHEAD_SHARE))
+        self._room = Room(int(self.memory * _AHEAD_SHARE))
         self._ordered: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._decoded: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._waiting: deque[_Task] = deque()
@@ -140,13 +147,12 @@ class Worker:
 
     def run(self, commands: BinaryIO) -> None:
         """Say that it is ready, then dream batch after batch until the input ends."""
-        device = self._studio.device
-        precision = fastest(device)
-        log.info("%s (%s): fastest precision is %s", device, device_name(device), precision)
+        precision = fastest(self.device)
+        log.info("%s (%s): fastest precision is %s", self.device, device_name(self.device), precision)
         self._send(
             Ready(
-                device=str(device),
-                device_name=device_name(device),
+                device=str(self.device),
+                device_name=device_name(self.device),
                 precision=precision,
                 versions=versions(),
                 catalogue=self._catalogue,
@@ -268,7 +274,10 @@ class Worker:
             )
             return
         log.error("job %s", job, exc_info=error)
-        self._send(NotDone(job=job, hold=None, final=False, reason=f"{type(error).__name__}: {error}"))
+        reason = f"{type(error).__name__}: {error}"
+        if is_out_of_memory(error):
+            reason = f"it takes more memory than a worker may have (workers.memory): {reason}"
+        self._send(NotDone(job=job, hold=None, final=False, reason=reason))
 
     def _progress_reporter(self, tasks: Sequence[_Task]) -> Callable[[Progress], None]:
         due = Throttle(_PROGRESS_SECONDS)
@@ -334,6 +343,25 @@ class Throttle:
         return True
 
 
+def limit_memory(memory: int) -> None:
+    """Have the kernel refuse this process much more memory than it may have (setrlimit(2), RLIMIT_DATA).
+
+    A backstop: dreams are cut to `memory` bytes by reckoning, but a decoder or a plugin may ask for anything, and had
+    better get an error than have the machine swap.
+    """
+    lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    has = 1024 * int(lines["VmData"].split()[0])
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    wanted = has + int(_MEMORY_SPARE * memory) + _MEMORY_SPARE_BYTES
+    if hard == resource.RLIM_INFINITY or wanted <= hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
+
+
+_MEMORY_SPARE = 1.25
+_MEMORY_SPARE_BYTES = 1 << 30
+"""What is mapped is more than what is used: stacks, arenas, the network's weights while they are read."""
+
+
 def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when the daemon dies, however it dies (prctl(2), PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
@@ -358,7 +386,10 @@ def main() -> None:
     commands, output = _pipes_to_daemon()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="worker: %(message)s")
     try:
-        Worker(Settings.model_validate_json(commands.readline()), output).run(commands)
+        worker = Worker(Settings.model_validate_json(commands.readline()), output)
+        if worker.device.type == "cpu":  # CUDA maps far more than it uses
+            limit_memory(worker.memory)
+        worker.run(commands)
     except DreamdError as error:
         send(output, Unable(reason=str(error)))
         sys.exit(1)

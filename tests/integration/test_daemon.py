@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,8 @@ from safetensors.numpy import save_file
 from dreamd.job import JobState
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from conftest import RunningDaemon, Tree
 
     Warm = tuple[Tree, RunningDaemon]
@@ -419,6 +423,57 @@ def test_an_inbox_that_goes_away_shows_in_the_status_and_comes_back(plain: Tree,
     plain.result("a.png")
 
 
+def fill(filler: Path) -> Path:
+    """Write until the disk is full."""
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+    return filler
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[Path], Path]]:
+    """`small_disk(folder)` mounts a real disk of 512 kB there and fills it; the file that fills it is returned."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"a disk cannot be mounted here: {done.stderr.strip()}")
+        mounted.append(folder)
+        return fill(folder / "filler")
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("name", ["outbox", "state", "done"])
+def test_a_full_disk_holds_what_it_cannot_take_and_loses_nothing(
+    plain: Tree, run_daemon: Run, small_disk: Callable[[Path], Path], name: str
+) -> None:
+    filler = small_disk(plain.root / name)
+    if name == "state":
+        filler.unlink()  # the journal can be opened; the disk gets full while the daemon runs
+    daemon = run_daemon(plain)
+    fill(filler)
+    names = [f"{number}.png" for number in range(5)]
+    for picture in names:
+        plain.drop(picture)
+    plain.wait_for(lambda: len(plain.work() + plain.files(plain.done)) >= len(names), "all to be claimed")
+    plain.wait_for(lambda: "the disk is full" in daemon.log or "no space left" in daemon.log, "the trouble to be told")
+    filler.unlink()
+    for picture in names:
+        plain.result(picture)
+    assert daemon.stop() == 0
+    assert [path.name for path in plain.files(plain.done)] == names
+    assert plain.files(plain.failed) == []
+    assert plain.work() == []
+    assert {job.state for job in plain.jobs()} == {JobState.DONE}
+
+
 def test_a_status_that_cannot_be_written_stops_nothing(plain: Tree, run_daemon: Run) -> None:
     daemon = run_daemon(plain)
     blocked = plain.state / ".status.json.new"
@@ -504,6 +559,61 @@ def test_a_picture_that_segfaults_the_worker_costs_its_own_attempts_only(rough: 
 def test_a_picture_that_hangs_is_killed_when_its_time_is_over(rough: Warm) -> None:
     reason = _costs_its_own_attempts_only(rough, "hang")
     assert "it took longer than limits.timeout_seconds (2 s) (attempt 2 of 2)" in reason
+
+
+@pytest.mark.slow
+def test_a_plugin_that_wants_all_the_memory_gets_an_error_and_the_machine_none_of_it(
+    tree: Tree, run_daemon: Run
+) -> None:
+    tree.configure(workers={"memory": "400MB"}, limits={"attempts": 2})
+    tree.mood("hungry", "hungry")
+    tree.drop("hungry/bad.png", tree.picture(UNLUCKY))
+    tree.drop("hungry/good.png")
+    daemon = run_daemon(tree)
+    assert "it takes more memory than a worker may have (workers.memory)" in tree.failure("hungry/bad.png")
+    tree.result("hungry/good.png")
+    status = Path(f"/proc/{daemon.worker()}/status").read_text()
+    assert int(status.partition("VmHWM:")[2].split()[0]) < 4_000_000  # kB, of the 16 GB that it asked for
+
+
+@pytest.mark.slow
+def test_every_odd_file_is_accounted_for_and_the_daemon_goes_on(
+    tree: Tree, run_daemon: Run, badfiles: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "odd").mkdir()
+    outcomes = badfiles.write_bad_files(tmp_path / "odd")
+    special = _special_files(tree.inbox / "special", tmp_path)
+    daemon = run_daemon(tree)
+    first = daemon.worker()
+    (tmp_path / "odd").rename(tree.inbox / "odd")
+    tree.drop("after.png")
+    tree.result("after.png")
+    tree.wait_for(
+        lambda: len(tree.jobs(state=JobState.DONE)) + len(tree.jobs(state=JobState.FAILED)) > len(outcomes), "all"
+    )
+    ended = {os.fsdecode(job.name): job for job in tree.jobs() if str(job.folder) == "odd"}
+    assert {name: "picture" if ended[name].state is JobState.DONE else "failure" for name in outcomes} == outcomes
+    for job in ended.values():
+        if job.state is JobState.FAILED:
+            assert job.reason
+            assert "Traceback" not in job.reason
+            assert len(job.reason) < 400
+    assert sorted(path.name for path in (tree.inbox / "special").iterdir()) == special
+    assert tree.files(tree.inbox / "odd") == []
+    assert daemon.worker() == first, "a picture has killed the worker"
+
+
+def _special_files(folder: Path, outside: Path) -> list[str]:
+    """What is no picture and must stay where it is; returns the names."""
+    folder.mkdir(parents=True)
+    (outside / "secret.png").write_bytes(b"secret")
+    os.mkfifo(folder / "fifo.png")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(folder / "s.png"))
+    (folder / "link.png").symlink_to(outside / "secret.png")
+    (folder / "dangling.png").symlink_to("nowhere.png")
+    (folder / "linked").symlink_to(outside)
+    return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.slow

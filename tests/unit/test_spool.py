@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -193,6 +193,40 @@ def test_symlinks_and_special_files_are_never_claimed(spool, folders, tmp_path, 
         assert not spool.claim(PurePosixPath(path), new_job_id()), path
     assert files(tmp_path / "secret") == {"key.jpg": b"secret"}
     assert list((folders.inbox / ".dreamd/work").iterdir()) == []
+
+
+def test_a_race_of_symlinks_against_claims_never_reaches_outside(spool, folders, tmp_path):
+    """Somebody swaps a folder for a symlink to another, again and again, while pictures of that folder are claimed."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "cat.jpg").write_bytes(b"nobody's business")
+    inside, aside, link = folders.inbox / "trips", tmp_path / "aside", tmp_path / "link"
+    inside.mkdir()
+    link.symlink_to(outside)
+    over = threading.Event()
+
+    def swap() -> None:
+        while not over.is_set():
+            inside.rename(aside)
+            link.rename(inside)
+            inside.rename(link)
+            aside.rename(inside)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        taken = []
+        while len(taken) < 200:
+            with suppress(FileNotFoundError, FileExistsError, NotADirectoryError):
+                (aside / "cat.jpg").write_bytes(ORIGINAL)
+            job = job_of("trips/cat.jpg")
+            if spool.claim(job.path, job.id):
+                taken.append(job)
+    finally:
+        over.set()
+        thread.join()
+    assert {spool.work_path(job).read_bytes() for job in taken} <= {ORIGINAL, b""}
+    assert (outside / "cat.jpg").read_bytes() == b"nobody's business"
 
 
 def test_a_symlink_that_slips_in_between_look_and_rename_is_put_back(spool, folders, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -22,9 +22,10 @@ from dreamd.errors import DreamdError
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """A module of this package with a function `run(plan)` that yields tables, and the modules that it needs."""
+    """A module of this package with a function `plan → tables`, and the modules that it needs."""
 
     module: str
+    function: str = "run"
     needs: Sequence[str] = ()
 
 
@@ -32,6 +33,7 @@ _ALL_OF_DREAMD = ("PIL", "click", "pluggy", "pydantic", "yaml", "safetensors", "
 
 BENCHMARKS = {
     "ascent": Benchmark(module="benchmarks.ascents"),
+    "large": Benchmark(module="benchmarks.ascents", function="run_large"),
     "peak": Benchmark(module="benchmarks.peak"),
     "program": Benchmark(module="benchmarks.program", needs=_ALL_OF_DREAMD),
     "daemon": Benchmark(module="benchmarks.daemon", needs=_ALL_OF_DREAMD),
@@ -73,10 +75,15 @@ def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
             continue
         _say(f"{name} …")
         try:
-            report["tables"] += [table.as_json() for table in import_module(BENCHMARKS[name].module).run(plan)]
+            report["tables"] += [table.as_json() for table in _tables(BENCHMARKS[name], plan)]
         except DreamdError as error:
             report["failed"][name] = str(error)
     return {**report, "seconds": round(time.perf_counter() - start)}
+
+
+def _tables(benchmark: Benchmark, plan: Plan) -> Iterator[Table]:
+    tables: Iterator[Table] = getattr(import_module(benchmark.module), benchmark.function)(plan)
+    return tables
 
 
 def _devices(wanted: str | None) -> list[torch.device]:

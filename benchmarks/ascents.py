@@ -33,57 +33,74 @@ computes in TF32, which is torch's default there."""
 _MOVED_DB = 30
 """The loop's result must be further than this from where it started, or the check proves nothing."""
 
-_BAR_CPU, _BAR_GPU_BATCH, _BAR_GPU_ALONE = 3.2, 40, 8
+_BAR_CPU, _BAR_GPU_BATCH, _BAR_GPU_ALONE = 3.2, 40.0, 8.0
 """Times faster than the article's loop; the first one on a processor that is fast in bf16."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Case:
-    """One table: a device, a picture's size, the batches to dream, the bars of some of them, the rounds to measure, and
-    whether the ways' pictures are compared first."""
+    """One table: its name, a device, a picture's size, the batches to dream and the bars of some, and the rounds."""
 
+    benchmark: str
     device: torch.device
     height: int
     width: int
     batches: Sequence[int]
     bars: Mapping[int, float] = field(default_factory=dict)
     rounds: int
-    compared: bool = True
 
 
 def run(plan: Plan) -> Iterator[Table]:
-    """A table a device and size. Batches are of small pictures, one of which at a time leaves a GPU waiting."""
-    features = nets.vgg19_features()
-    for case in _cases(plan):
-        plan.say(f"{case.width}×{case.height} on {case.device}")
-        notes = _agreements(features, case) if case.compared else {}
-        ways = _ways(features, case)
-        samples = alternate(list(ways), rounds=case.rounds, clock=clock_of(case.device))
-        yield Table(
-            benchmark="ascent",
-            title=f"VGG19 to relu5_4 on {case.width}×{case.height}, {case.device.type}, an iteration of a picture",
-            unit="s",
-            better="less",
-            against="the article's loop",
-            rows=[
-                _row(way, found, case.bars.get(batch), notes.get(way.name, ""))
-                for (way, batch), found in zip(ways.items(), samples, strict=True)
-            ],
-        )
-
-
-def _cases(plan: Plan) -> Iterator[_Case]:
+    """Small pictures, alone and in batches: one of them at a time leaves a GPU waiting. A table a device."""
     for device in plan.devices:
-        if plan.quick:
-            yield _Case(device=device, height=96, width=96, batches=(1, 2), rounds=2)
-        elif device.type == "cuda":
-            many = (1, 8, 32, 128) if torch.cuda.get_device_properties(device).total_memory > _LARGE_GPU else (1, 8, 32)
-            yield _Case(device=device, height=224, width=224, batches=many, bars={many[-1]: _BAR_GPU_BATCH}, rounds=7)
-            yield _Case(device=device, height=640, width=1024, batches=(1,), bars={1: _BAR_GPU_ALONE}, rounds=7)
-        else:
-            bars = {1: _BAR_CPU} if fastest(device) is Precision.BF16 else {}
-            yield _Case(device=device, height=224, width=224, batches=(1, 8, 32), bars=bars, rounds=5)
-            yield _Case(device=device, height=640, width=1024, batches=(1,), rounds=3, compared=False)
+        yield _table(_small(device, quick=plan.quick), plan)
+
+
+def run_large(plan: Plan) -> Iterator[Table]:
+    """One large picture. A table a device."""
+    for device in plan.devices:
+        yield _table(_large(device, quick=plan.quick), plan)
+
+
+def _small(device: torch.device, *, quick: bool) -> _Case:
+    case = partial(_Case, benchmark="ascent", device=device)
+    if quick:
+        return case(height=64, width=64, batches=(1, 2), rounds=2)
+    if device.type == "cuda":
+        has_room = torch.cuda.get_device_properties(device).total_memory > _LARGE_GPU
+        batches = (1, 8, 32, 128) if has_room else (1, 8, 32)
+        return case(height=224, width=224, batches=batches, bars={batches[-1]: _BAR_GPU_BATCH}, rounds=7)
+    bars = {1: _BAR_CPU} if fastest(device) is Precision.BF16 else {}
+    return case(height=224, width=224, batches=(1, 8, 32), bars=bars, rounds=4)
+
+
+def _large(device: torch.device, *, quick: bool) -> _Case:
+    case = partial(_Case, benchmark="large", device=device, batches=(1,))
+    if quick:
+        return case(height=64, width=96, rounds=2)
+    if device.type == "cuda":
+        return case(height=640, width=1024, bars={1: _BAR_GPU_ALONE}, rounds=7)
+    return case(height=640, width=1024, rounds=3)
+
+
+def _table(case: _Case, plan: Plan) -> Table:
+    """Every way at one size, after a look whether they make one picture."""
+    plan.say(f"{case.width}×{case.height} on {case.device}")
+    features = nets.vgg19_features()
+    notes = _agreements(features, case)
+    ways = _ways(features, case)
+    samples = alternate(list(ways), rounds=case.rounds, clock=clock_of(case.device))
+    return Table(
+        benchmark=case.benchmark,
+        title=f"VGG19 to relu5_4 on {case.width}×{case.height}, {case.device.type}, an iteration of a picture",
+        unit="s",
+        better="less",
+        against="the article's loop",
+        rows=[
+            _row(way, found, case.bars.get(batch), notes.get(way.name, ""))
+            for (way, batch), found in zip(ways.items(), samples, strict=True)
+        ],
+    )
 
 
 def _ways(features: nn.Sequential, case: _Case) -> dict[Way, int]:

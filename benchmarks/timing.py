@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.report import NOISY
 
-_MORE = 3
+_MORE = 2
 """Times the rounds that a noisy measurement is prolonged to, at most."""
 
 

@@ -17,8 +17,8 @@ from dreamd.config import Limits
 from dreamd.imageio import output_format, write_picture
 from dreamd.plugins import Plugins
 from dreamd.recipe import RecipeBook, resolve
-from dreamd.worker import Limits as PictureLimits
-from dreamd.worker import Studio, choose_device, free_memory
+from dreamd.studio import Limits as PictureLimits
+from dreamd.studio import Studio, choose_device, free_memory
 
 
 def main() -> None:
@@ -40,7 +40,8 @@ def main() -> None:
     built = studio.build(recipe)
     finished = []
     for file in sorted(arguments.source.iterdir()):
-        picture, _ = studio.dream(studio.read(file, recipe), recipe, built, lambda _progress: None)
+        (dream,) = studio.dream([studio.read(file, recipe)], recipe, built, lambda _progress: None)
+        picture = dream.picture
         name, extension = output_format(recipe.output.format, picture.format)
         write_picture(picture, arguments.target / f"{file.stem}{extension}", format=name, quality=recipe.output.quality)
         finished.append(time.time())

@@ -19,6 +19,7 @@ from torchvision import models
 from dreamd.engine.ascent import AscentSettings
 from dreamd.engine.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from dreamd.engine.dream import Ascend, Dreamer, dream
+from dreamd.engine.graphs import Graphs, Recorder
 from dreamd.engine.objective import Loss, Objective, Term, summed
 from dreamd.engine.precision import Precision, fastest, prepared
 
@@ -156,13 +157,16 @@ def dreamer(
     network = copy.deepcopy(features)
     layers = {str(index): str(index) for index in range(len(network))}
     backbone = Backbone(network=network, layers=layers, default_layer=str(layer - 1)).frozen()
-    prepared(backbone.network, chosen, device)
+    exact = precision != "auto"
+    prepared(backbone.network, chosen, device, exact=exact)
     return Dreamer(
         backbone=backbone,
         objective=Objective((Term(str(layer - 1), loss),)),
         settings=AscentSettings(iterations=iterations, lr=lr, momentum=1.0),
         schedule=single,
         precision=chosen,
+        exact=exact,
+        graphs=Graphs(Recorder(device)) if device.type == "cuda" else None,
         device=device,
         memory=memory,
     )

@@ -157,6 +157,7 @@ class Daemon:
                 journal=self._journal,
                 book=self._config.recipe_book(),
                 attempts=self._config.limits.attempts,
+                checkpoints=self._config.state / "checkpoints",
                 changed=self._job_changed,
             )
             self._totals = Counter(self._journal.counts())

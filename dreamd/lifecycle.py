@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import PurePath, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from dreamd.catalogue import Catalogue
 from dreamd.errors import DreamdError, HoldCause, RecipeError, SpaceError, printable
@@ -61,6 +62,7 @@ class Lifecycle:
         journal: Journal,
         book: RecipeBook,
         attempts: int,
+        checkpoints: Path,
         changed: Callable[[Job], None],
     ) -> None:
         """Set up.
@@ -70,12 +72,14 @@ class Lifecycle:
             journal: the memory.
             book: the recipes.
             attempts: how often a job is started at most.
+            checkpoints: a folder for the state of long dreams, one folder a job below it.
             changed: told of every job that changes its state.
         """
         self._spool = spool
         self._journal = journal
         self._book = book
         self._attempts = attempts
+        self._checkpoints = checkpoints
         self._changed = changed
         self._catalogue: Catalogue | None = None
         self._hold_rounds: dict[HoldCause, int] = {}
@@ -101,6 +105,9 @@ class Lifecycle:
         for job in self._journal.unfinished():
             if job.id not in present:
                 self._close(job)
+        if self._checkpoints.is_dir():
+            for left in {folder.name for folder in self._checkpoints.iterdir()} - present:
+                self._drop_checkpoint(left)
 
     def take_in(self, paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
         """Claim settled pictures and queue them; returns those that are still there but could not be claimed."""
@@ -186,7 +193,8 @@ class Lifecycle:
                 continue
             # Counted before the start, so that an attempt that takes the worker or the daemon down counts too.
             begun.append(replace(job, state=JobState.RUNNING, attempts=job.attempts + 1, started_at=time.time()))
-            orders.append(Order(job=job.id, source=self._spool.work_path(job), folder=folder))
+            source, checkpoint = self._spool.work_path(job), self._checkpoints / job.id
+            orders.append(Order(job=job.id, source=source, folder=folder, checkpoint=checkpoint))
         if (problem := self._save(*begun)) is not None:
             waiting = [replace(job, attempts=job.attempts - 1) for job in begun]
             self._hold(waiting, _folder_cause(problem), str(problem))
@@ -371,6 +379,7 @@ class Lifecycle:
             # Written with the next change, or by `flush`: until then the folders say the same.
             self._unsaved[job.id] = job
             self._changed(job)
+        self._drop_checkpoint(job.id)
         self._hold_rounds.clear()
         return job
 
@@ -378,7 +387,16 @@ class Lifecycle:
         job = replace(job, state=JobState.FAILED, finished_at=time.time(), hold=None, reason=reason)
         log.error("%s failed: %s", printable(str(job.path)), reason)
         self._save(job)
+        self._drop_checkpoint(job.id)
         self._put_away(job)
+
+    def _drop_checkpoint(self, job_id: str) -> None:
+        try:
+            shutil.rmtree(self._checkpoints / job_id)
+        except FileNotFoundError:  # nearly always: the dream was a short one
+            return
+        except OSError as error:
+            log.warning("the state of job %s stays in %s: %s", job_id, self._checkpoints, error.strerror)
 
     def _put_away(self, job: Job) -> None:
         """Move the original of a finished job out of work; if that cannot be done now, later."""

@@ -72,11 +72,13 @@ class Order(_Message):
         job: the job's id.
         source: the picture.
         folder: an empty folder for the result.
+        checkpoint: where a long dream keeps its state, so that a later attempt goes on from there.
     """
 
     job: str
     source: FilePath
     folder: FilePath
+    checkpoint: FilePath | None = None
 
 
 class Batch(_Message):

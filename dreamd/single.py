@@ -21,6 +21,7 @@ from dreamd.progress import progress
 from dreamd.recipe import RecipeBook, Resolved, preset_names, resolve, set_fields
 from dreamd.studio import Limits as PictureLimits
 from dreamd.studio import Studio, choose_device, free_memory
+from dreamd.weights import sha256_of
 
 _FORMATS = {
     ".jpg": "jpeg",
@@ -80,6 +81,7 @@ def dream_one(
     sidecar = studio.sidecar(
         job=new_job_id(),
         source=path,
+        input_sha256=sha256_of(path) if noise is None else "",
         recipe=recipe,
         built=built,
         dream=dream,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +17,13 @@ from torch import Tensor
 from dreamd import __version__
 from dreamd.build import Built, OnFetch, Workshop
 from dreamd.engine.ascent import bands
-from dreamd.engine.dream import Progress, dream
+from dreamd.engine.checkpoint import Checkpoint, CheckpointFolder
+from dreamd.engine.dream import Progress, batch_size, dream
 from dreamd.errors import UsageError, printable
 from dreamd.imageio import Picture, read_picture, shrunk
 from dreamd.messages import Sidecar
 from dreamd.plugins import Plugins
 from dreamd.recipe import Recipe
-from dreamd.weights import sha256_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +69,32 @@ class Studio:
         picture = read_picture(source, max_pixels=self._limits.max_pixels, max_bytes=self._limits.max_bytes)
         return shrunk(picture, recipe.image.max_side)
 
+    def together(self, picture: Picture, built: Built, most: int) -> int:
+        """How many pictures like that one can be dreamed together: from 1 to `most`. Not to be asked during a dream."""
+        height, width = picture.pixels.shape[:2]
+        return batch_size(built.dreamer, height, width, most=most)
+
+    def checkpoint(self, folder: Path, input_sha256: str, recipe: Recipe, built: Built) -> CheckpointFolder:
+        """The state of a dream in a folder; what another dream, or another version of this one, left is ignored."""
+        about = [input_sha256, recipe.model_dump_json(), versions(), built.plugins, built.weights_sha256]
+        about += [str(self.device), built.dreamer.precision]
+        return CheckpointFolder(folder, hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest())
+
     def dream(
-        self, pictures: Sequence[Picture], recipe: Recipe, built: Built, on_progress: Callable[[Progress], None]
+        self,
+        pictures: Sequence[Picture],
+        recipe: Recipe,
+        built: Built,
+        on_progress: Callable[[Progress], None],
+        checkpoint: Checkpoint | None = None,
     ) -> list[Dream]:
         """The dreams of pictures of one size, each with its original's alpha channel, EXIF and resolution."""
         dreamed = dream(
-            _to_tensor(pictures), built.dreamer, seeds=[recipe.seed] * len(pictures), on_progress=on_progress
+            _to_tensor(pictures),
+            built.dreamer,
+            seeds=[recipe.seed] * len(pictures),
+            on_progress=on_progress,
+            checkpoint=checkpoint,
         )
         return [
             Dream(
@@ -86,13 +108,23 @@ class Studio:
             )
         ]
 
-    def sidecar(self, *, job: str, source: Path, recipe: Recipe, built: Built, dream: Dream, seconds: float) -> Sidecar:
+    def sidecar(
+        self,
+        *,
+        job: str,
+        source: Path,
+        input_sha256: str,
+        recipe: Recipe,
+        built: Built,
+        dream: Dream,
+        seconds: float,
+    ) -> Sidecar:
         """The record of a dream."""
         height, width = dream.picture.pixels.shape[:2]
         return Sidecar(
             job=job,
             picture=printable(source.name),
-            input_sha256=sha256_of(source) if source.is_file() else "",
+            input_sha256=input_sha256,
             recipe=recipe.model_dump(mode="json"),
             versions={**versions(), **built.plugins},
             weights_sha256=built.weights_sha256,

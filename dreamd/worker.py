@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dreamd.build import Built, OnFetch
+from dreamd.engine.checkpoint import Checkpoint
 from dreamd.engine.dream import Progress
 from dreamd.engine.footprint import is_out_of_memory
 from dreamd.engine.precision import fastest
@@ -36,6 +37,7 @@ from dreamd.messages import Advanced, Batch, Done, Fetching, NotDone, Order, Rea
 from dreamd.plugins import Plugins
 from dreamd.recipe import Recipe
 from dreamd.studio import Dream, Limits, Studio, choose_device, device_name, free_memory, versions
+from dreamd.weights import sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +56,18 @@ _WRITERS = 2
 
 @dataclass(eq=False)
 class _Task:
-    """An order on its way through the worker; `seconds` is the time spent on it so far."""
+    """An order on its way through the worker.
+
+    Attributes:
+        picture: once it is decoded, and until it is dreamed.
+        sha256: of its file.
+        seconds: the time spent on it so far.
+    """
 
     order: Order
     recipe: Recipe
     picture: Picture | None = None
+    sha256: str = ""
     seconds: float = 0.0
 
     @contextmanager
@@ -180,6 +189,7 @@ class Worker:
             try:
                 with task.timed():
                     task.picture = self._studio.read(task.order.source, task.recipe)
+                    task.sha256 = sha256_of(task.order.source)
             except Exception as error:  # noqa: BLE001 (told to the daemon)
                 self._give_up(task, error)
             else:
@@ -204,35 +214,56 @@ class Worker:
         return alike
 
     def _dream(self, tasks: Sequence[_Task]) -> None:
+        first = tasks[0]
+        assert first.picture is not None
         try:
-            built = self._studio.build(tasks[0].recipe, self._fetch_reporter(tasks))
+            built = self._studio.build(first.recipe, self._fetch_reporter(tasks))
+            together = self._studio.together(first.picture, built, len(tasks))
         except Exception as error:  # noqa: BLE001 (told to the daemon)
             for task in tasks:
                 self._give_up(task, error)
-        else:
-            self._dream_with(built, tasks)
+            return
+        for start in range(0, len(tasks), together):
+            self._dream_with(built, tasks[start : start + together])
 
     def _dream_with(self, built: Built, tasks: Sequence[_Task]) -> None:
-        pictures = [task.picture for task in tasks if task.picture is not None]
         start = time.perf_counter()
-        try:
-            with self._meter.running():
-                dreams = self._studio.dream(pictures, tasks[0].recipe, built, self._progress_reporter(tasks))
-        except Exception as error:  # noqa: BLE001 (told to the daemon)
-            if len(tasks) == 1:
-                self._give_up(tasks[0], error)
-                return
-            # Whether it was too much at once or one of them is poison: the halves show it.
-            log.warning("%d pictures together failed (%s); trying them in halves", len(tasks), error)
-            middle = len(tasks) // 2
-            for half in (tasks[:middle], tasks[middle:]):
-                self._dream_with(built, half)
+        dreams = self._dreams(built, tasks)
+        if isinstance(dreams, Exception):
+            self._try_halves(built, tasks, dreams)
             return
         each = (time.perf_counter() - start) / len(tasks)
         for task, dream in zip(tasks, dreams, strict=True):
             task.seconds += each
             task.picture = None
             self._writers.submit(self._finish, task, built, dream)
+
+    def _dreams(self, built: Built, tasks: Sequence[_Task]) -> list[Dream] | Exception:
+        """The dreams, or why there are none: returned, so that what the failed attempt held is free for another."""
+        pictures = [task.picture for task in tasks if task.picture is not None]
+        checkpoint = self._checkpoint_of(tasks[0], built) if len(tasks) == 1 else None
+        try:
+            with self._meter.running():
+                report = self._progress_reporter(tasks)
+                return self._studio.dream(pictures, tasks[0].recipe, built, report, checkpoint)
+        except Exception as error:  # noqa: BLE001 (told to the daemon)
+            if len(tasks) > 1:
+                error.__traceback__ = None  # its frames hold the pictures
+            return error
+
+    def _checkpoint_of(self, task: _Task, built: Built) -> Checkpoint | None:
+        folder = task.order.checkpoint
+        return None if folder is None else self._studio.checkpoint(folder, task.sha256, task.recipe, built)
+
+    def _try_halves(self, built: Built, tasks: Sequence[_Task], error: Exception) -> None:
+        """Whether it was too much at once or one of them is poison, the halves show it."""
+        if len(tasks) == 1:
+            self._give_up(tasks[0], error)
+            return
+        log.warning("%d pictures together failed (%s); trying them in halves", len(tasks), error)
+        middle = len(tasks) // 2
+        for half in (tasks[:middle], tasks[middle:]):
+            self._dream_with(built, half)
 
     # Encoding
 
@@ -252,7 +283,13 @@ class Worker:
             target = order.folder / f"result{extension}"
             write_picture(dream.picture, target, format=name, quality=recipe.output.quality)
         sidecar = self._studio.sidecar(
-            job=order.job, source=order.source, recipe=recipe, built=built, dream=dream, seconds=task.seconds
+            job=order.job,
+            source=order.source,
+            input_sha256=task.sha256,
+            recipe=recipe,
+            built=built,
+            dream=dream,
+            seconds=task.seconds,
         )
         return Done(job=order.job, file=target.name, sidecar=sidecar, busy_seconds=self._meter.seconds)
 

@@ -631,6 +631,65 @@ def test_a_worker_that_is_killed_in_the_middle_is_followed_by_another_which_trie
     assert [path.name for path in tree.files(tree.outbox / "killed")] == ["a.png", "a.png.json"]
 
 
+STAIRS = """
+from pathlib import Path
+import time
+import dreamd.engine.checkpoint
+from dreamd.api import hookimpl
+
+dreamd.engine.checkpoint.CheckpointFolder.__init__.__kwdefaults__["after_seconds"] = 0.0
+
+def stairs(image, ascend, *, gate: str, count: int = 4):
+    ascend.plan(count)
+    for step in range(count):
+        if step == count - 1 and gate:
+            Path(gate + ".waiting").touch()
+            while not Path(gate).exists():
+                time.sleep(0.01)
+        image = ascend(image)
+        yield image
+
+def counted(gradient, *, file: str):
+    with open(file, "a") as calls:
+        calls.write("x")
+    return gradient
+
+@hookimpl
+def dreamd_schedules(register):
+    register("stairs", stairs)
+
+@hookimpl
+def dreamd_gradients(register):
+    register("counted", counted)
+"""
+
+
+@pytest.mark.slow
+def test_a_long_dream_whose_worker_is_killed_goes_on_from_its_last_ascent(rough: Warm) -> None:
+    tree, daemon = rough
+    (tree.root / "plugins" / "stairs.py").write_text(STAIRS)
+    calls, gate = tree.root / "calls", tree.root / "gate-stairs"
+    for folder, waits_for in (("whole", ""), ("broken", str(gate))):
+        tree.recipe(
+            folder,
+            f"schedule: {{name: stairs, gate: '{waits_for}'}}\n"
+            f"gradient: [{{name: counted, file: '{calls}-{folder}'}}]\nascent: {{iterations: 2, jitter: 4, lr: 5}}\n",
+        )
+    daemon.signal(signal.SIGHUP)
+    whole = tree.result(tree.drop("whole/a.png").relative_to(tree.inbox).as_posix())
+    tree.drop("broken/a.png")
+    tree.wait_for(Path(f"{gate}.waiting").exists, "the last ascent")
+    kept = tree.files(tree.state / "checkpoints")
+    assert [file.name for file in kept] == ["ascent-00001.npz", "ascent-00002.npz", "ascent-00003.npz"]
+    os.kill(daemon.worker("busy"), signal.SIGKILL)
+    gate.touch()
+    broken = tree.result("broken/a.png")
+    assert broken.read_bytes() == whole.read_bytes()
+    assert whole.read_bytes() != (tree.done / "whole/a.png").read_bytes()
+    assert Path(f"{calls}-broken").read_text() == Path(f"{calls}-whole").read_text() == "x" * 8
+    assert tree.files(tree.state / "checkpoints") == []
+
+
 @pytest.mark.slow
 def test_a_reload_has_the_worker_load_a_mended_plugin(rough: Warm) -> None:
     tree, daemon = rough

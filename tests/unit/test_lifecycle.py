@@ -60,6 +60,7 @@ class House:
             journal=self.journal,
             book=self.book(),
             attempts=ATTEMPTS,
+            checkpoints=self.folders.inbox.parent / "checkpoints",
             changed=self.told.append,
         )
         return self.life

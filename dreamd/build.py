@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from dreamd import weights
 from dreamd.catalogue import Kind, supplied_to
 from dreamd.engine.ascent import AscentSettings, GradientStep
 from dreamd.engine.backbone import Backbone, without_initialisation
-from dreamd.engine.dream import Dreamer
+from dreamd.engine.dream import Dreamed, Dreamer, Progress, dream
 from dreamd.engine.objective import Objective, Term
 from dreamd.engine.precision import Precision, fastest, prepared
-from dreamd.errors import DreamdError, PluginError, RecipeError, UnknownNameError, WeightsError
+from dreamd.errors import NotANumberError, PluginError, RecipeError, UnknownNameError, WeightsError
+from dreamd.guard import looking_for_nan
+from dreamd.imageio import Decode
 from dreamd.plugins import Plugins, Registered
-from dreamd.recipe import BackboneChoice, Plugin, Recipe, check_recipe
+from dreamd.recipe import BackboneChoice, Plugin, Recipe, check_recipe, choices_of
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +86,16 @@ class Workshop:
             self._last = (recipe, self._built(recipe, on_fetch))
         return self._last[1]
 
+    def decoder(self, source: Path) -> Decode | None:
+        """What a plugin decodes that picture's file with; None: dreamd itself does."""
+        registered = self._plugins.decoder(source)
+        return registered.function if registered else None
+
+    def decoder_version(self, source: Path) -> dict[str, str]:
+        """The plugin that decodes that picture's file, with its version, for its sidecar."""
+        registered = self._plugins.decoder(source)
+        return {registered.entry.plugin: registered.entry.version} if registered else {}
+
     def _built(self, recipe: Recipe, on_fetch: OnFetch | None) -> Built:
         check_recipe(recipe, self._plugins.catalogue)
         precision = self._precision(recipe)
@@ -127,11 +140,31 @@ class Workshop:
         return partial(self._plugins.get(kind, choice.name).function, **choice.parameters)
 
     def _versions(self, recipe: Recipe) -> dict[str, str]:
-        """Each plugin the recipe uses, with its version, or where a drop-in file without one lies."""
-        chosen = [(Kind.BACKBONE, recipe.backbone), (Kind.LOSS, recipe.loss), (Kind.SCHEDULE, recipe.schedule)]
-        chosen += [(Kind.GRADIENT, step) for step in recipe.gradient]
-        entries = [self._plugins.get(kind, choice.name).entry for kind, choice in chosen]
+        """Each plugin the recipe uses, with its version: of a drop-in file, what is in it."""
+        entries = [self._plugins.get(kind, choice.name).entry for kind, choice, _ in choices_of(recipe)]
         return {entry.plugin: entry.version or entry.origin for entry in entries}
+
+
+def dreamed(
+    images: Callable[[], Tensor], built: Built, *, seeds: Sequence[int], on_progress: Callable[[Progress], None]
+) -> Dreamed:
+    """Dream as `dreamd.engine.dream.dream` does; of what comes out as not-a-number, find out whose doing it is.
+
+    Args:
+        images: makes the pictures `[N, 3, H, W]`, which nobody then keeps.
+        built: what to dream with.
+        seeds: as there.
+        on_progress: as there.
+
+    Raises:
+        PluginError: a plugin breaks its contract; names it where that can be told.
+    """
+    try:
+        return dream(images(), built.dreamer, seeds=seeds, on_progress=on_progress)
+    except NotANumberError:
+        with looking_for_nan():
+            dream(images(), built.dreamer, seeds=seeds, on_progress=on_progress)
+        raise
 
 
 def layer_modules(recipe: Recipe, backbone: Backbone) -> list[str]:
@@ -186,14 +219,10 @@ def _weights_file(registered: Registered, choice: BackboneChoice, on_fetch: OnFe
 
 
 def _built(registered: Registered, name: str, parameters: Mapping[str, object]) -> Backbone:
-    try:
-        backbone = registered.function(name, **parameters)
-    except DreamdError:
-        raise
-    except Exception as error:
-        raise PluginError(f"backbone {name!r} cannot be built: {type(error).__name__}: {error}") from error
+    backbone = registered.function(name, **parameters)
     if not isinstance(backbone, Backbone):
-        raise PluginError(f"backbone {name!r}: build returned a {type(backbone).__name__}, not a dreamd.api.Backbone")
+        whose = f"backbone {name!r} of plugin {registered.entry.plugin!r}"
+        raise PluginError(f"{whose}: build returned a {type(backbone).__name__}, not a dreamd.api.Backbone")
     return backbone
 
 

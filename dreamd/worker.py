@@ -23,8 +23,8 @@ import torch
 import torchvision
 
 from dreamd import __version__
-from dreamd.build import Built, OnFetch, Workshop
-from dreamd.engine.dream import Dreamed, Progress, dream
+from dreamd.build import Built, OnFetch, Workshop, dreamed
+from dreamd.engine.dream import Dreamed, Progress
 from dreamd.engine.precision import fastest
 from dreamd.errors import DreamdError, PictureError, RecipeError, UsageError, hold_cause, printable
 from dreamd.imageio import Picture, output_format, read_picture, shrunk, write_picture
@@ -61,17 +61,18 @@ class Studio:
         return self._workshop.build(recipe, on_fetch)
 
     def read(self, source: Path, recipe: Recipe) -> Picture:
-        """The picture of a file, shrunk as the recipe wants it. Raises PictureError."""
-        picture = read_picture(source, max_pixels=self._limits.max_pixels, max_bytes=self._limits.max_bytes)
+        """The picture of a file, shrunk as the recipe wants it. Raises PictureError, PluginError."""
+        limits, decode = self._limits, self._workshop.decoder(source)
+        picture = read_picture(source, max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, decode=decode)
         return shrunk(picture, recipe.image.max_side)
 
     def dream(
         self, picture: Picture, recipe: Recipe, built: Built, on_progress: Callable[[Progress], None]
     ) -> tuple[Picture, Dreamed]:
         """The dreamed picture, with the original's alpha channel, EXIF and resolution."""
-        dreamed = dream(_to_tensor(picture), built.dreamer, seeds=[recipe.seed], on_progress=on_progress)
-        pixels = dreamed.images[0].mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-        return replace(picture, pixels=pixels), dreamed
+        result = dreamed(lambda: _to_tensor(picture), built, seeds=[recipe.seed], on_progress=on_progress)
+        pixels = result.images[0].mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+        return replace(picture, pixels=pixels), result
 
     def sidecar(
         self,
@@ -91,7 +92,7 @@ class Studio:
             picture=printable(source.name),
             input_sha256=sha256_of(source) if source.is_file() else "",
             recipe=recipe.model_dump(mode="json"),
-            versions={**versions(), **built.plugins},
+            versions={**versions(), **built.plugins, **self._workshop.decoder_version(source)},
             weights_sha256=built.weights_sha256,
             device=str(self.device),
             precision=built.dreamer.precision,

@@ -14,7 +14,7 @@ from dreamd.engine.backbone import Backbone
 from dreamd.engine.fitting import FittedGradient
 from dreamd.engine.objective import Gradient, Objective
 from dreamd.engine.precision import Precision, cast, products_in
-from dreamd.errors import PluginError
+from dreamd.errors import NotANumberError, PluginError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +132,7 @@ class Ascend:
                 )
             )
 
+        _check_is_pictures(image)
         height, width = image.shape[2:]
         x = _at_least(image, self._dreamer.backbone.min_side).to(self._dreamer.device)
         x = (x.sub_(self._mean) if overwrite else x - self._mean).div_(self._std)
@@ -226,10 +227,17 @@ def _last_of(frames: Iterable[Tensor], shape: torch.Size) -> Tensor:
     raise PluginError(f"the schedule gave {'nothing' if last is None else gave} for pictures of shape {list(shape)}")
 
 
+def _check_is_pictures(image: object) -> None:
+    if not isinstance(image, Tensor) or image.dim() != 4 or image.shape[1] != 3 or 0 in image.shape:
+        what = f"a tensor of shape {list(image.shape)}" if isinstance(image, Tensor) else f"a {type(image).__name__}"
+        raise PluginError(f"the schedule has {what} ascend; it must be pictures [N, 3, H, W]")
+
+
 def _check_finite(image: Tensor) -> None:
     if not all(bool(image[:, :, band].isfinite().all()) for band in bands(image)):
-        raise PluginError(
-            "the dream came out as not-a-number: the loss, a gradient step or the schedule divides by zero or overflows"
+        raise NotANumberError(
+            "the dream came out as not-a-number: the loss, a gradient step or the schedule divides by zero or "
+            "overflows, or ascent.lr is far too large"
         )
 
 

@@ -219,7 +219,10 @@ def _weights_file(registered: Registered, choice: BackboneChoice, on_fetch: OnFe
 
 
 def _built(registered: Registered, name: str, parameters: Mapping[str, object]) -> Backbone:
-    backbone = registered.function(name, **parameters)
+    try:
+        backbone = registered.function(name, **parameters)
+    except PluginError as error:  # names the family, `timm/*`, where there is one
+        raise PluginError(f"backbone {name!r} cannot be built: {error}") from error
     if not isinstance(backbone, Backbone):
         whose = f"backbone {name!r} of plugin {registered.entry.plugin!r}"
         raise PluginError(f"{whose}: build returned a {type(backbone).__name__}, not a dreamd.api.Backbone")

@@ -7,7 +7,9 @@ all of it takes seconds on a processor. Runs where torch is.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,7 +44,8 @@ class Check:
     def failure(self) -> str | None:
         """What is wrong, in words; None when it is well."""
         try:
-            with time_limit(_CHECK_SECONDS, "it hangs: a check of a tiny picture was not over"):
+            hangs = "it hangs: a check of a tiny picture was not over"
+            with redirect_stdout(sys.stderr), time_limit(_CHECK_SECONDS, hangs):
                 self.run()
         except (Exception, SystemExit, TookTooLongError) as error:  # noqa: BLE001 (a plugin may raise anything)
             return explained(error)

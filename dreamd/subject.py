@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -29,7 +31,8 @@ class Subject:
 
     def load(self) -> Plugins:
         """It alone, beside dreamd's own."""
-        return Plugins(self.group, folders=self.folders, only={self.name})
+        with redirect_stdout(sys.stderr):  # what a plugin prints is no part of a command's output, which may be JSON
+            return Plugins(self.group, folders=self.folders, only={self.name})
 
     def registered(self, plugins: Plugins) -> list[Registered]:
         """What it brings. Raises PluginError when it cannot be loaded."""

@@ -296,6 +296,7 @@ def test_a_small_plugin_of_dreamds_own_keeps_the_contract(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", MINE)
 def test_every_plugin_of_dreamds_own_keeps_the_whole_contract(name: str) -> None:
     for check in checks_of(name, names=OWN.get(name, ())):

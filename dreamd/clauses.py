@@ -40,13 +40,10 @@ from dreamd.imageio import read_picture
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.plugins import Registered
 from dreamd.recipe import BackboneChoice
-from dreamd.tiny import mean_square, one_ascent, tiny_backbone, tiny_dream
+from dreamd.tiny import mean_square, tiny_backbone, tiny_dream
 
 Clause = tuple[str, Callable[[], None]]
 """What is checked, in words that follow the thing's name, and how."""
-
-_SAME = {"rtol": 1e-4, "atol": 1e-5}
-"""How near results must be that are equal but for the order of sums."""
 
 _MAX_BYTES = 512_000_000
 
@@ -88,14 +85,12 @@ def must(is_so: bool, otherwise: str) -> None:
         raise PluginError(otherwise)
 
 
-def _must_equal(result: Tensor, expected: Tensor, otherwise: str) -> None:
+def _must_equal(result: Tensor, expected: Tensor, otherwise: str, tolerance: float = 1e-4) -> None:
+    """Equal but for the order of sums: to a share of the largest value, and a hair."""
     must(result.shape == expected.shape, f"{otherwise}: shape {list(result.shape)}, not {list(expected.shape)}")
     off = float((result.double() - expected.double()).abs().max()) if result.numel() else 0.0
     scale = float(expected.double().abs().max()) if expected.numel() else 0.0
-    must(
-        off <= _SAME["atol"] + _SAME["rtol"] * scale,
-        f"{otherwise}: it is off by {off:.2g}, of values up to {scale:.2g}",
-    )
+    must(off <= 1e-5 + tolerance * scale, f"{otherwise}: it is off by {off:.2g}, of values up to {scale:.2g}")
 
 
 def _must_be_finite(value: Tensor, what: str) -> None:
@@ -334,27 +329,41 @@ def _schedule_clauses(item: Registered, device: torch.device) -> Iterator[Clause
     base = default_values(entry)
     pictures = torch.rand(2, 3, 40, 56, generator=torch.Generator().manual_seed(0))
 
-    def dreamed(values: Mapping[str, Any], given: Tensor, *, jitter: int = 2) -> Tensor:
-        return _dreamed(given, schedule=partial(item.function, **values), device=device, jitter=jitter)
+    def dreamed(values: Mapping[str, Any], given: Tensor, jitter: int = 0) -> Tensor:
+        schedule = partial(item.function, **values)
+        return tiny_dream(given, schedule=schedule, steps=[_normalised], device=device, jitter=jitter)
 
     def gives_pictures() -> None:
         for values in _variations(entry, most=8):
             with _told_with(values):
                 given = pictures[:1, :, :33, :41]
                 seen = _Recorder(item.function, values)
-                result = _dreamed(given, schedule=seen, device=device)
+                result = tiny_dream(given, schedule=seen, device=device)
                 must(bool((result >= 0).all() and (result <= 1).all()), "its pictures leave the range 0 to 1")
                 seen.check()
 
     def is_picture_by_picture() -> None:
         parts = [dreamed(base, pictures[index : index + 1]) for index in range(len(pictures))]
-        _must_equal(dreamed(base, pictures), torch.cat(parts), "a batch differs from its pictures")
+        off = float((dreamed(base, pictures) - torch.cat(parts)).abs().mean())
+        # Single pixels of a schedule that works in 8 bit may be rounded to the next value.
+        must(off <= _ROUNDING, f"a batch differs from its pictures: it is off by {off:.2g} on the mean")
 
     yield "gives pictures of the size that it was given, in the range 0 to 1", gives_pictures
     yield "takes a batch as its pictures one by one", is_picture_by_picture
-    yield "gives the same each time, whatever the random numbers", lambda: _repeats(lambda: dreamed(base, pictures))
+    yield (
+        "gives the same each time, whatever the random numbers",
+        lambda: _repeats(lambda: dreamed(base, pictures[:1], 2)),
+    )
     yield "takes its own defaults", partial(_defaults_are_allowed, entry)
     yield "leaves no state behind", lambda: _leaves_no_state(lambda: dreamed(base, pictures[:1]))
+
+
+_ROUNDING = 5e-4
+"""An eighth of a step of 8 bit; a normalised dream of two iterations changes a picture by several steps."""
+
+
+def _normalised(gradient: Tensor) -> Tensor:
+    return gradient / (gradient.flatten(1).std(1) + 1e-12).view(-1, 1, 1, 1)
 
 
 class _Recorder:
@@ -430,11 +439,10 @@ def _backbone_clauses(item: Registered, name: str, device: torch.device) -> Iter
     def takes_batches() -> None:
         backbone = built()
         side = backbone.input_size or max(backbone.min_side, 32)
-        pictures = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
-        parts = [_dreamed(pictures[i : i + 1], backbone=backbone, device=device) for i in range(2)]
-        _must_equal(
-            _dreamed(pictures, backbone=backbone, device=device), torch.cat(parts), "a batch differs from its pictures"
-        )
+        pictures = _random(2, 3, side, side, device=device)
+        with _gradient_of(backbone) as gradient:
+            parts = torch.cat([gradient(pictures[index : index + 1])[0] for index in range(2)])
+            _must_equal(gradient(pictures)[0], parts, "the gradient of a batch differs from that of its pictures", 1e-2)
 
     yield "lists layers that run, its default among them", lambda: _lists_its_layers(built())
     yield "dreams finitely at its smallest size", dreams
@@ -457,9 +465,8 @@ def _lists_its_layers(backbone: Backbone) -> None:
 
 def _check_dreams(backbone: Backbone, device: torch.device) -> None:
     side = backbone.input_size or backbone.min_side
-    module = backbone.module_name(str(backbone.default_layer))
     x = _random(1, 3, side, side, device=device)
-    with Gradient(backbone.network, Objective((Term(module, mean_square),))) as gradient:
+    with _gradient_of(backbone) as gradient:
         try:
             (activation,) = gradient.lookout(x)
         except KeyError as error:
@@ -468,6 +475,12 @@ def _check_dreams(backbone: Backbone, device: torch.device) -> None:
         _must_be_finite(gradient(x)[0], "its gradient at the picture")
     frozen = not any(parameter.requires_grad for parameter in backbone.network.parameters())
     must(frozen, "its network changes: parameters take gradients although it is frozen")
+
+
+def _gradient_of(backbone: Backbone) -> Gradient:
+    """Of the mean square of what its default layer sees."""
+    module = backbone.module_name(str(backbone.default_layer))
+    return Gradient(backbone.network, Objective((Term(module, mean_square),)))
 
 
 def _loads_its_weights(item: Registered, name: str) -> None:
@@ -556,15 +569,3 @@ def _notify_clauses(item: Registered) -> Iterator[Clause]:
             item.function(*([job] if takes_job else []))
 
     yield "takes a job in every state", takes_every_job
-
-
-def _dreamed(
-    pictures: Tensor,
-    *,
-    device: torch.device,
-    backbone: Backbone | None = None,
-    schedule: Callable[[Tensor, Ascend], Any] = one_ascent,
-    jitter: int = 2,
-) -> Tensor:
-    backbone = backbone or tiny_backbone(device)
-    return tiny_dream(pictures, backbone=backbone, schedule=schedule, device=device, jitter=jitter)

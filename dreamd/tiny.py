@@ -53,7 +53,7 @@ def tiny_dream(
     device: torch.device | None = None,
     jitter: int = 2,
 ) -> Tensor:
-    """Dream pictures `[N, 3, H, W]` in [0, 1] for two iterations.
+    """Dream pictures `[N, 3, H, W]` in [0, 1] for two iterations, each with the seed 0.
 
     Args:
         pictures: what to dream.
@@ -74,7 +74,7 @@ def tiny_dream(
         steps=[_without_progress(step) for step in steps],
         device=device,
     )
-    return dream(pictures.clone(), dreamer, seeds=range(len(pictures))).images
+    return dream(pictures.clone(), dreamer, seeds=[0] * len(pictures)).images
 
 
 def _without_progress(step: Callable[[Tensor], Tensor]) -> GradientStep:

@@ -122,6 +122,11 @@ BROKEN: dict[str, tuple[str, str, str, str]] = {
                       "gives pictures of the size", "its last pictures must be as large"),
     "schedule_idle": ("schedules", f"def mine(image, ascend):\n    {DOC}\n    yield image", "gives pictures",
                       "it never calls `ascend`"),
+    "schedule_across_the_batch": (
+        "schedules",
+        f"def mine(image, ascend):\n    {DOC}\n    yield ascend((image - image.mean() + 0.5).clamp(0, 1))",
+        "takes a batch", "a batch differs from its pictures",
+    ),
     "schedule_range": ("schedules", f"def mine(image, ascend):\n    {DOC}\n    yield ascend(image * 3 - 1)",
                        "gives pictures", "clamp them to 0 … 1"),
     "schedule_plan": ("schedules", f"def mine(image, ascend):\n    {DOC}\n    ascend.plan(3)\n    yield ascend(image)",

@@ -1,7 +1,8 @@
 """All that a plugin may import.
 
-`from dreamd.api import ...` and nothing else of dreamd: what stands here stays. The names that need torch are loaded
-when they are first asked for, because plugins of the daemon import this module too, and the daemon has no torch.
+`from dreamd.api import ...` and nothing else of dreamd: what stands here stays (docs/plugins.md has the
+rule). The names that need torch are loaded when they are first asked for, because plugins of the daemon import this
+module too, and the daemon has no torch.
 """
 
 from __future__ import annotations
@@ -21,15 +22,21 @@ if TYPE_CHECKING:
     from dreamd.engine.objective import summed
     from dreamd.executor import Executor, ExecutorContext, LocalExecutor
     from dreamd.hookspecs import (
+        CheckSize,
         RegisterBackbone,
+        RegisterDecoder,
         RegisterExecutor,
         RegisterGradient,
         RegisterLoss,
         RegisterSchedule,
     )
+    from dreamd.messages import Batch
 
 VERSION = 1
-"""The version of this API. It grows when something here is removed or changes its meaning, not when it gains."""
+"""The version of this API. It grows with every release in which something here or in a hook comes or changes."""
+
+OLDEST = 1
+"""The oldest version whose plugins still work. It grows when something is removed or changes its meaning."""
 
 hookimpl = pluggy.HookimplMarker("dreamd")
 """Marks a function as the implementation of the hook that it is named after."""
@@ -38,10 +45,13 @@ _LAZY = {
     "Ascend": "dreamd.engine.dream",
     "Backbone": "dreamd.engine.backbone",
     "Layer": "dreamd.engine.backbone",
+    "Batch": "dreamd.messages",
     "Executor": "dreamd.executor",
     "ExecutorContext": "dreamd.executor",
     "LocalExecutor": "dreamd.executor",
+    "CheckSize": "dreamd.hookspecs",
     "RegisterBackbone": "dreamd.hookspecs",
+    "RegisterDecoder": "dreamd.hookspecs",
     "RegisterExecutor": "dreamd.hookspecs",
     "RegisterGradient": "dreamd.hookspecs",
     "RegisterLoss": "dreamd.hookspecs",
@@ -50,9 +60,12 @@ _LAZY = {
 }
 
 __all__ = [
+    "OLDEST",
     "VERSION",
     "Ascend",
     "Backbone",
+    "Batch",
+    "CheckSize",
     "Download",
     "DreamdError",
     "Executor",
@@ -66,6 +79,7 @@ __all__ = [
     "PluginError",
     "RecipeError",
     "RegisterBackbone",
+    "RegisterDecoder",
     "RegisterExecutor",
     "RegisterGradient",
     "RegisterLoss",

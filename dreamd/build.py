@@ -7,26 +7,29 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dreamd import weights
 from dreamd.catalogue import Kind, supplied_to
 from dreamd.engine.ascent import AscentSettings, GradientStep
 from dreamd.engine.backbone import Backbone, without_initialisation
-from dreamd.engine.dream import Dreamer
+from dreamd.engine.checkpoint import Checkpoint
+from dreamd.engine.dream import Dreamed, Dreamer, Progress, dream
 from dreamd.engine.folding import Pair, fold, foldable
 from dreamd.engine.graphs import Graphs, Recorder
 from dreamd.engine.objective import Objective, Term
 from dreamd.engine.precision import Precision, fastest, prepared
-from dreamd.errors import DreamdError, PluginError, RecipeError, UnknownNameError, WeightsError
+from dreamd.errors import NotANumberError, PluginError, RecipeError, UnknownNameError, WeightsError
+from dreamd.guard import looking_for_nan
+from dreamd.imageio import Decode
 from dreamd.plugins import Plugins, Registered
-from dreamd.recipe import BackboneChoice, Plugin, Recipe, check_recipe
+from dreamd.recipe import BackboneChoice, Plugin, Recipe, check_recipe, choices_of
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +115,16 @@ class Workshop:
             self._last = (recipe, self._built(recipe, on_fetch))
         return self._last[1]
 
+    def decoder(self, source: Path) -> Decode | None:
+        """What a plugin decodes that picture's file with; None: dreamd itself does."""
+        registered = self._plugins.decoder(source)
+        return registered.function if registered else None
+
+    def decoder_version(self, source: Path) -> dict[str, str]:
+        """The plugin that decodes that picture's file, with its version, for its sidecar."""
+        registered = self._plugins.decoder(source)
+        return {registered.entry.plugin: registered.entry.version} if registered else {}
+
     def _built(self, recipe: Recipe, on_fetch: OnFetch | None) -> Built:
         check_recipe(recipe, self._plugins.catalogue)
         precision = self._precision(recipe)
@@ -172,10 +185,8 @@ class Workshop:
         return partial(self._plugins.get(kind, choice.name).function, **choice.parameters)
 
     def _versions(self, recipe: Recipe) -> dict[str, str]:
-        """Each plugin the recipe uses, with its version, or where a drop-in file without one lies."""
-        chosen = [(Kind.BACKBONE, recipe.backbone), (Kind.LOSS, recipe.loss), (Kind.SCHEDULE, recipe.schedule)]
-        chosen += [(Kind.GRADIENT, step) for step in recipe.gradient]
-        entries = [self._plugins.get(kind, choice.name).entry for kind, choice in chosen]
+        """Each plugin the recipe uses, with its version: of a drop-in file, what is in it."""
+        entries = [self._plugins.get(kind, choice.name).entry for kind, choice, _ in choices_of(recipe)]
         return {entry.plugin: entry.version or entry.origin for entry in entries}
 
 
@@ -189,6 +200,35 @@ def wanted_modules(recipe: Recipe, backbone: Backbone) -> list[str]:
     if recipe.layers is None:
         return [backbone.module_name(str(backbone.default_layer))]
     return layer_modules(recipe, backbone)
+
+
+def dreamed(
+    images: Callable[[], Tensor],
+    built: Built,
+    *,
+    seeds: Sequence[int],
+    on_progress: Callable[[Progress], None],
+    checkpoint: Checkpoint | None = None,
+) -> Dreamed:
+    """Dream as `dreamd.engine.dream.dream` does; of what comes out as not-a-number, find out whose doing it is.
+
+    Args:
+        images: makes the pictures `[N, 3, H, W]`, which nobody then keeps.
+        built: what to dream with.
+        seeds: as there.
+        on_progress: as there.
+        checkpoint: as there.
+
+    Raises:
+        BatchTooLargeError: as there.
+        PluginError: a plugin breaks its contract; names it where that can be told.
+    """
+    try:
+        return dream(images(), built.dreamer, seeds=seeds, on_progress=on_progress, checkpoint=checkpoint)
+    except NotANumberError:
+        with looking_for_nan():
+            dream(images(), built.dreamer, seeds=seeds, on_progress=on_progress)
+        raise
 
 
 def layer_modules(recipe: Recipe, backbone: Backbone) -> list[str]:
@@ -245,12 +285,11 @@ def _weights_file(registered: Registered, choice: BackboneChoice, on_fetch: OnFe
 def _built(registered: Registered, name: str, parameters: Mapping[str, object]) -> Backbone:
     try:
         backbone = registered.function(name, **parameters)
-    except DreamdError:
-        raise
-    except Exception as error:
-        raise PluginError(f"backbone {name!r} cannot be built: {type(error).__name__}: {error}") from error
+    except PluginError as error:  # names the family, `timm/*`, where there is one
+        raise PluginError(f"backbone {name!r} cannot be built: {error}") from error
     if not isinstance(backbone, Backbone):
-        raise PluginError(f"backbone {name!r}: build returned a {type(backbone).__name__}, not a dreamd.api.Backbone")
+        whose = f"backbone {name!r} of plugin {registered.entry.plugin!r}"
+        raise PluginError(f"{whose}: build returned a {type(backbone).__name__}, not a dreamd.api.Backbone")
     return backbone
 
 

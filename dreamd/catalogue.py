@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, computed_field
 from pydantic.errors import PydanticUserError
 
 from dreamd.errors import FieldPath, PluginError, RecipeError, UnknownNameError, suggestion
@@ -38,7 +38,25 @@ class Kind(StrEnum):
     LOSS = "loss"
     SCHEDULE = "schedule"
     GRADIENT = "gradient"
+    DECODER = "decoder"
     EXECUTOR = "executor"
+    NOTIFY = "notify"
+
+    @property
+    def hook(self) -> str:
+        """The hook through which it is brought."""
+        return _HOOKS[self]
+
+
+_HOOKS = {
+    Kind.BACKBONE: "dreamd_backbones",
+    Kind.LOSS: "dreamd_losses",
+    Kind.SCHEDULE: "dreamd_schedules",
+    Kind.GRADIENT: "dreamd_gradients",
+    Kind.DECODER: "dreamd_decoders",
+    Kind.EXECUTOR: "dreamd_executors",
+    Kind.NOTIFY: "dreamd_job_changed",
+}
 
 
 class Parameter(BaseModel):
@@ -66,7 +84,16 @@ class Parameter(BaseModel):
 
 
 class Entry(BaseModel):
-    """One thing that a plugin brings."""
+    """One thing that a plugin brings.
+
+    Attributes:
+        plugin: the plugin's name.
+        origin: the module of an installed plugin, or the drop-in file.
+        version: of the installed package, or the beginning of the drop-in file's SHA-256.
+        own: whether dreamd itself brings it.
+        doc: the function's docstring.
+        extensions: of the files that a decoder reads.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -75,8 +102,20 @@ class Entry(BaseModel):
     plugin: str
     origin: str
     version: str = ""
+    own: bool = False
     doc: str = ""
     parameters: tuple[Parameter, ...] = ()
+    extensions: tuple[str, ...] = ()
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def hook(self) -> str:
+        """The hook through which the plugin brings it."""
+        return self.kind.hook
+
+    def matches(self, name: str) -> bool:
+        """Whether it answers to a name: its own, or one of its family `timm/*`."""
+        return self.name == name or ("*" in self.name and fnmatchcase(name, self.name))
 
     def check(self, values: Mapping[str, Any], field: FieldPath) -> None:
         """Check the values a recipe gives to this entry's parameters.
@@ -98,13 +137,18 @@ class Entry(BaseModel):
 
 
 class Problem(BaseModel):
-    """A plugin that is not used, and why."""
+    """A plugin that is not used, and why.
+
+    Attributes:
+        deliberate: whether somebody wanted it so: then it is no trouble.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     plugin: str
     origin: str
     reason: str
+    deliberate: bool = False
 
 
 class Catalogue(BaseModel):
@@ -132,8 +176,12 @@ class Catalogue(BaseModel):
             return found[0]
         error = UnknownNameError(kind, name, self.names(kind))
         if self.problems:
-            error.args = (f"{error} (not loaded: {', '.join(problem.plugin for problem in self.problems)})",)
+            error.args = (f"{error} (not loaded: {'; '.join(map(_in_brackets, self.problems))})",)
         raise error
+
+
+def _in_brackets(problem: Problem) -> str:
+    return problem.plugin if problem.deliberate else f"{problem.plugin}: {problem.reason}"
 
 
 def parameters_of(function: Callable[..., object], *, supplied: frozenset[str] = frozenset()) -> tuple[Parameter, ...]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 _config_option = click.option(
     "--config", "config_file", type=_PATH, default=Path("config.yaml"), show_default=True, help="The config file."
@@ -287,7 +288,7 @@ def recipe_list(config_file: Path, as_json: bool) -> None:
 
 @main.group(cls=_Commands)
 def plugins() -> None:
-    """List the plugins and what they bring."""
+    """List, write, check and try plugins."""
 
 
 @plugins.command("list")
@@ -320,6 +321,78 @@ def plugins_show(name: str, config_file: Path, as_json: bool) -> None:
         _print_json([entry.model_dump(mode="json") for entry in entries])
         return
     _print_lines(entry_lines(entries))
+
+
+@plugins.command("new")
+@click.argument("name")
+@click.option(
+    "--kind",
+    type=click.Choice(["loss", "backbone", "schedule", "gradient", "decoder", "executor", "notify"]),
+    default="loss",
+    show_default=True,
+    help="What it brings.",
+)
+@click.option("--in", "folder", type=_PATH, help="The folder to write it into (default: the config's).")
+@click.option("--package", "is_package", is_flag=True, help="Write a project that can be installed and published.")
+@_config_option
+def plugins_new(name: str, kind: str, folder: Path | None, is_package: bool, config_file: Path) -> None:
+    """Write a plugin that works, to be changed.
+
+    A file in the config's folder of drop-in plugins, or with --package a project in the current folder.
+    """
+    from dreamd.newplugin import new_package, new_plugin
+
+    if is_package:
+        _print_lines(new_package(name, kind, folder or Path()))
+    else:
+        _print_lines(new_plugin(name, kind, folder, None if folder else _load_config(config_file)))
+
+
+@plugins.command("check")
+@click.argument("plugin", metavar="FILE_OR_NAME")
+@click.option("--only", "names", multiple=True, metavar="NAME", help="Check only this of the names it brings.")
+@click.option("--sample", "samples", multiple=True, type=_FILE, help="A picture file, for a decoder.")
+@_json_option
+def plugins_check(plugin: str, names: tuple[str, ...], samples: tuple[Path, ...], as_json: bool) -> None:
+    """Hold a plugin to the contract; say what it breaks.
+
+    FILE_OR_NAME is a drop-in file or an installed plugin. Exits with 1 when it breaks something.
+    """
+    from dreamd.contract import checked
+
+    _tell_problems_once()
+    results = checked(plugin, names=names, samples=samples)
+    if as_json:
+        found = list(results)
+        _print_json([{"subject": check.subject, "check": check.words, "failure": why} for check, why in found])
+        sys.exit(1 if any(why is not None for _, why in found) else 0)
+    lines = (
+        (f"ok    {check.subject} {check.words}", True)
+        if why is None
+        else (f"FAIL  {check.subject} ({check.words}): {why}", False)
+        for check, why in results
+    )
+    _print_findings(lines, exit_code=1)
+
+
+@plugins.command("try")
+@click.argument("plugin", metavar="FILE_OR_NAME")
+@click.option("--on", "picture", required=True, type=_FILE, help="The picture to dream.")
+@click.option("--out", "target", type=_PATH, help="The result (default: PICTURE-PLUGIN.png, here).")
+@_set_option
+@click.option("--device", help="cpu, cuda, cuda:1, … (default: a GPU if there is one).")
+def plugins_try(
+    plugin: str, picture: Path, target: Path | None, assignments: tuple[str, ...], device: str | None
+) -> None:
+    """Dream a picture with a plugin, at once.
+
+    Made small and over one octave, with the network that comes with dreamd. FILE_OR_NAME is a drop-in file or an
+    installed plugin.
+    """
+    from dreamd.trial import try_plugin
+
+    _tell_problems_once()
+    try_plugin(plugin, picture, target, assignments=assignments, device=device)
 
 
 @main.command()

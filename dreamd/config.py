@@ -50,7 +50,7 @@ class PluginsConfig(FieldModel):
     """Where plugins come from.
 
     Attributes:
-        engine: folders of drop-in files that bring backbones, losses, schedules, gradient steps.
+        engine: folders of drop-in files that bring backbones, losses, schedules, gradient steps, decoders.
         daemon: folders of drop-in files that bring executors and notifiers.
         disable: names of plugins not to use.
     """

@@ -26,13 +26,14 @@ from dreamd import __version__
 from dreamd.catalogue import Catalogue, Kind, merged
 from dreamd.config import Config, load_config
 from dreamd.control import WAKE
-from dreamd.errors import ConfigError, DreamdError
+from dreamd.errors import ConfigError, DreamdError, PluginError
 from dreamd.executor import Executor, ExecutorContext, ExecutorEvent, WorkerDied, WorkerState
+from dreamd.guard import explained
 from dreamd.job import Job, JobState
 from dreamd.journal import Journal
 from dreamd.lifecycle import Lifecycle, Published
 from dreamd.messages import Advanced, Done, Fetching, NotDone, Ready
-from dreamd.plugins import Plugins
+from dreamd.plugins import Plugins, fingerprint
 from dreamd.recipe import recipe_schema
 from dreamd.scheduler import InTurn, Pace
 from dreamd.spool import Folders, Spool
@@ -59,6 +60,9 @@ _PUBLISHERS = 4
 _FOLDERS = ("inbox", "outbox", "originals", "failed", "state")
 _SHOW_SECONDS = 0.25
 _RATE_SECONDS = 600.0
+
+_PLUGIN_SECONDS = 1.0
+"""Between two looks at the drop-in files; one that has changed is loaded when it has been still for as long."""
 
 _FALSE_STARTS = 3
 """So often in a row a worker must die before it is ready until `dreamd drain`, where nobody waits, gives up."""
@@ -104,7 +108,9 @@ class Daemon:
         self._until_empty = until_empty
         self._on_show = on_show
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
-        self._plugins = Plugins("dreamd.daemon", folders=config.plugins.daemon, disable=config.plugins.disable)
+        self._plugins = self._loaded_plugins()
+        self._plugin_files = self._plugin_files_seen = self._look_at_plugin_files()
+        self._plugin_look_due = time.monotonic() + _PLUGIN_SECONDS
         self._engine_catalogue = Catalogue()
         self._spool = Spool(
             Folders(inbox=config.inbox, outbox=config.outbox, failed=config.failed, done=config.originals),
@@ -120,7 +126,7 @@ class Daemon:
             ignore=watch.ignore,
         )
         context = ExecutorContext(config=config, notify=self._events.put)
-        self._executor = self._executor_factory()(context)
+        self._executor = self._made_executor(context)
         self._started_at = time.time()
         self._finished_at: deque[float] = deque()
         self._arrived: InTurn[Settled] = InTurn()
@@ -167,6 +173,7 @@ class Daemon:
                 self._executor.stop()
                 self._watcher.stop()
                 self._show(state="stopped")
+                self._plugins.close()
         return self._exit_code()
 
     def _make_state_folder(self) -> None:
@@ -203,6 +210,7 @@ class Daemon:
         self._read_events()
         now = time.monotonic()
         self._executor.tick(now)
+        self._follow_plugin_files(now)
         self._take_in(now)
         self._life.look_again(now)
         self._obey()
@@ -247,6 +255,7 @@ class Daemon:
             self._watcher.next_deadline() if not self._stops else None,
             self._executor.next_deadline(),
             self._life.next_deadline(),
+            self._plugin_look_due if not self._stops else None,
             self._shown_at + _SHOW_SECONDS if self._shown is None else None,
         ]
         due = [deadline for deadline in deadlines if deadline is not None]
@@ -332,7 +341,39 @@ class Daemon:
         else:
             log.info("reloaded")
         self._life.use_book(config.model_copy(update={"inbox": self._config.inbox}).recipe_book())
+        self._load_plugins_anew()
+
+    def _follow_plugin_files(self, now: float) -> None:
+        """Have drop-in files that have changed loaded anew, once they are still."""
+        if now < self._plugin_look_due or self._stops:
+            return
+        self._plugin_look_due = now + _PLUGIN_SECONDS
+        seen = self._look_at_plugin_files()
+        is_still, self._plugin_files_seen = seen == self._plugin_files_seen, seen
+        if is_still and seen != self._plugin_files:
+            log.info("plugin files changed; loading the plugins anew")
+            self._load_plugins_anew()
+
+    def _look_at_plugin_files(self) -> tuple[object, ...]:
+        return fingerprint(self._config.plugins.engine), fingerprint(self._config.plugins.daemon)
+
+    def _load_plugins_anew(self) -> None:
+        """Those that listen, here; the engine's, in new workers, each when its batch is finished.
+
+        A process that has never seen the old code is the only sure way; jobs that wait for a plugin get a worker even
+        where all are unloaded, since only a worker can tell what the new plugins bring.
+        """
+        self._plugin_files = self._plugin_files_seen = self._look_at_plugin_files()
+        self._plugins.close(0.0)
+        self._plugins = self._loaded_plugins()
+        self._shown = None
         self._executor.restart()
+        if self._life.held:
+            self._executor.wake()
+
+    def _loaded_plugins(self) -> Plugins:
+        plugins = self._config.plugins
+        return Plugins("dreamd.daemon", folders=plugins.daemon, disable=plugins.disable)
 
     def _worker_ready(self, ready: Ready) -> None:
         log.info("worker ready: %s (%s), precision auto is %s", ready.device, ready.device_name, ready.precision)
@@ -411,12 +452,18 @@ class Daemon:
             if batch is not None:
                 self._executor.submit(batch)
 
-    def _executor_factory(self) -> Callable[[ExecutorContext], Executor]:
+    def _made_executor(self, context: ExecutorContext) -> Executor:
         name = self._config.workers.executor
         try:
-            return self._plugins.get(Kind.EXECUTOR, name).function
+            registered = self._plugins.get(Kind.EXECUTOR, name)
         except DreamdError as error:
             raise ConfigError(str(error), file=self._config.file, field=("workers", "executor")) from error
+        try:
+            executor: Executor = registered.function(context)
+        except Exception as error:  # it is a plugin's: it may raise anything
+            whose = f"executor {name!r} of plugin {registered.entry.plugin!r}"
+            raise PluginError(f"{whose}: {explained(error)}") from error
+        return executor
 
     # Showing
 
@@ -468,11 +515,7 @@ class Daemon:
             paused=sorted(self._journal.paused()),
             workers=self._worker_statuses(),
             holds=self._holds(),
-            plugins_not_loaded={
-                problem.plugin: problem.reason
-                for problem in problems
-                if problem.plugin not in self._config.plugins.disable
-            },
+            plugins_not_loaded={problem.plugin: problem.reason for problem in problems if not problem.deliberate},
         )
 
     def _rate(self) -> float:

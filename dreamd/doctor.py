@@ -109,10 +109,10 @@ def _writable(folder: Path) -> str:
 
 
 def _plugins(config: Config, engine: Plugins) -> Iterator[Finding]:
-    """Of the plugins that are not used, those are no trouble that the config disables."""
+    """Of the plugins that are not used, those are no trouble that somebody disabled."""
     catalogue = merged([engine.catalogue, daemon_catalogue(config)])
     for problem in catalogue.problems:
-        if problem.plugin not in config.plugins.disable:
+        if not problem.deliberate:
             yield Finding("plugin", False, f"{problem.plugin} ({problem.origin}): {problem.reason}")
     used = {entry.plugin for entry in catalogue.entries}
     yield Finding("plugins", True, f"{len(used)} in use; `dreamd plugins list` shows what they bring")

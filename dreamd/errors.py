@@ -72,6 +72,10 @@ class PluginError(UsageError):
     """A plugin cannot be loaded, or breaks its contract."""
 
 
+class NotANumberError(PluginError):
+    """A dream came out as not-a-number."""
+
+
 class WeightsError(DreamdError):
     """Weights cannot be had, or are not what they should be."""
 

@@ -25,18 +25,23 @@ One keyword parameter is no field, but is given by the engine to a gradient step
     progress: float                 how far the ascent is, 0 <= progress < 1
 
 A loss is **maximised, always**: what should become smaller is returned with a minus.
+
+A plugin may state the version of `dreamd.api` that it was written for, `DREAMD_API = 1`, and is then refused with a
+clear word where that version is not to be had.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import pluggy
 
 from dreamd.weights import Source
 
 if TYPE_CHECKING:
+    from numpy import uint8
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from dreamd.engine.backbone import Backbone
@@ -113,6 +118,41 @@ class RegisterGradient(Protocol):
         """
 
 
+class CheckSize(Protocol):
+    """What a decoder asks before it takes memory for a picture's pixels."""
+
+    def __call__(self, width: int, height: int) -> None:
+        """Raise PictureError when a picture of so many pixels is larger than `limits.max_pixels` allows."""
+
+
+class RegisterDecoder(Protocol):
+    """`register` of `dreamd_decoders`."""
+
+    def __call__(
+        self,
+        name: str,
+        decode: Callable[[BinaryIO, CheckSize], NDArray[uint8]],
+        *,
+        extensions: tuple[str, ...],
+    ) -> None:
+        """Register a decoder of picture files: `decode(file, check_size) -> [H, W, 3]`, 8 bit, sRGB, upright.
+
+        `file` is open for reading, and no longer than `limits.max_bytes`; `[H, W, 4]` has an alpha channel.
+
+        Args:
+            name: its name in messages.
+            decode: is called for files with these endings, in a worker. It calls `check_size(width, height)` as soon
+                as it knows the size and before it takes memory for the pixels, and raises `dreamd.api.PictureError`
+                for a file that is broken: such a picture fails, with that text. Any other error is held against the
+                plugin.
+            extensions: the endings of its files' names, in small letters: `(".dng", ".cr2")`. Those of files that
+                dreamd reads by itself are taken.
+
+        Raises:
+            PluginError: the name or an ending is taken or malformed.
+        """
+
+
 class RegisterExecutor(Protocol):
     """`register` of `dreamd_executors`."""
 
@@ -139,6 +179,10 @@ class EngineHooks:
     def dreamd_gradients(self, register: RegisterGradient) -> None:
         """Bring gradient steps: what is done to a gradient before it moves the picture."""
 
+    @hookspec
+    def dreamd_decoders(self, register: RegisterDecoder) -> None:
+        """Bring decoders: how picture files are read that dreamd cannot read, such as a camera's raw files."""
+
 
 class DaemonHooks:
     """Entry-point group `dreamd.daemon`: loaded in the daemon process, which never imports torch."""
@@ -149,4 +193,8 @@ class DaemonHooks:
 
     @hookspec
     def dreamd_job_changed(self, job: Job) -> None:
-        """Be told that a job is queued, running, held, done or failed. Called in the daemon's loop: be quick."""
+        """Be told that a job is queued, running, held, done or failed.
+
+        Called in a thread of the plugin's own, in the order in which things happen: it may take its time, wait and try
+        again. While it does, at most a thousand jobs are kept for it. When the daemon ends it has a few seconds left.
+        """

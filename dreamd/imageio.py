@@ -16,6 +16,7 @@ import struct
 import threading
 import warnings
 import zlib
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
@@ -38,6 +39,9 @@ _log = logging.getLogger(__name__)
 
 _Bytes = NDArray[np.uint8]
 _Numbers = NDArray[np.integer] | NDArray[np.floating]
+
+Decode = Callable[[BinaryIO, Callable[[int, int], None]], _Bytes]
+"""A plugin's decoder: `(file, check_size(width, height)) → [H, W, 3 or 4]`."""
 
 READABLE = (
     *("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "PPM", "ICO"),
@@ -72,7 +76,7 @@ class Picture:
     Attributes:
         pixels: `[H, W, 3]` uint8, sRGB, upright: the EXIF orientation is applied.
         alpha: `[H, W]` uint8, 255 is opaque; None when the whole picture is opaque.
-        format: Pillow's name of the format it was read from: "JPEG", "PNG".
+        format: Pillow's name of the format it was read from: "JPEG", "PNG"; "PNG" when a plugin decoded it.
         exif: without orientation, thumbnail and whatever describes the old file; ready to be written again.
         dpi: dots per inch, across and down.
     """
@@ -87,19 +91,22 @@ class Picture:
 # ---- reading
 
 
-def read_picture(path: Path, *, max_pixels: int, max_bytes: int) -> Picture:
+def read_picture(path: Path, *, max_pixels: int, max_bytes: int, decode: Decode | None = None) -> Picture:
     """Read a picture; of an animation, the first frame.
 
-    The content says what it is, not the name. Grey of 16 bit is scaled, floats in [0, 1] are taken as they are and
-    other floats are stretched to their own range; an ICC profile is applied, a broken one is logged and left out.
+    The content says what it is, not the name, unless a plugin's decoder is given. Grey of 16 bit is scaled, floats in
+    [0, 1] are taken as they are and other floats are stretched to their own range; an ICC profile is applied, a broken
+    one is logged and left out.
 
     Args:
         path: the file; a symbolic link is not followed.
         max_pixels: the most pixels that the picture, and any size its header declares, may have.
         max_bytes: the longest file to read.
+        decode: a plugin's decoder `(file, check_size) → [H, W, 3 or 4]`; None: Pillow decodes.
 
     Raises:
         PictureError: it is no picture, a broken one, or too large.
+        PluginError: the plugin's decoder is at fault.
         OSError: the disk or the machine failed, not the picture.
     """
     name = printable(path.name)
@@ -107,6 +114,8 @@ def read_picture(path: Path, *, max_pixels: int, max_bytes: int) -> Picture:
         with _open_file(path, name) as file:
             length = _check_bytes(file, name, max_bytes)
             with _one_decode, _warnings_logged(name):
+                if decode is not None:
+                    return _decoded_by_plugin(decode, file, name, max_pixels)
                 return _decode(file, name, length, max_pixels)
     except OSError as error:
         if error.errno in _MACHINE_FAULTS:
@@ -200,6 +209,25 @@ def _decode(file: BinaryIO, name: str, length: int, max_pixels: int) -> Picture:
             raise
         broken = f"not a picture that can be read ({_what_broke(error, length)})"
         raise PictureError(f"{name}: {broken}; copy it again or save it anew") from error
+
+
+def _decoded_by_plugin(decode: Decode, file: BinaryIO, name: str, max_pixels: int) -> Picture:
+    def check_size(width: int, height: int) -> None:
+        _check_pixels((width, height), name, max_pixels)
+
+    try:
+        values = decode(file, check_size)
+        check_size(values.shape[1], values.shape[0])
+    except PictureError as error:
+        raise PictureError(str(error) if str(error).startswith(name) else f"{name}: {error}") from error
+    alpha = np.ascontiguousarray(values[:, :, 3]) if values.shape[2] == 4 else None
+    return Picture(
+        pixels=np.ascontiguousarray(values[:, :, :3]),
+        alpha=None if alpha is None or alpha.min() == 255 else alpha,
+        format="PNG",
+        exif=None,
+        dpi=None,
+    )
 
 
 def _what_broke(error: BaseException, length: int) -> str:

@@ -12,16 +12,17 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 
 from dreamd.catalogue import Catalogue
-from dreamd.errors import DreamdError, HoldCause, RecipeError, SpaceError, printable
+from dreamd.errors import DreamdError, HoldCause, RecipeError, SpaceError, UnknownNameError, printable
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.journal import Journal
 from dreamd.messages import Batch, Done, NotDone, Order
-from dreamd.recipe import Recipe, RecipeBook, check_recipe
+from dreamd.recipe import Recipe, RecipeBook, check_recipe, choices_of
 from dreamd.scheduler import Scheduler
 from dreamd.spool import Spool
 
@@ -82,6 +83,7 @@ class Lifecycle:
         self._checkpoints = checkpoints
         self._changed = changed
         self._catalogue: Catalogue | None = None
+        self._proven: set[str] = set()
         self._hold_rounds: dict[HoldCause, int] = {}
         self._hold_dues: dict[HoldCause, float] = {}
         self._unsaved: dict[str, Job] = {}
@@ -129,6 +131,7 @@ class Lifecycle:
         if catalogue == self._catalogue:
             return
         self._catalogue = catalogue
+        self._proven.clear()
         waiting = [*self.queue, *self.held.values()]
         self.queue.take(waiting)
         self.held.clear()
@@ -137,6 +140,7 @@ class Lifecycle:
     def use_book(self, book: RecipeBook) -> None:
         """Take the recipes from another book, and look at every held job again."""
         self._book = book
+        self._proven.clear()
         self.look_at_all()
 
     @property
@@ -224,6 +228,7 @@ class Lifecycle:
             self._hold([replace(job, attempts=job.attempts - 1)], _folder_cause(outcome.problem), str(outcome.problem))
             return
         job = self._mark_done(job, outcome.result)
+        self._prove(job.recipe)
         log.info("%s dreamed in %.1f s → %s", printable(str(job.path)), job.seconds, printable(str(outcome.result)))
         if outcome.problem is not None:
             self._put_away_later(job, outcome.problem)
@@ -233,7 +238,11 @@ class Lifecycle:
         job = self.running.pop(message.job, None)
         if job is None:
             return
-        if message.hold is not None:
+        if message.hold == "plugin" and job.recipe in self._proven:
+            self._try_again(job, message.reason)  # it works for other pictures: this one is at fault
+        elif message.hold == "plugin":
+            self._hold([replace(job, attempts=job.attempts - 1)], "plugin", message.reason)
+        elif message.hold is not None:
             self._hold_all_like(replace(job, attempts=job.attempts - 1), message)
         elif message.final:
             self._fail(job, message.reason)
@@ -250,7 +259,7 @@ class Lifecycle:
             if job is None:
                 continue
             if was_ready:
-                self._try_again(job, reason)
+                self._try_again(job, reason, self._suspects(job))
             else:
                 self._queue([replace(job, state=JobState.QUEUED, attempts=job.attempts - 1)])
 
@@ -333,10 +342,11 @@ class Lifecycle:
         for job in jobs:
             self.queue.add(job)
 
-    def _try_again(self, job: Job, reason: str) -> None:
+    def _try_again(self, job: Job, reason: str, suspects: str = "") -> None:
         if job.attempts >= self._attempts:
-            self._fail(job, f"{reason} (attempt {job.attempts} of {self._attempts})")
+            self._fail(job, f"{reason} (attempt {job.attempts} of {self._attempts}){suspects}")
             return
+        reason += suspects
         wait = _RETRY_SECONDS * 2 ** (job.attempts - 1)
         log.warning(
             "%s: %s; attempt %d of %d in %g s", printable(str(job.path)), reason, job.attempts + 1, self._attempts, wait
@@ -344,6 +354,21 @@ class Lifecycle:
         job = replace(job, state=JobState.QUEUED, reason=reason)
         self._save(job)
         self.queue.add_later(job, time.monotonic() + wait)
+
+    def _suspects(self, job: Job) -> str:
+        """The plugins that may be behind the end of a worker, which cannot say any more; not dreamd's own."""
+        used = {}
+        for kind, choice, _ in choices_of(Recipe.from_json(job.recipe)):
+            with suppress(UnknownNameError):
+                entry = (self._catalogue or Catalogue()).find(kind, choice.name)
+                used.update({} if entry.own else {entry.plugin: f"{entry.plugin} ({entry.origin})"})
+        return f"; its recipe uses the plugin {' and '.join(used.values())}" if used else ""
+
+    def _prove(self, recipe: str) -> None:
+        """The recipe's plugins work. Pictures that were held for them are tried again, and fail by their own fault."""
+        if recipe not in self._proven:
+            self._proven.add(recipe)
+            self._look_again([job for job in self.held.values() if job.hold == "plugin" and job.recipe == recipe])
 
     def _hold_all_like(self, job: Job, message: NotDone) -> None:
         """Hold a job, and with it the queued ones of the same recipe, which would meet the same cause."""
@@ -365,8 +390,8 @@ class Lifecycle:
         held = [replace(job, state=JobState.HELD, hold=cause, reason=reason) for job in jobs]
         if all(job.reason != reason for job in self.held.values()):
             log.warning("%s is held: %s", printable(str(held[0].path)), reason)
-        # A recipe's hold ends when the recipe changes; the other causes go away without a word.
-        if cause != "recipe" and cause not in self._hold_dues:
+        # The hold of a recipe or plugin ends when that changes; the other causes go away without a word.
+        if cause not in ("recipe", "plugin") and cause not in self._hold_dues:
             round_ = self._hold_rounds[cause] = min(self._hold_rounds.get(cause, -1) + 1, len(_HOLD_SECONDS) - 1)
             self._hold_dues[cause] = time.monotonic() + _HOLD_SECONDS[round_]
         self.held.update((job.id, job) for job in held)

@@ -13,7 +13,7 @@ from dreamd.catalogue import Catalogue, Entry, Kind
 from dreamd.engine.backbone import Layer
 from dreamd.introspect import WeightsRow
 
-_ORDER = (Kind.LOSS, Kind.SCHEDULE, Kind.GRADIENT, Kind.EXECUTOR, Kind.BACKBONE)
+_ORDER = (Kind.LOSS, Kind.SCHEDULE, Kind.GRADIENT, Kind.DECODER, Kind.EXECUTOR, Kind.NOTIFY, Kind.BACKBONE)
 """Of kinds: backbones last, for they are many."""
 
 _FALLBACK_SIZE = (100, 24)
@@ -46,6 +46,7 @@ def entry_lines(entries: Iterable[Entry]) -> Iterator[str]:
         names = ", ".join(entry.name for entry in group)
         yield from _wrapped(f"{first.kind} ", names)
         yield f"from {first.origin} {first.version}".rstrip()
+        yield f"by hook {first.hook}" + (f", for {' '.join(first.extensions)}" if first.extensions else "")
         yield ""
         yield re.sub(r"\nArgs:\n(?:[ \t].*(?:\n|$)|\n)*", "\n", first.doc).strip() or "It has no documentation."
         yield ""

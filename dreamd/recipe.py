@@ -397,18 +397,22 @@ def check_recipe(recipe: Recipe, catalogue: Catalogue) -> None:
     Raises:
         RecipeError: a name or parameter is unknown, or a value is not what its parameter takes; with its field.
     """
-    choices: list[tuple[Kind, Plugin, FieldPath]] = [
-        (Kind.BACKBONE, recipe.backbone, ("backbone",)),
-        (Kind.LOSS, recipe.loss, ("loss",)),
-        (Kind.SCHEDULE, recipe.schedule, ("schedule",)),
-        *((Kind.GRADIENT, step, ("gradient", index)) for index, step in enumerate(recipe.gradient)),
-    ]
-    for kind, choice, field in choices:
+    for kind, choice, field in choices_of(recipe):
         try:
             entry = catalogue.find(kind, choice.name)
         except UnknownNameError as error:
             raise RecipeError(str(error), field=field) from error
         entry.check(choice.parameters, field)
+
+
+def choices_of(recipe: Recipe) -> list[tuple[Kind, Plugin, FieldPath]]:
+    """Every plugin that a recipe chooses, and the field that does."""
+    return [
+        (Kind.BACKBONE, recipe.backbone, ("backbone",)),
+        (Kind.LOSS, recipe.loss, ("loss",)),
+        (Kind.SCHEDULE, recipe.schedule, ("schedule",)),
+        *((Kind.GRADIENT, step, ("gradient", index)) for index, step in enumerate(recipe.gradient)),
+    ]
 
 
 def from_sidecar(document: Document) -> Document:

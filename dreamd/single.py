@@ -50,13 +50,19 @@ def dream_one(
         UsageError: the paths make no sense, or the recipe is wrong.
         PictureError: the picture cannot be read.
     """
-    word = _format_of(target)
+    _format_of(target)  # before anything that takes seconds
     resolved = _resolved(recipe_name, assignments)
+    dream_by(resolved, source, target, device=device, plugins=Plugins("dreamd.engine", folders=plugin_folders))
+
+
+def dream_by(resolved: Resolved, source: str, target: Path, *, device: str | None, plugins: Plugins) -> None:
+    """Dream a picture, or noise, by a recipe. Raises as `dream_one` does."""
+    word = _format_of(target)
     recipe = resolved.recipe
     limits = Limits()
     chosen = choose_device(device or "auto")
     studio = Studio(
-        Plugins("dreamd.engine", folders=plugin_folders),
+        plugins,
         chosen,
         PictureLimits(max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, memory=free_memory(chosen)),
     )

@@ -15,10 +15,10 @@ import torchvision
 from torch import Tensor
 
 from dreamd import __version__
-from dreamd.build import Built, OnFetch, Workshop
+from dreamd.build import Built, OnFetch, Workshop, dreamed
 from dreamd.engine.ascent import bands
 from dreamd.engine.checkpoint import Checkpoint, CheckpointFolder
-from dreamd.engine.dream import Progress, batch_size, dream
+from dreamd.engine.dream import Progress, batch_size
 from dreamd.errors import UsageError, printable
 from dreamd.imageio import Picture, read_picture, shrunk
 from dreamd.messages import Sidecar
@@ -65,8 +65,9 @@ class Studio:
         return self._workshop.build(recipe, on_fetch)
 
     def read(self, source: Path, recipe: Recipe) -> Picture:
-        """The picture of a file, shrunk as the recipe wants it. Raises PictureError."""
-        picture = read_picture(source, max_pixels=self._limits.max_pixels, max_bytes=self._limits.max_bytes)
+        """The picture of a file, shrunk as the recipe wants it. Raises PictureError, PluginError."""
+        limits, decode = self._limits, self._workshop.decoder(source)
+        picture = read_picture(source, max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, decode=decode)
         return shrunk(picture, recipe.image.max_side)
 
     def together(self, picture: Picture, built: Built, most: int) -> int:
@@ -89,9 +90,9 @@ class Studio:
         checkpoint: Checkpoint | None = None,
     ) -> list[Dream]:
         """The dreams of pictures of one size, each with its original's alpha channel, EXIF and resolution."""
-        dreamed = dream(
-            _to_tensor(pictures),
-            built.dreamer,
+        result = dreamed(
+            lambda: _to_tensor(pictures),
+            built,
             seeds=[recipe.seed] * len(pictures),
             on_progress=on_progress,
             checkpoint=checkpoint,
@@ -101,10 +102,10 @@ class Studio:
                 picture=replace(picture, pixels=_to_pixels(image)),
                 loss_before=before,
                 loss_after=after,
-                tiling=dreamed.tiling,
+                tiling=result.tiling,
             )
             for picture, image, before, after in zip(
-                pictures, dreamed.images, dreamed.loss_before, dreamed.loss_after, strict=True
+                pictures, result.images, result.loss_before, result.loss_after, strict=True
             )
         ]
 
@@ -126,7 +127,7 @@ class Studio:
             picture=printable(source.name),
             input_sha256=input_sha256,
             recipe=recipe.model_dump(mode="json"),
-            versions={**versions(), **built.plugins},
+            versions={**versions(), **built.plugins, **self._workshop.decoder_version(source)},
             weights_sha256=built.weights_sha256,
             device=str(self.device),
             precision=built.dreamer.precision,

@@ -18,7 +18,7 @@ from dreamd.engine.footprint import SMALLEST_TILE, is_out_of_memory, pictures_th
 from dreamd.engine.graphs import GraphedGradient, Graphs
 from dreamd.engine.objective import Gradient, Objective, Prepare, Run
 from dreamd.engine.precision import Precision, cast, products_in
-from dreamd.errors import PluginError
+from dreamd.errors import NotANumberError, PluginError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +135,7 @@ class Ascend:
         The pictures may lie on any device; the result lies on the same. `overwrite` lets the ascent use the memory of
         `image`, when the schedule does not need it any more: of a very large picture every copy counts.
         """
+        _check_is_pictures(image)
         self.ascents += 1
         if self._checkpoint is None:
             return self._climbed(image, overwrite)
@@ -340,11 +341,18 @@ def _last_of(frames: Iterable[Tensor], shape: torch.Size) -> Tensor:
     raise PluginError(f"the schedule gave {'nothing' if last is None else gave} for pictures of shape {list(shape)}")
 
 
+def _check_is_pictures(image: object) -> None:
+    if not isinstance(image, Tensor) or image.dim() != 4 or image.shape[1] != 3 or 0 in image.shape:
+        what = f"a tensor of shape {list(image.shape)}" if isinstance(image, Tensor) else f"a {type(image).__name__}"
+        raise PluginError(f"the schedule has {what} ascend; it must be pictures [N, 3, H, W]")
+
+
 def _check_finite(image: Tensor) -> None:
     finite = torch.stack([image[:, :, band].isfinite().all() for band in bands(image)])
     if not bool(finite.all()):  # the only time that an ascent waits for a GPU
-        raise PluginError(
-            "the dream came out as not-a-number: the loss, a gradient step or the schedule divides by zero or overflows"
+        raise NotANumberError(
+            "the dream came out as not-a-number: the loss, a gradient step or the schedule divides by zero or "
+            "overflows, or ascent.lr is far too large"
         )
 
 

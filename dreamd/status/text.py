@@ -16,9 +16,9 @@ from dreamd.journal import Journal
 from dreamd.status.snapshot import read, state_folder_of
 
 _REMEDIES = {
-    "recipe": "mend the recipe; it goes on by itself",
+    "recipe": "mend the recipe, or the plugin it asks for; it goes on by itself",
     "weights": "fetch the weights; it goes on by itself",
-    "plugin": "mend the plugin, then `systemctl reload dreamd` or SIGHUP",
+    "plugin": "mend the plugin; it goes on by itself (an installed package: after `systemctl reload dreamd` or SIGHUP)",
     "space": "make room on the disk; it goes on by itself",
     "folder": "mend the folder's permissions; it goes on by itself",
 }

@@ -173,6 +173,19 @@ WRONG = [
     ("layers tinny", "dreamd: no backbone 'tinny'; did you mean tiny?"),
     ("layers tiny --config nope.yaml", "dreamd: nope.yaml: does not exist"),
     ("plugins show contrst", "dreamd: no plugin 'contrst'; did you mean contrast?"),
+    ("plugins new l2", "dreamd: there is a plugin 'l2' already; choose another name"),
+    ("plugins new my-loss", "dreamd: 'my-loss' cannot be a plugin's name: use small letters, digits and _"),
+    ("plugins new chatty", "plugins/chatty.py is there already; nothing was changed"),
+    ("plugins new mine --kind lss", "'lss' is not one of"),
+    ("plugins new mine --config nope.yaml", "dreamd: nope.yaml: does not exist"),
+    ("plugins check nope.py", "dreamd: nope.py: there is no such file"),
+    ("plugins check octavs", "dreamd: no plugin 'octavs'; did you mean octaves?"),
+    ("plugins check timm", "dreamd: timm/* is a family of backbones: name one to check, `--only timm/NAME`"),
+    ("plugins try plugins/chatty.py", "Missing option '--on'"),
+    ("plugins try plugins/chatty.py --on nope.png", "File 'nope.png' does not exist"),
+    ("plugins try plugins/broken.py --on config.yaml", "dreamd: broken.py:2: invalid syntax"),
+    ("plugins try plugins/chatty.py --on config.yaml --out x.gif", "dreamd: x.gif: the name must end in one of"),
+    ("plugins try local --on config.yaml", "dreamd: local brings nothing to dream with"),
     ("weights fetch fra", "dreamd: no backbone 'fra'; did you mean far?"),
     ("weights list fra", "dreamd: no backbone 'fra'; did you mean far?"),
     ("recipe explain clasic", "dreamd: no preset or named recipe 'clasic'; did you mean classic?"),
@@ -292,9 +305,11 @@ def test_other_commands_say_in_passing_that_a_plugin_is_not_used(cli: Cli, caplo
 
 
 def test_a_plugin_is_shown_with_its_parameters_and_each_word_once(cli: Cli, tree: Any) -> None:
-    assert cli("plugins show contrast").stdout.splitlines() == [
+    lines = cli("plugins show contrast").stdout.splitlines()
+    assert re.fullmatch(rf"from {tree.root}/plugins/chatty.py sha256:[0-9a-f]{{16}}", lines.pop(1))
+    assert lines == [
         "loss contrast",
-        f"from {tree.root}/plugins/chatty.py",
+        "by hook dreamd_losses",
         "",
         "The mean power.",
         "",
@@ -452,3 +467,46 @@ def test_ctrl_c_ends_a_dream_without_a_result_or_a_traceback(tree: Any, tmp_path
     assert errors.endswith("Aborted!\n")
     assert "Traceback" not in errors
     assert list(tmp_path.glob("*out.png*")) == []
+
+
+# Plugins
+
+
+def test_a_new_plugin_is_checked_tried_and_listed(
+    cli: Cli, make: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = make(tmp_path / "new")
+    monkeypatch.chdir(tree.root)
+    made = cli("plugins new brand_new")
+    assert made.stdout.splitlines()[0] == "plugins/brand_new.py"
+    assert "Next: dreamd plugins check " in made.stdout
+    assert "loss      brand_new" in cli("plugins list").stdout
+    (tree.root / "cat.png").write_bytes(tree.picture(48, 40))
+    tried = cli("plugins try plugins/brand_new.py --on cat.png --set ascent.iterations=1")
+    assert tried.exit_code == 0, tried.output
+    assert re.fullmatch(r"cat-brand_new\.png  \([0-9.]+ s, \w+, \w+\)\n", tried.stdout)
+    sidecar = json.loads((tree.root / "cat-brand_new.png.json").read_text())
+    assert sidecar["recipe"]["loss"] == {"name": "brand_new"}
+    assert sidecar["versions"]["brand_new"].startswith("sha256:")
+    assert "tiny" not in sidecar["versions"]
+
+
+@pytest.mark.slow
+def test_a_check_tells_each_clause_and_ends_with_1_when_one_is_broken(cli: Cli, tmp_path: Path) -> None:
+    made = cli(f"plugins new mine --in {tmp_path}")
+    assert made.exit_code == 0
+    tmp_path.chmod(0o755)
+    good = cli(f"plugins check {tmp_path}/mine.py")
+    assert (good.exit_code, good.stderr) == (0, ""), good.output
+    assert good.stdout.startswith("ok    loss mine is documented, with every parameter\n")
+    file = tmp_path / "mine.py"
+    file.write_text(file.read_text().replace(".mean(1)", ".mean()"))
+    broken = cli(f"plugins check {tmp_path}/mine.py")
+    assert broken.exit_code == 1
+    assert (
+        "FAIL  loss mine (gives one value a picture): loss 'mine' of plugin 'mine' returned a tensor" in broken.stderr
+    )
+    told = json.loads(cli(f"plugins check {tmp_path}/mine.py --json").stdout)
+    assert {item["subject"] for item in told} == {"loss mine", "plugin mine"}
+    assert told[0]["failure"] is None
+    assert any(item["failure"] for item in told)

@@ -160,7 +160,8 @@ def test_a_plugin_that_raises_is_tried_again_and_then_fails_its_picture_only(war
     tree.drop("raise/good.png")
     tree.result("raise/good.png")
     reason = tree.failure("raise/bad.png")
-    assert "ValueError: this picture is not to my liking (attempt 2 of 2)" in reason
+    assert "schedule 'moody' of plugin 'tiny': ValueError: this picture is not to my liking (tiny.py:" in reason
+    assert "(attempt 2 of 2)" in reason
     (job,) = (job for job in tree.jobs() if job.name == "bad.png")
     assert (job.state, job.attempts) == (JobState.FAILED, 2)
 

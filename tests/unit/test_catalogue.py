@@ -245,7 +245,7 @@ def test_a_family_answers_for_all_its_names_and_an_exact_name_comes_first():
 def test_an_unknown_name_is_refused_with_the_nearest_and_what_could_not_be_loaded():
     with pytest.raises(UnknownNameError) as caught:
         catalogue().find(Kind.BACKBONE, "vgg91")
-    assert str(caught.value) == "no backbone 'vgg91'; did you mean vgg19? (not loaded: broken)"
+    assert str(caught.value) == "no backbone 'vgg91'; did you mean vgg19? (not loaded: broken: why)"
     with pytest.raises(UnknownNameError, match=r"^no loss 'vgg19'; there .* l2"):
         catalogue().find(Kind.LOSS, "vgg19")
     with pytest.raises(UnknownNameError, match=r"^no executor 'x'; there are none$"):

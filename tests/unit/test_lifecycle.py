@@ -400,6 +400,77 @@ def test_what_only_a_worker_can_know_holds_the_folder_with_file_and_line(house: 
     assert house.dream().name == "c.png"
 
 
+L3 = Entry(kind=Kind.LOSS, name="l3", plugin="mine", origin="/plugins/mine.py", version="sha256:1")
+
+
+def catalogue(version: str = "sha256:1") -> Catalogue:
+    """With a plugin that is not dreamd's own."""
+    own = tuple(entry.model_copy(update={"own": True}) for entry in CATALOGUE.entries)
+    return Catalogue(entries=(*own, L3.model_copy(update={"version": version})))
+
+
+def test_a_broken_plugin_holds_the_picture_until_its_file_changes(house: House) -> None:
+    house.life.learn(catalogue())
+    house.recipe("a", "loss: l3\n")
+    house.drop("a/one.png", "a/two.png", "b/other.png")
+    for name in ("one.png", "two.png"):
+        job = next(job for job in iter(lambda: house.started()[0], None) if job.name == name)
+        house.life.not_done(refusal(job, hold="plugin", reason="loss 'l3' of plugin 'mine': ValueError: no"))
+        if name == "one.png":
+            assert house.dream().name == "other.png"
+    assert {(job.name, job.hold, job.attempts) for job in house.life.held.values()} == {
+        ("one.png", "plugin", 0), ("two.png", "plugin", 0),
+    }  # fmt: skip
+    house.life.look_again(FAR)  # no time mends a plugin
+    assert len(house.life.held) == 2
+    house.life.learn(catalogue("sha256:2"))
+    assert [house.dream().state for _ in range(2)] == [JobState.DONE] * 2
+
+
+def test_where_a_plugin_dreams_others_by_the_same_recipe_the_picture_is_at_fault(house: House) -> None:
+    house.life.learn(catalogue())
+    house.recipe("a", "loss: l3\n")
+    house.drop("a/bad.png", "a/good.png")
+    job, _ = house.started()
+    house.life.not_done(refusal(job, hold="plugin", reason="ValueError: no"))
+    assert house.dream().name == "good.png"
+    assert house.life.held == {}
+    for attempt in range(1, ATTEMPTS + 1):
+        job, _ = house.started()
+        assert (job.name, job.attempts) == ("bad.png", attempt)
+        house.life.not_done(refusal(job, hold="plugin", reason="ValueError: no"))
+        house.life.look_again(FAR)
+    assert house.memory(job).state is JobState.FAILED
+    assert "ValueError: no (attempt 3 of 3)" in (house.memory(job).reason or "")
+
+
+def test_a_changed_plugin_has_to_prove_itself_anew(house: House) -> None:
+    house.life.learn(catalogue())
+    house.recipe("a", "loss: l3\n")
+    house.drop("a/one.png", "a/two.png")
+    house.dream()
+    house.life.learn(catalogue("sha256:2"))
+    job, _ = house.started()
+    house.life.not_done(refusal(job, hold="plugin", reason="ValueError: no"))
+    assert [held.name for held in house.life.held.values()] == ["two.png"]
+
+
+def test_when_a_worker_dies_the_plugins_that_may_be_behind_it_are_named_but_not_dreamds_own(house: House) -> None:
+    house.life.learn(catalogue())
+    house.recipe("a", "loss: l3\n")
+    house.drop("a/one.png", "b/two.png")
+    reasons = {}
+    for _ in range(2 * ATTEMPTS):
+        job, _ = house.started()
+        house.life.worker_died([job.id], "it took too long", was_ready=True)
+        house.life.look_again(FAR)
+        reasons[job.name] = house.memory(job).reason
+    assert reasons == {
+        "one.png": "it took too long (attempt 3 of 3); its recipe uses the plugin mine (/plugins/mine.py)",
+        "two.png": "it took too long (attempt 3 of 3)",
+    }
+
+
 def test_a_hold_that_ends_by_itself_is_looked_at_ever_less_often(house: House) -> None:
     house.drop("cat.png")
     waits = []

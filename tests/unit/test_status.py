@@ -221,7 +221,7 @@ def test_what_is_held_is_told_with_its_reason_and_what_to_do(capsys: pytest.Capt
         "         Fetch them.",
         "         → fetch the weights; it goes on by itself",
         "held     1 in dogs: recipe.yaml:3: lss: is not a field",
-        "         → mend the recipe; it goes on by itself",
+        "         → mend the recipe, or the plugin it asks for; it goes on by itself",
     ]
 
 

@@ -180,7 +180,8 @@ class Lifecycle:
             self._hold([replace(job, attempts=job.attempts - 1)], _folder_cause(error), str(error))
             return
         job = self._finished(job, result)
-        log.info("%s dreamed in %.1f s → %s", printable(str(job.path)), message.sidecar.seconds, printable(str(result)))
+        took, path = message.sidecar.seconds, printable(str(job.path))
+        log.info("%s dreamed in %.1f s → %s", path, took, printable(str(result)), extra=job.about)
 
     def not_done(self, message: NotDone) -> None:
         """A worker gave up on a job: hold it, try it again, or fail it."""
@@ -276,9 +277,8 @@ class Lifecycle:
             self._fail(job, f"{reason} (attempt {job.attempts} of {self._attempts})")
             return
         wait = _RETRY_SECONDS * 2 ** (job.attempts - 1)
-        log.warning(
-            "%s: %s; attempt %d of %d in %g s", printable(str(job.path)), reason, job.attempts + 1, self._attempts, wait
-        )
+        path, attempt = printable(str(job.path)), job.attempts + 1
+        log.warning("%s: %s; attempt %d of %d in %g s", path, reason, attempt, self._attempts, wait, extra=job.about)
         job = replace(job, state=JobState.QUEUED, reason=reason)
         self._save(job)
         self.queue.add_later(job, time.monotonic() + wait)
@@ -302,7 +302,7 @@ class Lifecycle:
     def _hold(self, jobs: Sequence[Job], cause: HoldCause, reason: str) -> None:
         held = [replace(job, state=JobState.HELD, hold=cause, reason=reason) for job in jobs]
         if all(job.reason != reason for job in self.held.values()):
-            log.warning("%s is held: %s", printable(str(held[0].path)), reason)
+            log.warning("%s is held: %s", printable(str(held[0].path)), reason, extra=held[0].about)
         # A recipe's hold ends when the recipe changes; the other causes go away without a word.
         if cause != "recipe" and cause not in self._hold_dues:
             round_ = self._hold_rounds[cause] = min(self._hold_rounds.get(cause, -1) + 1, len(_HOLD_SECONDS) - 1)
@@ -323,7 +323,7 @@ class Lifecycle:
 
     def _fail(self, job: Job, reason: str) -> None:
         job = replace(job, state=JobState.FAILED, finished_at=time.time(), hold=None, reason=reason)
-        log.error("%s failed: %s", printable(str(job.path)), reason)
+        log.error("%s failed: %s", printable(str(job.path)), reason, extra=job.about)
         self._save(job)
         self._put_away(job)
 
@@ -335,7 +335,7 @@ class Lifecycle:
             elif os.path.lexists(self._spool.work_path(job)):
                 self._spool.fail(job, _explanation(job))
         except DreamdError as error:
-            log.error("%s", error)
+            log.error("%s", error, extra=job.about)
             self.not_put_away.append(job)
             self._put_away_due = time.monotonic() + _TRY_FOLDER_SECONDS
 

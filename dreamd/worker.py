@@ -28,6 +28,7 @@ from dreamd.engine.dream import Dreamed, Progress, dream
 from dreamd.engine.precision import fastest
 from dreamd.errors import DreamdError, PictureError, RecipeError, UsageError, hold_cause, printable
 from dreamd.imageio import Picture, output_format, read_picture, shrunk, write_picture
+from dreamd.logs import configure, inherited_style
 from dreamd.messages import Advanced, Done, Dream, Fetching, NotDone, Order, Ready, Said, Settings, Sidecar, Unable
 from dreamd.plugins import Plugins
 from dreamd.recipe import Recipe
@@ -190,7 +191,7 @@ class Worker:
                 field=error.field if isinstance(error, RecipeError) else (),
             )
         except Exception as error:
-            log.exception("job %s", order.job)
+            log.exception("job %s", order.job, extra={"job": order.job})
             return NotDone(job=order.job, hold=None, final=False, reason=f"{type(error).__name__}: {error}")
 
     def _dreamed(self, order: Order, recipe: Recipe) -> Done:
@@ -286,7 +287,7 @@ def main() -> None:
     Path("/proc/self/oom_score_adj").write_text("500")  # a full memory shall cost a worker, never the daemon
     die_with_parent(int(sys.argv[1]))
     commands, output = _pipes_to_daemon()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="worker: %(message)s")
+    configure(inherited_style(), human="worker: %(message)s")
     try:
         Worker(Settings.model_validate_json(commands.readline()), output).run(commands)
     except DreamdError as error:

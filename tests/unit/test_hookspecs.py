@@ -131,11 +131,11 @@ def test_a_first_party_plugin_imports_nothing_of_dreamd_but_its_api(file):
 
 LAYERS = [
     {"errors"},
-    {"fields", "imageio", "job", "paint", "scaffold", "spool", "watcher", "weights", "yamlfile"},
+    {"fields", "imageio", "job", "logs", "paint", "scaffold", "spool", "watcher", "weights", "yamlfile"},
     {"api", "catalogue", "hookspecs", "journal", "scheduler", "status.snapshot"},
     {"messages", "plugins", "recipe", "status.text"},
     {"build", "config", "lifecycle", "progress"},
-    {"control", "executor", "introspect", "worker"},
+    {"control", "executor", "introspect", "prune", "service", "worker"},
     {"daemon", "demo", "doctor", "listing", "single"},
     {"cli"},
     {"__main__"},
@@ -144,7 +144,7 @@ LAYERS = [
 
 WITHOUT_TORCH = ["daemon", "lifecycle", "watcher", "scheduler", "executor", "spool", "journal", "recipe", "config",
                  "catalogue", "plugins", "messages", "job", "errors", "api", "hookspecs", "control", "cli",
-                 "status", "status.snapshot", "status.text"]  # fmt: skip
+                 "status", "status.snapshot", "status.text", "logs", "prune", "service"]  # fmt: skip
 HEAVY = {"torch", "torchvision", "timm", "PIL", "numpy", "safetensors"}
 
 

@@ -434,7 +434,10 @@ def weights_verify(backbones: tuple[str, ...], config_file: Path) -> None:
 @main.command()
 @_config_option
 @_json_option
-def doctor(config_file: Path, as_json: bool) -> None:
+@click.option(
+    "--user", help="As root: look also whether this user, who is to run the service, has the rights it needs."
+)
+def doctor(config_file: Path, as_json: bool, user: str | None) -> None:
     """Look at all that usually goes wrong; say what to do.
 
     At the device, the config, folders and permissions, plugins, recipes, weights, watch limits and the clock. Exits
@@ -443,7 +446,7 @@ def doctor(config_file: Path, as_json: bool) -> None:
     from dreamd.doctor import examine
 
     _tell_problems_once()
-    findings = examine(config_file)
+    findings = examine(config_file, user=user)
     if as_json:
         _print_json([{"check": f.check, "ok": f.ok, "text": f.text} for f in findings])
     else:

@@ -34,7 +34,7 @@ from dreamd.plugins import Plugins
 from dreamd.recipe import Recipe
 from dreamd.weights import sha256_of
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("dreamd.worker")  # whose __name__ is __main__ in a worker process
 
 _PROGRESS_SECONDS = 0.2
 """Between two messages of progress: often enough for a bar, seldom enough to cost nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -50,8 +51,10 @@ def examine(config_file: Path, *, user: str | None = None) -> list[Finding]:
 
     Args:
         config_file: the config.
-        user: who is to run the daemon, when that is not whoever looks.
+        user: who is to run the daemon, when that is not whoever looks. `~`, and with it the weights, is theirs then.
     """
+    if user is not None:
+        _at_home_of(user)
     findings = [_guarded("device", _device)]
     try:
         config = load_config(config_file)
@@ -129,6 +132,13 @@ def _nearest(folder: Path) -> Path:
     while not os.path.lexists(folder):
         folder = folder.parent
     return folder
+
+
+def _at_home_of(user: str) -> None:
+    """See `~` as a user does; one who is not there is told of later."""
+    with contextlib.suppress(KeyError):
+        os.environ["HOME"] = pwd.getpwnam(user).pw_dir
+        os.environ.pop("XDG_CACHE_HOME", None)
 
 
 def _rights(config: Config, user: str) -> Iterator[Finding]:

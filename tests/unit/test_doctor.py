@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import json
 import os
+import pwd
 import subprocess
 import time
 from collections import namedtuple
@@ -292,6 +293,17 @@ def test_what_the_services_user_may_not_is_named_each_with_the_command(
     assert [finding for finding in examine(root / "config.yaml", user="root") if finding.check == "user"] == [
         Finding("user", True, "root may do all that the daemon has to")
     ]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can look with another user's eyes")
+def test_weights_are_looked_for_where_the_services_user_has_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME", "DREAMD_WEIGHTS"):
+        monkeypatch.setenv(name, "/elsewhere")
+    monkeypatch.delenv("DREAMD_WEIGHTS")
+    (root / "inbox" / "weave" / "recipe.yaml").write_text("backbone: far\n")
+    (text,) = [finding.text for finding in examine(root / "config.yaml", user="daemon") if finding.check == "weights"
+               and not finding.ok]  # fmt: skip
+    assert text.endswith(f"{pwd.getpwnam('daemon').pw_dir}/.cache/dreamd/weights/far.pth")
 
 
 def test_a_user_who_is_not_there_is_told(root: Path) -> None:

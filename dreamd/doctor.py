@@ -184,10 +184,16 @@ def _needs(config: Config) -> Iterator[tuple[str, Path]]:
 
 
 def _may(account: pwd.struct_passwd, way: str, place: Path) -> bool:
-    groups = os.getgrouplist(account.pw_name, account.pw_gid)
-    is_own = account.pw_uid == os.getuid()
-    rights = {} if is_own else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups}
-    return subprocess.run(["/usr/bin/test", f"-{way}", place], check=False, cwd="/", **rights).returncode == 0
+    is_other = account.pw_uid != os.getuid()
+    done = subprocess.run(
+        ["/usr/bin/test", f"-{way}", place],
+        check=False,
+        cwd="/",
+        user=account.pw_uid if is_other else None,
+        group=account.pw_gid if is_other else None,
+        extra_groups=os.getgrouplist(account.pw_name, account.pw_gid) if is_other else None,
+    )
+    return done.returncode == 0
 
 
 def _plugins(config: Config, engine: Plugins) -> Iterator[Finding]:

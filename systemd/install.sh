@@ -39,24 +39,32 @@ install_units() {
     install -m 644 "$here/sysusers.conf" "$DESTDIR/usr/local/lib/sysusers.d/dreamd.conf"
 }
 
-# The tree of dreamd or dreamd-NAME: its folders, and at the first time a config and two sample recipes.
+# What makes the folders of dreamd or dreamd-NAME, and at the first time a config. Weights are shared, in dreamd's.
 install_tree() {
-    name=$1
-    templates=$source/dreamd/templates
-    config=$DESTDIR/etc/$name/config.yaml
-    mkdir -p "$DESTDIR/usr/local/lib/tmpfiles.d" "$DESTDIR/etc/$name"
-    sed "s|/dreamd|/$name|" "$here/tmpfiles.conf" >"$DESTDIR/usr/local/lib/tmpfiles.d/$name.conf"
-    [ ! -e "$config" ] || return 0
-    sed -E \
+    tmpfiles=$DESTDIR/usr/local/lib/tmpfiles.d/$name.conf
+    mkdir -p "$(dirname "$tmpfiles")" "$(dirname "$config")"
+    sed "s|/dreamd|/$name|" "$here/tmpfiles.conf" >"$tmpfiles"
+    [ "$name" = dreamd ] || echo "d /var/lib/dreamd 0750 dreamd dreamd" >>"$tmpfiles"
+    [ -e "$config" ] || sed -E \
         -e "s|^(inbox\|outbox\|failed): +(\w+) +|\1: /srv/$name/\2  |" \
         -e "s|^originals: +done +|originals: /srv/$name/done  |" \
         -e "s|^state: +state +|state: /var/lib/$name  |" \
         "$templates/config.yaml" >"$config"
+}
+
+install_samples() {
     for folder in animals weave; do
         mkdir -p "$DESTDIR/srv/$name/inbox/$folder"
         sed "s|\.\./\.\./state/|/var/lib/$name/|" "$templates/inbox/$folder/recipe.yaml" \
             >"$DESTDIR/srv/$name/inbox/$folder/recipe.yaml"
+        [ -n "$DESTDIR" ] || chown -R dreamd:dreamd "/srv/$name/inbox/$folder"
     done
+}
+
+make_user_and_folders() {
+    systemd-sysusers dreamd.conf
+    systemd-tmpfiles --create "$name.conf"
+    systemctl daemon-reload
 }
 
 start_of() {
@@ -65,18 +73,17 @@ start_of() {
 
 install_all() {
     name=dreamd${1:+-$1}
+    config=$DESTDIR/etc/$name/config.yaml
+    templates=$source/dreamd/templates
+    [ ! -e "$config" ] && is_new=yes || is_new=no
     [ -n "$DESTDIR" ] || install_software
     install_units
-    install_tree "$name"
+    install_tree
+    [ -n "$DESTDIR" ] || make_user_and_folders
+    [ $is_new = no ] || install_samples
     [ -z "$DESTDIR" ] || return 0
-    systemd-sysusers dreamd.conf
-    systemd-tmpfiles --create "$name.conf"
-    for folder in animals weave; do
-        [ ! -d "/srv/$name/inbox/$folder" ] || chown -R dreamd:dreamd "/srv/$name/inbox/$folder"
-    done
-    systemctl daemon-reload
-    echo "Installed. Next: edit /etc/$name/config.yaml, then"
-    echo "  sudo dreamd doctor --user dreamd --config /etc/$name/config.yaml"
+    echo "Installed. Next: edit $config, then"
+    echo "  sudo dreamd doctor --user dreamd --config $config"
     echo "  sudo systemctl enable --now $(start_of "$name")"
 }
 

@@ -43,6 +43,14 @@ def test_a_fresh_install_starts_is_ready_and_dreams(service: Service) -> None:
     assert result.stat().st_mode & 0o777 == 0o640
 
 
+def test_whoever_is_in_the_group_may_make_a_folder_and_drop_pictures_whatever_the_umask(service: Service) -> None:
+    service.drop("b.png")
+    service.result("b.png")
+    line = "umask 022; cd /srv/dreamd/inbox; mkdir hers; cp ../outbox/b.png hers/.c.part; mv hers/.c.part hers/c.png"
+    service.machine.run("runuser", "-u", "nobody", "-g", "dreamd", "--", "/bin/sh", "-c", line)
+    service.result("hers/c.png")
+
+
 def test_the_workers_log_goes_to_the_journal_with_its_priority(service: Service) -> None:
     lines = service.log("DREAMD_LOGGER=dreamd.worker", "-o", "json").splitlines()
     assert any("fastest precision is" in json.loads(line)["MESSAGE"] for line in lines)

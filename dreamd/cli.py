@@ -113,7 +113,8 @@ _share_option = click.option(
 def run(config_file: Path, share: bool) -> None:
     """Run the daemon in the foreground.
 
-    SIGTERM and SIGINT finish what is running and stop; a second one stops at once. SIGHUP reloads.
+    SIGTERM and SIGINT finish what is running and stop; what takes longer than limits.stop_seconds goes on at the next
+    start. A second one stops at once. SIGHUP reloads.
     """
     from dreamd.daemon import Daemon
 

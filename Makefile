@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint types slow soak bench clean
+.PHONY: demo test check lint types slow soak bench system install-service uninstall-service clean
 
 .venv/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -13,7 +13,7 @@ demo: .venv/.installed
 	$(BIN)/dreamd demo --out demo
 
 test: .venv/.installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not system"
 
 check: lint types slow
 
@@ -32,6 +32,17 @@ soak: .venv/.installed
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks
+
+# As root: boots a Debian of its own, with this dreamd in it, by systemd-nspawn.
+system: .venv/.installed
+	$(BIN)/python -m pytest -m system
+
+# As root: docs/operations.md. NAME=garden adds the tree of dreamd@garden; DESTDIR puts the files elsewhere.
+install-service:
+	PYTHON=$(PYTHON) DESTDIR=$(DESTDIR) systemd/install.sh install $(NAME)
+
+uninstall-service:
+	DESTDIR=$(DESTDIR) systemd/install.sh uninstall
 
 clean:
 	rm -rf .venv demo build dist

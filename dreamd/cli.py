@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from dreamd.errors import DreamdError, printable
+from dreamd.logs import STYLE_VARIABLE, LogStyle, configure
 
 if TYPE_CHECKING:
     from dreamd.config import Config
@@ -62,22 +63,30 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="dreamd", prog_name="dreamd")
 @click.option("--debug", is_flag=True, help="Show tracebacks and debug messages.")
+@click.option(
+    "--log",
+    "log_style",
+    type=click.Choice([style.value for style in LogStyle]),
+    default="auto",
+    show_default=True,
+    envvar=STYLE_VARIABLE,
+    help="How the log is written; auto: for systemd's journal where that reads it, else for a person.",
+)
 @click.pass_context
-def main(ctx: click.Context, debug: bool) -> None:
+def main(ctx: click.Context, debug: bool, log_style: str) -> None:
     """Dream the pictures dropped into a folder (DeepDream, by recipe and plugin).
 
     Begin with `dreamd demo`, or with `dreamd init DIR`.
     """
     is_log = ctx.invoked_subcommand in ("run", "drain")
-    logging.basicConfig(
+    configure(
+        LogStyle(log_style),
         level=logging.DEBUG if debug else logging.INFO,
-        format="%(asctime)s %(message)s" if is_log else "dreamd: %(message)s",
-        datefmt="%H:%M:%S",
+        human="%(asctime)s %(message)s" if is_log else "dreamd: %(message)s",
     )
+    os.environ[STYLE_VARIABLE] = log_style  # for the workers
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # in Latin-1 there is no arrow
-    for noisy in ("PIL", "watchdog", "timm", "urllib3"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 @main.command()
@@ -105,7 +114,8 @@ _share_option = click.option(
 def run(config_file: Path, share: bool) -> None:
     """Run the daemon in the foreground.
 
-    SIGTERM and SIGINT finish what is running and stop; a second one stops at once. SIGHUP reloads.
+    SIGTERM and SIGINT finish what is running and stop; what takes longer than limits.stop_seconds goes on at the next
+    start. A second one stops at once. SIGHUP reloads.
     """
     from dreamd.daemon import Daemon
 
@@ -226,6 +236,28 @@ def resume(folder: str | None, config_file: Path) -> None:
     from dreamd.control import resume as resume_folder
 
     click.echo(resume_folder(_load_config(config_file), folder))
+
+
+@main.command()
+@click.option("--older-than", metavar="AGE", help="Remove originals put away longer ago: 30d, 12h, 2w.")
+@click.option("--keep", metavar="SIZE", help="Keep no more than the newest that fit: 50GB.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
+@_config_option
+def prune(older_than: str | None, keep: str | None, dry_run: bool, config_file: Path) -> None:
+    """Remove old originals from done/, and old jobs from the journal.
+
+    Results and failed pictures are not touched. With --older-than the journal forgets the jobs that were done before.
+    """
+    from dreamd.prune import parse_age, parse_size
+    from dreamd.prune import prune as prune_originals
+
+    if older_than is None and keep is None:
+        raise click.UsageError("give --older-than AGE, --keep SIZE, or both")
+    config = _load_config(config_file)
+    age = None if older_than is None else parse_age(older_than)
+    size = None if keep is None else parse_size(keep)
+    pruned = prune_originals(config, older_than=age, keep_bytes=size, dry_run=dry_run)
+    click.echo(printable(f"{'would remove' if dry_run else 'removed'} {pruned}"))
 
 
 @main.group(cls=_Commands)
@@ -476,7 +508,10 @@ def weights_verify(backbones: tuple[str, ...], config_file: Path) -> None:
 @main.command()
 @_config_option
 @_json_option
-def doctor(config_file: Path, as_json: bool) -> None:
+@click.option(
+    "--user", help="As root: look also whether this user, who is to run the service, has the rights it needs."
+)
+def doctor(config_file: Path, as_json: bool, user: str | None) -> None:
     """Look at all that usually goes wrong; say what to do.
 
     At the device, the config, folders and permissions, plugins, recipes, weights, watch limits and the clock. Exits
@@ -485,7 +520,7 @@ def doctor(config_file: Path, as_json: bool) -> None:
     from dreamd.doctor import examine
 
     _tell_problems_once()
-    findings = examine(config_file)
+    findings = examine(config_file, user=user)
     if as_json:
         _print_json([{"check": f.check, "ok": f.ok, "text": f.text} for f in findings])
     else:

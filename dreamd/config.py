@@ -84,12 +84,15 @@ class Limits(FieldModel):
         max_bytes: of the file.
         timeout_seconds: of one attempt.
         attempts: how often a job is started at most.
+        stop_seconds: how long running jobs may go on when the daemon is told to stop; what takes longer waits for the
+            next start.
     """
 
     max_pixels: Integer = Field(default=200_000_000, ge=1)
     max_bytes: Size = ByteSize(512_000_000)
     timeout_seconds: Number = Field(default=3600.0, gt=0.0)
     attempts: Integer = Field(default=3, ge=1)
+    stop_seconds: Number = Field(default=60.0, ge=0.0)
 
 
 class WorkersConfig(FieldModel):

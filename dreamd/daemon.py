@@ -36,6 +36,7 @@ from dreamd.messages import Advanced, Done, Fetching, NotDone, Ready
 from dreamd.plugins import Plugins, fingerprint
 from dreamd.recipe import recipe_schema
 from dreamd.scheduler import InTurn, Pace
+from dreamd.service import Pulse, Service
 from dreamd.spool import Folders, Spool
 from dreamd.status.snapshot import Hold, RunningJob, Snapshot, WorkerStatus
 from dreamd.watcher import FileEvent, RecipeChanged, Settled, Watcher
@@ -127,6 +128,7 @@ class Daemon:
         )
         context = ExecutorContext(config=config, notify=self._events.put)
         self._executor = self._made_executor(context)
+        self._service = Service.from_environment()
         self._started_at = time.time()
         self._finished_at: deque[float] = deque()
         self._arrived: InTurn[Settled] = InTurn()
@@ -135,6 +137,7 @@ class Daemon:
         self._pace = Pace(1 if config.limits.attempts == 1 else _MOST_AT_A_TIME if batch == "auto" else batch)
         self._progress: dict[str, Advanced | Fetching] = {}
         self._stops = 0
+        self._stop_by: float | None = None
         self._finished = Counter[JobState]()
         self._shown_at = 0.0
         self._shown: Snapshot | None = None
@@ -216,16 +219,39 @@ class Daemon:
         self._obey()
         self._dispatch()
         self._show_if_due(now)
+        self._tell_service(now)
+
+    def _tell_service(self, now: float) -> None:
+        if not self._service.is_ready and self._is_watching and (self._life.running or self._executor.free()):
+            self._service.ready()
+        self._service.beat(now, self._pulses)
+
+    def _pulses(self) -> list[Pulse]:
+        return [
+            Pulse(view.pid, view.jobs, tuple(map(self._progress.get, view.jobs)))
+            for view in self._executor.workers()
+            if view.state is WorkerState.BUSY
+        ]
 
     def _is_over(self) -> bool:
         if self._stops > 1:
             return True
         if self._stops:
-            return not self._life.running
+            return not self._life.running or self._is_out_of_time()
         if not self._until_empty:
             return False
         waits = self._life.queue.has_work or self._life.running or self._arrived or self._watcher.has_pending
         return self._is_hopeless() or (self._is_watching and not waits)
+
+    def _is_out_of_time(self) -> bool:
+        """Whether what runs when the daemon is told to stop has had its time; it then waits for the next start."""
+        if self._stop_by is None or time.monotonic() < self._stop_by:
+            return False
+        seconds = self._config.limits.stop_seconds
+        log.info(
+            "%g s are over (limits.stop_seconds): %d running wait for the next start", seconds, len(self._life.running)
+        )
+        return True
 
     def _is_hopeless(self) -> bool:
         """Whether no worker runs, and none could be started."""
@@ -256,6 +282,8 @@ class Daemon:
             self._executor.next_deadline(),
             self._life.next_deadline(),
             self._plugin_look_due if not self._stops else None,
+            self._service.next_deadline(),
+            self._stop_by,
             self._shown_at + _SHOW_SECONDS if self._shown is None else None,
         ]
         due = [deadline for deadline in deadlines if deadline is not None]
@@ -293,7 +321,9 @@ class Daemon:
 
     def _handle_signal(self, number: int) -> None:
         if number == signal.SIGHUP:
+            self._service.reloading()
             self._reload()
+            self._service.reloaded()
         elif number == WAKE:
             self._life.look_at_all()
         else:
@@ -317,6 +347,10 @@ class Daemon:
 
     def _stop_soon(self, number: int) -> None:
         self._stops += 1
+        if self._stop_by is None:
+            seconds = self._config.limits.stop_seconds
+            self._stop_by = time.monotonic() + seconds
+            self._service.stopping(seconds)
         name = signal.Signals(number).name
         if self._stops == 1 and self._life.running:
             log.info("%s: finishing %d running; the rest waits for the next start", name, len(self._life.running))
@@ -479,6 +513,7 @@ class Daemon:
         self._life.flush()
         self._shown = self._snapshot(state or ("draining" if self._stops else "running"))
         self._shown_at = time.monotonic()
+        self._service.show(self._shown)
         try:
             self._shown.write(self._config.state)
             self._is_mute = False

@@ -62,6 +62,11 @@ class Job:
         """The picture's path relative to the inbox."""
         return self.folder / self.name
 
+    @property
+    def about(self) -> dict[str, str]:
+        """What a log message about this job carries as its `extra`."""
+        return {"job": self.id, "folder": str(self.folder)}
+
 
 def new_job_id() -> str:
     """A new id: the time in milliseconds and 20 random bits, 13 characters that sort by time."""

@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 _APPLICATION_ID = 0x64726D64  # "drmd": tells a journal from any other SQLite file
 _BUSY_SECONDS = 5.0
 _READ_BUSY_SECONDS = 0.1
+_FORGET_ROWS = 1000
 
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -167,6 +168,22 @@ class Journal:
             "WHERE finished_at >= ? AND state = ? AND seconds IS NOT NULL ORDER BY finished_at"
         )
         return [Finished(*row) for row in self._rows(sql, epoch, JobState.DONE)]
+
+    def count_done_before(self, epoch: float) -> int:
+        """How many jobs `forget_done_before` would forget."""
+        sql = "SELECT COUNT(*) FROM jobs WHERE finished_at < ? AND state = ?"
+        return int(self._rows(sql, epoch, JobState.DONE)[0][0])
+
+    def forget_done_before(self, epoch: float) -> int:
+        """Removes the jobs that were done before `epoch`, some at a time so that a daemon need not wait; how many."""
+        sql = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE finished_at < ? AND state = ? LIMIT ?)"
+        forgotten = 0
+        while True:
+            with self._transaction() as connection:
+                count = connection.execute(sql, (epoch, JobState.DONE, _FORGET_ROWS)).rowcount
+            forgotten += count
+            if count < _FORGET_ROWS:
+                return forgotten
 
     def paused(self) -> frozenset[str]:
         """The folders, with all that is below them, from which no job is to be started; "." is the whole inbox."""

@@ -229,7 +229,8 @@ class Lifecycle:
             return
         job = self._mark_done(job, outcome.result)
         self._prove(job.recipe)
-        log.info("%s dreamed in %.1f s → %s", printable(str(job.path)), job.seconds, printable(str(outcome.result)))
+        path, result = printable(str(job.path)), printable(str(outcome.result))
+        log.info("%s dreamed in %.1f s → %s", path, job.seconds, result, extra=job.about)
         if outcome.problem is not None:
             self._put_away_later(job, outcome.problem)
 
@@ -348,9 +349,8 @@ class Lifecycle:
             return
         reason += suspects
         wait = _RETRY_SECONDS * 2 ** (job.attempts - 1)
-        log.warning(
-            "%s: %s; attempt %d of %d in %g s", printable(str(job.path)), reason, job.attempts + 1, self._attempts, wait
-        )
+        path, attempt = printable(str(job.path)), job.attempts + 1
+        log.warning("%s: %s; attempt %d of %d in %g s", path, reason, attempt, self._attempts, wait, extra=job.about)
         job = replace(job, state=JobState.QUEUED, reason=reason)
         self._save(job)
         self.queue.add_later(job, time.monotonic() + wait)
@@ -389,7 +389,7 @@ class Lifecycle:
     def _hold(self, jobs: Sequence[Job], cause: HoldCause, reason: str) -> None:
         held = [replace(job, state=JobState.HELD, hold=cause, reason=reason) for job in jobs]
         if all(job.reason != reason for job in self.held.values()):
-            log.warning("%s is held: %s", printable(str(held[0].path)), reason)
+            log.warning("%s is held: %s", printable(str(held[0].path)), reason, extra=held[0].about)
         # The hold of a recipe or plugin ends when that changes; the other causes go away without a word.
         if cause not in ("recipe", "plugin") and cause not in self._hold_dues:
             round_ = self._hold_rounds[cause] = min(self._hold_rounds.get(cause, -1) + 1, len(_HOLD_SECONDS) - 1)
@@ -410,7 +410,7 @@ class Lifecycle:
 
     def _fail(self, job: Job, reason: str) -> None:
         job = replace(job, state=JobState.FAILED, finished_at=time.time(), hold=None, reason=reason)
-        log.error("%s failed: %s", printable(str(job.path)), reason)
+        log.error("%s failed: %s", printable(str(job.path)), reason, extra=job.about)
         self._save(job)
         self._drop_checkpoint(job.id)
         self._put_away(job)
@@ -434,7 +434,7 @@ class Lifecycle:
             self._put_away_later(job, error)
 
     def _put_away_later(self, job: Job, problem: DreamdError) -> None:
-        log.error("%s", problem)
+        log.error("%s", problem, extra=job.about)
         self.not_put_away.append(job)
         self._put_away_due = time.monotonic() + _TRY_FOLDER_SECONDS
 

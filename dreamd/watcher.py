@@ -497,7 +497,7 @@ class Watcher:
             return
         self._root = os.path.realpath(self._inbox)
         filesystem = filesystem_type(self._root, _MOUNTS.read_text("utf-8", "surrogateescape"))
-        deaf = filesystem in _DEAF_FILESYSTEMS or filesystem.startswith("fuse.")
+        deaf = is_deaf(filesystem)
         self._leases = not deaf
         if self._wish == "polling":
             self._set_backend("polling: as configured")
@@ -588,6 +588,11 @@ def filesystem_type(path: str, mountinfo: str) -> str:
         if len(mount) >= best and (path == mount or path.startswith(mount.rstrip("/") + "/")):
             best, found = len(mount), rest.split(" ")[0]
     return found
+
+
+def is_deaf(filesystem: str) -> bool:
+    """Whether other machines write to filesystems of a type, which inotify does not tell of."""
+    return filesystem in _DEAF_FILESYSTEMS or filesystem.startswith("fuse.")
 
 
 def looks_complete(path: Path) -> bool:

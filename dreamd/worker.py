@@ -33,13 +33,14 @@ from dreamd.engine.footprint import is_out_of_memory
 from dreamd.engine.precision import fastest
 from dreamd.errors import DreamdError, PictureError, RecipeError, hold_cause
 from dreamd.imageio import Picture, output_format, write_picture
+from dreamd.logs import configure, inherited_style
 from dreamd.messages import Advanced, Batch, Done, Fetching, NotDone, Order, Ready, Said, Settings, Unable
 from dreamd.plugins import Plugins
 from dreamd.recipe import Recipe
 from dreamd.studio import Dream, Limits, Studio, choose_device, device_name, free_memory, versions
 from dreamd.weights import sha256_of
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("dreamd.worker")  # whose __name__ is __main__ in a worker process
 
 _PROGRESS_SECONDS = 0.2
 """Between two messages of progress: often enough for a bar, seldom enough to cost nothing."""
@@ -310,7 +311,7 @@ class Worker:
                 )
             )
             return
-        log.error("job %s", job, exc_info=error)
+        log.error("job %s", job, exc_info=error, extra={"job": job})
         reason = f"{type(error).__name__}: {error}"
         if is_out_of_memory(error):
             reason = f"it takes more memory than a worker may have (workers.memory): {reason}"
@@ -421,7 +422,7 @@ def main() -> None:
     Path("/proc/self/oom_score_adj").write_text("500")  # a full memory shall cost a worker, never the daemon
     die_with_parent(int(sys.argv[1]))
     commands, output = _pipes_to_daemon()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="worker: %(message)s")
+    configure(inherited_style(), human="worker: %(message)s")
     try:
         worker = Worker(Settings.model_validate_json(commands.readline()), output)
         if worker.device.type == "cpu":  # CUDA maps far more than it uses

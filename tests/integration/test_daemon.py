@@ -382,6 +382,22 @@ def test_a_second_signal_stops_at_once_and_costs_no_attempt(plain: Tree, gate: P
     assert (plain.outbox / "busy.png").exists()
 
 
+def test_what_takes_longer_than_the_time_to_stop_goes_on_at_the_next_start(
+    plain: Tree, gate: Path, run_daemon: Run
+) -> None:
+    plain.configure(limits={"attempts": 1, "stop_seconds": 0.2})
+    plain.drop("busy.png")
+    daemon = run_daemon(plain)
+    plain.wait_for(lambda: daemon.status().get("running"), "the start")
+    assert daemon.stop() == 0
+    assert "0.2 s are over (limits.stop_seconds): 1 running wait for the next start" in daemon.log
+    (job,) = plain.jobs()
+    assert (job.state, job.attempts) == ("queued", 0)
+    gate.touch()
+    assert run_daemon(plain, "drain").wait() == 0
+    assert (plain.outbox / "busy.png").exists()
+
+
 def test_a_daemon_that_is_told_to_stop_while_it_starts_stops(tree: Tree, run_daemon: Run) -> None:
     daemon = run_daemon(tree)
     worker = daemon.worker("starting")

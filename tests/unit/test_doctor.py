@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
+import pwd
 import subprocess
 import time
 from collections import namedtuple
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -18,6 +20,8 @@ import yaml
 
 from dreamd import doctor
 from dreamd.doctor import Finding, examine
+from dreamd.job import Job
+from dreamd.journal import Journal
 from dreamd.scaffold import make_tree
 from dreamd.status import snapshot
 
@@ -87,7 +91,7 @@ def test_of_a_sound_tree_all_is_looked_at_and_well_disabled_plugins_too(root: Pa
     found = examine(root / "config.yaml")
     assert [finding.check for finding in found] == [
         "device", "config", "inbox", "outbox", "originals", "failed", "state", "plugins", "recipes", "weights",
-        "watching", "clock", "daemon",
+        "watching", "filesystems", "clock", "daemon",
     ]  # fmt: skip
     assert [finding for finding in found if not finding.ok] == []
 
@@ -221,6 +225,90 @@ def test_a_share_whose_clock_is_off_is_trouble(root: Path, monkeypatch: pytest.M
     monkeypatch.setattr("dreamd.doctor.time.time", lambda: now + 61)
     ((check, text),) = trouble(root)
     assert (check, text[:24]) == ("clock", "the inbox's clock is -61")
+
+
+def test_a_clock_that_says_what_has_long_been_is_trouble(root: Path) -> None:
+    with Journal.open(root / "state" / "journal.sqlite3") as journal:
+        journal.add([Job(id="1", folder=PurePosixPath("."), name="a.png", claimed_at=time.time() + 86_400)])
+    ((check, text),) = trouble(root)
+    assert check == "clock"
+    assert text.endswith("already: set it by NTP")
+
+
+def test_a_folder_of_plugins_that_others_can_write_is_trouble(root: Path) -> None:
+    (root / "plugins").chmod(0o777)
+    found = trouble(root)
+    assert ("plugin", True) in [(check, f"`chmod go-w {root}/plugins`" in text) for check, text in found]
+
+
+@pytest.fixture
+def share(root: Path) -> Iterator[Path]:
+    """Another filesystem, mounted in a folder of the inbox."""
+    folder = root / "inbox" / "weave"
+    if os.getuid() or subprocess.run(["mount", "-t", "tmpfs", "none", folder], check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_filesystem_in_the_inbox_is_trouble(root: Path, share: Path) -> None:
+    ((check, text),) = trouble(root)
+    assert (check, text.partition(",")[0]) == ("filesystems", f"{share} is on another filesystem than the inbox")
+
+
+def test_a_journal_on_a_share_is_trouble(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mounts").write_text("1 1 0:1 / / rw - nfs4 server:/ rw\n")
+    monkeypatch.setattr(doctor, "_MOUNTS", tmp_path / "mounts")
+    ((check, text),) = trouble(root)
+    assert (check, text) == (
+        "filesystems", f"state, {root}/state, is on a share (nfs4), where SQLite is not safe: keep it on a disk",
+    )  # fmt: skip
+
+
+def test_a_user_who_may_watch_no_more_is_told_the_sysctl(root: Path) -> None:
+    libc = ctypes.CDLL(None)
+    taken = []
+    while (descriptor := libc.inotify_init1(os.O_CLOEXEC)) >= 0:
+        taken.append(descriptor)
+    try:
+        found = trouble(root)
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+    assert [check for check, text in found if "fs.inotify.max_user_instances" in text] == ["watching"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can look with another user's eyes")
+def test_what_the_services_user_may_not_is_named_each_with_the_command(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_HOMES", (root / "inbox",))
+    found = [finding.text for finding in examine(root / "config.yaml", user="nobody") if finding.check == "user"]
+    outbox = root / "outbox"
+    assert f"nobody may not write {outbox}: `chown nobody {outbox}`, or its mode or those above" in found
+    assert [text for text in found if "below a home" in text] == [
+        f"{root}/inbox is below a home, which a hardened service cannot see: move it to /srv"
+    ]
+    monkeypatch.setattr(doctor, "_HOMES", ())
+    assert [finding for finding in examine(root / "config.yaml", user="root") if finding.check == "user"] == [
+        Finding("user", True, "root may do all that the daemon has to")
+    ]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can look with another user's eyes")
+def test_weights_are_looked_for_where_the_services_user_has_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME", "DREAMD_WEIGHTS"):
+        monkeypatch.setenv(name, "/elsewhere")
+    monkeypatch.delenv("DREAMD_WEIGHTS")
+    (root / "inbox" / "weave" / "recipe.yaml").write_text("backbone: far\n")
+    (text,) = [finding.text for finding in examine(root / "config.yaml", user="daemon") if finding.check == "weights"
+               and not finding.ok]  # fmt: skip
+    assert text.endswith(f"{pwd.getpwnam('daemon').pw_dir}/.cache/dreamd/weights/far.pth")
+
+
+def test_a_user_who_is_not_there_is_told(root: Path) -> None:
+    found = [finding.text for finding in examine(root / "config.yaml", user="nixie") if finding.check == "user"]
+    assert found == ["there is no user nixie: `make install-service` makes dreamd, or `useradd --system`"]
 
 
 @pytest.mark.parametrize("text", [None, "inbx: a\n", "a: [\n"])

@@ -131,11 +131,24 @@ def test_a_first_party_plugin_imports_nothing_of_dreamd_but_its_api(file):
 
 LAYERS = [
     {"errors"},
-    {"fields", "guard", "imageio", "job", "paint", "scaffold", "spool", "tiny", "watcher", "weights", "yamlfile"},
+    {
+        "fields",
+        "guard",
+        "imageio",
+        "job",
+        "logs",
+        "paint",
+        "scaffold",
+        "spool",
+        "tiny",
+        "watcher",
+        "weights",
+        "yamlfile",
+    },
     {"api", "catalogue", "hookspecs", "journal", "listener", "scheduler", "status.snapshot"},
     {"messages", "plugins", "recipe", "status.text"},
     {"build", "config", "lifecycle", "progress", "subject"},
-    {"control", "executor", "introspect", "newplugin", "studio"},
+    {"control", "executor", "introspect", "newplugin", "prune", "service", "studio"},
     {"clauses", "daemon", "demo", "doctor", "listing", "single", "worker"},
     {"afresh", "trial"},
     {"contract"},
@@ -148,7 +161,7 @@ LAYERS = [
 WITHOUT_TORCH = ["daemon", "lifecycle", "watcher", "scheduler", "executor", "spool", "journal", "recipe", "config",
                  "catalogue", "plugins", "guard", "listener",
                  "messages", "job", "errors", "api", "hookspecs", "control", "cli",
-                 "status", "status.snapshot", "status.text"]  # fmt: skip
+                 "status", "status.snapshot", "status.text", "logs", "prune", "service"]  # fmt: skip
 HEAVY = {"torch", "torchvision", "timm", "PIL", "numpy", "safetensors"}
 
 

@@ -1,0 +1,127 @@
+"""Where the log goes, and what it carries: lines for a person, JSON lines, or fields in systemd's journal.
+
+Daemon and workers write to one place: a worker inherits the standard error stream and `DREAMD_LOG`. A message about a
+job is logged with `extra=job.about`, from which its fields come.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from enum import StrEnum
+
+from dreamd.errors import printable
+
+STYLE_VARIABLE = "DREAMD_LOG"
+"""The environment variable that names the style."""
+
+_FIELDS = ("job", "folder")
+
+# From syslog(3).
+_PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
+
+_NOISY = ("PIL", "watchdog", "timm", "urllib3")
+
+
+class LogStyle(StrEnum):
+    """How the log is written; `auto` is `journal` where systemd's journal reads standard error, else `human`."""
+
+    AUTO = "auto"
+    HUMAN = "human"
+    JSON = "json"
+    JOURNAL = "journal"
+
+
+def configure(style: LogStyle, *, human: str, level: int = logging.INFO) -> None:
+    """Set up logging for this process.
+
+    Args:
+        style: how; `journal` without cysystemd is `human`.
+        human: the format of a line for a person.
+        level: what is not worth logging is below.
+    """
+    if style is LogStyle.AUTO:
+        style = LogStyle.JOURNAL if _journal_reads_stderr() else LogStyle.HUMAN
+    handler: logging.Handler | None = _journal_handler() if style is LogStyle.JOURNAL else None
+    if handler is None:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_Json() if style is LogStyle.JSON else logging.Formatter(human, datefmt="%H:%M:%S"))
+    logging.basicConfig(level=level, handlers=[handler])
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def inherited_style() -> LogStyle:
+    """The style that the daemon has left for its workers."""
+    try:
+        return LogStyle(os.environ.get(STYLE_VARIABLE, LogStyle.AUTO))
+    except ValueError:
+        return LogStyle.AUTO
+
+
+def _journal_reads_stderr() -> bool:
+    """Whether standard error is the stream that systemd has connected to its journal (systemd.exec(5))."""
+    try:
+        status = os.fstat(2)
+    except OSError:  # it is closed
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def _journal_handler() -> logging.Handler | None:
+    try:
+        from cysystemd.journal import send
+    except ImportError:
+        return None
+    return _Journal(send)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, str]:
+    return {name: printable(str(getattr(record, name))) for name in _FIELDS if hasattr(record, name)}
+
+
+def _sayable(text: str) -> str:
+    """Text without the bytes of a file name that are no text, which neither JSON nor the journal could carry."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+class _Json(logging.Formatter):
+    """One object a line: time, level, logger, message, and job, folder and traceback where there are any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        values = {
+            "time": f"{moment}.{int(record.msecs):03}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            values["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(values)
+
+
+class _Journal(logging.Handler):
+    """Each message with its priority, and with DREAMD_JOB and DREAMD_FOLDER where it has them."""
+
+    def __init__(self, send: Callable[..., object]) -> None:
+        super().__init__()
+        self._send = send
+        self.setFormatter(logging.Formatter("%(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._send(
+                message=_sayable(self.format(record)),
+                priority=_PRIORITIES.get(record.levelno, _PRIORITIES[logging.INFO]),
+                syslog_identifier="dreamd",
+                dreamd_logger=record.name,
+                **{f"dreamd_{name}": value for name, value in _fields(record).items()},
+            )
+        except Exception:  # noqa: BLE001 (as every handler: a log that fails must not end what it tells of)
+            self.handleError(record)

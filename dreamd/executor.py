@@ -355,6 +355,7 @@ class _LocalWorker:
             max_pixels=config.limits.max_pixels,
             max_bytes=config.limits.max_bytes,
             memory=None if config.workers.memory == "auto" else config.workers.memory,
+            previews=None if config.status.listen is None else config.state / "preview",
         )
         with self._lock:
             self._stopping = self._wants_restart = False

@@ -53,6 +53,7 @@ class Settings(_Message):
     Attributes:
         device: `cpu`, `cuda:1`, or `auto:1` for the second GPU if there is one and else the processor.
         memory: bytes that the worker may hold; None: most of what is free when it starts.
+        previews: a folder for small pictures of the dreams that go on; None: nobody looks.
     """
 
     device: str
@@ -61,6 +62,7 @@ class Settings(_Message):
     max_pixels: int
     max_bytes: int
     memory: int | None
+    previews: FilePath | None = None
 
 
 class Order(_Message):

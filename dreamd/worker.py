@@ -6,15 +6,14 @@ ends when its input ends, and dies with the daemon. Whatever it prints goes to t
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import platform
-import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,8 +27,10 @@ from dreamd.engine.dream import Dreamed, Progress, dream
 from dreamd.engine.precision import fastest
 from dreamd.errors import DreamdError, PictureError, RecipeError, UsageError, hold_cause, printable
 from dreamd.imageio import Picture, output_format, read_picture, shrunk, write_picture
+from dreamd.lifeline import die_with_parent
 from dreamd.messages import Advanced, Done, Dream, Fetching, NotDone, Order, Ready, Said, Settings, Sidecar, Unable
 from dreamd.plugins import Plugins
+from dreamd.preview import Previews
 from dreamd.recipe import Recipe
 from dreamd.weights import sha256_of
 
@@ -66,10 +67,17 @@ class Studio:
         return shrunk(picture, recipe.image.max_side)
 
     def dream(
-        self, picture: Picture, recipe: Recipe, built: Built, on_progress: Callable[[Progress], None]
+        self,
+        picture: Picture,
+        recipe: Recipe,
+        built: Built,
+        on_progress: Callable[[Progress], None],
+        on_frame: Callable[[torch.Tensor], None] = lambda _images: None,
     ) -> tuple[Picture, Dreamed]:
         """The dreamed picture, with the original's alpha channel, EXIF and resolution."""
-        dreamed = dream(_to_tensor(picture), built.dreamer, seeds=[recipe.seed], on_progress=on_progress)
+        dreamed = dream(
+            _to_tensor(picture), built.dreamer, seeds=[recipe.seed], on_progress=on_progress, on_frame=on_frame
+        )
         pixels = dreamed.images[0].mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
         return replace(picture, pixels=pixels), dreamed
 
@@ -158,6 +166,7 @@ class Worker:
         limits = Limits(max_pixels=settings.max_pixels, max_bytes=settings.max_bytes, memory=memory)
         self._studio = Studio(plugins, device, limits)
         self._catalogue = plugins.catalogue
+        self._previews = Previews(settings.previews)
 
     def run(self, commands: BinaryIO) -> None:
         """Say that it is ready, then dream batch after batch until the input ends."""
@@ -197,7 +206,11 @@ class Worker:
         start = time.perf_counter()
         source = self._studio.read(order.source, recipe)
         built = self._studio.build(recipe, self._fetch_reporter(order.job))
-        picture, dreamed = self._studio.dream(source, recipe, built, self._progress_reporter(order.job))
+        show = partial(self._previews.show, [order.job])
+        try:
+            picture, dreamed = self._studio.dream(source, recipe, built, self._progress_reporter(order.job), show)
+        finally:
+            self._previews.drop([order.job])
         name, extension = output_format(recipe.output.format, picture.format)
         target = order.folder / f"result{extension}"
         write_picture(picture, target, format=name, quality=recipe.output.quality)
@@ -262,13 +275,6 @@ class Throttle:
             return False
         self._next = now + self._seconds
         return True
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the daemon dies, however it dies (prctl(2), PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the kernel was asked
-        sys.exit(1)
 
 
 def _pipes_to_daemon() -> tuple[BinaryIO, BinaryIO]:

@@ -164,6 +164,7 @@ def dream(
     *,
     seeds: Sequence[int],
     on_progress: Callable[[Progress], None] = lambda _progress: None,
+    on_frame: Callable[[Tensor], None] = lambda _images: None,
 ) -> Dreamed:
     """Dream a batch of pictures.
 
@@ -172,6 +173,7 @@ def dream(
         dreamer: what to dream with.
         seeds: of each picture's random shifts, N of them.
         on_progress: called after every iteration, in this thread.
+        on_frame: given the pictures at the start, and each time the schedule yields; they may change afterwards.
 
     Raises:
         PluginError: the schedule yields nothing, or something of another shape; or the loss is not a number.
@@ -182,9 +184,10 @@ def dream(
         gradient = _fitted(whole, dreamer, generators)
         ascend_once = Ascend(dreamer, gradient, generators, on_progress)
         with torch.no_grad():
+            on_frame(images)
             frames = dreamer.schedule(images, ascend_once)
             del images  # unless the caller or the schedule keeps them, their memory is free for the ascent
-            result = _last_of(frames, shape)
+            result = _last_of(frames, shape, on_frame)
     _check_finite(result)
     return Dreamed(
         result.cpu(),
@@ -213,13 +216,14 @@ _PICTURES_HELD = 4
 """The one given, the ascent's, its gradient, and what the schedule or a gradient step is making."""
 
 
-def _last_of(frames: Iterable[Tensor], shape: torch.Size) -> Tensor:
+def _last_of(frames: Iterable[Tensor], shape: torch.Size, on_frame: Callable[[Tensor], None]) -> Tensor:
     """The last image that a schedule yields. Raises PluginError when it is no image of that shape."""
     last: object = None
     if not isinstance(frames, Iterable):
         raise PluginError(f"the schedule returned a {type(frames).__name__}; it must yield pictures")
-    for last in frames:  # noqa: B007 (the last one counts)
-        pass
+    for last in frames:
+        if isinstance(last, Tensor) and last.ndim == 4:
+            on_frame(last)
     if isinstance(last, Tensor) and last.shape == shape:
         return last
     gave = f"pictures of shape {list(last.shape)}" if isinstance(last, Tensor) else f"a {type(last).__name__}"

@@ -71,6 +71,7 @@ class Snapshot:
         lock: the file that the daemon has locked while it runs.
         watching: how the inbox is watched.
         found_by_rescan_only: files that the watch missed and a rescan found: more than 0 calls for a look.
+        overflows: how often the system lost events of the watch; a rescan made up for it each time.
         queued, running, held, done, failed: jobs by state.
         folders: the queued and held jobs by folder.
         done_per_hour: from the last ten minutes.
@@ -86,6 +87,7 @@ class Snapshot:
     lock: str
     watching: str
     found_by_rescan_only: int
+    overflows: int
     queued: int
     running: int
     held: int

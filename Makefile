@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint types slow browser soak clean
+.PHONY: demo test check lint types slow browser soak bench clean
 
 .venv/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -32,6 +32,9 @@ browser: .venv/.installed
 
 soak: .venv/.installed
 	$(BIN)/python tests/soak.py
+
+bench: .venv/.installed
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf .venv demo build dist

@@ -8,17 +8,20 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from dreamd import weights
 from dreamd.catalogue import Kind, supplied_to
 from dreamd.engine.ascent import AscentSettings, GradientStep
 from dreamd.engine.backbone import Backbone, without_initialisation
 from dreamd.engine.dream import Dreamer
+from dreamd.engine.folding import Pair, fold, foldable
+from dreamd.engine.graphs import Graphs, Recorder
 from dreamd.engine.objective import Objective, Term
 from dreamd.engine.precision import Precision, fastest, prepared
 from dreamd.errors import DreamdError, PluginError, RecipeError, UnknownNameError, WeightsError
@@ -31,6 +34,12 @@ OnFetch = Callable[[int, int | None], None]
 """Told of a download's progress: bytes so far, and of how many if that is known."""
 
 _BACKBONES_KEPT = 4
+_ARRANGEMENTS_KEPT = 256
+_SIDE_TO_FIND_PAIRS = 64
+
+
+_Key = tuple[str, tuple[Pair, ...]]
+"""Of a network that is kept: which it is, and what of it is folded."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,24 @@ class Loaded:
 
     backbone: Backbone
     weights_sha256: str | None
+
+
+@dataclass(frozen=True)
+class _Arrangement:
+    """What is known of a backbone before it is loaded again: its layers, and what of it could be folded.
+
+    Attributes:
+        backbone: its description; the network is not kept.
+        pairs: its convolutions with a batch norm behind them, in the order they run.
+    """
+
+    backbone: Backbone
+    pairs: tuple[Pair, ...]
+
+    def folded(self, recipe: Recipe) -> tuple[Pair, ...]:
+        """The pairs to fold: a convolution that the recipe looks at must give what it gave."""
+        wanted = set(wanted_modules(recipe, self.backbone))
+        return tuple(pair for pair in self.pairs if pair.convolution not in wanted)
 
 
 @dataclass(frozen=True)
@@ -68,7 +95,9 @@ class Workshop:
         self._plugins = plugins
         self._memory = memory
         self.device = device
-        self._kept: OrderedDict[str, Loaded] = OrderedDict()
+        self._graphs = Graphs(Recorder(device)) if device.type == "cuda" else None
+        self._kept: OrderedDict[_Key, Loaded] = OrderedDict()
+        self._arrangements: dict[str, _Arrangement] = {}
         self._last: tuple[Recipe, Built] | None = None
 
     def build(self, recipe: Recipe, on_fetch: OnFetch | None = None) -> Built:
@@ -94,8 +123,10 @@ class Workshop:
             schedule=self._filled_in(Kind.SCHEDULE, recipe.schedule),
             steps=[_step(self._filled_in(Kind.GRADIENT, choice)) for choice in recipe.gradient],
             precision=precision,
+            exact=_is_exact(recipe),
             device=self.device,
             memory=self._memory,
+            graphs=self._graphs,
         )
         return Built(dreamer, loaded.weights_sha256, self._versions(recipe))
 
@@ -105,21 +136,35 @@ class Workshop:
     def _backbone(self, recipe: Recipe, precision: Precision, on_fetch: OnFetch | None) -> Loaded:
         choice = recipe.backbone
         seed = recipe.seed if choice.weights == "random" else None
-        key = f"{choice.model_dump_json()} {seed} {precision}"
-        if key not in self._kept:
+        name = f"{choice.model_dump_json()} {seed} {precision} {_is_exact(recipe)}"
+        known = self._arrangements.get(name)
+        key = (name, known.folded(recipe)) if known else None
+        if key is None or key not in self._kept:
             loaded = load_backbone(self._plugins.get(Kind.BACKBONE, choice.name), choice, recipe.seed, on_fetch)
-            prepared(loaded.backbone.network, precision, self.device)
+            key = (name, self._arranged(name, loaded.backbone, recipe, precision))
             self._kept[key] = loaded
         self._kept.move_to_end(key)
         while len(self._kept) > _BACKBONES_KEPT:
             self._kept.popitem(last=False)
         return self._kept[key]
 
+    def _arranged(self, name: str, backbone: Backbone, recipe: Recipe, precision: Precision) -> tuple[Pair, ...]:
+        """Bring a network that has just been loaded to its device and precision; returns what of it was folded."""
+        side = backbone.input_size or max(backbone.min_side, _SIDE_TO_FIND_PAIRS)
+        pairs = () if _is_exact(recipe) else tuple(foldable(backbone.network, side))
+        if len(self._arrangements) >= _ARRANGEMENTS_KEPT:
+            self._arrangements.clear()
+        known = self._arrangements[name] = _Arrangement(replace(backbone, network=nn.Identity(), adapt=dict), pairs)
+        folded = known.folded(recipe)
+        fold(backbone.network, folded)
+        prepared(backbone.network, precision, self.device, exact=_is_exact(recipe))
+        return folded
+
     def _objective(self, recipe: Recipe, backbone: Backbone) -> Objective:
         loss = self._filled_in(Kind.LOSS, recipe.loss)
+        modules = wanted_modules(recipe, backbone)
         if recipe.layers is None:
-            return Objective((Term(backbone.module_name(str(backbone.default_layer)), loss),))
-        modules = layer_modules(recipe, backbone)
+            return Objective((Term(modules[0], loss),))
         choices = zip(modules, recipe.layers, strict=True)
         return Objective(tuple(Term(module, loss, layer.weight, layer.channels) for module, layer in choices))
 
@@ -132,6 +177,18 @@ class Workshop:
         chosen += [(Kind.GRADIENT, step) for step in recipe.gradient]
         entries = [self._plugins.get(kind, choice.name).entry for kind, choice in chosen]
         return {entry.plugin: entry.version or entry.origin for entry in entries}
+
+
+def _is_exact(recipe: Recipe) -> bool:
+    """Whether the recipe asks for the reference; `auto` may compute the same in a faster order."""
+    return recipe.precision == "fp32"
+
+
+def wanted_modules(recipe: Recipe, backbone: Backbone) -> list[str]:
+    """The modules that the recipe looks at: its layers', or the default layer's. Raises RecipeError."""
+    if recipe.layers is None:
+        return [backbone.module_name(str(backbone.default_layer))]
+    return layer_modules(recipe, backbone)
 
 
 def layer_modules(recipe: Recipe, backbone: Backbone) -> list[str]:

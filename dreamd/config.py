@@ -100,7 +100,8 @@ class WorkersConfig(FieldModel):
     Attributes:
         devices: `auto` (every GPU, or else the processor), or a list such as `[cuda:0, cpu]`.
         executor: the plugin that runs jobs.
-        batch: how many equal jobs to dream together at most, or `auto`. Reserved: one at a time so far.
+        batch: how many pictures of equal recipe and shape to dream together at most, and to give to a worker at a time;
+            `auto`: 32 on a GPU, as far as its memory goes, and 1 on a processor, where more bring nothing.
         memory: of one worker, or `auto`, which is most of what is free when it starts.
         idle_unload_seconds: a worker idle for so long is stopped, and its device given back.
     """

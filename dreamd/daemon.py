@@ -17,8 +17,9 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 
 from dreamd import __version__
@@ -26,22 +27,35 @@ from dreamd.catalogue import CATALOGUE_FILE, Catalogue, Kind, merged
 from dreamd.config import Config, load_config
 from dreamd.control import WAKE
 from dreamd.errors import ConfigError, DreamdError
-from dreamd.executor import Batch, Executor, ExecutorContext, ExecutorEvent, WorkerDied, WorkerState
+from dreamd.executor import Executor, ExecutorContext, ExecutorEvent, WorkerDied, WorkerState
 from dreamd.job import Job, JobState
 from dreamd.journal import Journal
-from dreamd.lifecycle import Lifecycle
+from dreamd.lifecycle import Lifecycle, Published
 from dreamd.messages import Advanced, Done, Fetching, NotDone, Ready
 from dreamd.page import PageProcess
 from dreamd.plugins import Plugins
 from dreamd.recipe import recipe_schema
+from dreamd.scheduler import InTurn, Pace
 from dreamd.spool import Folders, Spool
 from dreamd.status.snapshot import Hold, RunningJob, Snapshot, WorkerStatus
 from dreamd.watcher import FileEvent, RecipeChanged, Settled, Watcher
 
 log = logging.getLogger(__name__)
 
-_EVENTS_A_TURN = 5_000
-"""Taken from the queue before the rest of a turn: a storm of events must not keep jobs from starting."""
+_EVENT_SECONDS = 0.05
+"""Spent on events before the rest of a turn: a storm of them must not keep jobs from starting, or from being shown."""
+
+_CLAIM_SECONDS = 0.02
+"""Spent on claims in a turn: a storm of pictures must not keep jobs from starting."""
+
+_CLAIMS = 64
+"""Pictures claimed at a time, and written into the journal together."""
+
+_MOST_AT_A_TIME = 32
+"""Jobs given to a worker at a time when `workers.batch` is `auto`."""
+
+_PUBLISHERS = 4
+"""Threads that publish. A disk syncs several files in little more time than one."""
 
 _FOLDERS = ("inbox", "outbox", "originals", "failed", "state")
 _SHOW_SECONDS = 0.25
@@ -56,6 +70,16 @@ class _Signalled:
     """A signal arrived."""
 
     number: int
+
+
+@dataclass(frozen=True)
+class _Crashed:
+    """A thread met an error that it has no answer to."""
+
+    error: BaseException
+
+
+_Event = FileEvent | ExecutorEvent | Published | _Signalled | _Crashed
 
 
 class Daemon:
@@ -80,7 +104,7 @@ class Daemon:
         self._config = config
         self._until_empty = until_empty
         self._on_show = on_show
-        self._events: queue.SimpleQueue[FileEvent | ExecutorEvent | _Signalled] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._plugins = Plugins("dreamd.daemon", folders=config.plugins.daemon, disable=config.plugins.disable)
         self._engine_catalogue = Catalogue()
         self._spool = Spool(
@@ -102,6 +126,10 @@ class Daemon:
         self._page = PageProcess(config.file) if has_page else None
         self._started_at = time.time()
         self._finished_at: deque[float] = deque()
+        self._arrived: InTurn[Settled] = InTurn()
+        batch = config.workers.batch
+        # One at a time where one attempt is all there is: nobody shall lose it to a neighbour.
+        self._pace = Pace(1 if config.limits.attempts == 1 else _MOST_AT_A_TIME if batch == "auto" else batch)
         self._progress: dict[str, Advanced | Fetching] = {}
         self._stops = 0
         self._finished = Counter[JobState]()
@@ -132,6 +160,7 @@ class Daemon:
                 journal=self._journal,
                 book=self._config.recipe_book(),
                 attempts=self._config.limits.attempts,
+                checkpoints=self._config.state / "checkpoints",
                 changed=self._job_changed,
             )
             self._totals = Counter(self._journal.counts())
@@ -167,8 +196,13 @@ class Daemon:
         self._watcher.start()
         self._executor.start()
         self._shown = None
-        while not self._is_over():
-            self._turn()
+        with ThreadPoolExecutor(_PUBLISHERS, thread_name_prefix="publish") as self._publishers:
+            while not self._is_over():
+                self._turn()
+        while not self._events.empty():  # what was published meanwhile is done, and not to be dreamed again
+            event = self._events.get()
+            if isinstance(event, Published | _Crashed):
+                self._handle(event)
         self._life.release()
         log.info("stopped: %d done, %d failed", self._finished[JobState.DONE], self._finished[JobState.FAILED])
 
@@ -189,7 +223,7 @@ class Daemon:
             return not self._life.running
         if not self._until_empty:
             return False
-        waits = self._life.queue.has_work or self._life.running or self._watcher.has_pending
+        waits = self._life.queue.has_work or self._life.running or self._arrived or self._watcher.has_pending
         return self._is_hopeless() or (self._is_watching and not waits)
 
     def _is_hopeless(self) -> bool:
@@ -203,16 +237,17 @@ class Daemon:
     def _read_events(self) -> None:
         """Wait until there is something to do, then take what has come."""
         try:
-            event = self._events.get(timeout=self._wait_seconds())
+            event = self._events.get(timeout=0 if self._arrived and not self._stops else self._wait_seconds())
         except queue.Empty:
             return
-        for _ in range(_EVENTS_A_TURN):
-            self._handle(event)
+        end = time.monotonic() + _EVENT_SECONDS
+        self._handle(event)
+        while time.monotonic() < end:
             try:
                 event = self._events.get_nowait()
             except queue.Empty:
                 return
-        self._handle(event)
+            self._handle(event)
 
     def _wait_seconds(self) -> float | None:
         deadlines = [
@@ -224,34 +259,59 @@ class Daemon:
         due = [deadline for deadline in deadlines if deadline is not None]
         return min(max(0.0, min(due) - time.monotonic()), threading.TIMEOUT_MAX) if due else None
 
-    def _handle(self, event: FileEvent | ExecutorEvent | _Signalled) -> None:
+    def _handle(self, event: _Event) -> None:
         if isinstance(event, FileEvent):
             self._watcher.handle(event)
             return
         self._shown = None
-        if isinstance(event, _Signalled):
-            if event.number == signal.SIGHUP:
-                self._reload()
-            elif event.number == WAKE:
-                self._life.look_at_all()
-            else:
-                self._stop_soon(event.number)
-            return
-        self._executor.handle(event)
+        match event:
+            case _Signalled(number):
+                self._handle_signal(number)
+            case Published():
+                self._life.published(event)
+            case _Crashed(error):
+                raise error
+            case _:
+                self._executor.handle(event)
+                self._handle_work(event)
+
+    def _handle_work(self, event: ExecutorEvent) -> None:
         match event:
             case Ready():
                 self._worker_ready(event)
             case Advanced() | Fetching():
                 self._progress[event.job] = event
             case Done():
-                self._progress.pop(event.job, None)
-                self._dispatch()  # first: the worker dreams the next one while this one is published
-                self._life.done(event)
+                self._handle_done(event)
             case NotDone():
                 self._progress.pop(event.job, None)
                 self._life.not_done(event)
             case WorkerDied():
                 self._worker_died(event)
+
+    def _handle_signal(self, number: int) -> None:
+        if number == signal.SIGHUP:
+            self._reload()
+        elif number == WAKE:
+            self._life.look_at_all()
+        else:
+            self._stop_soon(number)
+
+    def _handle_done(self, done: Done) -> None:
+        self._progress.pop(done.job, None)
+        if (job := self._life.running.get(done.job)) is not None:
+            self._pace.took(job.recipe, done.sidecar.seconds)
+        self._dispatch()  # first: the worker dreams the next ones while this one is published
+        publish = self._life.publish(done)
+        if publish is not None:
+            self._publishers.submit(self._tell_outcome, publish)
+
+    def _tell_outcome(self, publish: Callable[[], Published]) -> None:
+        """In a thread of its own: the loop never waits for the outbox's disk."""
+        try:
+            self._events.put(publish())
+        except BaseException as error:  # noqa: BLE001 (raised by the loop, which ends by it)
+            self._events.put(_Crashed(error))
 
     def _stop_soon(self, number: int) -> None:
         self._stops += 1
@@ -321,12 +381,26 @@ class Daemon:
         for finding in found:
             if isinstance(finding, RecipeChanged):
                 self._life.recipe_changed(finding.folder)
-        settled = [finding.path for finding in found if isinstance(finding, Settled)]
-        for path in self._life.take_in(settled):
-            if self._until_empty:
-                self._refused += 1
             else:
-                self._watcher.postpone(path)
+                self._arrived.add(finding.path.parent, finding)
+        self._claim_some()
+
+    def _claim_some(self) -> None:
+        """Claim what has arrived, folders in turn, for a moment; the rest at the next turns."""
+        if self._arrived:
+            self._shown = None
+        end = time.monotonic() + _CLAIM_SECONDS
+        while self._arrived and time.monotonic() < end:
+            next_ones = [
+                self._arrived.take(next(iter(self._arrived.folders))) for _ in range(min(_CLAIMS, len(self._arrived)))
+            ]
+            # What changed since it settled is reported again when it has settled again.
+            settled = [finding.path for finding in next_ones if self._watcher.is_unchanged(finding)]
+            for path in self._life.take_in(settled):
+                if self._until_empty:
+                    self._refused += 1
+                else:
+                    self._watcher.postpone(path)
 
     def _obey(self) -> None:
         """Take in what `dreamd pause` and `resume` have written into the journal since."""
@@ -340,12 +414,11 @@ class Daemon:
         if self._stops or not self._life.queue.has_work:
             return
         self._executor.wake()
-        while self._executor.free():
-            started = self._life.start()
-            if started is None:
-                return
-            job, order = started
-            self._executor.submit(Batch(recipe=job.recipe, orders=(order,)))
+        # A job that was tried before has a worker to itself, so that it can take down nobody else.
+        while (job := self._life.queue.peek()) is not None and self._executor.free(alone=job.attempts > 0):
+            batch = self._life.start(self._pace.jobs(job.recipe))
+            if batch is not None:
+                self._executor.submit(batch)
 
     def _executor_factory(self) -> Callable[[ExecutorContext], Executor]:
         name = self._config.workers.executor
@@ -357,8 +430,9 @@ class Daemon:
     # Showing
 
     def _show_if_due(self, now: float) -> None:
+        workers = [replace(view, busy_share=0.0) for view in self._executor.workers()]
         watcher = self._watcher
-        look = (watcher.backend, watcher.found_by_rescan_only, watcher.overflows, *self._executor.workers())
+        look = (watcher.backend, watcher.found_by_rescan_only, watcher.overflows, *workers)
         if look != self._look:  # what changes without an event: an unloaded worker, an inbox that is gone
             self._look, self._shown = look, None
         if self._shown is None and now >= self._shown_at + _SHOW_SECONDS:
@@ -379,9 +453,9 @@ class Daemon:
             self._on_show(self._shown)
 
     def _snapshot(self, state: str) -> Snapshot:
-        queued = len(self._life.queue)
+        queued = len(self._life.queue) + len(self._arrived)
         rate = self._rate()
-        waiting = self._life.queue.by_folder()
+        waiting = self._life.queue.by_folder() + self._arrived.by_folder()
         waiting.update(job.folder for job in self._life.held.values())
         problems = merged([self._plugins.catalogue, self._engine_catalogue]).problems
         return Snapshot(
@@ -428,6 +502,7 @@ class Daemon:
                 state=view.state,
                 pid=view.pid,
                 error=view.error,
+                busy_share=view.busy_share,
                 jobs=[self._running_job(job) for job in view.jobs],
             )
             for view in self._executor.workers()

@@ -65,7 +65,7 @@ def _guarded(check: str, look: Callable[[], str]) -> Finding:
 
 def _device() -> str:
     from dreamd.engine.precision import fastest
-    from dreamd.worker import choose_device, device_name
+    from dreamd.studio import choose_device, device_name
 
     device = choose_device("auto")
     if device.type == "cpu" and Path("/proc/driver/nvidia/version").exists():

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,7 +26,7 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from dreamd.config import Config
-from dreamd.messages import Advanced, Done, Dream, Fetching, NotDone, Order, Ready, Settings, Unable, from_worker
+from dreamd.messages import Advanced, Batch, Done, Fetching, NotDone, Ready, Settings, Unable, from_worker
 
 log = logging.getLogger(__name__)
 
@@ -41,19 +42,6 @@ _LINE_BYTES = 16 << 20
 
 _PIPE_BYTES = 1 << 20
 """Holds any order whole, so that the daemon's loop need not wait for a worker that does not read yet."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Jobs to dream together: equal recipes, given as JSON."""
-
-    recipe: str
-    orders: tuple[Order, ...]
-
-    @property
-    def jobs(self) -> tuple[str, ...]:
-        """The ids of its jobs."""
-        return tuple(order.job for order in self.orders)
 
 
 @dataclass(frozen=True)
@@ -86,7 +74,11 @@ class WorkerState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerView:
-    """A worker as `dreamd status` shows it."""
+    """A worker as `dreamd status` shows it.
+
+    Attributes:
+        busy_share: the part of the last minute that its device was dreaming, 0 to 1; 0 when it has nothing to do.
+    """
 
     device: str
     device_name: str
@@ -95,6 +87,7 @@ class WorkerView:
     jobs: tuple[str, ...]
     pid: int | None
     error: str | None
+    busy_share: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +112,12 @@ class Executor(Protocol):
     def wake(self) -> None:
         """Called when there is work: load what was unloaded."""
 
-    def free(self) -> int:
-        """How many batches can be begun now: a job's attempt counts from then on, so nobody may be loading still."""
+    def free(self, *, alone: bool = False) -> int:
+        """How many batches can be taken now: a job's attempt counts from then on, so nobody may be loading still.
+
+        Args:
+            alone: by workers that have nothing else in hand, for a job that may take its worker down.
+        """
 
     def submit(self, batch: Batch) -> None:
         """Take a batch; every one of its jobs is answered by a Done or NotDone, or named in a WorkerDied."""
@@ -161,13 +158,12 @@ class LocalExecutor:
             if worker.is_unloaded:
                 worker.start()
 
-    def free(self) -> int:
-        return sum(worker.is_free for worker in self._workers)
+    def free(self, *, alone: bool = False) -> int:
+        return sum(worker.is_free and not (alone and worker.in_hand) for worker in self._workers)
 
     def submit(self, batch: Batch) -> None:
         # The worker that was free may have died since: then the one that is submitted to is started for it.
-        waiting = [worker for worker in self._workers if not worker.is_busy]
-        min(waiting, key=lambda worker: (not worker.is_free, worker.state is not WorkerState.IDLE)).submit(batch)
+        min(self._workers, key=lambda worker: (not worker.is_free, worker.in_hand)).submit(batch)
 
     def workers(self) -> Sequence[WorkerView]:
         return [worker.view() for worker in self._workers]
@@ -299,6 +295,33 @@ def _how_it_ended(code: int) -> str:
     return f"the worker was killed by {names.get(-code, f'signal {-code}')}"
 
 
+class Load:
+    """How busy a worker's device is, by the seconds of dreaming that the worker counts up."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._notes: deque[tuple[float, float]] = deque([(clock(), 0.0)])
+
+    def note(self, busy_seconds: float) -> None:
+        """The worker has dreamed for so long since its start."""
+        self._notes.append((self._clock(), busy_seconds))
+        self._forget()
+
+    def share(self) -> float:
+        """The part of the last minute that it was dreaming, 0 to 1."""
+        self._forget()
+        begin, before = self._notes[0]
+        elapsed = max(self._clock() - begin, 1e-3)
+        return round(min(1.0, (self._notes[-1][1] - before) / elapsed), 2)
+
+    def _forget(self) -> None:
+        while len(self._notes) > 1 and self._notes[1][0] < self._clock() - _LOAD_SECONDS:
+            self._notes.popleft()
+
+
+_LOAD_SECONDS = 60.0
+
+
 class _LocalWorker:
     """One device's worker: its process, what it works on, and when it has to be looked after.
 
@@ -314,6 +337,8 @@ class _LocalWorker:
         self._ready: Ready | None = None
         self._pending: list[str] = []
         self._unanswered: set[str] = set()  # of those pending: an answer may wait in the loop's queue
+        self._refill = 0  # so few pending, and it may be given more: it then never waits for the loop
+        self._load = Load()
         self._failures = 0
         self._error: str | None = None
         self._stopping = False
@@ -321,9 +346,10 @@ class _LocalWorker:
         self.deadline: float | None = None
 
     @property
-    def is_busy(self) -> bool:
+    def in_hand(self) -> int:
+        """How many jobs it has not answered for."""
         with self._lock:
-            return bool(self._pending)
+            return len(self._pending)
 
     @property
     def is_unloaded(self) -> bool:
@@ -335,7 +361,9 @@ class _LocalWorker:
     def is_free(self) -> bool:
         """Whether it may be given a batch."""
         with self._lock:
-            return not self._pending and self._ready is not None
+            if self._ready is None or (self._pending and self._wants_restart):
+                return False
+            return len(self._pending) <= self._refill
 
     @property
     def state(self) -> WorkerState:
@@ -355,6 +383,7 @@ class _LocalWorker:
             max_pixels=config.limits.max_pixels,
             max_bytes=config.limits.max_bytes,
             memory=None if config.workers.memory == "auto" else config.workers.memory,
+            batch=None if config.workers.batch == "auto" else config.workers.batch,
             previews=None if config.status.listen is None else config.state / "preview",
         )
         with self._lock:
@@ -368,15 +397,17 @@ class _LocalWorker:
 
     def submit(self, batch: Batch) -> None:
         with self._lock:
-            self._pending = list(batch.jobs)
-            self._unanswered = set(batch.jobs)
+            was_idle = not self._pending
+            self._pending += batch.jobs
+            self._unanswered.update(batch.jobs)
+            self._refill = len(batch.orders) // 2
             if self._process is None:
                 self.start()
-            elif self._ready is not None:
+            elif self._ready is not None and was_idle:
                 self.deadline = self._time_out()  # one that is starting gets it when it is ready
             process = self._process
         if process is not None:
-            process.send(Dream(recipe=batch.recipe, orders=batch.orders).line())
+            process.send(batch.line())
 
     def answered(self, job: str) -> None:
         with self._lock:
@@ -433,6 +464,7 @@ class _LocalWorker:
                 jobs=tuple(self._pending),
                 pid=self._process.pid if self._process else None,
                 error=self._error,
+                busy_share=self._load.share() if self._pending else 0.0,
             )
 
     def _time_out(self) -> float:
@@ -452,12 +484,16 @@ class _LocalWorker:
                 self._unanswered.discard(event.job)
             elif isinstance(event, Fetching) and self._pending:
                 self.deadline = self._time_out()  # a slow line is not the picture's fault
+            if isinstance(event, Advanced | Done):
+                self._load.note(event.busy_seconds)
         self._notify(event)
 
     def _ended(self, reason: str) -> None:
         """Called by the process's reader, last of all."""
         with self._lock:
             jobs, self._pending = tuple(job for job in self._pending if job in self._unanswered), []
+            self._unanswered.clear()
+            self._load = Load()
             was_ready, self._process, self._ready = self._ready is not None, None, None
             self.deadline = None
             if not self._stopping:

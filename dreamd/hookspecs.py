@@ -96,6 +96,10 @@ class RegisterSchedule(Protocol):
         `ascend.deterministic` says whether equal inputs give equal results. The result has the size of `image`.
 
         `ascend(image, overwrite=True)` may use the memory of `image`, which the schedule must not need any more.
+
+        `image` may lie on a GPU; `ascend` takes pictures on any device, and its result lies on the same. A schedule
+        must do the same again when its ascents give the same: a dream that was broken off is gone on with by running
+        its schedule again, with the results that were kept in place of the ascents.
         """
 
 

@@ -39,7 +39,7 @@ class Job:
         finished_at: when it was done or failed.
         hold: why it is held, when it is.
         reason: what a person should know: why it is held or failed.
-        result: the result's path relative to the outbox, set just before it is published.
+        result: the result's path relative to the outbox, once it was or may have been published.
         seconds: how long the dream took.
     """
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from pathlib import PurePath, PurePosixPath
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePath, PurePosixPath
 
 from dreamd.catalogue import Catalogue
 from dreamd.errors import DreamdError, HoldCause, RecipeError, SpaceError, printable
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.journal import Journal
-from dreamd.messages import Done, NotDone, Order
+from dreamd.messages import Batch, Done, NotDone, Order
 from dreamd.recipe import Recipe, RecipeBook, check_recipe
 from dreamd.scheduler import Scheduler
 from dreamd.spool import Spool
@@ -35,6 +37,21 @@ _TRY_FOLDER_SECONDS = 60.0
 """Between two tries to put an original away when its folder cannot be written."""
 
 
+@dataclass(frozen=True)
+class Published:
+    """What became of a result.
+
+    Attributes:
+        job: the job, as far as it is known now.
+        result: where it is in the outbox; None when it is not there, or not for certain.
+        problem: why it is not there or, when it is, why the original could not be put away.
+    """
+
+    job: Job
+    result: PurePosixPath | None
+    problem: DreamdError | None
+
+
 class Lifecycle:
     """All jobs that are not finished, and every step they can take."""
 
@@ -45,6 +62,7 @@ class Lifecycle:
         journal: Journal,
         book: RecipeBook,
         attempts: int,
+        checkpoints: Path,
         changed: Callable[[Job], None],
     ) -> None:
         """Set up.
@@ -54,17 +72,20 @@ class Lifecycle:
             journal: the memory.
             book: the recipes.
             attempts: how often a job is started at most.
+            checkpoints: a folder for the state of long dreams, one folder a job below it.
             changed: told of every job that changes its state.
         """
         self._spool = spool
         self._journal = journal
         self._book = book
         self._attempts = attempts
+        self._checkpoints = checkpoints
         self._changed = changed
         self._catalogue: Catalogue | None = None
         self._hold_rounds: dict[HoldCause, int] = {}
         self._hold_dues: dict[HoldCause, float] = {}
         self._unsaved: dict[str, Job] = {}
+        self._publishing: set[str] = set()
         self._can_write = True
         self._put_away_due: float | None = None
         self.queue = Scheduler()
@@ -84,6 +105,9 @@ class Lifecycle:
         for job in self._journal.unfinished():
             if job.id not in present:
                 self._close(job)
+        if self._checkpoints.is_dir():
+            for left in {folder.name for folder in self._checkpoints.iterdir()} - present:
+                self._drop_checkpoint(left)
 
     def take_in(self, paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
         """Claim settled pictures and queue them; returns those that are still there but could not be claimed."""
@@ -146,41 +170,63 @@ class Lifecycle:
 
     # Going on
 
-    def start(self) -> tuple[Job, Order] | None:
-        """The next job, its attempt counted and written down, and the order for a worker; None when none may start."""
-        while (job := self.queue.next()) is not None:
+    def start(self, most: int = 1) -> Batch | None:
+        """The next jobs of one recipe, their attempts counted and written down; None when none may start.
+
+        Args:
+            most: how many at most.
+        """
+        while jobs := self.queue.next(most):
+            orders = self._begun(jobs)
+            if orders:
+                return Batch(recipe=jobs[0].recipe, orders=orders)
+        return None
+
+    def _begun(self, jobs: Iterable[Job]) -> tuple[Order, ...]:
+        begun: list[Job] = []
+        orders: list[Order] = []
+        for job in jobs:
             try:
                 folder = self._spool.temporary(job)
             except DreamdError as error:
                 self._hold([job], _folder_cause(error), str(error))
                 continue
             # Counted before the start, so that an attempt that takes the worker or the daemon down counts too.
-            started = replace(job, state=JobState.RUNNING, attempts=job.attempts + 1, started_at=time.time())
-            if (problem := self._save(started)) is not None:
-                self._hold([job], _folder_cause(problem), str(problem))
-                continue
-            job = self.running[job.id] = started
-            return job, Order(job=job.id, source=self._spool.work_path(job), folder=folder)
-        return None
+            begun.append(replace(job, state=JobState.RUNNING, attempts=job.attempts + 1, started_at=time.time()))
+            source, checkpoint = self._spool.work_path(job), self._checkpoints / job.id
+            orders.append(Order(job=job.id, source=source, folder=folder, checkpoint=checkpoint))
+        if (problem := self._save(*begun)) is not None:
+            waiting = [replace(job, attempts=job.attempts - 1) for job in begun]
+            self._hold(waiting, _folder_cause(problem), str(problem))
+            return ()
+        self.running.update((job.id, job) for job in begun)
+        return tuple(orders)
 
-    def done(self, message: Done) -> None:
-        """Publish a result and put the original away."""
-        job = self.running.pop(message.job, None)
-        if job is None:
-            return  # answered twice, or after its worker was given up
-        recipe = Recipe.from_json(job.recipe)
-        try:
-            file = self._spool.draft(job, message.file)
-            wanted = self._spool.result_name(job, _stem(job, recipe), file.suffix)
-            job = replace(job, result=str(wanted), seconds=message.sidecar.seconds)
-            if (problem := self._write(job)) is not None:
-                raise problem
-            result = self._spool.publish(job, wanted, file, message.sidecar.model_dump_json(indent=1).encode())
-        except DreamdError as error:
-            self._hold([replace(job, attempts=job.attempts - 1)], _folder_cause(error), str(error))
+    def publish(self, message: Done) -> Callable[[], Published] | None:
+        """What publishes a result and puts its original away, for any thread to do: disks are slow, shares slower.
+
+        What it returns goes to `published`; until then the job counts as running. None when the job is not running, or
+        is being published already: it was answered twice, or after its worker was given up.
+        """
+        job = self.running.get(message.job)
+        if job is None or job.id in self._publishing:
+            return None
+        self._publishing.add(job.id)
+        return partial(_put_out, self._spool, job, message)
+
+    def published(self, outcome: Published) -> None:
+        """Take note of what became of a result."""
+        job = outcome.job
+        del self.running[job.id]
+        self._publishing.remove(job.id)
+        if outcome.result is None:
+            assert outcome.problem is not None
+            self._hold([replace(job, attempts=job.attempts - 1)], _folder_cause(outcome.problem), str(outcome.problem))
             return
-        job = self._finished(job, result)
-        log.info("%s dreamed in %.1f s → %s", printable(str(job.path)), message.sidecar.seconds, printable(str(result)))
+        job = self._mark_done(job, outcome.result)
+        log.info("%s dreamed in %.1f s → %s", printable(str(job.path)), job.seconds, printable(str(outcome.result)))
+        if outcome.problem is not None:
+            self._put_away_later(job, outcome.problem)
 
     def not_done(self, message: NotDone) -> None:
         """A worker gave up on a job: hold it, try it again, or fail it."""
@@ -196,6 +242,9 @@ class Lifecycle:
 
     def worker_died(self, jobs: Sequence[str], reason: str, *, was_ready: bool) -> None:
         """The worker of some running jobs is gone. If it had never been ready, the attempt was none."""
+        others = len(jobs) - 1
+        if others:
+            reason += f", with {others} other{'s' if others > 1 else ''} in hand; each is tried again alone"
         for job_id in jobs:
             job = self.running.pop(job_id, None)
             if job is None:
@@ -218,9 +267,9 @@ class Lifecycle:
     # Steps
 
     def _take_up(self, job: Job) -> None:
-        result = self._spool.published(job) if job.result or not job.recipe else None
+        result = self._result_of(job)
         if result is not None or job.state is JobState.DONE:
-            self._finished(job, result or PurePosixPath(job.result or ""))
+            self._put_away(self._mark_done(job, result or PurePosixPath(job.result or "")))
         elif job.state is JobState.FAILED:
             self._fail(job, job.reason or "it failed before")
         elif job.attempts >= self._attempts:
@@ -230,12 +279,25 @@ class Lifecycle:
 
     def _close(self, job: Job) -> None:
         """End a job whose original is not in work: it was put away just before the end, or somebody took it."""
-        result = self._spool.published(job) if job.result else None
+        result = self._result_of(job)
         if result is not None:
-            self._finished(job, result)
+            self._put_away(self._mark_done(job, result))
         else:
             gone = "its picture is gone from work"
             self._save(replace(job, state=JobState.FAILED, finished_at=time.time(), reason=gone))
+
+    def _result_of(self, job: Job) -> PurePosixPath | None:
+        """The result that an earlier run published. A job that was never started, as the journal says, has none."""
+        if job.recipe and not job.attempts and job.result is None:
+            return None
+        return self._spool.published(job, _stem(job if job.recipe else self._with_recipe(job)))
+
+    def _with_recipe(self, job: Job) -> Job:
+        """A job that the journal does not know, with the recipe that it most likely had."""
+        try:
+            return replace(job, recipe=self._book.for_folder(job.folder).json)
+        except RecipeError:
+            return job
 
     def _enter(self, jobs: Iterable[Job]) -> None:
         """Give jobs their recipe as it is now, and queue them, or hold those whose recipe is wrong."""
@@ -310,22 +372,31 @@ class Lifecycle:
         self.held.update((job.id, job) for job in held)
         self._save(*held)
 
-    def _finished(self, job: Job, result: PurePosixPath) -> Job:
+    def _mark_done(self, job: Job, result: PurePosixPath) -> Job:
         if job.state is not JobState.DONE:
             finished_at = time.time()
             job = replace(job, state=JobState.DONE, result=str(result), finished_at=finished_at, hold=None, reason=None)
             # Written with the next change, or by `flush`: until then the folders say the same.
             self._unsaved[job.id] = job
             self._changed(job)
+        self._drop_checkpoint(job.id)
         self._hold_rounds.clear()
-        self._put_away(job)
         return job
 
     def _fail(self, job: Job, reason: str) -> None:
         job = replace(job, state=JobState.FAILED, finished_at=time.time(), hold=None, reason=reason)
         log.error("%s failed: %s", printable(str(job.path)), reason)
         self._save(job)
+        self._drop_checkpoint(job.id)
         self._put_away(job)
+
+    def _drop_checkpoint(self, job_id: str) -> None:
+        try:
+            shutil.rmtree(self._checkpoints / job_id)
+        except FileNotFoundError:  # nearly always: the dream was a short one
+            return
+        except OSError as error:
+            log.warning("the state of job %s stays in %s: %s", job_id, self._checkpoints, error.strerror)
 
     def _put_away(self, job: Job) -> None:
         """Move the original of a finished job out of work; if that cannot be done now, later."""
@@ -335,9 +406,12 @@ class Lifecycle:
             elif os.path.lexists(self._spool.work_path(job)):
                 self._spool.fail(job, _explanation(job))
         except DreamdError as error:
-            log.error("%s", error)
-            self.not_put_away.append(job)
-            self._put_away_due = time.monotonic() + _TRY_FOLDER_SECONDS
+            self._put_away_later(job, error)
+
+    def _put_away_later(self, job: Job, problem: DreamdError) -> None:
+        log.error("%s", problem)
+        self.not_put_away.append(job)
+        self._put_away_due = time.monotonic() + _TRY_FOLDER_SECONDS
 
     def _save(self, *jobs: Job) -> DreamdError | None:
         """Write down and tell that jobs have changed; the error, when the journal takes nothing now."""
@@ -365,8 +439,32 @@ class Lifecycle:
         return None
 
 
-def _stem(job: Job, recipe: Recipe) -> str:
-    """The result's name without its extension, as the recipe wants it."""
+def _put_out(spool: Spool, job: Job, message: Done) -> Published:
+    """Publish a result, then put its original away. Knows nothing of the lifecycle, and may run in any thread."""
+    stem = _stem(job)
+    job = replace(job, seconds=message.sidecar.seconds)
+    try:
+        result = spool.published(job, stem) if job.result else None
+        if result is None:
+            file = spool.draft(job, message.file)
+            wanted = spool.result_name(job, stem, file.suffix)
+            # Known from here on: a failure may come after the result is in its place.
+            job = replace(job, result=str(wanted))
+            result = spool.publish(job, wanted, file, message.sidecar.model_dump_json(indent=1).encode())
+    except DreamdError as error:
+        return Published(job, None, error)
+    try:
+        spool.finish(job)
+    except DreamdError as error:
+        return Published(job, result, error)
+    return Published(job, result, None)
+
+
+def _stem(job: Job) -> str:
+    """The result's name without its extension, as the job's recipe wants it; the picture's own when it has none."""
+    if not job.recipe:
+        return PurePath(job.name).stem
+    recipe = Recipe.from_json(job.recipe)
     return recipe.output.name.format(
         stem=PurePath(job.name).stem,
         job=job.id,

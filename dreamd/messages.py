@@ -53,6 +53,7 @@ class Settings(_Message):
     Attributes:
         device: `cpu`, `cuda:1`, or `auto:1` for the second GPU if there is one and else the processor.
         memory: bytes that the worker may hold; None: most of what is free when it starts.
+        batch: how many pictures to dream together at most; None: as many as pay on the device.
         previews: a folder for small pictures of the dreams that go on; None: nobody looks.
     """
 
@@ -62,6 +63,7 @@ class Settings(_Message):
     max_pixels: int
     max_bytes: int
     memory: int | None
+    batch: int | None = None
     previews: FilePath | None = None
 
 
@@ -72,18 +74,30 @@ class Order(_Message):
         job: the job's id.
         source: the picture.
         folder: an empty folder for the result.
+        checkpoint: where a long dream keeps its state, so that a later attempt goes on from there.
     """
 
     job: str
     source: FilePath
     folder: FilePath
+    checkpoint: FilePath | None = None
 
 
-class Dream(_Message):
-    """To a worker: dream these pictures by this recipe."""
+class Batch(_Message):
+    """To a worker: jobs of one recipe, given as JSON. What is alike in shape is dreamed together where that pays.
+
+    Attributes:
+        recipe: the effective recipe of each of them.
+        orders: their pictures.
+    """
 
     recipe: str
     orders: tuple[Order, ...]
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """The ids of its jobs."""
+        return tuple(order.job for order in self.orders)
 
 
 class Ready(_Message):
@@ -98,7 +112,11 @@ class Ready(_Message):
 
 
 class Advanced(_Message):
-    """From a worker: how far a job is."""
+    """From a worker: how far a job is.
+
+    Attributes:
+        busy_seconds: how long the worker's device has been dreaming, since the worker started.
+    """
 
     type: Literal["advanced"] = "advanced"
     job: str
@@ -107,6 +125,7 @@ class Advanced(_Message):
     iteration: int
     iterations: int
     share: float
+    busy_seconds: float = 0.0
 
 
 class Fetching(_Message):
@@ -132,7 +151,7 @@ class Sidecar(_Message):
         precision: that the network in fact computed in.
         size: width and height of the result in pixels.
         tiling: how the picture was cut up; None when it was not.
-        seconds: that the dream took, with decoding and encoding.
+        seconds: that the dream took, with decoding and encoding; of pictures dreamed together, each one's part.
         loss_before: of the last ascent's first iteration; None when it is infinite, which JSON does not know.
         loss_after: of its last iteration.
     """
@@ -158,12 +177,14 @@ class Done(_Message):
 
     Attributes:
         file: the result's name in the order's folder.
+        busy_seconds: how long the worker's device has been dreaming, since the worker started.
     """
 
     type: Literal["done"] = "done"
     job: str
     file: str
     sidecar: Sidecar
+    busy_seconds: float = 0.0
 
 
 class NotDone(_Message):

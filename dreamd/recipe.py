@@ -426,13 +426,16 @@ def check_recipe(recipe: Recipe, catalogue: Catalogue) -> None:
 def from_sidecar(document: Document) -> Document:
     """The recipe in a sidecar, with the precision that was in fact used, so that a dream can be repeated.
 
-    A document that is no sidecar comes back as it is.
+    `auto` stays where it came to fp32: asked for by name, fp32 is the reference, which differs by rounding. A document
+    that is no sidecar comes back as it is.
     """
     recipe = document.data.get("recipe")
     if not isinstance(recipe, dict) or "job" not in document.data:
         return document
     lines = {path[1:]: line for path, line in document.lines.items() if path[:1] == ("recipe",)}
-    return Document(document.file, {**recipe, "precision": document.data.get("precision", "auto")}, lines)
+    wanted, used = recipe.get("precision", "auto"), document.data.get("precision", "auto")
+    precision = wanted if (wanted, used) == ("auto", "fp32") else used
+    return Document(document.file, {**recipe, "precision": precision}, lines)
 
 
 def with_weights_below(folder: Path, document: Document) -> Document:

@@ -1,4 +1,4 @@
-"""Which job comes next. Knows jobs and times, no files and no processes.
+"""Which jobs come next, and how many at a time. Knows jobs and times, no files and no processes.
 
 First come, first served within a folder; folders take turns, so that one of 50,000 pictures does not starve one of 3.
 """
@@ -7,38 +7,92 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import PurePosixPath
+from typing import Generic, TypeVar
 
 from dreamd.job import Job
+
+T = TypeVar("T")
+
+_AHEAD_SECONDS = 2.0
+"""So much work a worker is given at a time: enough to overlap and to batch, little enough to stop or to change soon."""
+
+
+class InTurn(Generic[T]):
+    """Things that wait in folders: first come, first served within a folder, and folders take turns."""
+
+    def __init__(self) -> None:
+        self._folders: OrderedDict[PurePosixPath, deque[T]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return sum(len(queue) for queue in self._folders.values())
+
+    def __iter__(self) -> Iterator[T]:
+        for queue in self._folders.values():
+            yield from queue
+
+    @property
+    def folders(self) -> Collection[PurePosixPath]:
+        """The folders in which something waits, the next one first."""
+        return self._folders.keys()
+
+    def by_folder(self) -> Counter[PurePosixPath]:
+        """How many wait, by folder."""
+        return Counter({folder: len(queue) for folder, queue in self._folders.items()})
+
+    def add(self, folder: PurePosixPath, item: T) -> None:
+        """Queue something behind what waits in its folder."""
+        self._folders.setdefault(folder, deque()).append(item)
+
+    def first(self, folder: PurePosixPath) -> T:
+        """What is next in a folder. Raises KeyError when nothing waits there."""
+        return self._folders[folder][0]
+
+    def take(self, folder: PurePosixPath) -> T:
+        """Take what is next in a folder, which then waits for its next turn. Raises KeyError when nothing does."""
+        queue = self._folders[folder]
+        item = queue.popleft()
+        self._folders.move_to_end(folder)
+        if not queue:
+            del self._folders[folder]
+        return item
+
+    def keep(self, is_kept: Callable[[T], bool]) -> None:
+        """Drop everything else, wherever it stands."""
+        for folder, queue in list(self._folders.items()):
+            kept = deque(filter(is_kept, queue))
+            if kept:
+                self._folders[folder] = kept
+            else:
+                del self._folders[folder]
 
 
 class Scheduler:
     """The queue."""
 
     def __init__(self) -> None:
-        self._folders: OrderedDict[PurePosixPath, deque[Job]] = OrderedDict()
+        self._waiting: InTurn[Job] = InTurn()
         self._later: list[tuple[float, str, Job]] = []
         self._paused: frozenset[PurePosixPath] = frozenset()
 
     def __len__(self) -> int:
-        return sum(len(queue) for queue in self._folders.values()) + len(self._later)
+        return len(self._waiting) + len(self._later)
 
     def __iter__(self) -> Iterator[Job]:
-        for queue in self._folders.values():
-            yield from queue
+        yield from self._waiting
         for _, _, job in self._later:
             yield job
 
     def by_folder(self) -> Counter[PurePosixPath]:
         """How many jobs wait, by folder."""
-        counts = Counter({folder: len(queue) for folder, queue in self._folders.items()})
+        counts = self._waiting.by_folder()
         counts.update(job.folder for _, _, job in self._later)
         return counts
 
     def add(self, job: Job) -> None:
         """Queue a job behind those of its folder."""
-        self._folders.setdefault(job.folder, deque()).append(job)
+        self._waiting.add(job.folder, job)
 
     def add_later(self, job: Job, when: float) -> None:
         """Queue a job again at a time of `time.monotonic`: a retry that backs off."""
@@ -50,41 +104,86 @@ class Scheduler:
 
     def is_paused(self, folder: PurePosixPath) -> bool:
         """Whether a folder, or one above it, is paused."""
-        return not self._paused.isdisjoint({folder, *folder.parents})
+        return bool(self._paused) and not self._paused.isdisjoint({folder, *folder.parents})
 
     @property
     def has_work(self) -> bool:
         """Whether a job may start, now or later, without anything being resumed."""
-        return bool(self._later) or any(not self.is_paused(folder) for folder in self._folders)
+        return bool(self._later) or self.peek() is not None
 
     def wake(self, now: float) -> None:
         """Queue the jobs whose retry is due. Called whether or not one can start: `next_deadline` looks ahead only."""
         while self._later and self._later[0][0] <= now:
             self.add(heapq.heappop(self._later)[2])
 
-    def next(self) -> Job | None:
-        """Take the next job, or None when there is none that may start."""
-        for folder, queue in self._folders.items():
-            if not self.is_paused(folder):
-                job = queue.popleft()
-                self._folders.move_to_end(folder)
-                if not queue:
-                    del self._folders[folder]
-                return job
-        return None
+    def peek(self) -> Job | None:
+        """The next job, left where it is, or None when there is none that may start."""
+        folder = self._next_folder()
+        return None if folder is None else self._waiting.first(folder)
+
+    def next(self, most: int = 1) -> list[Job]:
+        """Take the next job, and with it those that may be dreamed together with it; none when none may start.
+
+        A job that was tried before is taken alone, and so are all when `most` is 1: should it take the worker down
+        once more, then it is known which it was, and nobody else's attempt is lost.
+
+        Args:
+            most: how many to take at most. They come from the folder whose turn it is, and from the next ones when it
+                has no more and theirs have the same recipe.
+        """
+        jobs: list[Job] = []
+        while len(jobs) < most and (folder := self._next_folder(last=jobs[-1].folder if jobs else None)) is not None:
+            job = self._waiting.first(folder)
+            if jobs and (job.recipe != jobs[0].recipe or job.attempts):
+                break
+            jobs.append(self._waiting.take(folder))
+            if job.attempts:
+                break
+        return jobs
 
     def take(self, jobs: Iterable[Job]) -> None:
         """Take jobs out of the queue, wherever they stand."""
         ids = {job.id for job in jobs}
-        for folder, queue in list(self._folders.items()):
-            kept = deque(job for job in queue if job.id not in ids)
-            if kept:
-                self._folders[folder] = kept
-            else:
-                del self._folders[folder]
+        self._waiting.keep(lambda job: job.id not in ids)
         self._later = [entry for entry in self._later if entry[1] not in ids]
         heapq.heapify(self._later)
 
     def next_deadline(self) -> float | None:
         """When a job that waits for its retry may start."""
         return self._later[0][0] if self._later else None
+
+    def _next_folder(self, last: PurePosixPath | None = None) -> PurePosixPath | None:
+        """The folder whose turn it is: that of the last job, when more of it are wanted and it has more."""
+        if last is not None and last in self._waiting.folders:
+            return last
+        return next((folder for folder in self._waiting.folders if not self.is_paused(folder)), None)
+
+
+class Pace:
+    """How many jobs of a recipe to give to a worker at a time, by how long the last one took."""
+
+    def __init__(self, most: int) -> None:
+        """Set up.
+
+        Args:
+            most: jobs at a time, however quick they are.
+        """
+        self._most = most
+        self._seconds: OrderedDict[str, float] = OrderedDict()
+
+    def took(self, recipe: str, seconds: float) -> None:
+        """Learn how long a picture of a recipe took."""
+        self._seconds[recipe] = seconds
+        self._seconds.move_to_end(recipe)
+        if len(self._seconds) > _RECIPES_KNOWN:
+            self._seconds.popitem(last=False)
+
+    def jobs(self, recipe: str) -> int:
+        """How many jobs of a recipe are about two seconds' work; one, when nothing is known of it yet."""
+        seconds = self._seconds.get(recipe)
+        if seconds is None:
+            return 1
+        return max(1, min(self._most, int(_AHEAD_SECONDS / max(seconds, 1e-6))))
+
+
+_RECIPES_KNOWN = 256

@@ -19,8 +19,9 @@ from dreamd.job import new_job_id
 from dreamd.plugins import Plugins
 from dreamd.progress import progress
 from dreamd.recipe import RecipeBook, Resolved, preset_names, resolve, set_fields
-from dreamd.worker import Limits as PictureLimits
-from dreamd.worker import Studio, choose_device, free_memory
+from dreamd.studio import Limits as PictureLimits
+from dreamd.studio import Studio, choose_device, free_memory
+from dreamd.weights import sha256_of
 
 _FORMATS = {
     ".jpg": "jpeg",
@@ -75,15 +76,15 @@ def dream_one(
             words = f"octave {step.ascent}/{step.ascents}, iteration {step.iteration}/{step.iterations}"
             show(step.share, words)
 
-        result, dreamed = studio.dream(picture, recipe, built, report)
-    _write(result, target, word, recipe.output.quality)
+        (dream,) = studio.dream([picture], recipe, built, report)
+    _write(dream.picture, target, word, recipe.output.quality)
     sidecar = studio.sidecar(
         job=new_job_id(),
         source=path,
+        input_sha256=sha256_of(path) if noise is None else "",
         recipe=recipe,
         built=built,
-        picture=result,
-        dreamed=dreamed,
+        dream=dream,
         seconds=time.perf_counter() - start,
     )
     Path(f"{target}.json").write_text(sidecar.model_dump_json(indent=1), encoding="utf-8")

@@ -214,7 +214,8 @@ class Spool:
         folder = self._draft_folder(job)
         with _explained("make", folder):
             self._drop_draft(job)
-            _make_folder(self.folders.outbox, [_HOUSE, folder.name])
+            # Not synced: a power cut that loses a draft loses nothing.
+            _make_folder(self.folders.outbox, [_HOUSE, folder.name], durable=False)
         return folder
 
     def draft(self, job: Job, name: str) -> Path:
@@ -277,14 +278,17 @@ class Spool:
             _unlink(record)
         return PurePosixPath(*parts[:-1], name)
 
-    def published(self, job: Job) -> PurePosixPath | None:
+    def published(self, job: Job, stem: str) -> PurePosixPath | None:
         """The job's result in the outbox, if it is there; a sidecar of the job without its picture is removed.
 
-        Without `job.result` it looks through the sidecars of the folder that begin with the picture's stem, which
-        reads the folder: when the journal is whole, a job that has no `result` was never published.
+        Without `job.result` it looks through the sidecars of the folder that begin with `stem`, which reads the folder.
+
+        Args:
+            job: the job.
+            stem: that its result was to be named by.
         """
         with _explained("look for the result of", self.folders.inbox / job.path):
-            for result in self._own_results(job):
+            for result in self._own_results(job, stem):
                 if _has_own_result(result, job.id):
                     return PurePosixPath(result.relative_to(self.folders.outbox))
         return None
@@ -434,22 +438,20 @@ class Spool:
             if not os.path.lexists(failure):
                 _unlink(_reason_path(failure))
 
-    def _own_results(self, job: Job) -> Iterator[Path]:
+    def _own_results(self, job: Job, stem: str) -> Iterator[Path]:
         """Where the job's result may be: under its own name first, then under that of any sidecar like it."""
-        parts = _parts(job.path if job.result is None else PurePosixPath(job.result))
-        folder = self.folders.outbox.joinpath(*parts[:-1])
         if job.result is not None:
-            yield folder / parts[-1]
-        for record in _starting_like(folder, PurePosixPath(parts[-1]).stem, _SIDECAR):
+            yield self.folders.outbox.joinpath(*_parts(PurePosixPath(job.result)))
+        folder = self.folders.outbox.joinpath(*_folder_parts(job.folder))
+        for record in _starting_like(folder, stem, _SIDECAR):
             yield record.with_name(record.name.removesuffix(_SIDECAR))
 
     def _draft_folder(self, job: Job) -> Path:
         return self.folders.outbox / _HOUSE / _one_name(job.id)
 
     def _drop_draft(self, job: Job) -> None:
-        folder = self._draft_folder(job)
-        if folder.exists():
-            shutil.rmtree(folder)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self._draft_folder(job))
 
 
 # Names and paths
@@ -542,7 +544,7 @@ def _is_regular(name: str, folder: int) -> bool:
 
 def _is_folder(path: Path) -> bool:
     try:
-        return stat.S_ISDIR(path.lstat().st_mode)
+        return stat.S_ISDIR(os.lstat(path).st_mode)
     except FileNotFoundError:
         return False
 
@@ -637,10 +639,12 @@ def _make_folder(root: Path, parts: Sequence[str], *, durable: bool = True) -> P
     folder = root
     for part in parts:
         outer, folder = folder, folder / part
+        if _is_folder(folder):  # nearly always, and it costs a fifth of a mkdir that fails
+            continue
         try:
             folder.mkdir()
         except FileExistsError:
-            if not stat.S_ISDIR(folder.lstat().st_mode):
+            if not _is_folder(folder):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
         else:
             if durable:
@@ -819,11 +823,13 @@ def _share(picture: Path, *, like: Path) -> None:
     """Gives a picture the mode of an ordinary new file, where `tempfile` gave 0600, and syncs it."""
     descriptor = os.open(picture, os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        try:
-            os.fchmod(descriptor, stat.S_IMODE(like.stat().st_mode))
-        except OSError as error:
-            if error.errno not in _NO_MODES:
-                raise
+        wanted = stat.S_IMODE(like.stat().st_mode)
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != wanted:
+            try:
+                os.fchmod(descriptor, wanted)
+            except OSError as error:
+                if error.errno not in _NO_MODES:
+                    raise
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -19,7 +19,7 @@ import re
 import signal
 import stat
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -71,6 +71,8 @@ _POLL_SHARE = 0.004
 """How much of one core that walking may cost; a large tree is walked less often."""
 _BETWEEN_RESCANS_SECONDS = 1.0
 """How long a rescan that trouble calls for waits after the one before."""
+_LOOKS_A_TURN = 2_000
+"""Files looked at before the loop has its turn again; a look takes about 40 µs."""
 _WRITER_SECONDS = 0.25
 """How often a file that somebody writes is looked at, at the most; its end is an event where there is inotify."""
 _LIMIT_RETRY_SECONDS = 600.0
@@ -107,10 +109,11 @@ class FileEvent:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A file that is whole. `path` is relative to the inbox."""
+    """A file that is whole. `path` is relative to the inbox; `stamp` is the look that it settled with."""
 
     path: PurePosixPath
     found_by: Literal["event", "rescan"]
+    stamp: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,18 +257,25 @@ class Watcher:
     def due(self, now: float) -> list[Finding]:
         """What has settled by `now`, changed recipes first; walks the inbox when it is time to.
 
-        A file is reported once, and again only when it has changed, or went and came again.
+        A file is reported once, and again only when it has changed, or went and came again. Of very many files it looks
+        at some only, and `next_deadline` is then past.
         """
         if self._started and now >= self._next_rescan:
             self.rescan()
         found: list[Finding] = [RecipeChanged(PurePosixPath(folder)) for folder in sorted(self._changed_recipes)]
         self._changed_recipes.clear()
-        while self._deadlines and self._deadlines[0][0] <= now:
+        for _ in range(_LOOKS_A_TURN):
+            if not self._deadlines or self._deadlines[0][0] > now:
+                break
             at, path = heapq.heappop(self._deadlines)
             pending = self._pending.get(path)
             if pending is not None and pending.at == at and self._has_settled(path, pending, now):
-                found.append(Settled(PurePosixPath(path), pending.found_by))
+                found.append(Settled(PurePosixPath(path), pending.found_by, pending.stamp))
         return found
+
+    def is_unchanged(self, settled: Settled) -> bool:
+        """Whether a file is still as it settled; one that is not is reported again when it has settled again."""
+        return self._stamp_of(os.fspath(settled.path)) == settled.stamp
 
     def next_deadline(self) -> float | None:
         """When `due` is to be called next, if no event comes before; None while stopped."""
@@ -304,6 +314,7 @@ class Watcher:
     def _take_in_everything(self) -> None:
         seen: set[str] = set()
         recipes: set[str] = set()
+        new: list[tuple[int, str]] = []
         for path, status in self._walk(""):
             if path.rpartition("/")[2] in _RECIPES:
                 recipes.add(path)
@@ -311,8 +322,10 @@ class Watcher:
                 continue
             seen.add(path)
             if path not in self._pending and self._reported.get(path) != _stamp(status):
-                self._expect(path, found_by="rescan")
-                self._unannounced.add(path)
+                new.append((status.st_ctime_ns, path))
+        for _, path in sorted(new):  # first come, first served, though the walk meets them in any order
+            self._expect(path, found_by="rescan")
+            self._unannounced.add(path)
         for known in (self._pending, self._reported):
             for path in [path for path in known if path not in seen]:
                 del known[path]

@@ -2,36 +2,42 @@
 
 Takes one line of JSON a batch on its standard input and answers with lines on its standard output (`messages.py`). It
 ends when its input ends, and dies with the daemon. Whatever it prints goes to the log instead.
+
+So that the device need not wait, the next pictures are decoded and the last ones encoded and written in other threads
+while one dreams; `Room` bounds what they hold.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import platform
+import queue
+import resource
 import sys
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-import torch
-import torchvision
-
-from dreamd import __version__
-from dreamd.build import Built, OnFetch, Workshop
-from dreamd.engine.dream import Dreamed, Progress, dream
+from dreamd.build import Built, OnFetch
+from dreamd.engine.checkpoint import Checkpoint
+from dreamd.engine.dream import Progress
+from dreamd.engine.footprint import is_out_of_memory
 from dreamd.engine.precision import fastest
-from dreamd.errors import DreamdError, PictureError, RecipeError, UsageError, hold_cause, printable
-from dreamd.imageio import Picture, output_format, read_picture, shrunk, write_picture
+from dreamd.errors import DreamdError, PictureError, RecipeError, hold_cause
+from dreamd.imageio import Picture, output_format, write_picture
 from dreamd.lifeline import die_with_parent
-from dreamd.messages import Advanced, Done, Dream, Fetching, NotDone, Order, Ready, Said, Settings, Sidecar, Unable
+from dreamd.messages import Advanced, Batch, Done, Fetching, NotDone, Order, Ready, Said, Settings, Unable
 from dreamd.plugins import Plugins
 from dreamd.preview import Previews
 from dreamd.recipe import Recipe
+from dreamd.studio import Dream, Limits, Studio, choose_device, device_name, free_memory, versions
 from dreamd.weights import sha256_of
 
 log = logging.getLogger(__name__)
@@ -39,227 +45,329 @@ log = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 0.2
 """Between two messages of progress: often enough for a bar, seldom enough to cost nothing."""
 
+_AHEAD_SHARE = 1 / 32
+"""Of the worker's memory, what pictures may take that wait or are being written while another dreams."""
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a picture may cost: its pixels, the bytes of its file, and the bytes that its dream may hold."""
+_TOGETHER_ON_A_GPU = 32
+"""Pictures dreamed together at most, when nothing is configured. On a processor it is one: more bring nothing there,
+and a picture dreamed alone comes out the same to the last bit whatever came with it."""
 
-    max_pixels: int
-    max_bytes: int
-    memory: int
-
-
-class Studio:
-    """Dreams files on one device. What a worker and `dreamd dream` have in common."""
-
-    def __init__(self, plugins: Plugins, device: torch.device, limits: Limits) -> None:
-        self._workshop = Workshop(plugins, device, limits.memory)
-        self._limits = limits
-        self.device = device
-
-    def build(self, recipe: Recipe, on_fetch: OnFetch | None = None) -> Built:
-        """What the recipe dreams with; raises as `Workshop.build` does."""
-        return self._workshop.build(recipe, on_fetch)
-
-    def read(self, source: Path, recipe: Recipe) -> Picture:
-        """The picture of a file, shrunk as the recipe wants it. Raises PictureError."""
-        picture = read_picture(source, max_pixels=self._limits.max_pixels, max_bytes=self._limits.max_bytes)
-        return shrunk(picture, recipe.image.max_side)
-
-    def dream(
-        self,
-        picture: Picture,
-        recipe: Recipe,
-        built: Built,
-        on_progress: Callable[[Progress], None],
-        on_frame: Callable[[torch.Tensor], None] = lambda _images: None,
-    ) -> tuple[Picture, Dreamed]:
-        """The dreamed picture, with the original's alpha channel, EXIF and resolution."""
-        dreamed = dream(
-            _to_tensor(picture), built.dreamer, seeds=[recipe.seed], on_progress=on_progress, on_frame=on_frame
-        )
-        pixels = dreamed.images[0].mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-        return replace(picture, pixels=pixels), dreamed
-
-    def sidecar(
-        self,
-        *,
-        job: str,
-        source: Path,
-        recipe: Recipe,
-        built: Built,
-        picture: Picture,
-        dreamed: Dreamed,
-        seconds: float,
-    ) -> Sidecar:
-        """The record of a dream."""
-        height, width = picture.pixels.shape[:2]
-        return Sidecar(
-            job=job,
-            picture=printable(source.name),
-            input_sha256=sha256_of(source) if source.is_file() else "",
-            recipe=recipe.model_dump(mode="json"),
-            versions={**versions(), **built.plugins},
-            weights_sha256=built.weights_sha256,
-            device=str(self.device),
-            precision=built.dreamer.precision,
-            seed=recipe.seed,
-            size=(width, height),
-            tiling=dreamed.tiling,
-            seconds=round(seconds, 3),
-            loss_before=dreamed.loss_before[0],
-            loss_after=dreamed.loss_after[0],
-        )
+_WRITERS = 2
 
 
-def versions() -> dict[str, str]:
-    """The versions that decide over a dream's bits."""
-    return {"dreamd": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__}
+@dataclass(eq=False)
+class _Task:
+    """An order on its way through the worker.
 
-
-def choose_device(wanted: str) -> torch.device:
-    """The device of `cpu`, `cuda`, `cuda:1`, or `auto:1`: the second GPU if there is one and else the processor.
-
-    Raises:
-        UsageError: there is no such device.
+    Attributes:
+        picture: once it is decoded, and until it is dreamed.
+        sha256: of its file.
+        seconds: the time spent on it so far.
     """
-    if wanted.startswith("auto"):
-        index = int(wanted.partition(":")[2] or 0)
-        has_it = torch.cuda.is_available() and index < torch.cuda.device_count()
-        return torch.device("cuda", index) if has_it else torch.device("cpu")
-    try:
-        device = torch.device(wanted)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        there_are = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        raise UsageError(f"device {wanted!r} cannot be used here; there is {' and '.join(there_are)}") from error
-    return device
+
+    order: Order
+    recipe: Recipe
+    picture: Picture | None = None
+    sha256: str = ""
+    seconds: float = 0.0
+
+    @contextmanager
+    def timed(self, share: float = 1.0) -> Iterator[None]:
+        """Count the time inside, or its share of it."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += share * (time.perf_counter() - start)
 
 
-def free_memory(device: torch.device) -> int:
-    """Most of the bytes that are free on a device now; a part is left to others."""
-    if device.type == "cuda":
-        return int(0.9 * torch.cuda.mem_get_info(device)[0])
-    lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    return int(0.8 * 1024 * int(lines["MemAvailable"].split()[0]))
+class Room:
+    """Bounds the bytes of the pictures that are in the worker. A single one may be of any size, and is then alone."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._inside: dict[object, int] = {}
+        self._changed = threading.Condition()
+
+    def enter(self, who: object) -> None:
+        """Wait until there is room, then come in with nothing yet."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._inside or sum(self._inside.values()) < self._size)
+            self._inside[who] = 0
+
+    def hold(self, who: object, size: int) -> None:
+        """Say how many bytes somebody inside holds now."""
+        with self._changed:
+            self._inside[who] = size
+
+    def leave(self, who: object) -> None:
+        """Go, with all that was held."""
+        with self._changed:
+            self._inside.pop(who, None)
+            self._changed.notify_all()
 
 
-def device_name(device: torch.device) -> str:
-    """A device's name for people."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+class Meter:
+    """Counts the seconds that a device dreams."""
 
+    def __init__(self) -> None:
+        self._total = 0.0
+        self._since: float | None = None
 
-def _to_tensor(picture: Picture) -> torch.Tensor:
-    """A picture as `[1, 3, H, W]`, float32 in [0, 1]."""
-    pixels = torch.from_numpy(np.ascontiguousarray(picture.pixels))
-    return pixels.permute(2, 0, 1).unsqueeze(0).contiguous().float().div(255)
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count the time inside."""
+        self._since = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._total, self._since = self.seconds, None
+
+    @property
+    def seconds(self) -> float:
+        """All of them so far."""
+        since = self._since
+        return self._total + (0.0 if since is None else time.perf_counter() - since)
 
 
 class Worker:
-    """The loop of a worker process."""
+    """The three stages of a worker process: one thread decodes, the main thread dreams, two write.
+
+    Attributes:
+        device: what it dreams on.
+        memory: bytes that it may hold.
+    """
 
     def __init__(self, settings: Settings, output: BinaryIO) -> None:
         self._output = output
+        self._sending = threading.Lock()
         plugins = Plugins("dreamd.engine", folders=settings.plugin_folders, disable=settings.disable)
-        device = choose_device(settings.device)
-        memory = settings.memory or free_memory(device)
-        limits = Limits(max_pixels=settings.max_pixels, max_bytes=settings.max_bytes, memory=memory)
-        self._studio = Studio(plugins, device, limits)
+        self.device = choose_device(settings.device)
+        self.memory = settings.memory or free_memory(self.device)
+        limits = Limits(max_pixels=settings.max_pixels, max_bytes=settings.max_bytes, memory=self.memory)
+        self._studio = Studio(plugins, self.device, limits)
         self._catalogue = plugins.catalogue
         self._previews = Previews(settings.previews)
+        self._together = settings.batch or (_TOGETHER_ON_A_GPU if self.device.type == "cuda" else 1)
+        self._meter = Meter()
+        self._room = Room(int(self.memory * _AHEAD_SHARE))
+        self._ordered: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._decoded: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._waiting: deque[_Task] = deque()
+        self._is_ending = False
 
     def run(self, commands: BinaryIO) -> None:
         """Say that it is ready, then dream batch after batch until the input ends."""
-        device = self._studio.device
-        precision = fastest(device)
-        log.info("%s (%s): fastest precision is %s", device, device_name(device), precision)
+        precision = fastest(self.device)
+        log.info("%s (%s): fastest precision is %s", self.device, device_name(self.device), precision)
         self._send(
             Ready(
-                device=str(device),
-                device_name=device_name(device),
+                device=str(self.device),
+                device_name=device_name(self.device),
                 precision=precision,
                 versions=versions(),
                 catalogue=self._catalogue,
             )
         )
+        threading.Thread(target=self._take_orders, args=(commands,), name="orders", daemon=True).start()
+        threading.Thread(target=self._decode_all, name="decode", daemon=True).start()
+        with ThreadPoolExecutor(_WRITERS, thread_name_prefix="write") as self._writers:
+            while tasks := self._next_tasks():
+                self._dream(tasks)
+
+    def _take_orders(self, commands: BinaryIO) -> None:
         for line in commands:
-            batch = Dream.model_validate_json(line)
+            batch = Batch.model_validate_json(line)
+            recipe = Recipe.from_json(batch.recipe)
             for order in batch.orders:
-                self._send(self._carried_out(order, Recipe.from_json(batch.recipe)))
+                self._ordered.put(_Task(order, recipe))
+        self._ordered.put(None)
 
-    def _carried_out(self, order: Order, recipe: Recipe) -> Done | NotDone:
+    # Decoding
+
+    def _decode_all(self) -> None:
+        for task in iter(self._ordered.get, None):
+            self._room.enter(task)
+            try:
+                with task.timed():
+                    task.picture = self._studio.read(task.order.source, task.recipe)
+                    task.sha256 = sha256_of(task.order.source)
+            except Exception as error:  # noqa: BLE001 (told to the daemon)
+                self._give_up(task, error)
+            else:
+                self._room.hold(task, task.picture.pixels.nbytes)
+                self._decoded.put(task)
+        self._decoded.put(None)
+
+    # Dreaming
+
+    def _next_tasks(self) -> list[_Task]:
+        """The next picture, with those beside it that may be dreamed together with it; none at the end."""
+        while not self._is_ending and (not self._waiting or not self._decoded.empty()):
+            if (task := self._decoded.get()) is None:
+                self._is_ending = True
+            else:
+                self._waiting.append(task)
+        if not self._waiting:
+            return []
+        first = self._waiting[0]
+        alike = [task for task in self._waiting if _is_alike(task, first)][: self._together]
+        self._waiting = deque(task for task in self._waiting if task not in alike)
+        return alike
+
+    def _dream(self, tasks: Sequence[_Task]) -> None:
+        first = tasks[0]
+        assert first.picture is not None
         try:
-            return self._dreamed(order, recipe)
-        except DreamdError as error:
-            return NotDone(
-                job=order.job,
-                hold=hold_cause(error),
-                final=isinstance(error, PictureError),
-                reason=error.problem if isinstance(error, RecipeError) else str(error),
-                field=error.field if isinstance(error, RecipeError) else (),
-            )
-        except Exception as error:
-            log.exception("job %s", order.job)
-            return NotDone(job=order.job, hold=None, final=False, reason=f"{type(error).__name__}: {error}")
+            built = self._studio.build(first.recipe, self._fetch_reporter(tasks))
+            together = self._studio.together(first.picture, built, len(tasks))
+        except Exception as error:  # noqa: BLE001 (told to the daemon)
+            for task in tasks:
+                self._give_up(task, error)
+            return
+        for start in range(0, len(tasks), together):
+            self._dream_with(built, tasks[start : start + together])
 
-    def _dreamed(self, order: Order, recipe: Recipe) -> Done:
+    def _dream_with(self, built: Built, tasks: Sequence[_Task]) -> None:
         start = time.perf_counter()
-        source = self._studio.read(order.source, recipe)
-        built = self._studio.build(recipe, self._fetch_reporter(order.job))
-        show = partial(self._previews.show, [order.job])
+        dreams = self._dreams(built, tasks)
+        if isinstance(dreams, Exception):
+            self._try_halves(built, tasks, dreams)
+            return
+        each = (time.perf_counter() - start) / len(tasks)
+        for task, dream in zip(tasks, dreams, strict=True):
+            task.seconds += each
+            task.picture = None
+            self._writers.submit(self._finish, task, built, dream)
+
+    def _dreams(self, built: Built, tasks: Sequence[_Task]) -> list[Dream] | Exception:
+        """The dreams, or why there are none: returned, so that what the failed attempt held is free for another."""
+        pictures = [task.picture for task in tasks if task.picture is not None]
+        checkpoint = self._checkpoint_of(tasks[0], built) if len(tasks) == 1 else None
+        jobs = [task.order.job for task in tasks]
         try:
-            picture, dreamed = self._studio.dream(source, recipe, built, self._progress_reporter(order.job), show)
+            with self._meter.running():
+                report, show = self._progress_reporter(tasks), partial(self._previews.show, jobs)
+                return self._studio.dream(pictures, tasks[0].recipe, built, report, checkpoint, show)
+        except Exception as error:  # noqa: BLE001 (told to the daemon)
+            if len(tasks) > 1:
+                error.__traceback__ = None  # its frames hold the pictures
+            return error
         finally:
-            self._previews.drop([order.job])
-        name, extension = output_format(recipe.output.format, picture.format)
-        target = order.folder / f"result{extension}"
-        write_picture(picture, target, format=name, quality=recipe.output.quality)
+            self._previews.drop(jobs)
+
+    def _checkpoint_of(self, task: _Task, built: Built) -> Checkpoint | None:
+        folder = task.order.checkpoint
+        return None if folder is None else self._studio.checkpoint(folder, task.sha256, task.recipe, built)
+
+    def _try_halves(self, built: Built, tasks: Sequence[_Task], error: Exception) -> None:
+        """Whether it was too much at once or one of them is poison, the halves show it."""
+        if len(tasks) == 1:
+            self._give_up(tasks[0], error)
+            return
+        log.warning("%d pictures together failed (%s); trying them in halves", len(tasks), error)
+        middle = len(tasks) // 2
+        for half in (tasks[:middle], tasks[middle:]):
+            self._dream_with(built, half)
+
+    # Encoding
+
+    def _finish(self, task: _Task, built: Built, dream: Dream) -> None:
+        try:
+            done = self._written(task, built, dream)
+        except Exception as error:  # noqa: BLE001 (told to the daemon)
+            self._give_up(task, error)
+        else:
+            self._room.leave(task)
+            self._send(done)
+
+    def _written(self, task: _Task, built: Built, dream: Dream) -> Done:
+        order, recipe = task.order, task.recipe
+        with task.timed():
+            name, extension = output_format(recipe.output.format, dream.picture.format)
+            target = order.folder / f"result{extension}"
+            write_picture(dream.picture, target, format=name, quality=recipe.output.quality)
         sidecar = self._studio.sidecar(
             job=order.job,
             source=order.source,
+            input_sha256=task.sha256,
             recipe=recipe,
             built=built,
-            picture=picture,
-            dreamed=dreamed,
-            seconds=time.perf_counter() - start,
+            dream=dream,
+            seconds=task.seconds,
         )
-        return Done(job=order.job, file=target.name, sidecar=sidecar)
+        return Done(job=order.job, file=target.name, sidecar=sidecar, busy_seconds=self._meter.seconds)
 
-    def _progress_reporter(self, job: str) -> Callable[[Progress], None]:
+    # Telling
+
+    def _give_up(self, task: _Task, error: Exception) -> None:
+        task.picture = None
+        self._room.leave(task)
+        job = task.order.job
+        if isinstance(error, DreamdError):
+            self._send(
+                NotDone(
+                    job=job,
+                    hold=hold_cause(error),
+                    final=isinstance(error, PictureError),
+                    reason=error.problem if isinstance(error, RecipeError) else str(error),
+                    field=error.field if isinstance(error, RecipeError) else (),
+                )
+            )
+            return
+        log.error("job %s", job, exc_info=error)
+        reason = f"{type(error).__name__}: {error}"
+        if is_out_of_memory(error):
+            reason = f"it takes more memory than a worker may have (workers.memory): {reason}"
+        self._send(NotDone(job=job, hold=None, final=False, reason=reason))
+
+    def _progress_reporter(self, tasks: Sequence[_Task]) -> Callable[[Progress], None]:
         due = Throttle(_PROGRESS_SECONDS)
 
         def report(progress: Progress) -> None:
-            if due():
+            for task in tasks if due() else ():
                 self._send(
                     Advanced(
-                        job=job,
+                        job=task.order.job,
                         ascent=progress.ascent,
                         ascents=progress.ascents,
                         iteration=progress.iteration,
                         iterations=progress.iterations,
                         share=progress.share,
+                        busy_seconds=self._meter.seconds,
                     )
                 )
 
         return report
 
-    def _fetch_reporter(self, job: str) -> OnFetch:
+    def _fetch_reporter(self, tasks: Sequence[_Task]) -> OnFetch:
         due = Throttle(_PROGRESS_SECONDS)
 
         def report(done: int, total: int | None) -> None:
-            if due():
-                self._send(Fetching(job=job, done=done, total=total))
+            for task in tasks if due() else ():
+                self._send(Fetching(job=task.order.job, done=done, total=total))
 
         return report
 
     def _send(self, message: Said) -> None:
-        send(self._output, message)
+        with self._sending:
+            send(self._output, message)
+
+
+def _is_alike(task: _Task, other: _Task) -> bool:
+    """Whether two pictures can be dreamed together."""
+    assert task.picture is not None
+    assert other.picture is not None
+    return task.recipe == other.recipe and task.picture.pixels.shape == other.picture.pixels.shape
 
 
 def send(output: BinaryIO, message: Said) -> None:
-    """Say something to the daemon."""
-    output.write(message.line())
-    output.flush()
+    """Say something to the daemon. Without one the process ends: there is nobody left to tell."""
+    try:
+        output.write(message.line())
+        output.flush()
+    except BrokenPipeError:
+        os._exit(1)
 
 
 class Throttle:
@@ -275,6 +383,25 @@ class Throttle:
             return False
         self._next = now + self._seconds
         return True
+
+
+def limit_memory(memory: int) -> None:
+    """Have the kernel refuse this process much more memory than it may have (setrlimit(2), RLIMIT_DATA).
+
+    A backstop: dreams are cut to `memory` bytes by reckoning, but a decoder or a plugin may ask for anything, and had
+    better get an error than have the machine swap.
+    """
+    lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    has = 1024 * int(lines["VmData"].split()[0])
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    wanted = has + int(_MEMORY_SPARE * memory) + _MEMORY_SPARE_BYTES
+    if hard == resource.RLIM_INFINITY or wanted <= hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
+
+
+_MEMORY_SPARE = 1.25
+_MEMORY_SPARE_BYTES = 1 << 30
+"""What is mapped is more than what is used: stacks, arenas, the network's weights while they are read."""
 
 
 def _pipes_to_daemon() -> tuple[BinaryIO, BinaryIO]:
@@ -294,11 +421,12 @@ def main() -> None:
     commands, output = _pipes_to_daemon()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="worker: %(message)s")
     try:
-        Worker(Settings.model_validate_json(commands.readline()), output).run(commands)
+        worker = Worker(Settings.model_validate_json(commands.readline()), output)
+        if worker.device.type == "cpu":  # CUDA maps far more than it uses
+            limit_memory(worker.memory)
+        worker.run(commands)
     except DreamdError as error:
         send(output, Unable(reason=str(error)))
-        sys.exit(1)
-    except BrokenPipeError:  # the daemon is gone; there is nobody left to tell
         sys.exit(1)
 
 

@@ -46,7 +46,7 @@ class Copy:
     def stop(self): pass
     def restart(self): pass
     def wake(self): pass
-    def free(self): return 1 - self.taken
+    def free(self, alone=False): return 1 - self.taken
     def workers(self): return []
     def tick(self, now): pass
     def next_deadline(self): return None

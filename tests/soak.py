@@ -24,6 +24,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from dreamd.status import snapshot
+
 FOLDERS = (".", "cats", "cats/small", "dogs", "päivä 1")
 FORMATS = ("png", "jpg", "webp")
 
@@ -94,6 +96,8 @@ class Soak:
         daemon = self._start()
         try:
             while True:
+                if self._random.random() < 0.5:  # else a slow machine would never come to dream
+                    self._wait_for_worker(daemon)
                 time.sleep(self._random.uniform(0.0, 8.0))
                 victim = self._random.choice(("daemon", "worker", "both"))
                 self.kills[victim] += 1
@@ -106,6 +110,14 @@ class Soak:
         finally:
             daemon.kill()
             daemon.wait()
+
+    def _wait_for_worker(self, daemon: subprocess.Popen[bytes]) -> None:
+        """Wait until a worker of this daemon can work."""
+        for _ in range(1200):
+            values = snapshot.read(self._root / "state") or {"pid": 0}
+            if values["pid"] == daemon.pid and {worker["state"] for worker in values["workers"]} & {"idle", "busy"}:
+                return
+            time.sleep(0.1)
 
     def drain(self) -> int:
         """Let the daemon finish what is left."""

@@ -1,1 +1,1 @@
-"""The engine: dreams tensors. Imports torch and `dreamd.errors`, nothing else of dreamd, so that it runs alone."""
+"""The engine: dreams tensors. Imports torch, numpy and `dreamd.errors`, nothing else of dreamd: it runs alone."""

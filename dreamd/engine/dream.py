@@ -9,10 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dreamd.engine.ascent import AscentSettings, GradientStep, ascend, bands
+from dreamd.engine.ascent import Ascended, AscentSettings, GradientStep, ascend, bands
 from dreamd.engine.backbone import Backbone
-from dreamd.engine.fitting import FittedGradient
-from dreamd.engine.objective import Gradient, Objective
+from dreamd.engine.checkpoint import Checkpoint, FinishedAscent, fingerprint
+from dreamd.engine.devices import cudnn_choosing, moved, on_cpu
+from dreamd.engine.fitting import BatchTooLargeError, FittedGradient, cost_of
+from dreamd.engine.footprint import SMALLEST_TILE, is_out_of_memory, pictures_that_fit
+from dreamd.engine.graphs import GraphedGradient, Graphs
+from dreamd.engine.objective import Gradient, Objective, Prepare, Run
 from dreamd.engine.precision import Precision, cast, products_in
 from dreamd.errors import PluginError
 
@@ -50,8 +54,10 @@ class Dreamer:
         schedule: `(image, ascend) → images`; a plugin's function with its parameters filled in.
         steps: what is done to each gradient.
         precision: the backbone's.
+        exact: in fp32, whether the backbone is the reference, as it was loaded, or arranged for speed.
         device: the backbone's.
         memory: bytes that the process may hold; larger pictures are dreamed in tiles. None: never in tiles.
+        graphs: where recordings of gradients are kept, on a GPU; None: nothing is recorded.
     """
 
     backbone: Backbone
@@ -60,8 +66,15 @@ class Dreamer:
     schedule: Callable[[Tensor, Ascend], Iterable[Tensor]]
     steps: Sequence[GradientStep] = ()
     precision: Precision = Precision.FP32
+    exact: bool = True
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     memory: int | None = None
+    graphs: Graphs | None = None
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the network computes as it was loaded: in fp32, in torch's own order, layer by layer."""
+        return self.exact and self.precision is Precision.FP32
 
 
 @dataclass(frozen=True)
@@ -87,14 +100,17 @@ class Ascend:
     def __init__(
         self,
         dreamer: Dreamer,
-        gradient: Gradient | FittedGradient,
+        gradient: Run | FittedGradient,
         generators: Sequence[torch.Generator],
         on_progress: Callable[[Progress], None],
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self._dreamer = dreamer
         self._gradient = gradient
+        self._prepare = _preparation(dreamer)
         self._generators = generators
         self._on_progress = on_progress
+        self._checkpoint = checkpoint
         self._mean, self._std = (
             torch.tensor(values, device=dreamer.device).view(1, 3, 1, 1)
             for values in (dreamer.backbone.mean, dreamer.backbone.std)
@@ -116,46 +132,84 @@ class Ascend:
     def __call__(self, image: Tensor, *, overwrite: bool = False) -> Tensor:
         """Ascend from pictures `[N, 3, H, W]` in [0, 1] of any size; returns the same shape, clamped to [0, 1].
 
-        `overwrite` lets the ascent use the memory of `image`, when the schedule does not need it any more: of a very
-        large picture every copy counts.
+        The pictures may lie on any device; the result lies on the same. `overwrite` lets the ascent use the memory of
+        `image`, when the schedule does not need it any more: of a very large picture every copy counts.
         """
         self.ascents += 1
-        settings = self._dreamer.settings
+        if self._checkpoint is None:
+            return self._climbed(image, overwrite)
+        given = fingerprint(image)
+        kept = self._checkpoint.kept(self.ascents)
+        if kept is not None and self._is_the_same(kept, image, given):
+            return self._taken_up(kept, image.device)
+        result = self._climbed(image, overwrite)
+        self._checkpoint.keep(self._finished(result, given))
+        return result
 
-        def report(iteration: int) -> None:
-            self._on_progress(
-                Progress(
-                    ascent=self.ascents,
-                    ascents=max(self._planned, self.ascents),
-                    iteration=iteration,
-                    iterations=settings.iterations,
-                )
-            )
-
+    def _climbed(self, image: Tensor, overwrite: bool) -> Tensor:
         height, width = image.shape[2:]
-        x = _at_least(image, self._dreamer.backbone.min_side).to(self._dreamer.device)
+        x = moved(_at_least(image, self._dreamer.backbone.min_side), self._dreamer.device)
         x = (x.sub_(self._mean) if overwrite else x - self._mean).div_(self._std)
-        end = ascend(
-            x,
-            self._gradient_at,
-            settings,
-            steps=self._dreamer.steps,
-            generators=self._generators,
-            on_iteration=report,
-            overwrite=True,
-        )
+        end = self._end_of(x)
         _check_finite(end.x)
         self.first_loss, self.last_loss = end.first_loss, end.last_loss
-        return end.x.mul_(self._std).add_(self._mean).clamp_(0, 1)[:, :, :height, :width]
+        result = end.x.mul_(self._std).add_(self._mean).clamp_(0, 1)[:, :, :height, :width]
+        return on_cpu(result) if image.device.type == "cpu" else result
 
-    def _gradient_at(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self._gradient(x, self._prepare)
+    def _end_of(self, x: Tensor) -> Ascended:
+        return ascend(
+            x,
+            lambda pictures: self._gradient(pictures, self._prepare),
+            self._dreamer.settings,
+            steps=self._dreamer.steps,
+            generators=self._generators,
+            on_iteration=self._report,
+            overwrite=True,
+        )
 
-    def _prepare(self, x: Tensor) -> Tensor:
-        size = self._dreamer.backbone.input_size
-        if size is not None and x.shape[2:] != (size, size):
-            x = F.interpolate(x, (size, size), mode="bilinear", antialias=True)
-        return cast(x, self._dreamer.precision)
+    def _report(self, iteration: int) -> None:
+        self._on_progress(
+            Progress(
+                ascent=self.ascents,
+                ascents=max(self._planned, self.ascents),
+                iteration=iteration,
+                iterations=self._dreamer.settings.iterations,
+            )
+        )
+
+    def _finished(self, result: Tensor, given: int) -> FinishedAscent:
+        assert self.first_loss is not None
+        assert self.last_loss is not None
+        return FinishedAscent(
+            number=self.ascents,
+            given=given,
+            images=result,
+            first_loss=self.first_loss,
+            last_loss=self.last_loss,
+            generators=self._states(),
+            fit=self._gradient.fit if isinstance(self._gradient, FittedGradient) else None,
+        )
+
+    def _is_the_same(self, kept: FinishedAscent, image: Tensor, given: int) -> bool:
+        """Whether what was kept is the ascent that is asked for now, and of the same kind of dream."""
+        losses = (kept.first_loss.shape, kept.last_loss.shape)
+        fitted = isinstance(self._gradient, FittedGradient)
+        same_dream = losses == (image.shape[:1],) * 2 and kept.generators.shape == self._states().shape
+        same_pictures = kept.given == given and kept.images.shape == image.shape
+        return same_dream and same_pictures and fitted == (kept.fit is not None)
+
+    def _taken_up(self, kept: FinishedAscent, device: torch.device) -> Tensor:
+        """The result of an ascent that was kept, with everything as it was after it."""
+        for generator, state in zip(self._generators, kept.generators, strict=True):
+            generator.set_state(state.clone())  # aligned as torch does it; on numpy's memory it crashes
+        if isinstance(self._gradient, FittedGradient) and kept.fit is not None:
+            self._gradient.take_up(kept.fit)
+        self.first_loss, self.last_loss = kept.first_loss, kept.last_loss
+        self._report(self._dreamer.settings.iterations)
+        return moved(kept.images, device)
+
+    def _states(self) -> Tensor:
+        return torch.stack([generator.get_state() for generator in self._generators])
 
 
 def dream(
@@ -164,6 +218,7 @@ def dream(
     *,
     seeds: Sequence[int],
     on_progress: Callable[[Progress], None] = lambda _progress: None,
+    checkpoint: Checkpoint | None = None,
     on_frame: Callable[[Tensor], None] = lambda _images: None,
 ) -> Dreamed:
     """Dream a batch of pictures.
@@ -172,48 +227,109 @@ def dream(
         images: `[N, 3, H, W]`, float32 in [0, 1].
         dreamer: what to dream with.
         seeds: of each picture's random shifts, N of them.
-        on_progress: called after every iteration, in this thread.
+        on_progress: called after every iteration, in this thread, and once for an ascent that had been kept. On a GPU
+            it runs a little ahead of it.
+        checkpoint: keeps each finished ascent; with those that it kept from a dream that was broken off, the dream goes
+            on from there and ends in the same bytes.
         on_frame: given the pictures at the start, and each time the schedule yields; they may change afterwards.
 
     Raises:
+        BatchTooLargeError: memory does not suffice for so many pictures at once.
         PluginError: the schedule yields nothing, or something of another shape; or the loss is not a number.
     """
+    pictures = images.shape[0]
+    images_given = [images]
+    del images  # unless the caller or the schedule keeps them, their memory is free for the ascent
+    try:
+        with products_in(dreamer.precision), cudnn_choosing(fastest=not dreamer.is_reference):
+            return _dreamed(images_given, dreamer, seeds, on_progress, checkpoint, on_frame)
+    except (RuntimeError, MemoryError) as error:
+        if pictures == 1 or not is_out_of_memory(error):
+            raise
+    # Out here what the failed attempt held is gone, so that a smaller one may succeed.
+    raise BatchTooLargeError(pictures)
+
+
+def _dreamed(
+    images_given: list[Tensor],
+    dreamer: Dreamer,
+    seeds: Sequence[int],
+    on_progress: Callable[[Progress], None],
+    checkpoint: Checkpoint | None,
+    on_frame: Callable[[Tensor], None],
+) -> Dreamed:
+    """The dream of the only item of a list, which is taken out of it."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    shape = images.shape
-    with products_in(dreamer.precision), Gradient(dreamer.backbone.network, dreamer.objective) as whole:
+    shape = images_given[0].shape
+    with Gradient(dreamer.backbone.network, dreamer.objective) as whole:
         gradient = _fitted(whole, dreamer, generators)
-        ascend_once = Ascend(dreamer, gradient, generators, on_progress)
+        ascend_once = Ascend(dreamer, gradient, generators, on_progress, checkpoint)
         with torch.no_grad():
-            on_frame(images)
-            frames = dreamer.schedule(images, ascend_once)
-            del images  # unless the caller or the schedule keeps them, their memory is free for the ascent
+            on_frame(images_given[0])
+            frames = dreamer.schedule(moved(images_given.pop(), dreamer.device), ascend_once)
             result = _last_of(frames, shape, on_frame)
     _check_finite(result)
     return Dreamed(
-        result.cpu(),
+        on_cpu(result),
         _values(ascend_once.first_loss, shape),
         _values(ascend_once.last_loss, shape),
-        gradient.tiling if isinstance(gradient, FittedGradient) else None,
+        gradient.fit.tiling if isinstance(gradient, FittedGradient) else None,
     )
 
 
-def _fitted(
-    whole: Gradient, dreamer: Dreamer, generators: Sequence[torch.Generator]
-) -> Gradient | FittedGradient:  # fmt: skip
+def batch_size(dreamer: Dreamer, height: int, width: int, *, most: int) -> int:
+    """How many pictures of a size in pixels can be dreamed together within the dreamer's memory: from 1 to `most`.
+
+    1 for pictures that are dreamed in tiles. Call it where no dream runs: it looks into the same network, the first
+    time for as long as a small gradient takes.
+    """
+    if dreamer.memory is None or most == 1:
+        return most
+    only = dreamer.backbone.input_size
+    with products_in(dreamer.precision), Gradient(dreamer.backbone.network, dreamer.objective) as whole:
+        side = only or max(SMALLEST_TILE, dreamer.backbone.min_side)
+        cost = cost_of(whole, dreamer.device, _preparation(dreamer), side, _pictures_held(dreamer))
+    # A schedule may dream small pictures larger, as the article's does.
+    pixels = max(height * width, _LEAST_PIXELS)
+    return max(1, min(most, pictures_that_fit(dreamer.memory, pixels, only**2 if only else pixels, cost)))
+
+
+_LEAST_PIXELS = 224 * 224
+
+
+def _preparation(dreamer: Dreamer) -> Prepare:
+    """Brings pictures to what the dreamer's network takes: its only size, its precision."""
+    size = dreamer.backbone.input_size
+
+    def prepare(x: Tensor) -> Tensor:
+        if size is not None and x.shape[2:] != (size, size):
+            x = F.interpolate(x, (size, size), mode="bilinear", antialias=True)
+        return x if dreamer.is_reference else cast(x, dreamer.precision)
+
+    return prepare
+
+
+def _fitted(whole: Gradient, dreamer: Dreamer, generators: Sequence[torch.Generator]) -> Run | FittedGradient:
     """The gradient within the memory that the dreamer has. A network that takes one size only needs always as much."""
+    run: Run = whole
+    if dreamer.graphs is not None:
+        way = (dreamer.precision, dreamer.exact, dreamer.backbone.input_size)
+        run = GraphedGradient(whole, dreamer.graphs, way)
     if dreamer.memory is None or dreamer.backbone.input_size is not None:
-        return whole
+        return run
     return FittedGradient(
         whole,
+        run=run,
         memory=dreamer.memory,
         shortest=dreamer.backbone.min_side,
-        pictures=_PICTURES_HELD + bool(dreamer.settings.momentum),
+        pictures=_pictures_held(dreamer),
         generators=generators,
     )
 
 
-_PICTURES_HELD = 4
-"""The one given, the ascent's, its gradient, and what the schedule or a gradient step is making."""
+def _pictures_held(dreamer: Dreamer) -> int:
+    """The one given, the ascent's, its gradient, what the schedule or a gradient step is making, and the velocity."""
+    return 4 + bool(dreamer.settings.momentum)
 
 
 def _last_of(frames: Iterable[Tensor], shape: torch.Size, on_frame: Callable[[Tensor], None]) -> Tensor:
@@ -231,7 +347,8 @@ def _last_of(frames: Iterable[Tensor], shape: torch.Size, on_frame: Callable[[Te
 
 
 def _check_finite(image: Tensor) -> None:
-    if not all(bool(image[:, :, band].isfinite().all()) for band in bands(image)):
+    finite = torch.stack([image[:, :, band].isfinite().all() for band in bands(image)])
+    if not bool(finite.all()):  # the only time that an ascent waits for a GPU
         raise PluginError(
             "the dream came out as not-a-number: the loss, a gradient step or the schedule divides by zero or overflows"
         )
@@ -239,7 +356,7 @@ def _check_finite(image: Tensor) -> None:
 
 def _values(loss: Tensor | None, shape: torch.Size) -> list[float]:
     """Losses as numbers; of pictures that never ascended, 0."""
-    return [0.0] * shape[0] if loss is None else [float(value) for value in loss]
+    return [0.0] * shape[0] if loss is None else loss.tolist()
 
 
 def _at_least(image: Tensor, side: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from weakref import WeakKeyDictionary
 
@@ -13,30 +13,61 @@ from torch import Tensor, nn
 
 from dreamd.engine.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is_out_of_memory, peak_bytes
 from dreamd.engine.locality import Side, locality_of
-from dreamd.engine.objective import Gradient, Prepare, Term, sums_of, unchanged
+from dreamd.engine.objective import Gradient, Objective, Prepare, Run, Term, sums_of, unchanged
 from dreamd.engine.tiling import OverlappedGradient, TiledGradient
 
 _BYTES_A_KEPT_CELL = 16
 """The activation, the gradient at it, and what a loss makes on the way, in float32."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """What has been found out about fitting pictures in memory, and decides over what comes.
+
+    Attributes:
+        memory: bytes that the process may hold.
+        largest_tile: pixels; the side that tiles were brought down to when memory ran out, None if it never did.
+        deterministic: whether equal pictures have had equal gradients so far.
+        tiling: how pictures were last cut up, in words; None as long as none were.
+    """
+
+    memory: int
+    largest_tile: int | None = None
+    deterministic: bool = True
+    tiling: str | None = None
+
+
+class BatchTooLargeError(Exception):
+    """Memory does not suffice for a batch of pictures; each may still be dreamed in a smaller one, or alone."""
+
+    def __init__(self, pictures: int) -> None:
+        super().__init__(f"there is no memory for {pictures} pictures at once")
+
+
 @dataclass(frozen=True)
 class _Way:
     """One way to take the gradient; `tile` is None when it takes pictures whole."""
 
-    gradient: Gradient | TiledGradient | OverlappedGradient
+    gradient: Run | TiledGradient | OverlappedGradient
     tile: int | None
+
+    def __call__(self, x: Tensor, prepare: Prepare) -> tuple[Tensor, Tensor]:
+        """The gradient and the loss; tiles are one picture's at a time."""
+        if len(x) == 1 or not isinstance(self.gradient, TiledGradient):
+            return self.gradient(x, prepare)
+        gradients, losses = zip(*(self.gradient(picture[None], prepare) for picture in x), strict=True)
+        return torch.cat(gradients), torch.cat(losses)
 
 
 class FittedGradient:
     """The gradient of pictures of any size, in bounded memory: whole where that fits, else tile by tile.
 
     Attributes:
-        tiling: how pictures were last cut up, in words; None as long as none were.
-        deterministic: whether equal pictures have had equal gradients so far.
+        fit: what has been found out so far.
 
     Args:
         whole: the gradient of a picture that fits.
+        run: what takes it.
         memory: bytes that the process may hold.
         shortest: the shortest side in pixels that the network takes.
         pictures: how many whole pictures, in float32, are held beside the tiles.
@@ -51,56 +82,84 @@ class FittedGradient:
         shortest: int,
         pictures: int,
         generators: Sequence[torch.Generator],
+        run: Run | None = None,
     ) -> None:
         self._whole = whole
-        self._memory = memory
+        self._run: Run = run or whole
         self._shortest = shortest
         self._pictures = pictures
         self._generators = generators
         self._ways: dict[torch.Size, _Way] = {}
-        self._largest: int | None = None
-        self.tiling: str | None = None
-        self.deterministic = True
+        self.fit = Fit(memory=memory)
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether equal pictures have had equal gradients so far."""
+        return self.fit.deterministic
+
+    def take_up(self, fit: Fit) -> None:
+        """Go on as a dream did that was broken off, but in no more memory than there is now."""
+        self.fit = replace(fit, memory=min(fit.memory, self.fit.memory))
+        self._ways.clear()
 
     def __call__(self, x: Tensor, prepare: Prepare = unchanged) -> tuple[Tensor, Tensor]:
         """The gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]` there.
 
-        Out of memory halves the tiles, from then on.
+        Out of memory halves the tiles of a single picture, from then on.
+
+        Raises:
+            BatchTooLargeError: a batch would have to be cut up in other tiles than each of its pictures alone.
         """
-        if x.shape not in self._ways:
-            self._ways[x.shape] = self._way(x, prepare, self._chosen_tile(x, prepare))
+        may_release = True
         while True:
+            if x.shape not in self._ways:
+                self._ways[x.shape] = self._way(x, prepare)
             way = self._ways[x.shape]
             try:
-                return way.gradient(x, prepare)
+                return way(x, prepare)
             except (RuntimeError, MemoryError) as error:
-                smaller = halved(way.tile, x.shape, self._shortest) if is_out_of_memory(error) else None
-                if smaller is None:
+                if not is_out_of_memory(error):
+                    raise
+                released = may_release and self._run.release()
+                smaller = None if released or len(x) > 1 else halved(way.tile, x.shape, self._shortest)
+                if not released and smaller is None:
                     raise
             # Out here the failed attempt's tensors are gone, which the error still held.
-            self._largest = smaller
-            self._ways[x.shape] = self._way(x, prepare, smaller)
+            may_release = False
+            self._shrink(smaller)
 
-    def _chosen_tile(self, x: Tensor, prepare: Prepare) -> int | None:
-        cost = self._cost(x.device, prepare)
-        tile = choose_tile(self._memory, x.shape, cost, 0)
-        if tile is not None and (sides := self._sides(x, prepare)) is not None:
-            tile = choose_tile(self._memory, x.shape, cost, max(side.halo for side in sides))
-        return tile if self._largest is None else min(tile or max(x.shape[2:]), self._largest)
+    def _shrink(self, tile: int | None) -> None:
+        """Cut up everything from now on, in tiles no larger than this."""
+        if tile is not None:
+            self.fit = replace(self.fit, largest_tile=tile)
+            self._ways.clear()
 
-    def _way(self, x: Tensor, prepare: Prepare, tile: int | None) -> _Way:
+    def _way(self, x: Tensor, prepare: Prepare) -> _Way:
+        tile = self._chosen_tile(x, len(x), prepare)
+        if len(x) > 1 and tile != self._chosen_tile(x, 1, prepare):
+            raise BatchTooLargeError(len(x))
         if tile is None or tile >= max(x.shape[2:]):
-            return _Way(self._whole, None)
+            return _Way(self._run, None)
         sides = self._sides(x, prepare)
         gradient: TiledGradient | OverlappedGradient
         if sides is None:
             tile = max(tile, self._shortest)
-            gradient = OverlappedGradient(self._whole, tile, self._generators)
-            self.deterministic = False
+            gradient = OverlappedGradient(self._run, tile, self._generators)
         else:
             gradient = TiledGradient(self._whole.lookout, self._whole.objective, sides, tile, self._shortest)
-        self.tiling = str(gradient) if self._largest is None else f"{gradient}, halved for lack of memory"
+        tiling = str(gradient) if self.fit.largest_tile is None else f"{gradient}, halved for lack of memory"
+        self.fit = replace(self.fit, tiling=tiling, deterministic=self.fit.deterministic and sides is not None)
         return _Way(gradient, tile)
+
+    def _chosen_tile(self, x: Tensor, pictures: int, prepare: Prepare) -> int | None:
+        """The side in pixels of the tiles for so many pictures of this shape; None to take them whole."""
+        shape = torch.Size([pictures, *x.shape[1:]])
+        cost = cost_of(self._whole, x.device, prepare, max(SMALLEST_TILE, self._shortest), self._pictures)
+        tile = choose_tile(self.fit.memory, shape, cost, 0)
+        if tile is not None and (sides := self._sides(x, prepare)) is not None:
+            tile = choose_tile(self.fit.memory, shape, cost, max(side.halo for side in sides))
+        largest = self.fit.largest_tile
+        return tile if largest is None else min(tile or max(x.shape[2:]), largest)
 
     def _sides(self, x: Tensor, prepare: Prepare) -> tuple[Side, Side] | None:
         def look(strip: Tensor) -> list[Tensor]:
@@ -110,13 +169,23 @@ class FittedGradient:
             modules = self._whole.objective.modules()
             return locality_of(self._whole.network, modules, look, self._shortest).sides(look, x.shape)
 
-    def _cost(self, device: torch.device, prepare: Prepare) -> Cost:
-        known = _COSTS.setdefault(self._whole.network, {})
-        key = (*map(_signature, self._whole.objective.terms), device)
-        if key not in known:
-            known[key] = _measured(self._whole, device, prepare, max(SMALLEST_TILE, self._shortest))
-        running, kept = known[key]
-        return Cost(fixed=_bytes_of(self._whole.network), pictures=self._pictures, running=running, kept=kept)
+
+def cost_of(whole: Gradient, device: torch.device, prepare: Prepare, side: int, pictures: int) -> Cost:
+    """What a gradient costs, measured once for each network and objective.
+
+    Args:
+        whole: the gradient of a picture that fits.
+        device: where it is taken.
+        prepare: brings a picture to what the network takes.
+        side: of the picture to measure it with, in pixels.
+        pictures: how many whole pictures, in float32, are held besides.
+    """
+    known = _COSTS.setdefault(whole.network, {})
+    key = (signature_of(whole.objective), device)
+    if key not in known:
+        known[key] = _measured(whole, device, prepare, side)
+    running, kept = known[key]
+    return Cost(fixed=_bytes_of(whole.network), pictures=pictures, running=running, kept=kept)
 
 
 _COSTS: WeakKeyDictionary[nn.Module, dict[Hashable, tuple[float, float]]] = WeakKeyDictionary()
@@ -137,12 +206,16 @@ def _measured(whole: Gradient, device: torch.device, prepare: Prepare, side: int
     return running / side**2, _BYTES_A_KEPT_CELL * cells / side**2
 
 
+def signature_of(objective: Objective) -> Hashable:
+    """Equal for equal objectives: losses are made anew for every job, by filling in parameters."""
+    return tuple(_signature(term) for term in objective.terms)
+
+
 def _signature(term: Term) -> Hashable:
-    """What a term's cost depends on. Losses are made anew for every job, by filling in parameters."""
-    loss = term.loss
+    loss, own = term.loss, (term.module, term.weight, term.channels)
     if isinstance(loss, partial):
-        return term.module, term.channels, loss.func, repr(sorted(loss.keywords.items()))
-    return term.module, term.channels, loss
+        return *own, loss.func, repr(sorted(loss.keywords.items()))
+    return *own, loss
 
 
 def _bytes_of(network: nn.Module) -> int:

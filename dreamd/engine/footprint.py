@@ -41,7 +41,9 @@ class Cost:
 
 
 def choose_tile(memory_bytes: int, shape: torch.Size, cost: Cost, halo: int) -> int | None:
-    """The side in pixels of the largest tile that fits, or None when the whole picture does.
+    """The side in pixels of the largest tile that fits, or None when the whole pictures do.
+
+    Whole, the network looks at all pictures of a batch at once; of tiles at one picture's.
 
     Args:
         memory_bytes: that the process may hold.
@@ -53,13 +55,26 @@ def choose_tile(memory_bytes: int, shape: torch.Size, cost: Cost, halo: int) -> 
     room = memory_bytes - _RESERVE - cost.fixed - cost.pictures * shape.numel() * 4
     if batch * height * width * cost.running <= room:
         return None
-    room -= round(batch * height * width * cost.kept)
+    room -= round(height * width * cost.kept)
 
     def fits(tile: int) -> bool:
-        return batch * min(tile + 2 * halo, height) * min(tile + 2 * halo, width) * cost.running <= room
+        return min(tile + 2 * halo, height) * min(tile + 2 * halo, width) * cost.running <= room
 
     fitting = [tile for tile in _TILES if tile < max(height, width) and fits(tile)]
     return max(fitting, default=SMALLEST_TILE)
+
+
+def pictures_that_fit(memory_bytes: int, pixels: int, seen: int, cost: Cost) -> int:
+    """How many pictures fit together, whole; 0 when not even one does.
+
+    Args:
+        memory_bytes: that the process may hold.
+        pixels: of a picture.
+        seen: pixels of it that the network looks at, which may take one size only.
+        cost: what a gradient of them costs.
+    """
+    room = memory_bytes - _RESERVE - cost.fixed
+    return max(0, int(room // (pixels * 3 * 4 * cost.pictures + seen * cost.running)))
 
 
 def halved(tile: int | None, shape: torch.Size, smallest: int) -> int | None:
@@ -76,6 +91,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def peak_bytes(work: Callable[[], object], device: torch.device) -> float:
     """The most memory that some work holds at once, beyond what was held before."""
     if device.type == "cuda":
+        work()  # the first time, cuDNN tries its algorithms, some of which take far more
         before: int = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
         work()

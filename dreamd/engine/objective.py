@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -155,6 +155,21 @@ def check_differentiable(loss: Tensor) -> None:
         raise PluginError("the loss does not depend on what the network sees, so it has no gradient")
 
 
+class Run(Protocol):
+    """Takes the gradient of whole pictures: a `Gradient`, or something faster that gives the same.
+
+    What it returns holds until it is called again.
+    """
+
+    def __call__(self, x: Tensor, prepare: Prepare = unchanged) -> tuple[Tensor, Tensor]:
+        """The gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]` there."""
+        ...
+
+    def release(self) -> bool:
+        """Give back memory that is kept for speed. Returns whether there was any."""
+        ...
+
+
 class Gradient:
     """The gradient of an objective of one network's activations. A context manager: it holds hooks in the network.
 
@@ -181,6 +196,10 @@ class Gradient:
             # Each picture's loss depends on that picture alone, so the gradient of the sum holds each one's own.
             (gradient,) = torch.autograd.grad(loss.sum(), x)
         return gradient, loss.detach()
+
+    def release(self) -> bool:
+        """Keeps no memory between calls, so there is none to give back."""
+        return False
 
     def __enter__(self) -> Gradient:
         return self

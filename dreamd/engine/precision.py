@@ -64,20 +64,41 @@ def _seconds(dtype: torch.dtype, device: torch.device) -> float:
     return best if best < float("inf") else _PROBE_SECONDS
 
 
-def prepared(network: nn.Module, precision: Precision, device: torch.device) -> nn.Module:
-    """The network on its device and in its precision. bf16 and TF32 run channels-last; fp32 keeps torch's own order."""
-    if precision is Precision.FP32:
+def channels_last(precision: Precision, device: torch.device) -> bool:
+    """Whether convolutions run faster with the channels innermost.
+
+    On GPUs, and in bf16, always. In fp32 on a processor by its instructions, and not by the clock, so that a dream has
+    the same last bits each time: an iteration of VGG19 at 224×224 takes 0.89 times as long with AVX-512, and 1.06 times
+    with AVX2.
+    """
+    if device.type == "cuda" or precision is not Precision.FP32:
+        return True
+    return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+
+
+def prepared(network: nn.Module, precision: Precision, device: torch.device, *, exact: bool = True) -> nn.Module:
+    """The network on its device and in its precision, in the order of memory that is fastest there.
+
+    Args:
+        network: the network, changed in place.
+        precision: what it shall compute in.
+        device: where.
+        exact: keep torch's own order in fp32, which is the reference.
+    """
+    if precision is Precision.FP32 and exact:
         return network.to(device)
-    dtype = torch.bfloat16 if precision is Precision.BF16 else torch.float32
-    return network.to(device, dtype).to(memory_format=torch.channels_last)
+    network = network.to(device, _dtype(precision))
+    return network.to(memory_format=torch.channels_last) if channels_last(precision, device) else network
 
 
 def cast(x: Tensor, precision: Precision) -> Tensor:
-    """Normalised pictures as a network of that precision takes them."""
-    if precision is Precision.FP32:
-        return x
-    dtype = torch.bfloat16 if precision is Precision.BF16 else torch.float32
-    return x.to(dtype, memory_format=torch.channels_last)
+    """Normalised pictures as a network of that precision takes them, when it is not the reference."""
+    order = torch.channels_last if channels_last(precision, x.device) else torch.preserve_format
+    return x.to(_dtype(precision), memory_format=order)
+
+
+def _dtype(precision: Precision) -> torch.dtype:
+    return torch.bfloat16 if precision is Precision.BF16 else torch.float32
 
 
 @contextmanager

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from dreamd.engine.backbone import Lookout
+from dreamd.engine.devices import moved
 from dreamd.engine.locality import Cells, Side
 from dreamd.engine.objective import (
-    Gradient,
     Objective,
     Prepare,
+    Run,
     Sums,
     Term,
     added_up,
@@ -311,7 +312,7 @@ class OverlappedGradient:
         generators: the random source of each picture's tiles, one a picture.
     """
 
-    def __init__(self, whole: Gradient, tile: int, generators: Sequence[torch.Generator]) -> None:
+    def __init__(self, whole: Run, tile: int, generators: Sequence[torch.Generator]) -> None:
         self._whole = whole
         self._tile = tile
         self._generators = generators
@@ -334,7 +335,7 @@ class OverlappedGradient:
         for (top, rows), (left, columns) in product(down, right):
             place = (..., slice(top, top + len(rows)), slice(left, left + len(columns)))
             own, loss = self._whole(x[place], prepare)
-            gradient[place] += own * torch.outer(rows, columns).to(x.device)
+            gradient[place] += own * moved(torch.outer(rows, columns), x.device)
             losses.append(loss)
         return torch.stack(losses).mean(0)
 

@@ -34,7 +34,12 @@ class RunningJob:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerStatus:
-    """A worker: its device, what it is doing, and what went wrong with it last."""
+    """A worker: its device, what it is doing, and what went wrong with it last.
+
+    Attributes:
+        jobs: that it has in hand; those without progress wait for their turn in it.
+        busy_share: the part of the last minute that its device was dreaming, 0 to 1; 0 when it has nothing to do.
+    """
 
     device: str
     device_name: str
@@ -42,6 +47,7 @@ class WorkerStatus:
     state: str
     pid: int | None
     error: str | None
+    busy_share: float = 0.0
     jobs: list[RunningJob] = field(default_factory=list)
 
 
@@ -72,7 +78,8 @@ class Snapshot:
         watching: how the inbox is watched.
         found_by_rescan_only: files that the watch missed and a rescan found: more than 0 calls for a look.
         overflows: how often the system lost events of the watch; a rescan made up for it each time.
-        queued, running, held, done, failed: jobs by state.
+        queued, running, held, done, failed: jobs by state; pictures that have settled and are about to be claimed
+            count as queued.
         folders: the queued and held jobs by folder.
         done_per_hour: from the last ten minutes.
         eta_seconds: until the queue is empty, at that rate; None when it cannot be told.

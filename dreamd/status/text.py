@@ -119,7 +119,8 @@ def _worker_lines(worker: dict[str, Any]) -> list[str]:
     name = f"{worker['device']} {worker['device_name']}".strip()
     error = f" (last trouble: {worker['error']})" if worker["error"] else ""
     precision = f", {worker['precision']}" if worker["precision"] else ""
-    lines = [f"worker   {name}: {worker['state']}{precision}{error}"]
+    busy = f", {worker['busy_share']:.0%} busy" if worker["busy_share"] else ""
+    lines = [f"worker   {name}: {worker['state']}{precision}{busy}{error}"]
     return lines + [f"         {job['share']:4.0%} {job['picture']}  {doing(job)}" for job in worker["jobs"]]
 
 
@@ -128,7 +129,7 @@ def doing(job: Mapping[str, Any]) -> str:
     if job["fetching"]:
         return str(job["fetching"])
     if not job["ascents"]:
-        return "loading"
+        return "waiting"
     return f"octave {job['ascent']}/{job['ascents']}, iteration {job['iteration']}/{job['iterations']}"
 
 

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from dreamd.build import Workshop
+from dreamd.engine.ascent import ascend
 from dreamd.engine.dream import dream
-from dreamd.engine.precision import Precision, fastest, products_in
+from dreamd.engine.objective import Gradient
+from dreamd.engine.precision import Precision, cast, fastest, products_in
 from dreamd.plugins import Plugins
 from dreamd.recipe import Recipe, RecipeBook, resolve, set_fields
-from dreamd.worker import choose_device
+from dreamd.studio import choose_device
 
 if TYPE_CHECKING:
     from dreamd.engine.dream import Dreamer
@@ -24,6 +26,8 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU that torch can use"),
     pytest.mark.timeout(300),
 ]
+
+RANDOM = "backbone.weights=random"
 
 LR = 20.0
 """Random weights hardly move a picture at the article's own 0.2."""
@@ -127,3 +131,36 @@ def test_a_dream_leaves_no_memory_behind(gpu: Workshop) -> None:
     before = torch.cuda.memory_allocated()
     dreamed(replace(dreamer, settings=replace(dreamer.settings, iterations=4)), pictures())
     assert torch.cuda.memory_allocated() == before
+
+
+@pytest.mark.parametrize("preset", ["animals", "classic"])
+def test_the_first_party_steps_and_losses_never_wait_for_the_gpu(gpu: Workshop, preset: str) -> None:
+    """The whole dream in a mode where a wait is an error, but for the waits that end an ascent."""
+    dreamer = gpu.build(recipe(preset, "auto", "ascent.iterations=2", "schedule.num_octaves=1", RANDOM)).dreamer
+    steps = dreamer.steps
+    images = pictures().to("cuda")
+    with Gradient(dreamer.backbone.network, dreamer.objective) as gradient, torch.no_grad():
+        generators = [torch.Generator()]
+
+        def climb() -> None:
+            ascend(images, lambda x: gradient(x, prepare), dreamer.settings, steps=steps, generators=generators)
+
+        def prepare(x: Tensor) -> Tensor:
+            return cast(x, dreamer.precision)
+
+        climb()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            climb()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("preset", ["animals", "classic", "article"])
+def test_every_preset_is_recorded(gpu: Workshop, preset: str) -> None:
+    dreamer = gpu.build(recipe(preset, "auto", "ascent.iterations=2", "schedule.num_octaves=1", RANDOM)).dreamer
+    assert dreamer.graphs is not None
+    dreamer.graphs.release()
+    recorded = dreamed(dreamer, pictures())
+    assert len(dreamer.graphs) > 0
+    assert psnr(recorded, dreamed(replace(dreamer, graphs=None), pictures())) > 35

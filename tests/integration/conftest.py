@@ -18,7 +18,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from dreamd.job import Job
+from dreamd.job import Job, JobState
 from dreamd.journal import Journal
 from dreamd.scaffold import make_tree
 from dreamd.status import snapshot
@@ -39,6 +39,7 @@ import sys
 import time
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from dreamd.api import Backbone, Download, hookimpl
@@ -57,7 +58,7 @@ def moody(image, ascend, *, mood: str = "calm", gate: str = ""):
     """One ascent; before it, on pictures 13 pixels wide, what the mood says.
 
     Args:
-        mood: calm, segfault, exit, hang, raise, chatty, orphan or wait.
+        mood: calm, segfault, exit, hang, raise, hungry, chatty, orphan or wait.
         gate: the file that `wait` waits for; that it waits shows in a file beside it.
     """
     if image.shape[3] == UNLUCKY_WIDTH:
@@ -68,6 +69,10 @@ def moody(image, ascend, *, mood: str = "calm", gate: str = ""):
 
 def _raise(gate):
     raise ValueError("this picture is not to my liking")
+
+
+def _hungry(gate):
+    return [torch.ones(1 << 28) for _ in range(16)]  # 16 GB, a gigabyte at a time
 
 
 def _chatty(gate):
@@ -94,6 +99,7 @@ MOODS = {
     "exit": lambda gate: sys.exit("enough"),
     "hang": lambda gate: time.sleep(3600),
     "raise": _raise,
+    "hungry": _hungry,
     "chatty": _chatty,
     "orphan": _orphan,
     "wait": _wait,
@@ -138,12 +144,13 @@ class Echo:
     def tick(self, now): ...
     def workers(self): return []
     def next_deadline(self): return None
-    def free(self): return 1 - self.running
+    def free(self, alone=False): return not self.running
     def handle(self, event): self.running -= 1
 
     def submit(self, batch):
-        self.running += 1
-        threading.Thread(target=self.dream, args=batch.orders, daemon=True).start()
+        self.running += len(batch.orders)
+        for order in batch.orders:
+            threading.Thread(target=self.dream, args=[order], daemon=True).start()
 
     def dream(self, order):
         name = order.source.name
@@ -156,7 +163,10 @@ class Echo:
         if name.startswith("flaky") and name not in self.tried:
             self.tried.add(name)
             return self.notify(NotDone(job=order.job, hold=None, final=False, reason="try again"))
-        shutil.copyfile(order.source, order.folder / "result.png")
+        try:
+            shutil.copyfile(order.source, order.folder / "result.png")
+        except OSError as error:
+            return self.notify(NotDone(job=order.job, hold="space", final=False, reason="the disk is full"))
         sidecar = Sidecar(
             job=order.job, picture="", input_sha256="", recipe={}, versions={}, weights_sha256=None, device="none",
             precision="fp32", seed=0, size=(1, 1), tiling=None, seconds=0.0, loss_before=0.0, loss_after=0.0,
@@ -173,6 +183,7 @@ IMPATIENT = """
 import dreamd.executor, dreamd.lifecycle
 dreamd.lifecycle._RETRY_SECONDS = 0.1
 dreamd.lifecycle._HOLD_SECONDS = (0.5,)
+dreamd.lifecycle._TRY_FOLDER_SECONDS = 0.5
 dreamd.executor._RESTART_SECONDS = (0.1,)
 """
 """Said in a daemon before it begins, so that nobody has to wait for its patience."""
@@ -318,13 +329,13 @@ class Tree:
             f"a hold of {folder}",
         )
 
-    def jobs(self) -> list[Job]:
-        """The journal's jobs, the newest first."""
+    def jobs(self, state: JobState | None = None) -> list[Job]:
+        """The journal's jobs, of one state or of all, the newest first."""
         journal = Journal.open_readonly(self.state / "journal.sqlite3")
         if journal is None:
             return []
         with journal:
-            return journal.jobs()
+            return journal.jobs(state=state, limit=-1)
 
 
 class RunningDaemon:

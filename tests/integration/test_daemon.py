@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,8 @@ from safetensors.numpy import save_file
 from dreamd.job import JobState
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from conftest import RunningDaemon, Tree
 
     Warm = tuple[Tree, RunningDaemon]
@@ -123,6 +127,7 @@ def test_the_status_is_that_after_the_last_change(warm: Warm) -> None:
     tree, _ = warm
     tree.drop("last/a.png")
     tree.result("last/a.png")
+    tree.wait_for(lambda: tree.jobs()[0].state is JobState.DONE, "the journal to know of it")
     done = sum(job.state is JobState.DONE for job in tree.jobs())
 
     def is_current() -> bool:
@@ -306,8 +311,8 @@ def test_a_drain_waits_for_a_file_that_is_being_written(plain: Tree, run_daemon:
 @pytest.mark.parametrize("name", ["broken.png", "weightless.png", "typo/held.png"])
 def test_a_drain_that_leaves_something_undone_says_so(plain: Tree, run_daemon: Run, name: str) -> None:
     plain.recipe("typo", "los: l2\n")
-    plain.drop(name)
     plain.drop("good.png")
+    plain.drop(name)
     drain = run_daemon(plain, "drain")
     assert drain.wait() == 1, drain.log
     assert (plain.outbox / "good.png").exists()
@@ -418,6 +423,57 @@ def test_an_inbox_that_goes_away_shows_in_the_status_and_comes_back(plain: Tree,
     plain.result("a.png")
 
 
+def fill(filler: Path) -> Path:
+    """Write until the disk is full."""
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+    return filler
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[Path], Path]]:
+    """`small_disk(folder)` mounts a real disk of 512 kB there and fills it; the file that fills it is returned."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"a disk cannot be mounted here: {done.stderr.strip()}")
+        mounted.append(folder)
+        return fill(folder / "filler")
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("name", ["outbox", "state", "done"])
+def test_a_full_disk_holds_what_it_cannot_take_and_loses_nothing(
+    plain: Tree, run_daemon: Run, small_disk: Callable[[Path], Path], name: str
+) -> None:
+    filler = small_disk(plain.root / name)
+    if name == "state":
+        filler.unlink()  # the journal can be opened; the disk gets full while the daemon runs
+    daemon = run_daemon(plain)
+    fill(filler)
+    names = [f"{number}.png" for number in range(5)]
+    for picture in names:
+        plain.drop(picture)
+    plain.wait_for(lambda: len(plain.work() + plain.files(plain.done)) >= len(names), "all to be claimed")
+    plain.wait_for(lambda: "the disk is full" in daemon.log or "no space left" in daemon.log, "the trouble to be told")
+    filler.unlink()
+    for picture in names:
+        plain.result(picture)
+    assert daemon.stop() == 0
+    assert [path.name for path in plain.files(plain.done)] == names
+    assert plain.files(plain.failed) == []
+    assert plain.work() == []
+    assert {job.state for job in plain.jobs()} == {JobState.DONE}
+
+
 def test_a_status_that_cannot_be_written_stops_nothing(plain: Tree, run_daemon: Run) -> None:
     daemon = run_daemon(plain)
     blocked = plain.state / ".status.json.new"
@@ -506,6 +562,61 @@ def test_a_picture_that_hangs_is_killed_when_its_time_is_over(rough: Warm) -> No
 
 
 @pytest.mark.slow
+def test_a_plugin_that_wants_all_the_memory_gets_an_error_and_the_machine_none_of_it(
+    tree: Tree, run_daemon: Run
+) -> None:
+    tree.configure(workers={"memory": "400MB"}, limits={"attempts": 2})
+    tree.mood("hungry", "hungry")
+    tree.drop("hungry/bad.png", tree.picture(UNLUCKY))
+    tree.drop("hungry/good.png")
+    daemon = run_daemon(tree)
+    assert "it takes more memory than a worker may have (workers.memory)" in tree.failure("hungry/bad.png")
+    tree.result("hungry/good.png")
+    status = Path(f"/proc/{daemon.worker()}/status").read_text()
+    assert int(status.partition("VmHWM:")[2].split()[0]) < 4_000_000  # kB, of the 16 GB that it asked for
+
+
+@pytest.mark.slow
+def test_every_odd_file_is_accounted_for_and_the_daemon_goes_on(
+    tree: Tree, run_daemon: Run, badfiles: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "odd").mkdir()
+    outcomes = badfiles.write_bad_files(tmp_path / "odd")
+    special = _special_files(tree.inbox / "special", tmp_path)
+    daemon = run_daemon(tree)
+    first = daemon.worker()
+    (tmp_path / "odd").rename(tree.inbox / "odd")
+    tree.drop("after.png")
+    tree.result("after.png")
+    tree.wait_for(
+        lambda: len(tree.jobs(state=JobState.DONE)) + len(tree.jobs(state=JobState.FAILED)) > len(outcomes), "all"
+    )
+    ended = {os.fsdecode(job.name): job for job in tree.jobs() if str(job.folder) == "odd"}
+    assert {name: "picture" if ended[name].state is JobState.DONE else "failure" for name in outcomes} == outcomes
+    for job in ended.values():
+        if job.state is JobState.FAILED:
+            assert job.reason
+            assert "Traceback" not in job.reason
+            assert len(job.reason) < 400
+    assert sorted(path.name for path in (tree.inbox / "special").iterdir()) == special
+    assert tree.files(tree.inbox / "odd") == []
+    assert daemon.worker() == first, "a picture has killed the worker"
+
+
+def _special_files(folder: Path, outside: Path) -> list[str]:
+    """What is no picture and must stay where it is; returns the names."""
+    folder.mkdir(parents=True)
+    (outside / "secret.png").write_bytes(b"secret")
+    os.mkfifo(folder / "fifo.png")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(folder / "s.png"))
+    (folder / "link.png").symlink_to(outside / "secret.png")
+    (folder / "dangling.png").symlink_to("nowhere.png")
+    (folder / "linked").symlink_to(outside)
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.slow
 def test_a_worker_that_is_killed_in_the_middle_is_followed_by_another_which_tries_again(rough: Warm) -> None:
     tree, daemon = rough
     gate = tree.mood("killed", "wait")
@@ -518,6 +629,65 @@ def test_a_worker_that_is_killed_in_the_middle_is_followed_by_another_which_trie
     assert daemon.worker() != first
     assert tree.jobs()[0].attempts == 2
     assert [path.name for path in tree.files(tree.outbox / "killed")] == ["a.png", "a.png.json"]
+
+
+STAIRS = """
+from pathlib import Path
+import time
+import dreamd.engine.checkpoint
+from dreamd.api import hookimpl
+
+dreamd.engine.checkpoint.CheckpointFolder.__init__.__kwdefaults__["after_seconds"] = 0.0
+
+def stairs(image, ascend, *, gate: str, count: int = 4):
+    ascend.plan(count)
+    for step in range(count):
+        if step == count - 1 and gate:
+            Path(gate + ".waiting").touch()
+            while not Path(gate).exists():
+                time.sleep(0.01)
+        image = ascend(image)
+        yield image
+
+def counted(gradient, *, file: str):
+    with open(file, "a") as calls:
+        calls.write("x")
+    return gradient
+
+@hookimpl
+def dreamd_schedules(register):
+    register("stairs", stairs)
+
+@hookimpl
+def dreamd_gradients(register):
+    register("counted", counted)
+"""
+
+
+@pytest.mark.slow
+def test_a_long_dream_whose_worker_is_killed_goes_on_from_its_last_ascent(rough: Warm) -> None:
+    tree, daemon = rough
+    (tree.root / "plugins" / "stairs.py").write_text(STAIRS)
+    calls, gate = tree.root / "calls", tree.root / "gate-stairs"
+    for folder, waits_for in (("whole", ""), ("broken", str(gate))):
+        tree.recipe(
+            folder,
+            f"schedule: {{name: stairs, gate: '{waits_for}'}}\n"
+            f"gradient: [{{name: counted, file: '{calls}-{folder}'}}]\nascent: {{iterations: 2, jitter: 4, lr: 5}}\n",
+        )
+    daemon.signal(signal.SIGHUP)
+    whole = tree.result(tree.drop("whole/a.png").relative_to(tree.inbox).as_posix())
+    tree.drop("broken/a.png")
+    tree.wait_for(Path(f"{gate}.waiting").exists, "the last ascent")
+    kept = tree.files(tree.state / "checkpoints")
+    assert [file.name for file in kept] == ["ascent-00001.npz", "ascent-00002.npz", "ascent-00003.npz"]
+    os.kill(daemon.worker("busy"), signal.SIGKILL)
+    gate.touch()
+    broken = tree.result("broken/a.png")
+    assert broken.read_bytes() == whole.read_bytes()
+    assert whole.read_bytes() != (tree.done / "whole/a.png").read_bytes()
+    assert Path(f"{calls}-broken").read_text() == Path(f"{calls}-whole").read_text() == "x" * 8
+    assert tree.files(tree.state / "checkpoints") == []
 
 
 @pytest.mark.slow

@@ -19,16 +19,16 @@ import pytest
 import dreamd.executor
 from dreamd.config import load_config
 from dreamd.executor import (
-    Batch,
     ExecutorContext,
     ExecutorEvent,
+    Load,
     LocalExecutor,
     WorkerDied,
     WorkerState,
     WorkerView,
     worker_devices,
 )
-from dreamd.messages import Advanced, NotDone, Order, Ready
+from dreamd.messages import Advanced, Batch, NotDone, Order, Ready
 
 if TYPE_CHECKING:
     from conftest import Tree
@@ -196,6 +196,44 @@ def test_batches_go_to_workers_that_are_free(desk: Callable[..., Desk]) -> None:
     assert one.event(NotDone).job == "a"
     assert one.executor.free() == 1
     assert [view.state for view in one.executor.workers()] == [WorkerState.BUSY, WorkerState.IDLE]
+
+
+def test_a_worker_is_given_more_when_half_of_its_batch_is_done(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu")
+    one.event(Ready)
+    one.submit("a", "b", "c", "hang")
+    one.event(NotDone)
+    assert one.executor.free() == 0  # three in hand, and it refills at two
+    one.event(NotDone, 2)
+    assert one.executor.free() == 1
+    assert one.executor.free(alone=True) == 0
+    one.submit("d", "e")
+    one.event(NotDone, 3)
+    assert one.view.jobs == ("hang", "d", "e")
+
+
+def test_the_death_of_a_worker_names_all_that_it_had_in_hand(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu")
+    one.event(Ready)
+    one.submit("a", "hang")
+    one.event(NotDone)
+    one.submit("b")
+    os.kill(one.view.pid or 0, signal.SIGKILL)
+    assert one.event(WorkerDied).jobs == ("hang", "b")
+    assert one.view.jobs == ()
+
+
+def test_the_load_is_the_share_of_the_last_minute_that_was_dreamed() -> None:
+    now = [1000.0]
+    load = Load(clock=lambda: now[0])
+    now[0] += 10
+    load.note(5.0)
+    assert load.share() == 0.5
+    now[0] += 65
+    load.note(70.0)
+    assert load.share() == 1.0  # what was before the last minute is forgotten
+    now[0] += 600
+    assert load.share() == 0.0
 
 
 def test_a_recipe_larger_than_a_pipe_does_not_stop_the_loop(desk: Callable[..., Desk]) -> None:

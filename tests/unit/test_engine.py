@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from dreamd.engine import precision
 from dreamd.engine.ascent import AscentSettings, ascend
 from dreamd.engine.backbone import Backbone, Layer, Lookout, without_initialisation
+from dreamd.engine.devices import cudnn_choosing
 from dreamd.engine.dream import Dreamer, Progress, dream
 from dreamd.engine.objective import Gradient, Objective, Term
-from dreamd.engine.precision import Precision, cast, fastest, prepared, products_in
+from dreamd.engine.precision import Precision, cast, channels_last, fastest, prepared, products_in
 from dreamd.errors import PluginError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -607,8 +608,50 @@ def test_fp32_leaves_network_and_pictures_as_they_are() -> None:
     before = [(value.data_ptr(), value.dtype, value.stride()) for value in network.parameters()]
     assert prepared(network, Precision.FP32, CPU) is network
     assert [(value.data_ptr(), value.dtype, value.stride()) for value in network.parameters()] == before
-    x = pictures()
-    assert cast(x, Precision.FP32) is x
+    seen: list[Tensor] = []
+    made = dreamer()
+    made.backbone.network.conv1.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    dream(pictures(), made, seeds=[0])
+    assert made.is_reference
+    assert {(x.dtype, x.is_contiguous()) for x in seen} == {(torch.float32, True)}
+
+
+def test_fp32_that_is_not_the_reference_takes_the_order_of_memory_that_this_processor_likes() -> None:
+    likes = channels_last(Precision.FP32, CPU)
+    assert likes == torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    network = prepared(tiny_network(), Precision.FP32, CPU, exact=False)
+    weight = network.conv2.weight
+    assert isinstance(weight, Tensor)
+    assert weight.is_contiguous(memory_format=torch.channels_last) is likes
+    assert cast(pictures(), Precision.FP32).is_contiguous(memory_format=torch.channels_last) is likes
+    assert torch.equal(cast(pictures(), Precision.FP32), pictures())
+
+
+def test_bf16_and_gpus_always_run_channels_last() -> None:
+    assert channels_last(Precision.BF16, CPU)
+    assert all(channels_last(precision, torch.device("cuda")) for precision in Precision)
+
+
+@pytest.mark.parametrize("fastest", [True, False])
+def test_cudnn_takes_algorithms_that_repeat_themselves_and_is_as_before_afterwards(fastest: bool) -> None:
+    cudnn = torch.backends.cudnn
+    before = (cudnn.benchmark, cudnn.deterministic)
+    with pytest.raises(KeyError), cudnn_choosing(fastest=fastest):  # noqa: PT012 (what is inside is tested)
+        assert (cudnn.benchmark, cudnn.deterministic) == (fastest, True)
+        raise KeyError
+    assert (cudnn.benchmark, cudnn.deterministic) == before
+
+
+@pytest.mark.parametrize(("exact", "expected"), [(True, False), (False, True)])
+def test_cudnn_tries_its_algorithms_in_dreams_that_are_not_the_reference(exact: bool, expected: bool) -> None:
+    seen = []
+
+    def look(activation: Tensor) -> Tensor:
+        seen.append(torch.backends.cudnn.benchmark)
+        return l2(activation)
+
+    dream(pictures(), dreamer(exact=exact, objective=Objective((Term("relu3", look),))), seeds=[0])
+    assert set(seen) == {expected}
 
 
 def products() -> list[str]:

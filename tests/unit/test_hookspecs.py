@@ -145,9 +145,9 @@ LAYERS = [
         "status.thumbnails",
         "status.uploads",
         "status.views",
-        "worker",
+        "studio",
     },
-    {"daemon", "demo", "doctor", "listing", "single", "status.feed"},
+    {"daemon", "demo", "doctor", "listing", "single", "status.feed", "worker"},
     {"cli", "status.app"},
     {"status.server"},
     {"__main__"},
@@ -186,13 +186,14 @@ def test_nothing_in_dreamd_imports_a_first_party_plugin():
         assert not {module for module, _ in imports_of(file) if package(module) == "dreamd_plugins"}, name
 
 
-def test_the_engine_imports_torch_and_the_errors_alone():
+def test_the_engine_imports_torch_numpy_and_the_errors_alone():
     for name, file in MODULES.items():
         if not name.startswith("dreamd.engine"):
             continue
         for module, _ in imports_of(file):
             own = module.startswith("dreamd.engine.") or module == "dreamd.errors"
-            assert own or package(module) == "torch" or package(module) in sys.stdlib_module_names, f"{name}: {module}"
+            known = package(module) in {"torch", "numpy", *sys.stdlib_module_names}
+            assert own or known, f"{name}: {module}"
 
 
 def test_the_engine_has_no_circle():

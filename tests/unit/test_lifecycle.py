@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import time
@@ -12,6 +13,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 import dreamd.lifecycle
+import dreamd.spool
 from dreamd.catalogue import Catalogue, Entry, Kind
 from dreamd.errors import SpaceError
 from dreamd.job import Job, JobState
@@ -58,6 +60,7 @@ class House:
             journal=self.journal,
             book=self.book(),
             attempts=ATTEMPTS,
+            checkpoints=self.folders.inbox.parent / "checkpoints",
             changed=self.told.append,
         )
         return self.life
@@ -79,15 +82,22 @@ class House:
         assert self.life.take_in([PurePosixPath(path) for path in paths]) == []
 
     def started(self) -> tuple[Job, Order]:
-        started = self.life.start()
-        assert started is not None
-        return started
+        batch = self.life.start()
+        assert batch is not None
+        (order,) = batch.orders
+        return self.life.running[order.job], order
 
     def dream(self) -> Job:
         """The next job is dreamed, all the way."""
         job, order = self.started()
-        self.life.done(self.answer(job, order))
+        self.done(self.answer(job, order))
         return self.memory(job)
+
+    def done(self, answer: Done) -> None:
+        """What the daemon does with a worker's answer."""
+        publish = self.life.publish(answer)
+        if publish is not None:
+            self.life.published(publish())
 
     def answer(self, job: Job, order: Order) -> Done:
         """A worker's, with the result where it should be."""
@@ -116,6 +126,13 @@ class House:
         known = self.journal.get(job.id)
         assert known is not None
         return known
+
+    def lose_the_journal(self) -> None:
+        """Somebody deletes it while no daemon runs."""
+        self.journal.close()
+        for file in self.folders.inbox.parent.glob("journal.sqlite3*"):
+            file.unlink()
+        self.journal = Journal.open(self.folders.inbox.parent / "journal.sqlite3")
 
     def only(self) -> Job:
         """The one job of the journal."""
@@ -201,8 +218,8 @@ def test_a_job_answered_twice_has_one_result(house: House) -> None:
     house.drop("cat.png")
     job, order = house.started()
     answer = house.answer(job, order)
-    house.life.done(answer)
-    house.life.done(answer)
+    house.done(answer)
+    house.done(answer)
     house.life.not_done(refusal(job))
     house.life.worker_died([job.id], "the worker was killed by SIGSEGV", was_ready=True)
     assert house.memory(job).state is JobState.DONE
@@ -271,6 +288,22 @@ def test_the_death_of_a_worker_costs_its_jobs_an_attempt(house: House) -> None:
     assert house.memory(job).reason == "the worker was killed by SIGSEGV (attempt 3 of 3)"
 
 
+def test_jobs_given_together_are_begun_together_and_after_a_death_each_alone(house: House) -> None:
+    house.drop("a.png", "b.png", "c.png")
+    batch = house.life.start(2)
+    assert batch is not None
+    assert [house.memory(house.life.running[id_]).attempts for id_ in batch.jobs] == [1, 1]
+    house.life.worker_died(batch.jobs, "the worker was killed by SIGSEGV", was_ready=True)
+    assert "with 1 other in hand; each is tried again alone" in str(
+        next(job for job in house.life.queue if job.id == batch.jobs[0]).reason
+    )
+    house.life.look_again(FAR)
+    sizes = []
+    while (batch := house.life.start(8)) is not None:
+        sizes.append(len(batch.orders))
+    assert sizes == [1, 1, 1]
+
+
 def test_the_death_of_a_worker_that_never_was_ready_costs_no_attempt(house: House) -> None:
     house.drop("cat.png")
     for _ in range(ATTEMPTS + 1):
@@ -286,7 +319,7 @@ def test_a_picture_that_cannot_be_put_away_is_put_away_later(house: House) -> No
     answer = house.answer(job, order)
     house.folders.done.rename(house.folders.done.with_name("away"))
     house.folders.done.write_text("in the way")
-    house.life.done(answer)
+    house.done(answer)
     assert house.memory(job).state is JobState.DONE
     assert [one.id for one in house.life.not_put_away] == [job.id]
     house.folders.done.unlink()
@@ -423,7 +456,7 @@ def test_a_result_that_cannot_be_published_is_held_and_comes_out_later(house: Ho
     answer = house.answer(job, order)
     blocked = house.folders.outbox / "a"
     blocked.write_text("in the way")
-    house.life.done(answer)
+    house.done(answer)
     (held,) = house.life.held.values()
     assert (held.hold, held.attempts) == ("folder", 0)
     assert house.files("outbox") == ["a"]
@@ -484,19 +517,44 @@ def test_what_was_held_is_looked_at_anew_at_the_next_start(house: House) -> None
     assert house.dream().state is JobState.DONE
 
 
-def test_a_result_published_before_the_end_is_not_dreamed_again(house: House) -> None:
+@pytest.mark.parametrize("is_journal_lost", [False, True])
+@pytest.mark.parametrize("name", ["{stem}", "dream-of-{job}"])
+def test_a_result_published_before_the_end_is_not_dreamed_again(house: House, name: str, is_journal_lost: bool) -> None:
+    house.recipe(".", f"output: {{name: '{name}'}}\n")
     house.drop("cat.png")
     job, order = house.started()
     answer = house.answer(job, order)
     # The kill comes after the publication and before the journal knows.
-    wanted = PurePosixPath("cat.png")
-    house.journal.update(replace(job, result="cat.png", seconds=0.5))
+    wanted = PurePosixPath(name.format(stem="cat", job=job.id) + ".png")
     house.spool.publish(job, wanted, order.folder / answer.file, answer.sidecar.model_dump_json().encode())
+    if is_journal_lost:
+        house.lose_the_journal()
     house.begin().recover()
     assert house.life.start() is None
     assert house.memory(job).state is JobState.DONE
-    assert house.files("outbox") == ["cat.png", "cat.png.json"]
+    assert house.files("outbox") == [str(wanted), f"{wanted}.json"]
     assert house.files("done") == ["cat.png"]
+
+
+def test_a_result_whose_publication_failed_at_its_last_step_is_not_published_twice(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.drop("a/cat.png")
+    real, steps = dreamd.spool._sync_folder, iter(range(9))
+
+    def failing(folder: Path) -> None:
+        if folder.name == "a" and folder.parent == house.folders.outbox and next(steps) == 1:
+            raise OSError(errno.EIO, "the disk is broken")
+        real(folder)
+
+    monkeypatch.setattr(dreamd.spool, "_sync_folder", failing)
+    job, order = house.started()
+    house.done(house.answer(job, order))
+    assert house.files("outbox") == ["a/cat.png", "a/cat.png.json"]
+    assert house.memory(job).state is JobState.HELD
+    house.life.look_again(FAR)
+    assert house.dream().state is JobState.DONE
+    assert house.files("outbox") == ["a/cat.png", "a/cat.png.json"]
 
 
 def test_a_claim_that_the_journal_does_not_know_is_a_job(house: House) -> None:

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from dreamd.catalogue import Catalogue, Entry, Kind, Parameter
 from dreamd.messages import (
     Advanced,
+    Batch,
     Done,
-    Dream,
     Fetching,
     NotDone,
     Order,
@@ -85,10 +85,10 @@ def test_what_a_worker_says_arrives_as_it_was(message: Ready | Advanced | Fetchi
 @given(names, names)
 def test_any_name_of_a_file_arrives_in_one_line(name: bytes, folder: bytes) -> None:
     order = Order(job="j", source=Path(os.fsdecode(b"/in/" + name)), folder=Path(os.fsdecode(b"/out/" + folder)))
-    line = Dream(recipe="{}", orders=(order,)).line()
+    line = Batch(recipe="{}", orders=(order,)).line()
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
-    assert Dream.model_validate_json(line).orders == (order,)
+    assert Batch.model_validate_json(line).orders == (order,)
 
 
 def test_settings_take_folders_of_any_name() -> None:

@@ -605,6 +605,13 @@ def test_a_sidecar_is_a_recipe_with_the_precision_that_was_used(tmp_path):
     assert again == recipe.model_copy(update={"precision": "bf16"})
 
 
+@pytest.mark.parametrize("wanted", ["auto", "fp32"])
+def test_a_sidecar_asks_again_for_what_came_to_fp32(tmp_path, wanted):
+    recipe = resolved(f"precision: {wanted}\n")
+    file = write(tmp_path, sidecar_text(recipe, precision="fp32"), "out.png.json")
+    assert RecipeBook(None).for_file(file).recipe.precision == wanted
+
+
 def test_a_sidecar_that_python_wrote_with_escapes_is_read_too(tmp_path):
     text = json.dumps(json.loads(sidecar_text(resolved("output: {name: '😀{stem}'}\n"))))
     assert "\\ud83d" in text

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -195,6 +195,40 @@ def test_symlinks_and_special_files_are_never_claimed(spool, folders, tmp_path, 
     assert list((folders.inbox / ".dreamd/work").iterdir()) == []
 
 
+def test_a_race_of_symlinks_against_claims_never_reaches_outside(spool, folders, tmp_path):
+    """Somebody swaps a folder for a symlink to another, again and again, while pictures of that folder are claimed."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "cat.jpg").write_bytes(b"nobody's business")
+    inside, aside, link = folders.inbox / "trips", tmp_path / "aside", tmp_path / "link"
+    inside.mkdir()
+    link.symlink_to(outside)
+    over = threading.Event()
+
+    def swap() -> None:
+        while not over.is_set():
+            inside.rename(aside)
+            link.rename(inside)
+            inside.rename(link)
+            aside.rename(inside)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        taken = []
+        while len(taken) < 200:
+            with suppress(FileNotFoundError, FileExistsError, NotADirectoryError):
+                (aside / "cat.jpg").write_bytes(ORIGINAL)
+            job = job_of("trips/cat.jpg")
+            if spool.claim(job.path, job.id):
+                taken.append(job)
+    finally:
+        over.set()
+        thread.join()
+    assert {spool.work_path(job).read_bytes() for job in taken} <= {ORIGINAL, b""}
+    assert (outside / "cat.jpg").read_bytes() == b"nobody's business"
+
+
 def test_a_symlink_that_slips_in_between_look_and_rename_is_put_back(spool, folders, tmp_path, monkeypatch):
     drop(spool, "cat.jpg")
     (tmp_path / "secret").write_bytes(b"secret")
@@ -285,8 +319,8 @@ def test_any_name_passes_through_every_folder(spool, folders, encoded):
     job = claimed(spool, f"caf\udce9/{name}")
     result = spool.result_name(job, PurePosixPath(name).stem, "jpg")
     published = spool.publish(job, result, dream(spool, job), sidecar(job))
-    assert spool.published(job) == published
-    assert spool.published(replace(job, result=str(result))) == published
+    assert spool.published(job, PurePosixPath(name).stem) == published
+    assert spool.published(replace(job, result=str(result)), "") == published
     spool.finish(job)
     assert files(folders.done) == {f"caf\udce9/{name}": ORIGINAL}
     again = claimed(spool, f"caf\udce9/{name}", b"second")
@@ -397,11 +431,11 @@ def test_publishing_twice_gives_the_same_result(spool, folders):
 def test_a_result_is_only_its_own_jobs(spool):
     first, second = claimed(spool), claimed(spool)
     publish(spool, first)
-    assert spool.published(second) is None
-    assert spool.published(replace(second, result="trips/cat.jpg")) is None
+    assert spool.published(second, "cat") is None
+    assert spool.published(replace(second, result="trips/cat.jpg"), "cat") is None
     publish(spool, second)
-    assert spool.published(replace(second, result="trips/cat.jpg")) == PurePosixPath("trips/cat-2.jpg")
-    assert spool.published(second) == PurePosixPath("trips/cat-2.jpg")
+    assert spool.published(replace(second, result="trips/cat.jpg"), "cat") == PurePosixPath("trips/cat-2.jpg")
+    assert spool.published(second, "cat") == PurePosixPath("trips/cat-2.jpg")
 
 
 def test_a_sidecar_without_its_picture_is_removed_if_it_is_the_jobs(spool, folders):
@@ -410,7 +444,7 @@ def test_a_sidecar_without_its_picture_is_removed_if_it_is_the_jobs(spool, folde
     (folders.outbox / "trips/cat.jpg.json").write_bytes(sidecar(job))
     (folders.outbox / "trips/cat.json").write_text(f"no json, but it names {job.id}")
     (folders.outbox / "trips/cat-2.jpg.json").write_bytes(sidecar(job_of("cat.jpg")))
-    assert spool.published(job) is None
+    assert spool.published(job, "cat") is None
     assert list(files(folders.outbox)) == ["trips/cat-2.jpg.json", "trips/cat.json"]
 
 
@@ -588,7 +622,7 @@ def killed_before(call: int, patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 def go_on(spool: Spool, job: Job) -> None:
     """What the daemon does with a claimed job, at first and after a kill."""
-    if spool.published(job) is None:
+    if spool.published(job, "cat") is None:
         result = spool.result_name(job, "cat", "png")
         spool.publish(replace(job, result=str(result)), result, dream(spool, job), sidecar(job))
     spool.finish(job)

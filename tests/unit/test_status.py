@@ -198,9 +198,9 @@ def test_the_queue_the_rate_and_the_time_to_go_are_told(capsys: pytest.CaptureFi
     ("job", "line"),
     [
         (RUNNING, "          32% slow/cat.jpg  octave 2/4, iteration 3/10"),
-        (RunningJob(job="1", picture="a.png"), "           0% a.png  loading"),
+        (RunningJob(job="1", picture="a.png"), "           0% a.png  waiting"),
         (RunningJob(job="1", picture="a.png", fetching="weights, 3 MB"), "           0% a.png  weights, 3 MB"),
-        (RunningJob(job="1", picture="a\n\x1b[2J\udcff.png"), "           0% a\\n\\x1b[2J\\udcff.png  loading"),
+        (RunningJob(job="1", picture="a\n\x1b[2J\udcff.png"), "           0% a\\n\\x1b[2J\\udcff.png  waiting"),
     ],
 )  # fmt: skip
 def test_what_a_job_is_at_is_told_on_one_line(

@@ -248,11 +248,11 @@ def test_bf16_tiles_differ_from_the_whole_by_no_more_than_its_rounding() -> None
         way = FittedGradient(
             whole, memory=1, shortest=MIN_SIDE, pictures=4, generators=[torch.Generator()]
         )  # fmt: skip
-        way._largest = 48
+        way.fit = replace(way.fit, largest_tile=48)
         gradient, _ = way(x, lambda pixels: pixels.to(torch.bfloat16))
         expected, _ = whole(x, lambda pixels: pixels.to(torch.bfloat16))
-    assert way.tiling is not None
-    assert way.tiling.startswith("48 px, halo ")
+    assert way.fit.tiling is not None
+    assert way.fit.tiling.startswith("48 px, halo ")
     assert (gradient - expected).norm() <= 0.03 * expected.norm()
 
 

@@ -1,0 +1,52 @@
+"""Dreams a folder of pictures one after the other in one process: what the daemon is measured by.
+
+    python -m benchmarks.bare RECIPE IN OUT [--device cpu] [--plugins FOLDER]
+
+Decodes, dreams and encodes with what a worker uses, and nothing else: no queue, no journal, no sync. Prints as JSON
+when each picture was finished, in seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from dreamd.config import Limits
+from dreamd.imageio import output_format, write_picture
+from dreamd.plugins import Plugins
+from dreamd.recipe import RecipeBook, resolve
+from dreamd.studio import Limits as PictureLimits
+from dreamd.studio import Studio, choose_device, free_memory
+
+
+def main() -> None:
+    """Dream what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--plugins", type=Path, help="a folder of drop-in plugins")
+    arguments = parser.parse_args()
+    recipe = resolve(RecipeBook(None).documents_of_file(arguments.recipe)).recipe
+    device, limits = choose_device(arguments.device), Limits()
+    studio = Studio(
+        Plugins("dreamd.engine", folders=[arguments.plugins] if arguments.plugins else []),
+        device,
+        PictureLimits(max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, memory=free_memory(device)),
+    )
+    built = studio.build(recipe)
+    finished = []
+    for file in sorted(arguments.source.iterdir()):
+        (dream,) = studio.dream([studio.read(file, recipe)], recipe, built, lambda _progress: None)
+        picture = dream.picture
+        name, extension = output_format(recipe.output.format, picture.format)
+        write_picture(picture, arguments.target / f"{file.stem}{extension}", format=name, quality=recipe.output.quality)
+        finished.append(time.time())
+    print(json.dumps(finished))
+
+
+if __name__ == "__main__":
+    main()

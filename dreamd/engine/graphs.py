@@ -1,0 +1,171 @@
+"""CUDA graphs: the gradient of a shape, recorded once and replayed as one launch.
+
+A small picture's iteration is hundreds of kernels of a few microseconds each; launched one by one, the GPU waits for
+the processor. Random shifts, gradient steps and the move itself stay outside of the graph.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from weakref import ref
+
+import torch
+from torch import Tensor
+
+from dreamd.engine.fitting import signature_of
+from dreamd.engine.footprint import is_out_of_memory
+from dreamd.engine.objective import Gradient, Prepare, unchanged
+from dreamd.errors import DreamdError
+
+log = logging.getLogger(__name__)
+
+Compute = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Pictures → their gradient and their losses."""
+
+Capture = Callable[[Compute, Tensor], Compute]
+"""Records a computation for pictures like those given. What the recording returns holds until it is run again."""
+
+_MOST_PIXELS = 1 << 21
+"""Of a batch. An iteration with more takes milliseconds, long enough to launch the next one's kernels meanwhile."""
+
+_WARM_UPS = 3
+"""Runs before the recording, in which cuDNN tries its algorithms and libraries make their workspaces; torch's notes on
+CUDA graphs ask for three."""
+
+
+class Recorder:
+    """Records computations as CUDA graphs on one device.
+
+    All of them share one pool of memory: they never run at the same time, and nobody needs what one of them returned
+    once another runs.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, compute: Compute, x: Tensor) -> Compute:
+        """Raises RuntimeError when the computation cannot be recorded: it waits for the GPU, say."""
+        given = x.detach().clone()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.device(self._device):
+            current = torch.cuda.current_stream()
+            try:
+                self._warm_up(compute, given)
+                with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
+                    gradient, loss = compute(given)
+            finally:
+                torch.cuda.set_stream(current)  # a recording that fails leaves its own one behind
+
+        def replay(pictures: Tensor) -> tuple[Tensor, Tensor]:
+            given.copy_(pictures)
+            graph.replay()
+            return gradient, loss.clone()
+
+        return replay
+
+    def _warm_up(self, compute: Compute, given: Tensor) -> None:
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            for _ in range(_WARM_UPS):
+                compute(given)
+        torch.cuda.current_stream().wait_stream(self._stream)
+
+
+class Graphs:
+    """The recordings of one device: one a network, objective and shape, the least recently used dropped first."""
+
+    def __init__(self, capture: Capture, *, most: int = 8) -> None:
+        """No recordings yet.
+
+        Args:
+            capture: makes them.
+            most: how many are kept.
+        """
+        self._capture = capture
+        self._most = most
+        self._kept: OrderedDict[Hashable, Compute | None] = OrderedDict()
+        self._unrecordable: set[Hashable] = set()
+
+    def __len__(self) -> int:
+        return sum(recording is not None for recording in self._kept.values())
+
+    def recording(self, what: Hashable, compute: Compute, x: Tensor) -> Compute:
+        """The recording of a computation for pictures like `x`; the computation itself where it cannot be recorded.
+
+        Args:
+            what: stands for all that the computation depends on but the pictures.
+            compute: the computation.
+            x: the pictures.
+        """
+        key = (what, x.shape, x.dtype, x.stride())
+        if key not in self._kept:
+            self._drop(self._most - 1)
+            self._kept[key] = self._recorded(what, compute, x)
+        self._kept.move_to_end(key)
+        return self._kept[key] or compute
+
+    def release(self) -> bool:
+        """Drop all recordings, for the memory that they hold. Returns whether there were any."""
+        had_any = len(self) > 0
+        self._drop(0)
+        return had_any
+
+    def _drop(self, left: int) -> None:
+        if len(self._kept) > left and torch.cuda.is_available():
+            torch.cuda.synchronize()  # a graph must not go while it runs
+        while len(self._kept) > left:
+            self._kept.popitem(last=False)
+
+    def _recorded(self, what: Hashable, compute: Compute, x: Tensor) -> Compute | None:
+        if what in self._unrecordable:
+            return None
+        try:
+            return self._capture(compute, x)
+        except DreamdError:
+            raise
+        except RuntimeError as error:
+            no_memory = is_out_of_memory(error)
+            reason = " ".join(str(error).split())[:300]
+        log.warning("dreaming without a CUDA graph for %s: %s", list(x.shape), reason)
+        if no_memory:
+            self.release()
+        else:
+            self._unrecordable.add(what)
+        return None
+
+
+class GraphedGradient:
+    """The gradient of whole pictures, from recordings that outlive it.
+
+    Args:
+        whole: the gradient to record.
+        graphs: where the recordings are kept.
+        way: all that the computation depends on but the network, the objective and the pictures.
+    """
+
+    def __init__(self, whole: Gradient, graphs: Graphs, way: Hashable) -> None:
+        self._whole = whole
+        self._graphs = graphs
+        # A reference that does not keep the network: one that is gone equals no other's, even at the same address.
+        self._what = (ref(whole.network), signature_of(whole.objective), way)
+
+    def __call__(self, x: Tensor, prepare: Prepare = unchanged) -> tuple[Tensor, Tensor]:
+        """The gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]`, as `Gradient` gives it.
+
+        The gradient holds until the next call.
+        """
+
+        def compute(pictures: Tensor) -> tuple[Tensor, Tensor]:
+            return self._whole(pictures, prepare)
+
+        if x.shape[0] * x.shape[2] * x.shape[3] > _MOST_PIXELS:
+            return compute(x)
+        return self._graphs.recording(self._what, compute, x)(x)
+
+    def release(self) -> bool:
+        """Drop all recordings, for the memory that they hold. Returns whether there were any."""
+        return self._graphs.release()

@@ -1,0 +1,304 @@
+"""The engine on a GPU: recorded gradients, waiting, memory. Needs torch and pytest alone, as a bare GPU machine has."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dreamd.engine.ascent import AscentSettings, ascend
+from dreamd.engine.backbone import Backbone
+from dreamd.engine.checkpoint import CheckpointFolder
+from dreamd.engine.devices import moved, on_cpu
+from dreamd.engine.dream import Ascend, Dreamer, batch_size, dream
+from dreamd.engine.fitting import BatchTooLargeError
+from dreamd.engine.graphs import GraphedGradient, Graphs, Recorder
+from dreamd.engine.locality import locality_of
+from dreamd.engine.objective import Gradient, Objective, Prepare, Run, Term
+from dreamd.engine.precision import Precision, cast, prepared
+from dreamd.engine.tiling import OverlappedGradient, TiledGradient
+
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU that torch can use"),
+    pytest.mark.timeout(300),
+]
+
+CUDA = torch.device("cuda")
+LAYER = "7"
+
+
+def network() -> nn.Sequential:
+    """A VGG in small: convolutions, ReLUs and poolings."""
+    torch.manual_seed(0)
+    modules: list[nn.Module] = []
+    for channels, width in ((3, 32), (32, 64)):
+        modules += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)]
+    return nn.Sequential(*modules, nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(inplace=True))
+
+
+def l2(activation: Tensor) -> Tensor:
+    return activation.flatten(1).square().sum(1).clamp(min=1e-30).sqrt()
+
+
+def to_one_scale(gradient: Tensor, progress: float) -> Tensor:
+    return gradient / (gradient.flatten(1).std(1) + 1e-12).view(-1, 1, 1, 1)
+
+
+def two_octaves(image: Tensor, ascend: Ascend) -> Iterator[Tensor]:
+    ascend.plan(2)
+    small = ascend(image[:, :, ::2, ::2])
+    yield small
+    larger = small.repeat_interleave(2, 2).repeat_interleave(2, 3)[:, :, : image.shape[2], : image.shape[3]]
+    yield ascend((image + larger) / 2)
+
+
+def dreamer(precision: Precision = Precision.BF16, loss: Callable[[Tensor], Tensor] = l2, most: int = 8) -> Dreamer:
+    backbone = Backbone(network=network(), layers={LAYER: LAYER}, default_layer=LAYER, min_side=16).frozen()
+    exact = precision is Precision.FP32
+    prepared(backbone.network, precision, CUDA, exact=exact)
+    return Dreamer(
+        backbone=backbone,
+        objective=Objective((Term(LAYER, loss),)),
+        settings=AscentSettings(iterations=4, lr=0.05, momentum=0.5, jitter=7),
+        schedule=two_octaves,
+        steps=(to_one_scale,),
+        precision=precision,
+        exact=exact,
+        device=CUDA,
+        graphs=Graphs(Recorder(CUDA), most=most),
+    )
+
+
+def pictures(count: int = 1, height: int = 96, width: int = 128) -> Tensor:
+    return torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+
+def dreamed(made: Dreamer, images: Tensor) -> Tensor:
+    return dream(images, made, seeds=range(len(images))).images
+
+
+def graphs_of(made: Dreamer) -> Graphs:
+    assert made.graphs is not None
+    return made.graphs
+
+
+def psnr(first: Tensor, second: Tensor) -> float:
+    error = float(((first - second) ** 2).mean())
+    return math.inf if error == 0 else -10 * math.log10(error)
+
+
+# Recorded gradients
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_dream_from_recordings_is_the_dream_launched_kernel_by_kernel(precision: Precision, count: int) -> None:
+    made = dreamer(precision)
+    recorded = dreamed(made, pictures(count))
+    assert len(graphs_of(made)) == 2
+    assert psnr(recorded, dreamed(replace(made, graphs=None), pictures(count))) > 45
+    assert psnr(recorded, pictures(count)) < 30
+
+
+def test_the_dream_that_records_and_the_dreams_that_replay_are_the_same_to_the_bit() -> None:
+    made = dreamer()
+    first, second, third = (dreamed(made, pictures(2)) for _ in range(3))
+    assert torch.equal(first, second)
+    assert torch.equal(second, third)
+
+
+def test_shapes_in_any_order_share_their_memory_without_harm() -> None:
+    made = dreamer()
+    sizes = [(96, 128), (64, 64), (160, 96), (96, 128), (160, 96), (64, 64)]
+    for height, width in sizes:
+        images = pictures(1, height, width)
+        fresh = replace(made, graphs=Graphs(Recorder(CUDA)))
+        assert torch.equal(dreamed(made, images), dreamed(fresh, images))
+
+
+def test_no_more_than_so_many_shapes_are_kept_and_their_memory_comes_back() -> None:
+    made = dreamer(most=3)
+    dreamed(made, pictures())
+    graphs_of(made).release()
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
+    for height in range(64, 160, 16):
+        dreamed(made, pictures(1, height))
+        assert len(graphs_of(made)) <= 3
+    assert torch.cuda.memory_reserved() > before
+    assert graphs_of(made).release()
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved() <= before
+
+
+def test_a_loss_that_waits_for_the_gpu_is_dreamed_without_a_recording(caplog: pytest.LogCaptureFixture) -> None:
+    def waits(activation: Tensor) -> Tensor:
+        return l2(activation) * (2.0 if float(activation.sum()) > 0 else 1.0)
+
+    made, other = dreamer(loss=waits), dreamer()
+    expected = dreamed(replace(made, graphs=None), pictures())
+    with caplog.at_level(logging.WARNING, "dreamd.engine.graphs"):
+        assert psnr(dreamed(made, pictures()), expected) > 45
+    said = [record for record in caplog.records if record.name == "dreamd.engine.graphs"]
+    assert len(said) == 1
+    assert len(graphs_of(made)) == 0
+    dreamed(other, pictures())
+    assert len(graphs_of(other)) == 2  # the failed recording left nothing behind that hinders the next
+
+
+# Waiting
+
+
+@contextmanager
+def waiting_is_an_error() -> Iterator[None]:
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def whole(gradient: Gradient, made: Dreamer, x: Tensor) -> Run:
+    return gradient
+
+
+def recorded(gradient: Gradient, made: Dreamer, x: Tensor) -> Run:
+    return GraphedGradient(gradient, graphs_of(made), "")
+
+
+def tiled(gradient: Gradient, made: Dreamer, x: Tensor) -> TiledGradient:
+    def look(strip: Tensor) -> list[Tensor]:
+        return gradient.lookout(cast(strip.to(CUDA), made.precision))
+
+    sides = locality_of(gradient.network, [LAYER], look, 32).sides(look, x.shape)
+    assert sides is not None
+    return TiledGradient(gradient.lookout, gradient.objective, sides, 64, 32)
+
+
+def overlapped(gradient: Gradient, made: Dreamer, x: Tensor) -> OverlappedGradient:
+    return OverlappedGradient(gradient, 64, [torch.Generator() for _ in x])
+
+
+@pytest.mark.parametrize("way", [whole, recorded, tiled, overlapped])
+def test_nothing_waits_for_the_gpu_inside_an_ascent(
+    way: Callable[[Gradient, Dreamer, Tensor], Callable[[Tensor, Prepare], tuple[Tensor, Tensor]]],
+) -> None:
+    made, x = dreamer(), pictures(2).to(CUDA)
+    reports: list[int] = []
+
+    def climb() -> Tensor:
+        generators = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
+        return ascend(
+            x,
+            lambda at: gradient_at(at, lambda pixels: cast(pixels, made.precision)),
+            made.settings,
+            steps=made.steps,
+            generators=generators,
+            on_iteration=reports.append,
+        ).x
+
+    with Gradient(made.backbone.network, made.objective) as gradient, torch.no_grad():
+        gradient_at = way(gradient, made, x)
+        climb()  # measures, records, and checks the plugin
+        with waiting_is_an_error():
+            climb()
+    assert reports == [1, 2, 3, 4] * 2
+
+
+def test_the_guard_against_waiting_sees_a_wait() -> None:
+    x = torch.ones(3, device=CUDA)
+    with pytest.raises(RuntimeError, match="synchroniz"), waiting_is_an_error():
+        float(x.sum())
+
+
+def test_pictures_go_to_the_gpu_and_back_through_pinned_memory_unchanged() -> None:
+    images = pictures(2)
+    there = moved(images, CUDA)
+    assert there.device.type == "cuda"
+    assert torch.equal(on_cpu(there), images)
+    assert on_cpu(there).is_pinned()
+    assert moved(there, CUDA) is there
+
+
+# Memory
+
+
+@contextmanager
+def only_so_much_memory(size: int) -> Iterator[None]:
+    """The GPU has so many bytes beyond what is held now."""
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(CUDA).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + size) / total)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+        torch.cuda.empty_cache()
+
+
+def test_out_of_memory_halves_the_tiles_and_the_dream_comes_out_the_same() -> None:
+    made = replace(dreamer(Precision.FP32), memory=10**12, schedule=lambda image, ascend: [ascend(image)])
+    images = pictures(1, 1500, 1600)
+    unhindered = dream(images, made, seeds=[0])
+    assert unhindered.tiling is None
+    graphs_of(made).release()
+    with only_so_much_memory(600_000_000):
+        hindered = dream(images, made, seeds=[0])
+    assert hindered.tiling is not None
+    assert hindered.tiling.endswith("halved for lack of memory")
+    assert psnr(hindered.images, unhindered.images) > 50
+
+
+def test_a_batch_that_is_too_large_says_so_and_smaller_ones_go_on() -> None:
+    made = replace(dreamer(Precision.FP32), memory=10**12)
+    images = pictures(16, 512, 512)
+    with only_so_much_memory(800_000_000):
+        with pytest.raises(BatchTooLargeError, match="16 pictures"):
+            dreamed(made, images)
+        assert dreamed(made, images[:1]).shape == (1, 3, 512, 512)
+
+
+def test_as_many_pictures_as_are_counted_fit_the_gpu() -> None:
+    made = replace(dreamer(), memory=2_000_000_000)
+    count = batch_size(made, 256, 256, most=64)
+    assert count > 1
+    torch.cuda.reset_peak_memory_stats()
+    dreamed(made, pictures(count, 256, 256))
+    assert torch.cuda.max_memory_allocated() < 2_000_000_000
+
+
+def test_a_dream_leaves_no_memory_behind_but_its_recordings() -> None:
+    made = dreamer()
+    dreamed(made, pictures())
+    before = torch.cuda.memory_allocated()
+    dreamed(replace(made, settings=replace(made.settings, iterations=7)), pictures())
+    assert torch.cuda.memory_allocated() == before
+
+
+def test_a_dream_broken_off_on_a_gpu_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(progress: object) -> None:
+        if getattr(progress, "ascent", 0) == 2:
+            raise Killed
+
+    made = dreamer()
+    with pytest.raises(Killed):
+        dream(
+            pictures(),
+            made,
+            seeds=[0],
+            on_progress=kill,
+            checkpoint=CheckpointFolder(tmp_path, "key", after_seconds=0),
+        )
+    rest = dream(pictures(), made, seeds=[0], checkpoint=CheckpointFolder(tmp_path, "key", after_seconds=0))
+    assert torch.equal(rest.images, dreamed(made, pictures()))

@@ -1,0 +1,190 @@
+"""The worker's three stages, in this process: what goes in by lines comes out by lines, whatever overlaps."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import dreamd.worker
+from dreamd.messages import Advanced, Batch, Done, NotDone, Order, Ready, Said, Settings, from_worker
+from dreamd.recipe import RecipeBook, resolve, set_fields
+from dreamd.worker import Meter, Room, Worker
+
+if TYPE_CHECKING:
+    from conftest import Tree
+
+WIDTH, HEIGHT = 40, 24
+POISON = 77
+"""The grey that the dream of a poisoned picture does not bear."""
+
+
+def _grey() -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (WIDTH, HEIGHT), (POISON,) * 3).save(data, "PNG")
+    return data.getvalue()
+
+
+KINDS = {"bad": b"no picture", "poison": _grey()}
+
+
+@pytest.fixture
+def recipe() -> str:
+    settings = ["backbone.name=tiny", "backbone.weights=random", "schedule=moody", "ascent.iterations=2"]
+    settings += ["ascent.jitter=4", "precision=fp32", "gradient=[]"]
+    return resolve([*RecipeBook(None).documents_of_name("classic"), set_fields(settings)]).json
+
+
+@pytest.fixture
+def dreamt(tree: Tree, tmp_path: Path, recipe: str) -> Callable[..., list[Said]]:
+    """Has a worker dream pictures of these widths or kinds. Results lie in `tmp_path/NUMBER`."""
+
+    def run(widths: Sequence[int | str], *, batch: int | None = None, **changes: Any) -> list[Said]:
+        settings = Settings(
+            device="cpu",
+            plugin_folders=(tree.root / "plugins",),
+            disable=("timm", "torchvision", "vgg", "efficientnet_lite0"),
+            max_pixels=1_000_000,
+            max_bytes=1_000_000,
+            memory=1_000_000_000,
+            batch=batch,
+        ).model_copy(update=changes)
+        orders = []
+        for number, width in enumerate(widths):
+            source, folder = tmp_path / f"{number}.png", tmp_path / str(number)
+            folder.mkdir(exist_ok=True)
+            source.write_bytes(KINDS[width] if isinstance(width, str) else tree.picture(width, HEIGHT))
+            orders.append(Order(job=str(number), source=source, folder=folder))
+        output = io.BytesIO()
+        Worker(settings, output).run(io.BytesIO(Batch(recipe=recipe, orders=tuple(orders)).line()))
+        return [from_worker(line) for line in output.getvalue().splitlines()]
+
+    return run
+
+
+def answers(said: Sequence[Said]) -> dict[str, Done | NotDone]:
+    return {message.job: message for message in said if isinstance(message, Done | NotDone)}
+
+
+def pixels(tmp_path: Path, count: int) -> list[np.ndarray]:
+    return [np.asarray(Image.open(tmp_path / str(number) / "result.png")) for number in range(count)]
+
+
+def test_every_order_is_answered_once_and_the_worker_ends_with_its_input(dreamt: Callable[..., list[Said]]) -> None:
+    said = dreamt([WIDTH, 30, "bad", WIDTH, 50])
+    assert isinstance(said[0], Ready)
+    told = [message.job for message in said if isinstance(message, Done | NotDone)]
+    assert sorted(told) == ["0", "1", "2", "3", "4"]
+    refused = answers(said)["2"]
+    assert isinstance(refused, NotDone)
+    assert refused.final
+    assert sum(isinstance(answer, Done) for answer in answers(said).values()) == 4
+
+
+def test_pictures_dreamed_together_come_out_as_each_alone(dreamt: Callable[..., list[Said]], tmp_path: Path) -> None:
+    dreamt([WIDTH] * 5, batch=1)
+    alone = pixels(tmp_path, 5)
+    together = dreamt([WIDTH] * 5, batch=4)
+    for one, other in zip(alone, pixels(tmp_path, 5), strict=True):
+        assert np.abs(one.astype(int) - other).max() <= 1
+    assert all(isinstance(answer, Done) for answer in answers(together).values())
+
+
+def test_only_pictures_of_one_shape_are_dreamed_together(
+    dreamt: Callable[..., list[Said]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = groups(monkeypatch)
+    answered = answers(dreamt([WIDTH, 30, WIDTH, 30, WIDTH], batch=8))
+    assert all(isinstance(answer, Done) for answer in answered.values())
+    assert sum(sizes) == 5
+    assert max(sizes) <= 3
+
+
+def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the batches that will be dreamed; the first waits until everything is decoded."""
+    sizes: list[int] = []
+    real, next_tasks = dreamd.worker.Studio.dream, Worker._next_tasks
+
+    def dream(self: Any, pictures: Sequence[Any], *args: Any) -> Any:
+        sizes.append(len(pictures))
+        return real(self, pictures, *args)
+
+    def when_all_are_decoded(self: Worker) -> Any:
+        if not sizes and not self._waiting:
+            for thread in threading.enumerate():
+                if thread.name == "decode":
+                    thread.join()
+        return next_tasks(self)
+
+    monkeypatch.setattr(dreamd.worker.Studio, "dream", dream)
+    monkeypatch.setattr(Worker, "_next_tasks", when_all_are_decoded)
+    return sizes
+
+
+def test_a_picture_that_breaks_its_batch_fails_alone(
+    dreamt: Callable[..., list[Said]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = groups(monkeypatch)
+    real = dreamd.worker.Studio.dream
+
+    def dream(self: Any, pictures: Sequence[Any], *args: Any) -> Any:
+        dreams = real(self, pictures, *args)
+        if any((picture.pixels == POISON).all() for picture in pictures):
+            raise ValueError("poison")
+        return dreams
+
+    monkeypatch.setattr(dreamd.worker.Studio, "dream", dream)
+    answered = answers(dreamt([WIDTH, WIDTH, "poison", WIDTH, WIDTH], batch=8))
+    refused = answered.pop("2")
+    assert isinstance(refused, NotDone)
+    assert not refused.final
+    assert "poison" in refused.reason
+    assert all(isinstance(answer, Done) for answer in answered.values())
+    assert sizes[0] == 5
+
+
+def test_progress_and_results_say_how_long_the_device_has_dreamed(dreamt: Callable[..., list[Said]]) -> None:
+    said = dreamt([WIDTH] * 3)
+    busy = [message.busy_seconds for message in said if isinstance(message, Advanced)]
+    busy += [max(message.busy_seconds for message in said if isinstance(message, Done))]
+    assert busy == sorted(busy)
+    assert busy[-1] > 0
+
+
+def test_a_room_lets_one_of_any_size_in_and_no_other_until_it_has_gone() -> None:
+    room = Room(100)
+    room.enter("large")
+    room.hold("large", 10_000)
+    entered = threading.Event()
+    thread = threading.Thread(target=lambda: (room.enter("small"), entered.set()))
+    thread.start()
+    assert not entered.wait(0.1)
+    room.leave("large")
+    assert entered.wait(30)
+    thread.join()
+
+
+def test_a_room_lets_small_ones_in_beside_each_other() -> None:
+    room = Room(100)
+    for name in ("a", "b", "c"):
+        room.enter(name)  # would wait for ever
+        room.hold(name, 40)
+    room.leave("a")
+    room.enter("d")
+
+
+def test_a_meter_counts_what_runs_and_not_what_rests() -> None:
+    meter = Meter()
+    assert meter.seconds == 0
+    with meter.running():
+        while meter.seconds <= 0:
+            pass
+    rested = meter.seconds
+    assert rested > 0
+    assert meter.seconds == rested

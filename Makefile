@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint types slow soak bench system install-service uninstall-service clean
+.PHONY: demo test check lint types slow browser soak bench system install-service uninstall-service clean
 
 .venv/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -13,7 +13,7 @@ demo: .venv/.installed
 	$(BIN)/dreamd demo --out demo
 
 test: .venv/.installed
-	$(BIN)/python -m pytest -m "not slow and not system"
+	$(BIN)/python -m pytest -m "not slow and not system and not browser"
 
 check: lint types slow
 
@@ -25,7 +25,10 @@ types: .venv/.installed
 	$(BIN)/mypy
 
 slow: .venv/.installed
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not browser"
+
+browser: .venv/.installed
+	$(BIN)/python -m pytest -m browser
 
 soak: .venv/.installed
 	$(BIN)/python tests/soak.py

@@ -209,6 +209,7 @@ def dreamed(
     seeds: Sequence[int],
     on_progress: Callable[[Progress], None],
     checkpoint: Checkpoint | None = None,
+    on_frame: Callable[[Tensor], None] = lambda _images: None,
 ) -> Dreamed:
     """Dream as `dreamd.engine.dream.dream` does; of what comes out as not-a-number, find out whose doing it is.
 
@@ -218,13 +219,21 @@ def dreamed(
         seeds: as there.
         on_progress: as there.
         checkpoint: as there.
+        on_frame: as there.
 
     Raises:
         BatchTooLargeError: as there.
         PluginError: a plugin breaks its contract; names it where that can be told.
     """
     try:
-        return dream(images(), built.dreamer, seeds=seeds, on_progress=on_progress, checkpoint=checkpoint)
+        return dream(
+            images(),
+            built.dreamer,
+            seeds=seeds,
+            on_progress=on_progress,
+            checkpoint=checkpoint,
+            on_frame=on_frame,
+        )
     except NotANumberError:
         with looking_for_nan():
             dream(images(), built.dreamer, seeds=seeds, on_progress=on_progress)

@@ -27,6 +27,9 @@ SUPPLIED = frozenset({"progress"})
 """Keyword parameters that the engine gives; they are no fields."""
 
 
+CATALOGUE_FILE = "catalogue.json"
+"""Where in the state folder the daemon leaves what its workers bring, for the page."""
+
 _RESERVED = frozenset({"name", "weights"})
 """Fields of every plugin or backbone, which no parameter can be."""
 

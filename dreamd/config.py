@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ByteSize,
     Field,
+    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -115,9 +117,19 @@ class WorkersConfig(FieldModel):
 
 
 class StatusConfig(FieldModel):
-    """Where the page and the metrics are to be served; None: nowhere. Reserved: there are none yet."""
+    """Where the page, the metrics and the health checks are served, and to whom.
+
+    Attributes:
+        listen: the address; None: nowhere.
+        token: what a browser or a scraper must show; needed wherever others than this machine can connect.
+        token_file: a file that holds the token instead.
+        hosts: names, besides addresses and this machine's own, by which browsers may ask for the page.
+    """
 
     listen: str | None = "127.0.0.1:8420"
+    token: SecretStr | None = None
+    token_file: LocalPath | None = None
+    hosts: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -131,6 +143,33 @@ class StatusConfig(FieldModel):
         if value is not None and (match is None or int(match[1]) > 65_535):
             raise ValueError("must be HOST:PORT, such as 127.0.0.1:8420")
         return value
+
+    @field_validator("token", mode="before")
+    @classmethod
+    def _is_text(cls, value: object) -> object:
+        """What is no text is refused as a token, later and without showing it."""
+        return value if value is None or isinstance(value, str) else ""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of `listen`, an IPv6 address without its brackets; only where it is not None."""
+        host, _, port = (self.listen or "").rpartition(":")
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can connect."""
+        return is_loopback(self.address[0])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as an address or as `localhost`, is this machine alone."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Config(FieldModel):
@@ -186,6 +225,7 @@ def load_config(file: Path) -> Config:
         problem, field = complaint(error, values, _advice)
         raise _located(problem, document, field) from error
     _check_apart(config, document)
+    _check_status(config.status, document)
     return config
 
 
@@ -251,6 +291,25 @@ def _check_apart(config: Config, document: Document) -> None:
             raise _located(f"{folder} holds the inbox; {why}", document, (name,))
         seen[folder] = name
     _check_plugins_apart(config, inbox, document)
+
+
+def _check_status(status: StatusConfig, document: Document) -> None:
+    """Whoever reaches the page may drop pictures and change recipes: others than this machine's users need a token."""
+    if status.token is not None and status.token_file is not None:
+        raise _located("is one token too many, beside status.token; keep one", document, ("status", "token_file"))
+    if status.token is not None and not is_token(status.token.get_secret_value()):
+        raise _located(f"must be {TOKEN_RULE}", document, ("status", "token"))
+    if status.listen is not None and not status.is_local and status.token is None and status.token_file is None:
+        why = "others than this machine can connect there; give status.token_file, or listen on 127.0.0.1"
+        raise _located(f"{status.listen!r} needs a token: {why}", document, ("status", "listen"))
+
+
+TOKEN_RULE = "16 or more letters, digits and signs, without spaces, such as `openssl rand -hex 24` makes"
+
+
+def is_token(token: str) -> bool:
+    """Whether a token can be typed, and not be guessed."""
+    return len(token) >= 16 and token.isascii() and token.isprintable() and " " not in token
 
 
 def _check_plugins_apart(config: Config, inbox: Path, document: Document) -> None:

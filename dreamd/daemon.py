@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from types import FrameType
 
 from dreamd import __version__
-from dreamd.catalogue import Catalogue, Kind, merged
+from dreamd.catalogue import CATALOGUE_FILE, Catalogue, Kind, merged
 from dreamd.config import Config, load_config
 from dreamd.control import WAKE
 from dreamd.errors import ConfigError, DreamdError, PluginError
@@ -33,6 +33,7 @@ from dreamd.job import Job, JobState
 from dreamd.journal import Journal
 from dreamd.lifecycle import Lifecycle, Published
 from dreamd.messages import Advanced, Done, Fetching, NotDone, Ready
+from dreamd.page import PageProcess
 from dreamd.plugins import Plugins, fingerprint
 from dreamd.recipe import recipe_schema
 from dreamd.scheduler import InTurn, Pace
@@ -129,6 +130,8 @@ class Daemon:
         context = ExecutorContext(config=config, notify=self._events.put)
         self._executor = self._made_executor(context)
         self._service = Service.from_environment()
+        has_page = config.status.listen is not None and not until_empty
+        self._page = PageProcess(config.file) if has_page else None
         self._started_at = time.time()
         self._finished_at: deque[float] = deque()
         self._arrived: InTurn[Settled] = InTurn()
@@ -171,8 +174,12 @@ class Daemon:
             )
             self._totals = Counter(self._journal.counts())
             try:
+                if self._page is not None:
+                    self._page.start()
                 self._loop()
             finally:
+                if self._page is not None:
+                    self._page.stop()
                 self._executor.stop()
                 self._watcher.stop()
                 self._show(state="stopped")
@@ -414,12 +421,14 @@ class Daemon:
         self._false_starts = 0
         self._engine_catalogue = ready.catalogue
         self._life.learn(ready.catalogue)
-        # The sample recipes name it, so that editors complete what this daemon's plugins bring.
+        # The sample recipes name the schema, so that editors complete what this daemon's plugins bring; the page checks
+        # recipes by the catalogue.
         schema = json.dumps(recipe_schema(ready.catalogue), indent=1)
         try:
             (self._config.state / "recipe.schema.json").write_text(schema, encoding="utf-8")
+            (self._config.state / CATALOGUE_FILE).write_text(ready.catalogue.model_dump_json(), encoding="utf-8")
         except OSError as error:
-            log.warning("no schema for editors: %s", error)
+            log.warning("no schema for editors, and no catalogue for the page: %s", error)
 
     def _worker_died(self, death: WorkerDied) -> None:
         log.error("%s%s", death.reason, "" if death.was_ready else " before it was ready; starting another later")
@@ -503,7 +512,8 @@ class Daemon:
 
     def _show_if_due(self, now: float) -> None:
         workers = [replace(view, busy_share=0.0) for view in self._executor.workers()]
-        look = (self._watcher.backend, self._watcher.found_by_rescan_only, *workers)
+        watcher = self._watcher
+        look = (watcher.backend, watcher.found_by_rescan_only, watcher.overflows, *workers)
         if look != self._look:  # what changes without an event: an unloaded worker, an inbox that is gone
             self._look, self._shown = look, None
         if self._shown is None and now >= self._shown_at + _SHOW_SECONDS:
@@ -539,6 +549,7 @@ class Daemon:
             lock=str(self._spool.lock_file),
             watching=self._watcher.backend,
             found_by_rescan_only=self._watcher.found_by_rescan_only,
+            overflows=self._watcher.overflows,
             queued=queued,
             running=len(self._life.running),
             held=len(self._life.held),

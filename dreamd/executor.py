@@ -384,6 +384,7 @@ class _LocalWorker:
             max_bytes=config.limits.max_bytes,
             memory=None if config.workers.memory == "auto" else config.workers.memory,
             batch=None if config.workers.batch == "auto" else config.workers.batch,
+            previews=None if config.status.listen is None else config.state / "preview",
         )
         with self._lock:
             self._stopping = self._wants_restart = False

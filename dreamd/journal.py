@@ -69,6 +69,19 @@ class Finished(NamedTuple):
     seconds: float
 
 
+class Ended(NamedTuple):
+    """A job that is over, as counted by the metrics; times in seconds since the epoch."""
+
+    id: str
+    folder: str
+    state: JobState
+    attempts: int
+    claimed_at: float
+    started_at: float | None
+    seconds: float | None
+    finished_at: float
+
+
 class Journal:
     """The journal's one connection in this process; use it from the thread that opened it.
 
@@ -148,6 +161,40 @@ class Journal:
         if state is None:
             return self._jobs("ORDER BY id DESC LIMIT ?", limit)
         return self._jobs("WHERE state = ? ORDER BY id DESC LIMIT ?", state, limit)
+
+    def results(
+        self, *, before: tuple[float, str] | None = None, folder: str | None = None, limit: int = 100
+    ) -> list[Job]:
+        """The dreams that came out, the newest first: those older than `before`, the last one's end and id."""
+        # By state the index would give every result there is, to be sorted with its recipe.
+        index = "INDEXED BY jobs_by_finish " if folder is None else ""
+        where = ["state = ?"]
+        bounds: list[_Value] = [JobState.DONE.value]
+        if folder is not None:
+            where.append("folder = ?")
+            bounds.append(_folder_bytes(folder))
+        if before is not None:
+            # The first condition is what the index is searched by, the second what breaks ties.
+            where += ["finished_at <= ?", "(finished_at < ? OR id < ?)"]
+            bounds += [before[0], before[0], before[1]]
+        sql = f"{index}WHERE {' AND '.join(where)} ORDER BY finished_at DESC, id DESC LIMIT ?"
+        return self._jobs(sql, *bounds, limit)
+
+    def ended_since(self, epoch: float) -> list[Ended]:
+        """The jobs that were done or failed at or after `epoch`, the oldest first."""
+        sql = (
+            "SELECT id, folder, state, attempts, claimed_at, started_at, seconds, finished_at FROM jobs "
+            "WHERE finished_at >= ? ORDER BY finished_at"
+        )
+        return [Ended(id_, os.fsdecode(at), JobState(state), *rest) for id_, at, state, *rest in self._rows(sql, epoch)]
+
+    def last_result_at(self) -> float | None:
+        """When the newest dream came out, in seconds since the epoch; None when none did."""
+        newest = (
+            "SELECT finished_at FROM jobs INDEXED BY jobs_by_finish WHERE state = ? ORDER BY finished_at DESC LIMIT 1"
+        )
+        rows = self._rows(newest, JobState.DONE)
+        return rows[0][0] if rows else None
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs are in each state; every state is there."""

@@ -54,6 +54,7 @@ class Settings(_Message):
         device: `cpu`, `cuda:1`, or `auto:1` for the second GPU if there is one and else the processor.
         memory: bytes that the worker may hold; None: most of what is free when it starts.
         batch: how many pictures to dream together at most; None: as many as pay on the device.
+        previews: a folder for small pictures of the dreams that go on; None: nobody looks.
     """
 
     device: str
@@ -63,6 +64,7 @@ class Settings(_Message):
     max_bytes: int
     memory: int | None
     batch: int | None = None
+    previews: FilePath | None = None
 
 
 class Order(_Message):

@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 from dreamd.catalogue import Catalogue, Kind
 from dreamd.errors import FieldPath, RecipeError, UnknownNameError, dotted, suggestion
 from dreamd.fields import Count, FieldModel, Index, Integer, Number, complaint
-from dreamd.yamlfile import Document, parse_document, read_document
+from dreamd.yamlfile import Document, document_of_text, parse_document, read_document
 
 RECIPE_FILES = ("recipe.yaml", "recipe.yml")
 OutputFormat = Literal["same", "png", "jpeg", "webp", "avif", "tiff"]
@@ -241,11 +241,23 @@ class RecipeBook:
         """
         if self._inbox is None:
             return self.for_default()
-        places = [
-            self._inbox,
-            *(self._inbox.joinpath(*folder.parts[:depth]) for depth in range(1, len(folder.parts) + 1)),
-        ]
-        return self._resolve([file for place in places if (file := recipe_file(place))])
+        return self._resolve([file for place in self._places(folder) if (file := recipe_file(place))])
+
+    def for_draft(self, folder: PurePosixPath, text: str) -> Resolved:
+        """The recipe that an inbox folder would have if this were the text of its own file. Raises RecipeError."""
+        *outer, own = self._places(folder)
+        file = recipe_file(own) or own / RECIPE_FILES[0]
+        documents = [*self._defaults]
+        for place in outer:
+            if above := recipe_file(place):
+                documents += self._with_extended(self._document(above), ())
+        draft = from_sidecar(document_of_text(text, file, RecipeError))
+        return resolve([*documents, *self._with_extended(with_weights_below(own, draft), ())])
+
+    def _places(self, folder: PurePosixPath) -> list[Path]:
+        """The inbox and its folders down to one of them, whose recipes it has."""
+        assert self._inbox is not None
+        return [self._inbox.joinpath(*folder.parts[:depth]) for depth in range(len(folder.parts) + 1)]
 
     def for_default(self) -> Resolved:
         """What counts where no recipe file says otherwise."""

@@ -342,6 +342,10 @@ class Spool:
                     _unlink(_reason_path(failure))
         return os.path.lexists(original)
 
+    def is_failed(self, job: Job) -> bool:
+        """Whether the original of a failed job is still among the failed ones, so that `retry` would find it."""
+        return any(os.path.lexists(failure) for failure in self._own_failures(job))
+
     def give_back(self, job: Job) -> bool:
         """Puts the original back into the inbox, under another name if its own is taken; False when it is not there."""
         original = self.work_path(job)

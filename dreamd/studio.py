@@ -88,6 +88,7 @@ class Studio:
         built: Built,
         on_progress: Callable[[Progress], None],
         checkpoint: Checkpoint | None = None,
+        on_frame: Callable[[torch.Tensor], None] = lambda _images: None,
     ) -> list[Dream]:
         """The dreams of pictures of one size, each with its original's alpha channel, EXIF and resolution."""
         result = dreamed(
@@ -96,6 +97,7 @@ class Studio:
             seeds=[recipe.seed] * len(pictures),
             on_progress=on_progress,
             checkpoint=checkpoint,
+            on_frame=on_frame,
         )
         return [
             Dream(

@@ -184,7 +184,7 @@ class Watcher:
         self._wish = backend
         self._settle_seconds = settle_seconds
         self._rescan_seconds = rescan_seconds
-        self._ignored = _Ignored(ignore)
+        self._ignored = Ignored(ignore)
         self._clock = clock
 
         self._root = os.fspath(inbox)
@@ -557,7 +557,7 @@ class Watcher:
         self._backend = backend
 
 
-class _Ignored:
+class Ignored:
     """The names to leave alone."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
@@ -675,7 +675,7 @@ def _stamp(status: os.stat_result) -> int:
 class _InboxObserver(BaseObserver):
     """watchdog's inotify observer with a descriptor of our own kind, which watches no folder that is left alone."""
 
-    def __init__(self, root: str, notify: Callable[[FileEvent], None], ignored: _Ignored) -> None:
+    def __init__(self, root: str, notify: Callable[[FileEvent], None], ignored: Ignored) -> None:
         self._descriptor = _InboxDescriptor(root, notify, ignored)
         self._descriptor.start()
         super().__init__(InotifyFullEmitter, inotify_fd=self._descriptor)
@@ -709,7 +709,7 @@ class _InboxDescriptor(InotifyFD):
     Without this, 100,000 claimed pictures would cost 100,000 watches below `.dreamd`.
     """
 
-    def __init__(self, root: str, notify: Callable[[FileEvent], None], ignored: _Ignored) -> None:
+    def __init__(self, root: str, notify: Callable[[FileEvent], None], ignored: Ignored) -> None:
         super().__init__()
         self._root = root
         self._notify = notify

@@ -9,12 +9,10 @@ while one dreams; `Room` bounds what they hold.
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import queue
 import resource
-import signal
 import sys
 import threading
 import time
@@ -23,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,9 +32,11 @@ from dreamd.engine.footprint import is_out_of_memory
 from dreamd.engine.precision import fastest
 from dreamd.errors import DreamdError, PictureError, RecipeError, hold_cause
 from dreamd.imageio import Picture, output_format, write_picture
+from dreamd.lifeline import die_with_parent
 from dreamd.logs import configure, inherited_style
 from dreamd.messages import Advanced, Batch, Done, Fetching, NotDone, Order, Ready, Said, Settings, Unable
 from dreamd.plugins import Plugins
+from dreamd.preview import Previews
 from dreamd.recipe import Recipe
 from dreamd.studio import Dream, Limits, Studio, choose_device, device_name, free_memory, versions
 from dreamd.weights import sha256_of
@@ -147,6 +148,7 @@ class Worker:
         limits = Limits(max_pixels=settings.max_pixels, max_bytes=settings.max_bytes, memory=self.memory)
         self._studio = Studio(plugins, self.device, limits)
         self._catalogue = plugins.catalogue
+        self._previews = Previews(settings.previews)
         self._together = settings.batch or (_TOGETHER_ON_A_GPU if self.device.type == "cuda" else 1)
         self._meter = Meter()
         self._room = Room(int(self.memory * _AHEAD_SHARE))
@@ -243,14 +245,17 @@ class Worker:
         """The dreams, or why there are none: returned, so that what the failed attempt held is free for another."""
         pictures = [task.picture for task in tasks if task.picture is not None]
         checkpoint = self._checkpoint_of(tasks[0], built) if len(tasks) == 1 else None
+        jobs = [task.order.job for task in tasks]
         try:
             with self._meter.running():
-                report = self._progress_reporter(tasks)
-                return self._studio.dream(pictures, tasks[0].recipe, built, report, checkpoint)
+                report, show = self._progress_reporter(tasks), partial(self._previews.show, jobs)
+                return self._studio.dream(pictures, tasks[0].recipe, built, report, checkpoint, show)
         except Exception as error:  # noqa: BLE001 (told to the daemon)
             if len(tasks) > 1:
                 error.__traceback__ = None  # its frames hold the pictures
             return error
+        finally:
+            self._previews.drop(jobs)
 
     def _checkpoint_of(self, task: _Task, built: Built) -> Checkpoint | None:
         folder = task.order.checkpoint
@@ -398,13 +403,6 @@ def limit_memory(memory: int) -> None:
 _MEMORY_SPARE = 1.25
 _MEMORY_SPARE_BYTES = 1 << 30
 """What is mapped is more than what is used: stacks, arenas, the network's weights while they are read."""
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the daemon dies, however it dies (prctl(2), PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the kernel was asked
-        sys.exit(1)
 
 
 def _pipes_to_daemon() -> tuple[BinaryIO, BinaryIO]:

@@ -94,6 +94,13 @@ def read_document(file: Path, error: type[FieldError], *, follow_symlinks: bool 
     return parse_document(text, file, error)
 
 
+def document_of_text(text: str, file: Path | str, error: type[FieldError]) -> Document:
+    """The document that a file with this text would be. Raises `error` as `read_document` does."""
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise error(f"is larger than {MAX_BYTES // 1024} KB; that is no file a person writes", file=file)
+    return parse_document(text, file, error)
+
+
 def parse_document(text: str, file: Path | str, error: type[FieldError]) -> Document:
     """Parse the text of a YAML mapping; `file` names it in messages. Raises `error` as `read_document` does."""
     try:

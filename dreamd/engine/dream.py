@@ -220,6 +220,7 @@ def dream(
     seeds: Sequence[int],
     on_progress: Callable[[Progress], None] = lambda _progress: None,
     checkpoint: Checkpoint | None = None,
+    on_frame: Callable[[Tensor], None] = lambda _images: None,
 ) -> Dreamed:
     """Dream a batch of pictures.
 
@@ -231,6 +232,7 @@ def dream(
             it runs a little ahead of it.
         checkpoint: keeps each finished ascent; with those that it kept from a dream that was broken off, the dream goes
             on from there and ends in the same bytes.
+        on_frame: given the pictures at the start, and each time the schedule yields; they may change afterwards.
 
     Raises:
         BatchTooLargeError: memory does not suffice for so many pictures at once.
@@ -241,7 +243,7 @@ def dream(
     del images  # unless the caller or the schedule keeps them, their memory is free for the ascent
     try:
         with products_in(dreamer.precision), cudnn_choosing(fastest=not dreamer.is_reference):
-            return _dreamed(images_given, dreamer, seeds, on_progress, checkpoint)
+            return _dreamed(images_given, dreamer, seeds, on_progress, checkpoint, on_frame)
     except (RuntimeError, MemoryError) as error:
         if pictures == 1 or not is_out_of_memory(error):
             raise
@@ -255,6 +257,7 @@ def _dreamed(
     seeds: Sequence[int],
     on_progress: Callable[[Progress], None],
     checkpoint: Checkpoint | None,
+    on_frame: Callable[[Tensor], None],
 ) -> Dreamed:
     """The dream of the only item of a list, which is taken out of it."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -263,7 +266,9 @@ def _dreamed(
         gradient = _fitted(whole, dreamer, generators)
         ascend_once = Ascend(dreamer, gradient, generators, on_progress, checkpoint)
         with torch.no_grad():
-            result = _last_of(dreamer.schedule(moved(images_given.pop(), dreamer.device), ascend_once), shape)
+            on_frame(images_given[0])
+            frames = dreamer.schedule(moved(images_given.pop(), dreamer.device), ascend_once)
+            result = _last_of(frames, shape, on_frame)
     _check_finite(result)
     return Dreamed(
         on_cpu(result),
@@ -328,13 +333,14 @@ def _pictures_held(dreamer: Dreamer) -> int:
     return 4 + bool(dreamer.settings.momentum)
 
 
-def _last_of(frames: Iterable[Tensor], shape: torch.Size) -> Tensor:
+def _last_of(frames: Iterable[Tensor], shape: torch.Size, on_frame: Callable[[Tensor], None]) -> Tensor:
     """The last image that a schedule yields. Raises PluginError when it is no image of that shape."""
     last: object = None
     if not isinstance(frames, Iterable):
         raise PluginError(f"the schedule returned a {type(frames).__name__}; it must yield pictures")
-    for last in frames:  # noqa: B007 (the last one counts)
-        pass
+    for last in frames:
+        if isinstance(last, Tensor) and last.ndim == 4:
+            on_frame(last)
     if isinstance(last, Tensor) and last.shape == shape:
         return last
     gave = f"pictures of shape {list(last.shape)}" if isinstance(last, Tensor) else f"a {type(last).__name__}"

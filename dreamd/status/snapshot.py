@@ -77,6 +77,7 @@ class Snapshot:
         lock: the file that the daemon has locked while it runs.
         watching: how the inbox is watched.
         found_by_rescan_only: files that the watch missed and a rescan found: more than 0 calls for a look.
+        overflows: how often the system lost events of the watch; a rescan made up for it each time.
         queued, running, held, done, failed: jobs by state; pictures that have settled and are about to be claimed
             count as queued.
         folders: the queued and held jobs by folder.
@@ -93,6 +94,7 @@ class Snapshot:
     lock: str
     watching: str
     found_by_rescan_only: int
+    overflows: int
     queued: int
     running: int
     held: int

@@ -265,6 +265,38 @@ def test_the_status_page_can_be_turned_off_in_both_ways(tmp_path):
         assert load_config(write(tmp_path, text)).status.listen is None
 
 
+def test_others_than_this_machine_can_connect_only_with_a_token(tmp_path):
+    for listen in ("0.0.0.0:8420", "192.0.2.7:80", "'[::]:8420'", "box.example:80", "'127.0.0.1.evil.example:80'"):
+        told = refusal(tmp_path, f"status:\n  listen: {listen}\n")
+        assert told.startswith("config.yaml:2: status.listen: ")
+        assert "needs a token" in told
+        with_token = write(tmp_path, f"status: {{listen: {listen}, token: {'x' * 16}}}\n")
+        assert not load_config(with_token).status.is_local
+    for listen in ("127.0.0.1:0", "127.8.0.1:1", "localhost:80", "'[::1]:8420'"):
+        assert load_config(write(tmp_path, f"status: {{listen: {listen}}}\n")).status.is_local
+
+
+def test_an_address_of_ip_version_6_loses_its_brackets(tmp_path):
+    assert load_config(write(tmp_path, "status: {listen: '[::1]:8420'}\n")).status.address == ("::1", 8420)
+
+
+@pytest.mark.parametrize("token", ["short", "1234567890123456", "with spaces in the middle", "é" * 16, "[1, 2]", "''"])
+def test_a_bad_token_is_refused_and_never_shown(tmp_path, token):
+    told = refusal(tmp_path, f"inbox: inbox\nstatus: {{token: {token}}}\n")
+    assert told.startswith("config.yaml:2: status.token: must be 16 or more letters, digits and signs")
+    assert token.strip("'[]") == "" or token.strip("'[]") not in told
+
+
+def test_a_token_is_shown_by_nothing(tmp_path):
+    config = load_config(write(tmp_path, f"status: {{token: {'s3cret' * 4}}}\n"))
+    assert "s3cret" not in f"{config} {config!r} {config.model_dump()} {config.model_dump_json(exclude={'defaults'})}"
+
+
+def test_one_token_is_enough(tmp_path):
+    told = refusal(tmp_path, f"status:\n  token: {'x' * 16}\n  token_file: t\n")
+    assert told == "config.yaml:3: status.token_file: is one token too many, beside status.token; keep one"
+
+
 def test_a_list_of_devices_and_a_batch_size_are_taken(tmp_path):
     workers = load_config(write(tmp_path, "workers: {devices: [cuda:0, cpu], batch: 4}\n")).workers
     assert workers.devices == ("cuda:0", "cpu")

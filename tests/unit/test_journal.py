@@ -278,3 +278,47 @@ def test_counting_a_long_history_is_quick(journal, path):
         assert look.counts_by_folder()["trips"][JobState.DONE] == 20_000
         assert len(look.unfinished()) == 0
     assert time.perf_counter() - began < 0.1
+
+
+def test_results_come_newest_first_after_the_last_that_is_known(journal):
+    jobs = [
+        job_of(n, f"{'ab'[n % 2]}/{n}.png", state=JobState.DONE, finished_at=100.0 + n // 3, result=f"{n}")
+        for n in range(20)
+    ]
+    journal.save([*jobs, job_of(90, state=JobState.FAILED, finished_at=999.0), job_of(91, state=JobState.QUEUED)])
+    newest = sorted(jobs, key=lambda job: (job.finished_at, job.id), reverse=True)
+    assert journal.results(limit=7) == newest[:7]
+    assert journal.results(before=(newest[6].finished_at, newest[6].id), limit=7) == newest[7:14]
+    assert journal.results(folder="a", limit=50) == [job for job in newest if job.folder == PurePosixPath("a")]
+    assert journal.last_result_at() == newest[0].finished_at
+
+
+def test_newest_results_are_found_by_an_index_and_not_by_sorting_all(journal):
+    journal.save(job_of(n, state=JobState.DONE, finished_at=float(n)) for n in range(3000))
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    journal._connection.set_progress_handler(count, 100)
+    journal.results(limit=10)
+    journal.results(before=(1500.0, "x"), limit=10)
+    journal.last_result_at()
+    assert steps < 30  # of 100 instructions each; sorting takes a thousand
+
+
+def test_what_ended_comes_in_its_order_and_without_its_recipe(journal):
+    journal.save([job_of(1, "a/x", state=JobState.FAILED, finished_at=7.0, claimed_at=1.0, started_at=2.0, attempts=3),
+                  job_of(2, state=JobState.DONE, finished_at=5.0), job_of(3, state=JobState.HELD)])  # fmt: skip
+    assert [(ended.folder, ended.state, ended.attempts, ended.finished_at) for ended in journal.ended_since(6.0)] == [
+        ("a", JobState.FAILED, 3, 7.0)
+    ]
+    assert [ended.finished_at for ended in journal.ended_since(0.0)] == [5.0, 7.0]
+    assert journal.last_result_at() == 5.0
+
+
+def test_before_anything_came_out_there_is_no_last_result(journal):
+    assert journal.last_result_at() is None
+    assert journal.results() == journal.ended_since(0.0) == []

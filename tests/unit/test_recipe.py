@@ -904,3 +904,25 @@ def test_any_recipe_file_resolves_or_is_refused(tmp_path_factory, text):
     except RecipeError:
         return
     assert Recipe.from_json(found.json) == found.recipe
+
+
+# Drafts
+
+
+def test_a_draft_counts_as_the_folders_own_file_over_what_it_inherits(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "recipe.yaml").write_text("seed: 1\nascent: {lr: 0.5}\n")
+    (tmp_path / "a" / "recipe.yaml").write_text("seed: 2\n")
+    book = RecipeBook(tmp_path, defaults=document("backbone: vgg16\n"))
+    resolved = book.for_draft(PurePosixPath("a"), "extends: classic\nascent: {iterations: 3}\n")
+    assert (resolved.recipe.seed, resolved.recipe.ascent.iterations, resolved.recipe.backbone.name) == (1, 3, "vgg16")
+    assert str(resolved.origins["ascent", "iterations"]) == f"{tmp_path}/a/recipe.yaml:2"
+    assert book.for_folder(PurePosixPath("a")).recipe.seed == 2
+    assert book.for_draft(PurePosixPath("new/deep"), "").recipe.seed == 1
+
+
+def test_a_wrong_draft_is_refused_in_the_words_of_a_wrong_file(tmp_path):
+    with pytest.raises(RecipeError, match=r"new/recipe\.yaml:2: sed: is not a field; did you mean seed\?"):
+        RecipeBook(tmp_path).for_draft(PurePosixPath("new"), "seed: 1\nsed: 2\n")
+    with pytest.raises(RecipeError, match="larger than 64 KB"):
+        RecipeBook(tmp_path).for_draft(PurePosixPath("new"), "#" * 70_000)

@@ -770,3 +770,13 @@ def test_nothing_heavy_is_imported():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "set()\n"
+
+
+def test_a_failed_picture_is_there_until_somebody_takes_it(spool):
+    job = claimed(spool)
+    assert not spool.is_failed(job)
+    kept = spool.fail(job, "why")
+    assert spool.is_failed(job)
+    assert not spool.is_failed(replace(job, id=new_job_id()))
+    kept.unlink()
+    assert not spool.is_failed(job)

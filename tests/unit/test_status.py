@@ -31,6 +31,7 @@ IDLE = Snapshot(
     lock="/nowhere/.dreamd/lock",
     watching="inotify",
     found_by_rescan_only=0,
+    overflows=0,
     queued=3,
     running=1,
     held=0,

@@ -1,0 +1,15 @@
+"""What ties a child process to the daemon that started it. Imports nothing heavy, for every child needs it first."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the daemon dies, however it dies (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the kernel was asked
+        sys.exit(1)

@@ -1,0 +1,75 @@
+"""How much memory workers and GPUs use, without torch: from /proc, and from NVIDIA's management library."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """A GPU of this machine, in the order that the driver counts them. Memory in bytes; `busy` from 0 to 1."""
+
+    index: int
+    name: str
+    memory_used: int
+    memory_total: int
+    busy: float
+
+
+class Gpus:
+    """Asks the driver. Where there is none, there are no GPUs."""
+
+    def __init__(self) -> None:
+        self._nvml = _nvml()
+
+    def look(self) -> list[Gpu]:
+        """Every GPU as it is now; none where the driver has stopped answering."""
+        if self._nvml is None:
+            return []
+        try:
+            return [_gpu(self._nvml, index) for index in range(self._nvml.nvmlDeviceGetCount())]
+        except self._nvml.NVMLError as error:
+            log.warning("the GPU's driver does not answer: %s", error)
+            return []
+
+
+def resident_bytes(pid: int | None) -> int | None:
+    """The memory that a process holds; None when it is gone."""
+    if pid is None:
+        return None
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError):
+        return None
+
+
+def _nvml() -> Any:
+    """NVIDIA's library, which has no types; None without one."""
+    import pynvml  # on demand: only looks for the driver where a page is served
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    return pynvml
+
+
+def _gpu(nvml: Any, index: int) -> Gpu:
+    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    name = nvml.nvmlDeviceGetName(handle)
+    return Gpu(
+        index=index,
+        name=name.decode() if isinstance(name, bytes) else name,
+        memory_used=memory.used,
+        memory_total=memory.total,
+        busy=nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100,
+    )

@@ -1,0 +1,43 @@
+"""Whether dreamd lives, and whether it can dream now: what `/healthz` and `/readyz` answer, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_AT_WORK = ("idle", "busy")
+
+
+def not_alive(values: Mapping[str, Any] | None) -> list[str]:
+    """Why the daemon is not alive; nothing when it is. `values` is the snapshot as `snapshot.read` gives it."""
+    if values is None:
+        return ["dreamd has not said anything yet"]
+    return ["the daemon is stopped"] if values["state"] == "stopped" else []
+
+
+def not_ready(values: Mapping[str, Any] | None) -> list[str]:
+    """Why a picture that is dropped now would not be dreamed now; nothing when it would be."""
+    reasons = not_alive(values)
+    if values is None or reasons:
+        return reasons
+    if values["state"] != "running":
+        reasons.append(f"the daemon is {values['state']}")
+    if values["watching"].startswith(("waiting", "stopped")):
+        reasons.append(f"the inbox is not watched: {values['watching']}")
+    if "." in values["paused"]:
+        reasons.append("everything is paused")
+    return reasons + _worker_reasons(values["workers"])
+
+
+def _worker_reasons(workers: list[dict[str, Any]]) -> list[str]:
+    """Why no worker can dream. One that is unloaded is started again for the next picture."""
+    if not workers or any(worker["state"] in _AT_WORK or _is_unloaded(worker) for worker in workers):
+        return []
+    return [
+        f"the worker on {worker['device']} is {worker['state']}" + (f": {worker['error']}" if worker["error"] else "")
+        for worker in workers
+    ]
+
+
+def _is_unloaded(worker: Mapping[str, Any]) -> bool:
+    return worker["state"] == "stopped" and not worker["error"]

@@ -1,0 +1,72 @@
+// What the page asks of dreamd. Every answer is JSON; what went wrong is told in a sentence.
+
+async function answer(response) {
+  if (response.status === 401) {
+    location.assign("/login");
+  }
+  const values = await response.json().catch(() => ({ error: `dreamd answered ${response.status}` }));
+  if (!response.ok) throw new Error(values.error ?? `dreamd answered ${response.status}`);
+  return values;
+}
+
+export const get = async (path) => answer(await fetch(path));
+
+const send = (method) => async (path, values) =>
+  answer(await fetch(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(values) }));
+
+export const post = send("POST");
+export const put = send("PUT");
+
+export const query = (values) =>
+  new URLSearchParams(Object.entries(values).filter(([, value]) => value !== null && value !== undefined)).toString();
+
+/** Sends a picture; `onProgress` is told the share that is sent. fetch() cannot tell that. */
+export function upload(file, folder, onProgress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("PUT", `/api/upload?${query({ folder, name: file.name })}`);
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
+    request.onload = () => {
+      const said = JSON.parse(request.responseText || "{}");
+      if (request.status === 201) resolve(said.picture);
+      else reject(new Error(said.error ?? `dreamd answered ${request.status}`));
+    };
+    request.onerror = () => reject(new Error("the connection broke"));
+    request.send(file);
+  });
+}
+
+/** Listens to the status while the page is seen; `gone` is called when dreamd does not answer. */
+export function listen(onStatus, gone) {
+  let source = null;
+  let again = 0;
+  const open = () => {
+    clearTimeout(again);
+    source?.close();
+    source = new EventSource("/api/events");
+    source.addEventListener("status", (event) => onStatus(JSON.parse(event.data)));
+    source.onerror = () => {
+      gone();
+      source.close();
+      again = setTimeout(retry, 1500);
+    };
+  };
+  const retry = async () => {
+    try {
+      const response = await fetch("/api/status");
+      if (response.status === 401) location.assign("/login");
+      if (!response.ok) throw new Error();
+      open();
+    } catch {
+      again = setTimeout(retry, 1500);
+    }
+  };
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      clearTimeout(again);
+      source?.close();
+    } else open();
+  });
+  open();
+}

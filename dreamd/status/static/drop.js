@@ -1,0 +1,82 @@
+// Pictures dropped on the page, or chosen from a file dialog, are sent one after another into a folder of the inbox.
+
+import { get, upload } from "./api.js";
+import { byId, make } from "./dom.js";
+import { folderName, folderPath, size } from "./words.js";
+
+const SHOWN_SECONDS = 8;
+const waiting = [];
+let isSending = false;
+let maxBytes = null;
+
+async function largest() {
+  maxBytes ??= (await get("/api/status")).max_bytes;
+  return maxBytes;
+}
+
+function enqueue(files) {
+  const folder = folderPath(byId("drop-folder").value);
+  for (const file of files) {
+    const bar = make("progress", { max: 1, value: 0, "aria-label": `Sending ${file.name}` });
+    const line = make("li", {}, make("span", { class: "what" }, file.name), bar, make("span", { class: "soft" }, size(file.size)));
+    byId("uploads").append(line);
+    waiting.push({ file, folder, line, bar });
+  }
+  if (files.length) location.hash = "#now";
+  sendNext();
+}
+
+async function sendNext() {
+  const next = waiting[0];
+  if (isSending || next === undefined) return;
+  isSending = true;
+  waiting.shift();
+  const { file, folder, line, bar } = next;
+  try {
+    if (file.size > (await largest())) throw new Error(`it is larger than ${size(maxBytes)}`);
+    const picture = await upload(file, folder, (share) => (bar.value = share));
+    bar.value = 1;
+    line.lastChild.textContent = `in ${folderName(folder)}`;
+    line.firstChild.textContent = picture.split("/").pop();
+    setTimeout(() => line.remove(), SHOWN_SECONDS * 1000);
+  } catch (error) {
+    bar.remove();
+    line.lastChild.remove();
+    line.append(
+      make("span", { class: "bad", role: "alert" }, error.message, " "),
+    );
+    line.lastChild.append(make("button", { type: "button", class: "quiet", onclick: () => line.remove() }, "Dismiss"));
+  }
+  isSending = false;
+  sendNext();
+}
+
+/** Files that are dragged; text and links are not. */
+const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
+
+export function watchDrops() {
+  let depth = 0;
+  const veil = byId("veil");
+  window.addEventListener("dragenter", (event) => {
+    if (!carriesFiles(event)) return;
+    depth += 1;
+    veil.hidden = false;
+  });
+  window.addEventListener("dragleave", (event) => {
+    if (!carriesFiles(event)) return;
+    depth -= 1;
+    veil.hidden = depth > 0 ? false : true;
+  });
+  window.addEventListener("dragover", (event) => carriesFiles(event) && event.preventDefault());
+  window.addEventListener("drop", (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    depth = 0;
+    veil.hidden = true;
+    enqueue([...event.dataTransfer.files]);
+  });
+  byId("drop-files").addEventListener("change", (event) => {
+    enqueue([...event.target.files]);
+    event.target.value = "";
+  });
+}

@@ -1,0 +1,158 @@
+// What goes on now: the dreams that run, the queue, the workers.
+
+import { post } from "./api.js";
+import { byId, make, notice, refill } from "./dom.js";
+import { count, duration, folderName, plural, size } from "./words.js";
+
+const MOST_SEGMENTS = 12;
+
+export function showNow(status) {
+  showNumbers(status);
+  showRunning(status);
+  showQueue(status);
+  showWorkers(status);
+}
+
+function showNumbers(status) {
+  if (status.queued === undefined) return;
+  const rows = [
+    ["Queued", count(status.queued)],
+    ["Held", count(status.held)],
+    ["Done", count(status.done)],
+    ["Failed", count(status.failed)],
+    ["Rate", status.done_per_hour ? `${count(Math.round(status.done_per_hour))} / h` : "–"],
+    ["To go", status.eta_seconds && status.queued + status.running ? duration(status.eta_seconds) : "–"],
+  ];
+  refill(byId("numbers"), rows, () =>
+    rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))),
+  );
+}
+
+function showRunning(status) {
+  const jobs = (status.workers ?? []).flatMap((worker) => worker.jobs);
+  const box = byId("running");
+  refill(box, jobs.map((job) => [job.job, job.ascents]), () => (jobs.length ? jobs.map(card) : [nothing(status)]));
+  for (const job of jobs) update(box.querySelector(`[data-job="${CSS.escape(job.job)}"]`), job);
+}
+
+function nothing(status) {
+  const waits = (status.queued ?? 0) > 0;
+  const text = !waits ? "Nothing runs. Drop a picture, and watch it here."
+    : status.paused.length ? "Nothing runs: what waits is paused." : "A worker is getting ready.";
+  return make("p", { class: "empty" }, text);
+}
+
+function card(job) {
+  const segments = Math.min(MOST_SEGMENTS, Math.max(1, job.ascents));
+  const [name, folder] = parts(job.picture);
+  return make("article", { class: "card dreaming-card", "data-job": job.job },
+    make("div", { class: "nothing" }),
+    make("div", { class: "about" },
+      make("strong", {}, name),
+      make("span", { class: "soft" }, folderName(folder)),
+      make("span", { class: "step" }),
+      make("div", { class: "octaves", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": `Progress of ${name}` },
+        ...Array.from({ length: segments }, () => make("span"))),
+    ),
+  );
+}
+
+function update(card, job) {
+  if (card === null) return;
+  const percent = Math.round(job.share * 100);
+  const bar = card.querySelector(".octaves");
+  bar.setAttribute("aria-valuenow", percent);
+  [...bar.children].forEach((segment, index, all) => {
+    segment.style.setProperty("--done", Math.min(1, Math.max(0, job.share * all.length - index)));
+  });
+  card.querySelector(".step").textContent = job.fetching ?? (job.ascents
+    ? `octave ${job.ascent} of ${job.ascents}, iteration ${job.iteration} of ${job.iterations}`
+    : "loading");
+  if (job.preview) preview(card, job);
+}
+
+function preview(card, job) {
+  let image = card.querySelector("img");
+  if (image === null) {
+    image = make("img", { alt: "The dream as it is now" });
+    image.addEventListener("error", () => image.removeAttribute("src"));
+    card.firstChild.replaceWith(image);
+  }
+  const source = `/previews/${job.job}?${job.preview}`;
+  if (image.getAttribute("src") !== source) image.src = source;
+}
+
+function parts(picture) {
+  const at = picture.lastIndexOf("/");
+  return at < 0 ? [picture, "."] : [picture.slice(at + 1), picture.slice(0, at)];
+}
+
+function showQueue(status) {
+  const folders = { ...Object.fromEntries((status.paused ?? []).map((folder) => [folder, 0])), ...(status.folders ?? {}) };
+  const rows = Object.entries(folders);
+  const basis = [rows, status.paused, status.holds, status.more_folders];
+  refill(byId("queue"), basis, () => {
+    if (!rows.length) return [make("p", { class: "empty" }, "Nothing waits.")];
+    const list = make("ul", { class: "list", "aria-labelledby": "queue-title" }, ...rows.map((row) => queueLine(row, status)));
+    const more = status.more_folders ? make("p", { class: "soft" }, `and ${plural(status.more_folders, "folder")} more`) : null;
+    return [list, ...(more ? [more] : [])];
+  });
+}
+
+function queueLine([folder, number], status) {
+  const isPaused = status.paused.includes(folder);
+  const held = status.holds.filter((hold) => hold.folder === folder);
+  return make("li", {},
+    make("span", { class: "grow" }, folder === "." && isPaused ? "everything" : folderName(folder)),
+    held.length ? make("a", { class: "chip bad", href: "#attention" }, "held") : null,
+    isPaused ? make("span", { class: "chip warm" }, "paused") : null,
+    make("span", { class: "amount" }, plural(number, "picture")),
+    make("button", {
+      type: "button", class: "quiet", "data-key": `pause ${folder}`,
+      "aria-label": `${isPaused ? "Resume" : "Pause"} ${folderName(folder)}`,
+      onclick: () => act(isPaused ? "/api/resume" : "/api/pause", folder),
+    }, isPaused ? "Resume" : "Pause"),
+  );
+}
+
+async function act(path, folder) {
+  try {
+    const { said } = await post(path, { folder });
+    said.forEach(notice);
+  } catch (error) {
+    notice(error.message);
+  }
+}
+
+function showWorkers(status) {
+  const workers = status.workers ?? [];
+  const gpus = status.gpus ?? [];
+  const basis = [workers.map(({ jobs, ...rest }) => rest), gpus];
+  refill(byId("workers"), basis, () => [
+    workers.length || gpus.length
+      ? make("ul", { class: "list", "aria-labelledby": "workers-title" }, ...workers.map(workerLine), ...gpus.map(gpuLine))
+      : make("p", { class: "empty" }, "No worker runs."),
+  ]);
+}
+
+function workerLine(worker) {
+  const kind = { busy: "good", idle: "good", starting: "warm" }[worker.state] ?? (worker.error ? "bad" : "");
+  const facts = [worker.precision, worker.memory_bytes ? size(worker.memory_bytes) : ""].filter(Boolean).join(" · ");
+  return make("li", {},
+    make("span", { class: "grow" }, `${worker.device} `, make("span", { class: "soft" }, worker.device_name),
+      make("small", {}, [facts, worker.error].filter(Boolean).join("\n"))),
+    worker.busy_share === undefined || worker.busy_share === null ? null : share("busy", worker.busy_share),
+    make("span", { class: `chip ${kind}` }, worker.state === "stopped" && !worker.error ? "unloaded" : worker.state),
+  );
+}
+
+function gpuLine(gpu) {
+  return make("li", {},
+    make("span", { class: "grow" }, `GPU ${gpu.index} `, make("span", { class: "soft" }, gpu.name),
+      make("small", {}, `${size(gpu.memory_used)} of ${size(gpu.memory_total)} in use`)),
+    share("busy", gpu.busy),
+  );
+}
+
+const share = (word, value) =>
+  make("span", { class: "soft" }, `${Math.round(value * 100)}% ${word}`);

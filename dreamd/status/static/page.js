@@ -1,0 +1,127 @@
+// The page: which view is shown, and who is told what changes.
+
+import { get, listen, post } from "./api.js";
+import { byId, notice } from "./dom.js";
+import { plural } from "./words.js";
+import { showAttention, attentionChanged } from "./attention.js";
+import { watchDrops } from "./drop.js";
+import { setUpGallery, showGallery, resultsChanged } from "./gallery.js";
+import { showNow } from "./now.js";
+import { setUpRecipes, showRecipes } from "./recipes.js";
+import { setUpViewer, showResult } from "./viewer.js";
+
+const VIEWS = ["now", "gallery", "attention", "recipes"];
+let status = null;
+let finished = null;
+let troubled = null;
+
+/** `#gallery`, `#recipes/animals`, `#result/01ab…`: a view and what it is about. */
+function place() {
+  const [view, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
+  return [view || "now", rest.join("/")];
+}
+
+function showView() {
+  const [view, about] = place();
+  if (view === "result") {
+    if (![...VIEWS].some((name) => !byId(`view-${name}`).hidden)) reveal("gallery");
+    showResult(about);
+    return;
+  }
+  byId("viewer").close();
+  const shown = VIEWS.includes(view) ? view : "now";
+  reveal(shown);
+  const show = { gallery: showGallery, attention: showAttention, recipes: () => showRecipes(about || ".") }[shown];
+  show?.().catch((error) => notice(error.message));
+}
+
+function reveal(shown) {
+  for (const view of VIEWS) {
+    byId(`view-${view}`).hidden = view !== shown;
+    const link = document.querySelector(`.top nav a[href="#${view}"]`);
+    if (view === shown) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = shown === "now" ? "dreamd" : `dreamd: ${shown}`;
+}
+
+function onStatus(values) {
+  status = values;
+  showState();
+  showNow(values);
+  const attention = (values.failed ?? 0) + (values.held ?? 0);
+  if (finished !== values.done) {
+    finished = values.done;
+    resultsChanged().catch(() => (finished = null)); // asked again with the next news
+  }
+  if (troubled !== attention) {
+    troubled = attention;
+    attentionChanged().catch(() => (troubled = null));
+  }
+}
+
+function showState() {
+  const isPaused = status.paused?.includes(".");
+  const running = status.running ?? 0;
+  const words = {
+    running: isPaused ? "paused" : running ? `dreaming ${plural(running, "picture")}` : "waiting for pictures",
+    starting: "starting",
+    draining: "stopping, after what runs",
+  };
+  const kind = status.state === "running" && !isPaused ? (running ? "dreaming" : "running") : "waiting";
+  byId("state").className = `state is-${kind}`;
+  byId("state-text").textContent = words[status.state] ?? status.state;
+  const button = byId("pause-all");
+  button.hidden = status.state !== "running";
+  button.textContent = isPaused ? "Resume" : "Pause";
+  const reasons = (status.not_ready ?? []).filter((reason) => reason !== "everything is paused");
+  tellTrouble(reasons.join("\n"));
+}
+
+function tellTrouble(text) {
+  byId("trouble").hidden = text === "";
+  if (byId("trouble").textContent !== text) byId("trouble").textContent = text;
+}
+
+function onGone() {
+  byId("state").className = "state is-gone";
+  byId("state-text").textContent = "not connected";
+  tellTrouble("dreamd does not answer. It may be starting again; this page goes on by itself.");
+}
+
+async function pauseOrResume() {
+  const isPaused = status?.paused?.includes(".");
+  try {
+    await post(isPaused ? "/api/resume" : "/api/pause", { folder: "." });
+  } catch (error) {
+    notice(error.message);
+  }
+}
+
+/** Names for every field that asks for a folder. */
+async function listFolders() {
+  const folders = await get("/api/folders");
+  byId("folder-names").replaceChildren(
+    ...folders.filter(({ folder }) => folder !== ".").map(({ folder }) => new Option(folder, folder)),
+  );
+}
+
+byId("pause-all").addEventListener("click", pauseOrResume);
+byId("sign-out")?.addEventListener("click", async () => {
+  await fetch("/logout", { method: "POST" });
+  location.assign("/login");
+});
+byId("drop-folder").addEventListener("focus", () => listFolders().catch(() => {}));
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  byId("main").focus();
+});
+window.addEventListener("hashchange", showView);
+
+setUpViewer();
+setUpGallery();
+setUpRecipes();
+watchDrops(() => status);
+showView();
+listen(onStatus, onGone);
+listFolders().catch(() => {});

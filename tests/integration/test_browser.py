@@ -1,0 +1,403 @@
+"""The page in a real Chromium, beside a real daemon that dreams with a tiny network. `make browser` runs it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dreamd.job import Job, JobState
+from dreamd.journal import Journal
+
+if TYPE_CHECKING:
+    from conftest import RunningDaemon, Tree
+    from playwright.sync_api import Browser, Page
+
+    Make = Callable[..., Tree]
+    Run = Callable[..., RunningDaemon]
+    Visit = Callable[..., Page]
+
+CHROMIUM = shutil.which("chromium")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: `apt-get install chromium`, then `make browser`"),
+]
+
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--no-proxy-server"),
+)
+WAIT_MILLISECONDS = 60_000
+TOKEN = "correct-horse-battery"
+
+DROP = """([name, data, kind]) => {
+    const bytes = Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0));
+    const carried = new DataTransfer();
+    carried.items.add(new File([bytes], name, {type: kind}));
+    for (const event of ["dragenter", "dragover", "drop"])
+        document.body.dispatchEvent(new DragEvent(event, {dataTransfer: carried, bubbles: true, cancelable: true}));
+}"""
+"""What a browser does when a person lets go of a file over a page."""
+
+
+SCROLL = """async () => {
+    let most = 0, worst = 0, last = performance.now();
+    while (!document.getElementById("gallery-more").hidden) {
+        window.scrollTo(0, document.body.scrollHeight);
+        await new Promise(requestAnimationFrame);
+        worst = Math.max(worst, performance.now() - last);
+        last = performance.now();
+        most = Math.max(most, document.querySelectorAll("#gallery .tile").length);
+    }
+    return [document.querySelectorAll("#gallery .page").length, most, worst];
+}"""
+"""Scrolls to the end as fast as it goes: how many pages there are, the most tiles at once, the longest frame in ms."""
+
+
+EAGER = """
+import dreamd.preview
+dreamd.preview._SECONDS = 0.0
+dreamd.preview._SHARE = 1.0
+"""
+"""Said in a worker, by way of a plugin: here a preview is waited for, and the one before it was a moment ago."""
+
+
+class Site:
+    """A daemon with a page, at an address that stays the same when it is started again."""
+
+    def __init__(self, tree: Tree, start: Callable[..., RunningDaemon], **status: Any) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self.port = server.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.tree = tree
+        self._start = start
+        tree.configure(status={"listen": f"127.0.0.1:{self.port}", **status})
+        self.start()
+
+    def start(self) -> None:
+        self.daemon = self._start(self.tree)
+        self.tree.wait_for(self._answers, "the page")
+
+    def stop(self) -> None:
+        assert self.daemon.stop() == 0, self.daemon.log
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> Site:
+    tree = make(tmp_path_factory.mktemp("browser") / "tree", limits={"attempts": 1})
+    plugin = tree.root / "plugins" / "tiny.py"
+    plugin.write_text(plugin.read_text() + EAGER)
+    return Site(tree, started)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, headless=True)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """`visit(site)` opens a page as a person of its own; at the end nothing may have gone wrong in it unseen."""
+    troubles: list[str] = []
+    contexts = []
+
+    def open_page(site: Site, place: str = "", *, quiet: bool = False, **options: Any) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1200, "height": 800}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MILLISECONDS)
+        if not quiet:
+            page.on("console", lambda message: message.type in ("error", "warning") and troubles.append(message.text))
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("request", lambda request: request.url.startswith((site.url, "blob:")) or troubles.append(request.url))
+        page.goto(f"{site.url}{place}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert troubles == []
+
+
+def drop(page: Page, name: str, data: bytes) -> None:
+    page.evaluate(DROP, [name, base64.b64encode(data).decode(), "image/png"])
+
+
+def seen(page: Page, name: str) -> Any:
+    """The tile of a result in what is shown."""
+    return page.locator(f"section:not([hidden]) .tile:has-text('{name}')")
+
+
+def test_a_picture_dropped_on_the_page_comes_out_and_appears_without_reloading(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    page.evaluate("window.isSame = true")
+    drop(page, "dropped.png", site.tree.picture(64, 48))
+    seen(page, "dropped.png").wait_for()
+    site.tree.result("dropped.png")
+    image = seen(page, "dropped.png").locator("img")
+    page.wait_for_function("(image) => image.complete && image.naturalWidth === 64", arg=image.element_handle())
+    assert page.evaluate("window.isSame")
+
+
+def test_two_browsers_see_the_same_and_files_are_chosen_for_a_folder(site: Site, visit: Visit, tmp_path: Path) -> None:
+    first, second = visit(site), visit(site, "#gallery")
+    file = tmp_path / "chosen.png"
+    file.write_bytes(site.tree.picture())
+    first.get_by_label("Folder").first.fill("fresh/new")
+    first.locator("#drop-files").set_input_files(file)
+    seen(first, "chosen.png").wait_for()
+    seen(second, "chosen.png").wait_for()
+    assert (site.tree.outbox / "fresh" / "new" / "chosen.png").exists()
+
+
+def test_a_dream_is_watched_while_it_goes_on(site: Site, visit: Visit) -> None:
+    gate = site.tree.mood("watched", "wait")
+    page = visit(site)
+    site.tree.drop("watched/slow.png", site.tree.picture(13, 13))
+    card = page.locator(".dreaming-card:has-text('slow.png')")
+    try:
+        see_it_go_on(page, card)
+    finally:
+        gate.touch()  # or the worker would wait for ever, and every other test with it
+    page.get_by_text("waiting for pictures").wait_for()
+    card.wait_for(state="detached")
+
+
+def see_it_go_on(page: Page, card: Any) -> None:
+    card.wait_for()
+    assert card.get_by_role("progressbar").get_attribute("aria-valuenow") == "0"
+    page.get_by_text("dreaming 1 picture").wait_for()
+    preview = card.locator("img")
+    preview.wait_for()
+    page.wait_for_function("(image) => image.naturalWidth === 13", arg=preview.element_handle())
+
+
+def test_the_daemon_is_started_again_under_an_open_page(site: Site, visit: Visit) -> None:
+    page = visit(site, quiet=True)  # the browser itself writes of connections that are refused
+    page.get_by_text("waiting for pictures").wait_for()
+    site.stop()
+    page.get_by_text("not connected").wait_for()
+    site.start()
+    page.get_by_text("waiting for pictures").wait_for()
+    drop(page, "again.png", site.tree.picture())
+    seen(page, "again.png").wait_for()
+
+
+def test_a_failure_is_seen_with_its_reason_and_retried(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    drop(page, "text.png", b"this is no picture")
+    page.get_by_role("link", name="Attention 1").click()
+    line = page.locator("#attention li", has_text="text.png")
+    line.get_by_text("not a picture that can be read").wait_for()
+    (site.tree.failed / "text.png").write_bytes(site.tree.picture())  # mended where it lies
+    line.get_by_role("button", name="Retry text.png").click()
+    page.get_by_text("text.png: back in the inbox").wait_for()
+    page.get_by_text("All is well.").wait_for()
+    site.tree.result("text.png")
+
+
+def test_pausing_keeps_pictures_waiting(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    page.get_by_role("button", name="Pause", exact=True).first.click()
+    page.locator("#state", has_text="paused").wait_for()
+    drop(page, "patient.png", site.tree.picture())
+    page.locator("#queue li", has_text="1 picture").wait_for()
+    page.get_by_role("button", name="Resume", exact=True).first.click()
+    seen(page, "patient.png").wait_for()
+
+
+def test_a_recipe_is_judged_while_it_is_written_and_counts_once_it_is_saved(site: Site, visit: Visit) -> None:
+    site.tree.recipe("written", "seed: 1\n")
+    page = visit(site, "#recipes/written")
+    text = page.locator("#recipe-text")
+    page.wait_for_function("() => document.getElementById('recipe-text').value === 'seed: 1\\n'")
+    page.get_by_role("row", name="seed 1 written/recipe.yaml:1").wait_for()
+    text.fill("seed: 2\nsed: 3\n")
+    page.get_by_text("written/recipe.yaml:2: sed: is not a field; did you mean seed?").wait_for()
+    assert page.get_by_role("button", name="Save").is_disabled()
+    text.fill("seed: 2\n")
+    page.get_by_text("This is right.").wait_for()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved: written/recipe.yaml").wait_for()
+    site.tree.drop("written/a.png")
+    site.tree.result("written/a.png")
+    assert site.tree.sidecar("written/a.png")["recipe"]["seed"] == 2
+
+
+def test_a_results_recipe_is_used_for_another_folder(site: Site, visit: Visit) -> None:
+    site.tree.recipe("source", "seed: 77\n")
+    site.tree.drop("source/a.png")
+    site.tree.result("source/a.png")
+    page = visit(site, "#gallery")
+    page.locator("#gallery .tile", has_text="source").first.click()
+    page.get_by_label("Use this recipe for").fill("target")
+    page.get_by_role("button", name="Edit there").click()
+    page.get_by_text("This is right.").wait_for()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved: target/recipe.yaml").wait_for()
+    assert "seed: 77" in (site.tree.inbox / "target" / "recipe.yaml").read_text()
+
+
+def test_everything_can_be_done_by_keyboard(site: Site, visit: Visit) -> None:
+    site.tree.drop("keys/a.png", site.tree.picture(40, 30))
+    site.tree.result("keys/a.png")
+    page = visit(site, "#gallery")
+    tile = page.locator("#gallery .tile a", has_text="keys").first
+    tile.focus()
+    page.keyboard.press("Enter")
+    slider = page.get_by_role("slider")
+    slider.wait_for()
+    slider.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    assert slider.input_value() == "55"
+    assert page.locator("#compare").evaluate("(box) => box.style.getPropertyValue('--split')") == "55"
+    page.wait_for_function("() => document.getElementById('compare-before').naturalWidth === 40")
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => document.activeElement?.dataset.key !== undefined")
+    assert "keys" in page.evaluate("document.activeElement.textContent")
+
+
+def test_a_name_is_text_and_never_markup(site: Site, visit: Visit) -> None:
+    name = "<img src=x onerror=alert(1)>.png"
+    page = visit(site)
+    page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+    drop(page, name, site.tree.picture())
+    seen(page, name).wait_for()
+    drop(page, "<b>broken.png", b"no picture")
+    page.get_by_role("link", name="Attention").click()
+    page.locator("#attention li", has_text="<b>broken.png").wait_for()
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> Site:
+    """A site with 10,000 results, of which the newest ones have pictures."""
+    tree = make(tmp_path_factory.mktemp("full") / "tree")
+    tree.echo()
+    tree.state.mkdir()
+    data = tree.picture(64, 48)
+    now = time.time()
+    jobs = []
+    for number in range(10_000):
+        folder = PurePosixPath(f"folder{number % 7}")
+        result = folder / f"picture{number}.png"
+        jobs.append(Job(id=f"{number:013}", folder=folder, name=result.name, state=JobState.DONE, seconds=1.5,
+                        claimed_at=now, finished_at=now - 10_000 + number, result=str(result)))  # fmt: skip
+        if number > 9_900:
+            (tree.outbox / folder).mkdir(parents=True, exist_ok=True)
+            (tree.outbox / result).write_bytes(data)
+    with Journal.open(tree.state / "journal.sqlite3") as journal:
+        journal.save(jobs)
+    return Site(tree, started)
+
+
+def test_ten_thousand_results_are_scrolled_to_the_end_with_few_of_them_in_the_page(full: Site, visit: Visit) -> None:
+    page = visit(full, "#gallery", quiet=True)  # for most there is no picture, which the browser writes of
+    seen(page, "picture9999.png").wait_for()
+    pages, most, worst = page.evaluate(SCROLL)
+    assert pages == 84  # of 120 each
+    assert most <= 600
+    assert worst < 3_000  # no frame hangs; a busy machine's are long enough
+    seen(page, "picture0.png").wait_for()
+    page.evaluate("window.scrollTo(0, 0)")
+    seen(page, "picture9999.png").wait_for()
+
+
+def test_a_phone_has_nothing_to_the_side(full: Site, visit: Visit) -> None:
+    page = visit(full, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True, quiet=True)
+    for view in ("now", "gallery", "attention", "recipes"):
+        page.evaluate(f"location.hash = '#{view}'")
+        page.locator(f"#view-{view}").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, view
+
+
+def test_the_token_is_asked_for_and_opens_the_page(tmp_path: Path, make: Make, run_daemon: Run, visit: Visit) -> None:
+    tree = make(tmp_path / "tree")
+    tree.echo()
+    page = visit(Site(tree, run_daemon, token=TOKEN), quiet=True)  # a wrong token's 401 is written of
+    page.get_by_label("Token").fill("wrong-horse-battery")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("That is not the token.").wait_for()
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("waiting for pictures").wait_for()
+    assert TOKEN not in page.url
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("Token").wait_for()
+
+
+# Accessibility
+
+
+def faults(page: Page) -> list[str]:
+    """What axe has to say."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [f"{each['id']}: {node['html'][:200]} {node['failureSummary']}" for each in found for node in each["nodes"]]
+
+
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> Site:
+    """A site on which there is something of everything to see."""
+    tree = make(tmp_path_factory.mktemp("troubled") / "tree")
+    tree.echo()
+    site = Site(tree, started)
+    (tree.root / "gate").unlink(missing_ok=True)
+    tree.recipe("lost", "seed: 5\n")  # what waits for weights keeps all of its recipe waiting
+    for path in ("sea/done.png", "sea/broken.png", "lost/weightless.png"):
+        tree.drop(path)
+    tree.result("sea/done.png")
+    tree.failure("sea/broken.png")
+    tree.recipe("typo", "sed: 1\n")
+    tree.drop("typo/a.png")
+    tree.hold("typo")
+    return site
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 390])
+def test_axe_finds_no_fault(troubled: Site, visit: Visit, scheme: str, width: int) -> None:
+    page = visit(troubled, viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce",
+                 bypass_csp=True, quiet=True)  # fmt: skip
+    page.locator("#latest .tile").first.wait_for()
+    found = {"now": faults(page)}
+    for view, sign in (("gallery", ".tile"), ("attention", "li"), ("recipes", "tr")):
+        page.evaluate(f"location.hash = '#{view}'")
+        page.locator(f"#view-{view} {sign}").first.wait_for()
+        found[view] = faults(page)
+    page.evaluate("location.hash = '#recipes/typo'")
+    page.locator("#recipe-verdict", has_text="is not a field").wait_for()
+    found["wrong recipe"] = faults(page)
+    page.evaluate("location.hash = '#gallery'")
+    page.locator("#gallery .tile a").first.click()
+    page.get_by_role("dialog").wait_for()
+    found["viewer"] = faults(page)
+    assert {view: each for view, each in found.items() if each} == {}
+
+
+def test_axe_finds_no_fault_in_the_sign_in(tmp_path: Path, make: Make, run_daemon: Run, visit: Visit) -> None:
+    tree = make(tmp_path / "tree")
+    tree.echo()
+    page = visit(Site(tree, run_daemon, token=TOKEN), bypass_csp=True)
+    page.get_by_label("Token").wait_for()
+    assert faults(page) == []

@@ -1,0 +1,819 @@
+"""The page's process on loopback: what it answers, what it does, and what it refuses to whom."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+from dreamd.config import load_config
+from dreamd.control import WAKE
+from dreamd.job import Job, JobState
+from dreamd.journal import Journal
+from dreamd.spool import Folders, Spool
+from dreamd.status.snapshot import Hold, RunningJob, Snapshot, WorkerStatus
+
+if TYPE_CHECKING:
+    from conftest import RunningDaemon, Tree
+
+    Make = Callable[..., Tree]
+    Run = Callable[..., RunningDaemon]
+
+WAIT_SECONDS = 60.0
+TOKEN = "correct-horse-battery"
+MAX_BYTES = 300_000
+
+HASTY = """
+import sys
+import dreamd.status.server as server, dreamd.status.uploads as uploads, dreamd.status.guard as guard
+server._HEAD_SECONDS = 0.5
+uploads._CHUNK_SECONDS = 0.5
+guard._WRONG_TOKEN_SECONDS = 0.05
+sys.argv = ["server", *sys.argv[1:]]
+server.main()
+"""
+"""Said in place of `-m dreamd.status.server`, so that nobody has to wait for its patience."""
+
+
+class Answer:
+    """What came back."""
+
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Served:
+    """A page's process, on a tree without a daemon: this test holds the daemon's lock, and says what it would say."""
+
+    def __init__(self, tree: Tree, **status: Any) -> None:
+        self.tree = tree
+        tree.configure(
+            status={"listen": "127.0.0.1:0", **status},
+            limits={"max_bytes": MAX_BYTES, "max_pixels": 4_000_000},
+        )
+        self.config = load_config(tree.config)
+        self.spool = Spool(Folders(inbox=tree.inbox, outbox=tree.outbox, failed=tree.failed, done=tree.done))
+        self.spool.prepare()
+        self._lock = self.spool.lock()
+        self.wakes = 0
+        self._handler = signal.signal(WAKE, self._woken)  # the page wakes whoever holds the lock
+        tree.state.mkdir(exist_ok=True)
+        self.journal = Journal.open(tree.state / "journal.sqlite3")
+        self.say()
+        self.log = tree.root / "page.log"
+        with self.log.open("wb") as log:
+            command = [sys.executable, "-c", HASTY, str(tree.config), str(os.getpid())]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        found = tree.wait_for(lambda: re.search(r"http://[\d.]+:(\d+)/", self.log.read_text()), "the page")
+        self.port = int(found[1])
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(WAIT_SECONDS)
+        self.journal.close()
+        self._lock.close()
+        signal.signal(WAKE, self._handler)
+
+    def _woken(self, *_: object) -> None:
+        self.wakes += 1
+
+    def say(self, **values: Any) -> None:
+        """Writes what a daemon would say of itself."""
+        replace(idle(self.spool.lock_file, self.tree.inbox), **values).write(self.tree.state)
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """One request; names of headers with _ for -."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if isinstance(body, dict):
+            body = json.dumps(body).encode()
+            named.setdefault("Content-Type", "application/json")
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_SECONDS)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, named)
+            return Answer(connection.getresponse())
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.ask("GET", path, **headers)
+
+    def upload(self, name: str, data: bytes, folder: str = ".", **headers: str) -> Answer:
+        return self.ask("PUT", f"/api/upload?folder={folder}&name={name}", data, **headers)
+
+    def connected(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), WAIT_SECONDS)
+
+    def staged(self) -> list[Path]:
+        return list((self.tree.inbox / ".dreamd" / "uploads").glob("*"))
+
+    def result(self, job: str, path: str, at: float, *, original: bytes | None = None) -> Job:
+        """A picture that has been dreamed."""
+        folder, name = PurePosixPath(path).parent, PurePosixPath(path).name
+        target = self.tree.outbox / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(self.tree.picture(64, 48))
+        sidecar = {"job": job, "device": "cpu", "size": [64, 48], "loss_before": 1.0, "loss_after": 2.0}
+        if original is not None:
+            sidecar["input_sha256"] = hashlib.sha256(original).hexdigest()
+        target.with_name(f"{name}.json").write_text(json.dumps(sidecar))
+        recipe = load_config(self.tree.config).recipe_book().for_default().json
+        made = Job(id=job, folder=folder, name=name, state=JobState.DONE, recipe=recipe, attempts=1, claimed_at=at - 5,
+                   started_at=at - 3, finished_at=at, result=path, seconds=2.5)  # fmt: skip
+        self.journal.save([made])
+        return made
+
+
+def idle(lock: Path, inbox: Path) -> Snapshot:
+    """What a daemon with nothing to do says."""
+    worker = WorkerStatus(device="cpu", device_name="x", precision="fp32", state="idle", pid=os.getpid(), error=None)
+    return Snapshot(
+        state="running", pid=os.getpid(), version="0", started_at=1000.0, inbox=str(inbox), lock=str(lock),
+        watching="inotify", found_by_rescan_only=0, overflows=0, queued=0, running=0, held=0, done=0, failed=0,
+        folders={}, done_per_hour=0.0, eta_seconds=None, paused=[], workers=[worker], holds=[], plugins_not_loaded={},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def serve(tmp_path: Path, make: Make) -> Iterator[Callable[..., Served]]:
+    with contextlib.ExitStack() as stack:
+
+        def start(**status: Any) -> Served:
+            served = Served(make(tmp_path / "tree"), **status)
+            stack.callback(served.close)
+            return served
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory, make: Make) -> Iterator[Served]:
+    """A page that the tests of this module share; each works in folders of its own."""
+    with contextlib.closing(Served(make(tmp_path_factory.mktemp("page") / "tree"))) as served:
+        yield served
+
+
+# What a browser may do
+
+
+@pytest.mark.parametrize("path", ["/", "/static/page.js", "/api/status", "/nothing", "/api/results/none", "/metrics"])
+def test_every_answer_says_that_nothing_foreign_may_run_or_be_shown_elsewhere(page: Served, path: str) -> None:
+    headers = page.get(path).headers
+    policy = headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+def test_the_page_asks_no_other_host_for_anything(page: Served) -> None:
+    folder = Path(load_config.__globals__["__file__"]).parent / "status"
+    texts = [page.get("/").text] + [file.read_text() for file in (folder / "static").iterdir()]
+    for text in texts:
+        assert not re.findall(r"(?:https?:)?//(?!www\.w3\.org/2000/svg)[a-z0-9.-]+\.[a-z]{2,}", text)
+        assert "innerHTML" not in text
+        assert " style=" not in text
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example", "10.0.0.1", "", "["])
+def test_another_name_for_this_machine_gets_nothing(page: Served, host: str) -> None:
+    for path in ("/", "/api/status", "/healthz", "/static/page.js"):
+        answer = page.get(path, Host=host.format(port=page.port))
+        assert answer.status == 421
+        assert "dreamd" not in answer.text.replace("dreamd's config", "")
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:{port}", "127.0.0.1:{port}", "127.0.0.2", "[::1]:{port}", "[::1]"]
+)
+def test_this_machine_by_its_own_names_gets_the_page(page: Served, host: str) -> None:
+    assert page.get("/", Host=host.format(port=page.port)).status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "file://"},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site", "Sec_Fetch_Mode": "cors"},
+    ],
+)
+def test_a_page_of_another_site_can_do_and_read_nothing(page: Served, headers: dict[str, str]) -> None:
+    assert page.ask("POST", "/api/pause", {"folder": "."}, **headers).status == 403
+    assert page.upload("foreign.png", page.tree.picture(), "foreign", **headers).status == 403
+    assert page.get("/api/status", **headers).status == 403
+    assert page.get("/thumbnails/x/after/small", **headers).status == 403
+    assert page.journal.paused() == frozenset()
+    assert not (page.tree.inbox / "foreign").exists()
+
+
+def test_a_link_from_another_site_opens_the_page_and_nothing_else(page: Served) -> None:
+    visit = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
+    assert page.get("/", **visit).status == 200
+    assert page.get("/api/status", **visit).status == 403
+
+
+def test_the_page_itself_may_act(page: Served) -> None:
+    own = {"Origin": f"http://127.0.0.1:{page.port}", "Sec_Fetch_Site": "same-origin"}
+    assert page.ask("POST", "/api/pause", {"folder": "own"}, **own).json == {"said": ["paused: own"]}
+    assert page.journal.paused() == {"own"}
+    page.tree.wait_for(lambda: page.wakes, "the daemon to be woken")
+    assert page.ask("POST", "/api/resume", {"folder": "own"}, **own).json == {"said": ["nothing is paused"]}
+    assert page.journal.paused() == frozenset()
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+def test_what_a_form_can_send_is_no_order(page: Served, kind: str) -> None:
+    answer = page.ask("POST", "/api/pause", b'{"folder": "."}', Content_Type=kind)
+    assert (answer.status, answer.json) == (422, {"error": "send application/json"})
+    assert page.journal.paused() == frozenset()
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"[" * 100_000, b'{"folder": 3}', b'{"folder": "../x"}', b"\xff"])
+def test_an_order_that_is_none_is_explained(page: Served, body: bytes) -> None:
+    answer = page.ask("POST", "/api/pause", body, Content_Type="application/json")
+    assert answer.status == 422
+    assert answer.json["error"]
+    assert page.journal.paused() == frozenset()
+
+
+def test_an_order_without_end_is_cut_off(page: Served) -> None:
+    answer = page.ask("POST", "/api/pause", b" " * 1_000_000, Content_Type="application/json")
+    assert answer.status == 413
+
+
+# Seeing
+
+
+def test_the_status_is_what_the_daemon_says(page: Served) -> None:
+    job = RunningJob(job="j", picture="a/b.png", ascent=1, ascents=2, iteration=3, iterations=4, share=0.4)
+    worker = WorkerStatus(device="cpu", device_name="x", precision="fp32", state="busy", pid=os.getpid(), error=None,
+                          jobs=[job])  # fmt: skip
+    page.say(workers=[worker], running=1, folders={"a": 3})
+    (page.tree.state / "preview").mkdir(exist_ok=True)
+    (page.tree.state / "preview" / "j.jpg").write_bytes(b"picture")
+    status = page.get("/api/status").json
+    assert (status["running"], status["folders"], status["max_bytes"]) == (1, {"a": 3}, MAX_BYTES)
+    assert status["workers"][0]["jobs"][0]["share"] == 0.4
+    assert status["workers"][0]["jobs"][0]["preview"] > 0
+    assert status["workers"][0]["memory_bytes"] > 1_000_000
+    assert page.get("/previews/j").body == b"picture"
+    assert page.get("/previews/over").status == 204
+    assert page.get("/previews/..%2fstatus").status in (204, 404)
+    page.say()
+
+
+def test_changes_are_told_as_they_happen_to_everybody_who_listens(page: Served) -> None:
+    with contextlib.ExitStack() as stack:
+        listeners = []
+        for _ in range(3):
+            connection = stack.enter_context(page.connected())
+            connection.sendall(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            listeners.append(stack.enter_context(connection.makefile("rb")))
+        for number in (1, 2):
+            page.say(done=number)
+            for listener in listeners:
+                assert next(done for done in told(listener) if done == number)
+    page.say()
+
+
+def told(listener: Any) -> Iterator[int]:
+    """The counts of done jobs that a listener is told."""
+    while line := listener.readline():
+        if line.startswith(b"data: "):
+            yield json.loads(line[6:])["done"]
+
+
+def test_results_come_newest_first_and_page_by_page_each_once(page: Served) -> None:
+    jobs = [
+        Job(id=f"p{number:03}", folder=PurePosixPath("many" if number % 2 else "few"), name="a.png",
+            state=JobState.DONE, finished_at=5000.0 + number // 4, result=f"many/{number}.png")
+        for number in range(150)
+    ]  # fmt: skip
+    page.journal.save(jobs)
+    page.journal.save([Job(id="pf", folder=PurePosixPath("many"), name="b", state=JobState.FAILED, finished_at=9000.0)])
+    seen: list[str] = []
+    before = ""
+    while found := page.get(f"/api/results?limit=40{before}").json:
+        seen += [each["id"] for each in found if each["id"].startswith("p")]
+        before = f"&before={found[-1]['finished_at']},{found[-1]['id']}"
+    assert seen == [job.id for job in reversed(jobs)]
+    assert {each["folder"] for each in page.get("/api/results?folder=many&limit=100").json} == {"many"}
+    assert page.get("/api/results?before=soon,x").status == 422
+    assert page.get("/api/results?folder=../x").status == 422
+
+
+def test_a_result_tells_how_it_came_about_and_gives_a_recipe_that_repeats_it(page: Served) -> None:
+    page.result("r1", "told/cat.png", 6000.0)
+    details = page.get("/api/results/r1").json
+    assert (details["name"], details["device"], details["loss_after"]) == ("cat.png", "cpu", 2.0)
+    verdict = page.ask("POST", "/api/recipe/check", {"folder": "told", "text": details["recipe"]}).json
+    assert verdict["problem"] is None
+    assert {field["name"]: field["value"] for field in verdict["fields"]}["ascent"].startswith('{"iterations": 1')
+
+
+# Pictures
+
+
+def size_of(answer: Answer, tmp_path: Path) -> tuple[int, int]:
+    file = tmp_path / "seen.webp"
+    file.write_bytes(answer.body)
+    with Image.open(file) as image:
+        assert image.format == "WEBP"
+        return image.size
+
+
+def test_thumbnails_of_result_and_original_are_made_once_and_kept(page: Served, tmp_path: Path) -> None:
+    original = page.tree.picture(1000, 500)
+    other = page.tree.picture(10, 10)
+    (page.tree.done / "thumbs").mkdir()
+    (page.tree.done / "thumbs" / "cat.png").write_bytes(other)  # somebody else's, who came first
+    (page.tree.done / "thumbs" / "cat-2.png").write_bytes(original)
+    page.result("t1", "thumbs/cat.png", 6001.0, original=original)
+    assert size_of(page.get("/thumbnails/t1/after/small"), tmp_path) == (64, 48)
+    assert size_of(page.get("/thumbnails/t1/before/small"), tmp_path) == (320, 160)
+    assert size_of(page.get("/thumbnails/t1/before/large"), tmp_path) == (1000, 500)
+    (page.tree.outbox / "thumbs" / "cat.png").unlink()
+    again = page.get("/thumbnails/t1/after/small")
+    assert (again.status, again.headers["Content-Type"]) == (200, "image/webp")
+    assert "immutable" in again.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    "path", ["t1/after/huge", "t1/beside/small", "none/after/small", "../after/small", "%2e%2e/after/small"]
+)
+def test_there_are_no_other_thumbnails(page: Served, path: str) -> None:
+    assert page.get(f"/thumbnails/{path}").status == 404
+
+
+def test_no_picture_is_reached_through_a_symlink(page: Served) -> None:
+    secret = page.tree.root / "secret.png"
+    secret.write_bytes(page.tree.picture(50, 50))
+    page.result("s1", "linked/cat.png", 6002.0, original=secret.read_bytes())
+    (page.tree.outbox / "linked" / "cat.png").unlink()
+    (page.tree.outbox / "linked" / "cat.png").symlink_to(secret)
+    (page.tree.done / "linked").symlink_to(page.tree.root)
+    (page.tree.root / "cat.png").write_bytes(secret.read_bytes())
+    assert page.get("/results/s1").status == 404
+    assert page.get("/thumbnails/s1/after/small").status == 404
+    assert page.get("/thumbnails/s1/before/small").status == 404
+
+
+def test_a_hostile_picture_costs_its_own_thumbnail_only(page: Served, tmp_path: Path) -> None:
+    page.result("h1", "hostile/bomb.png", 6003.0)
+    page.result("h2", "hostile/fine.png", 6004.0)
+    Image.new("L", (3000, 3000)).save(page.tree.outbox / "hostile" / "bomb.png")  # limits.max_pixels is 4,000,000
+    assert page.get("/thumbnails/h1/after/small").status == 404
+    assert size_of(page.get("/thumbnails/h2/after/small"), tmp_path) == (64, 48)
+
+
+def test_a_result_is_sent_as_the_picture_that_its_name_says_and_can_run_nothing(page: Served) -> None:
+    page.result("f1", "full/cat.png", 6005.0)
+    (page.tree.outbox / "full" / "cat.png").write_bytes(b"<script>alert(1)</script>")
+    answer = page.get("/results/f1")
+    assert (answer.headers["Content-Type"], answer.body) == ("image/png", b"<script>alert(1)</script>")
+    assert answer.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    page.result("f2", "full/cat.html", 6006.0)
+    assert page.get("/results/f2").headers["Content-Type"] == "application/octet-stream"
+
+
+# Failures
+
+
+def test_a_failure_is_shown_with_its_reason_and_retried(page: Served) -> None:
+    job = Job(id="01", folder=PurePosixPath("broken"), name="a.png", state=JobState.FAILED, attempts=3,
+              finished_at=7000.0, reason="it is cut off")  # fmt: skip
+    page.tree.drop("broken/a.png")
+    assert page.spool.claim(job.path, job.id)
+    page.spool.fail(job, "it is cut off")
+    page.journal.save(
+        [job, replace(job, id="02", state=JobState.HELD, hold="recipe", reason=f"{page.tree.inbox}/x:2: no")]
+    )
+    shown = page.get("/api/failures").json
+    assert [(each["name"], each["reason"], each["attempts"]) for each in shown["failed"]] == [
+        ("a.png", "it is cut off", 3)
+    ]
+    assert [(each["cause"], each["reason"]) for each in shown["held"]] == [("recipe", "x:2: no")]
+    assert page.ask("POST", "/api/retry", {"jobs": ["01"]}).json == {"said": ["broken/a.png: back in the inbox"]}
+    assert (page.tree.inbox / "broken" / "a.png").exists()
+    assert page.get("/api/failures").json["failed"] == []
+    assert page.ask("POST", "/api/retry", {"jobs": ["nobody"]}).status == 422
+    assert page.ask("POST", "/api/retry", {"jobs": [3]}).status == 422
+
+
+# Uploads
+
+
+def test_an_upload_lands_whole_in_its_folder(page: Served) -> None:
+    data = page.tree.picture(100, 100)
+    answer = page.upload("caf%C3%A9%20%F0%9F%90%88.png", data, "up/new")
+    assert (answer.status, answer.json) == (201, {"picture": "up/new/café 🐈.png"})
+    assert (page.tree.inbox / "up" / "new" / "café 🐈.png").read_bytes() == data
+    assert page.upload("caf%C3%A9%20%F0%9F%90%88.png", b"other", "up/new").json == {"picture": "up/new/café 🐈-2.png"}
+    assert (page.tree.inbox / "up" / "new" / "café 🐈.png").read_bytes() == data
+    assert page.staged() == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("up", ".."), ("up", "."), ("up", ""), ("up", ".hidden.png"), ("up", "a/b.png"), ("up", "../b.png"),
+        ("up", "%2e%2e%2fb.png"), ("up", "a%00.png"), ("up", "a%0ab.png"), ("up", "%E2%80%AEgnp.exe"),
+        ("up", "recipe.yaml"), ("up", "Recipe.YML"), ("up", "a.part"), ("up", "Thumbs.db"), ("up", "x" * 300),
+        ("..", "a.png"), ("up/..", "a.png"),
+        ("/etc", "a.png"), (".dreamd/work", "a.png"), ("up//x", "a.png"), (".", "a%ff.tmp"), ("a/" * 40 + "a", "a.png"),
+    ],
+)  # fmt: skip
+def test_a_name_that_leads_elsewhere_is_refused(page: Served, folder: str, name: str) -> None:
+    before = set(page.tree.files(page.tree.root))
+    answer = page.upload(name, b"data", folder)
+    assert answer.status == 422, answer.text
+    new = {file for file in set(page.tree.files(page.tree.root)) - before if not file.name.startswith("journal")}
+    assert new == set()
+
+
+def test_an_upload_goes_through_no_symlink(page: Served) -> None:
+    outside = page.tree.root / "outside"
+    outside.mkdir()
+    (page.tree.inbox / "way-out").symlink_to(outside)
+    assert page.upload("a.png", b"data", "way-out").status == 500
+    assert page.upload("a.png", b"data", "way-out/deeper").status == 500
+    assert list(outside.iterdir()) == []
+    assert page.staged() == []
+
+
+def test_an_upload_that_says_it_is_too_large_is_not_even_read(page: Served) -> None:
+    with page.connected() as connection:
+        head = "PUT /api/upload?name=a.png HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000000\r\n\r\n"
+        connection.sendall(head.encode())
+        with connection.makefile("rb") as answer:
+            assert b" 413 " in answer.readline()
+            assert b"larger than limits.max_bytes (0.3 MB)" in answer.read()  # to the end: the connection is closed
+    assert page.staged() == []
+
+
+def test_an_upload_without_end_is_cut_off_and_leaves_nothing(page: Served) -> None:
+    sent = 0
+    with page.connected() as connection:
+        connection.sendall(
+            b"PUT /api/upload?name=endless.png HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+        with contextlib.suppress(ConnectionError):
+            while sent < 1_000_000_000:
+                connection.sendall(chunk)
+                sent += len(chunk)
+    assert sent < 20_000_000  # what was on its way when the page had enough
+    page.tree.wait_for(lambda: page.staged() == [], "the upload to be gone")
+    assert not (page.tree.inbox / "endless.png").exists()
+    assert page.get("/api/status").status == 200
+
+
+def test_uploads_that_dawdle_are_sent_away_and_others_get_their_turn(page: Served) -> None:
+    with contextlib.ExitStack() as stack:
+        for number in range(12):
+            connection = stack.enter_context(page.connected())
+            head = f"PUT /api/upload?name=slow{number}.png HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx"
+            connection.sendall(head.encode())
+        assert page.upload("quick.png", page.tree.picture(), "dawdle").status == 201
+    assert (page.tree.inbox / "dawdle" / "quick.png").exists()
+    page.tree.wait_for(lambda: page.staged() == [], "nothing to be left")
+    assert not list(page.tree.inbox.glob("slow*"))
+
+
+def test_an_empty_upload_and_one_that_breaks_off_leave_nothing(page: Served) -> None:
+    assert page.upload("empty.png", b"").status == 422
+    with page.connected() as connection:
+        connection.sendall(
+            b"PUT /api/upload?name=half.png HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf"
+        )
+        page.tree.wait_for(page.staged, "the half to be there")
+    page.tree.wait_for(lambda: page.staged() == [], "the half to be gone")
+    assert not {"empty.png", "half.png"} & {file.name for file in page.tree.inbox.iterdir()}
+
+
+# Slowness
+
+
+def test_a_thousand_silent_connections_do_not_keep_anybody_out(page: Served) -> None:
+    with contextlib.ExitStack() as stack:
+        for number in range(1000):
+            connection = stack.enter_context(page.connected())
+            if number % 2:
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        begun = time.monotonic()
+        assert page.get("/api/status").status == 200
+        assert time.monotonic() - begun < 10
+        first = stack.enter_context(page.connected())
+        assert first.recv(1) == b""  # one that says nothing is closed
+    assert page.get("/healthz").text == "ok\n"
+
+
+def test_a_request_that_is_no_http_does_no_harm(page: Served) -> None:
+    for data in (b"\x16\x03\x01\x02\x00" + b"\0" * 100, b"GET " + b"/" * 100_000, b"\r\n" * 1000, os.urandom(10_000)):
+        with page.connected() as connection, contextlib.suppress(ConnectionError):
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
+    assert page.get("/healthz").status == 200
+
+
+# Recipes
+
+
+def test_a_recipe_is_shown_with_where_each_field_comes_from(page: Served) -> None:
+    page.tree.recipe("shown", "seed: 3\nascent: {lr: 0.5}\n")
+    shown = page.get("/api/recipe?folder=shown").json
+    assert shown["text"] == "seed: 3\nascent: {lr: 0.5}\n"
+    fields = {field["name"]: (field["value"], field["origin"]) for field in shown["fields"]}
+    assert fields["seed"] == ("3", "shown/recipe.yaml:1")
+    assert fields["backbone"][1].startswith("config.yaml:")
+    assert {"folder": "shown", "has_recipe": True} in page.get("/api/folders").json
+    assert "animals" in [each["name"] for each in page.get("/api/recipes").json]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("seed: 1\nsed: 2\n", 2, "sed: is not a field; did you mean seed?"),
+        ("seed: [", 1, "is not YAML"),
+        ("\n\next ends: 1", 3, "is not a field"),
+        ("extends: nobody", 1, "no preset or named recipe 'nobody'"),
+        ("seed: " + "1" * 70_000, None, "larger than 64 KB"),
+    ],
+)
+def test_a_recipe_is_judged_with_the_line_that_is_wrong(page: Served, text: str, line: int | None, words: str) -> None:
+    problem = page.ask("POST", "/api/recipe/check", {"folder": "judged", "text": text}).json["problem"]
+    assert words in problem["text"]
+    assert problem["line"] == line
+    assert page.ask("PUT", "/api/recipe", {"folder": "judged", "text": text, "mark": ""}).status == 422
+    assert not (page.tree.inbox / "judged").exists()
+
+
+def test_names_are_judged_once_a_worker_has_said_what_there_is(page: Served) -> None:
+    catalogue = {"entries": [{"kind": "backbone", "name": "tiny", "plugin": "tiny", "origin": "tiny.py"},
+                             {"kind": "loss", "name": "l2", "plugin": "l2", "origin": "l2.py"},
+                             {"kind": "schedule", "name": "moody", "plugin": "tiny", "origin": "tiny.py"},
+                             {"kind": "gradient", "name": "smooth", "plugin": "s", "origin": "s"},
+                             {"kind": "gradient", "name": "normalize", "plugin": "n", "origin": "n"}]}  # fmt: skip
+    file = page.tree.state / "catalogue.json"
+    file.write_text(json.dumps(catalogue))
+    check = {"folder": "named", "text": "seed: 1\nloss: l3\n"}
+    assert "no loss 'l3'; there are l2" in page.ask("POST", "/api/recipe/check", check).json["problem"]["text"]
+    fields = page.ask("POST", "/api/recipe/check", {"folder": "named", "text": "seed: 1\n"}).json["fields"]
+    assert {"name": "backbone.name", "value": '"tiny"', "origin": "config.yaml:3"}.keys() == fields[0].keys()
+    assert "backbone.name" in [field["name"] for field in fields]
+    file.unlink()
+
+
+def test_a_recipe_is_saved_whole_and_over_nobodys_change(page: Served) -> None:
+    saved = page.ask("PUT", "/api/recipe", {"folder": "saved", "text": "seed: 1\n", "mark": ""}).json
+    file = page.tree.inbox / "saved" / "recipe.yaml"
+    assert file.read_text() == "seed: 1\n"
+    file.write_text("seed: 7\n")
+    answer = page.ask("PUT", "/api/recipe", {"folder": "saved", "text": "seed: 2\n", "mark": saved["mark"]})
+    assert (answer.status, file.read_text()) == (409, "seed: 7\n")
+    mark = page.get("/api/recipe?folder=saved").json["mark"]
+    assert page.ask("PUT", "/api/recipe", {"folder": "saved", "text": "seed: 2\n", "mark": mark}).status == 200
+    assert file.read_text() == "seed: 2\n"
+    assert [each.name for each in file.parent.iterdir()] == ["recipe.yaml"]
+
+
+def test_no_recipe_is_read_or_written_through_a_symlink(page: Served) -> None:
+    outside = page.tree.root / "elsewhere"
+    outside.mkdir()
+    (outside / "recipe.yaml").write_text("seed: 9\n")
+    (page.tree.inbox / "away").symlink_to(outside)
+    assert page.get("/api/recipe?folder=away").status == 422
+    assert page.ask("PUT", "/api/recipe", {"folder": "away", "text": "seed: 1\n", "mark": ""}).status in (409, 500)
+    assert (outside / "recipe.yaml").read_text() == "seed: 9\n"
+    assert page.get("/api/recipe?folder=../..").status == 422
+
+
+# The token
+
+
+def test_where_a_token_is_set_nothing_but_health_is_open(serve: Callable[..., Served]) -> None:
+    page = serve(token=TOKEN)
+    for path in ("/api/status", "/api/events", "/metrics", "/api/results", "/thumbnails/x/after/small", "/nothing"):
+        answer = page.get(path)
+        assert (answer.status, answer.text) == (401, "show the token\n")
+    assert page.upload("a.png", b"data").status == 401
+    assert page.ask("POST", "/api/pause", {"folder": "."}).status == 401
+    visit = page.get("/")
+    assert (visit.status, visit.headers["Location"]) == (303, "/login")
+    assert page.get("/healthz").text == "ok\n"
+    page.say(paused=["."])
+    assert (page.get("/readyz").status, page.get("/readyz").text) == (503, "not well\n")
+    assert "everything is paused" in page.get("/readyz", Authorization=f"Bearer {TOKEN}").text
+
+
+def test_the_token_opens_the_page_by_form_or_by_header(serve: Callable[..., Served]) -> None:
+    page = serve(token=TOKEN)
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    wrong = page.ask("POST", "/login", b"token=wrong-horse-battery", **form)
+    assert wrong.status == 401
+    assert "That is not the token" in wrong.text
+    welcome = page.ask("POST", "/login", f"token={TOKEN}".encode(), **form)
+    cookie = welcome.headers["Set-Cookie"]
+    assert {"HttpOnly", "SameSite=strict"} <= set(cookie.split("; "))
+    session = cookie.split(";")[0]
+    assert TOKEN not in cookie
+    assert page.get("/api/status", Cookie=session).status == 200
+    assert page.get("/api/status", Cookie=session[:-1] + ("0" if session[-1] != "0" else "1")).status == 401
+    end, _, signature = session.partition("=")[2].partition(".")
+    assert page.get("/api/status", Cookie=f"dreamd_session={int(end) + 1}.{signature}").status == 401
+    for odd in ("dreamd_session=", "dreamd_session=é.x", "dreamd_session=.", "=;;", "dreamd_session=9999999999."):
+        assert page.get("/api/status", Cookie=odd.encode().decode("latin-1")).status == 401
+    assert page.get("/metrics", Authorization=f"Bearer {TOKEN}").status == 200
+    assert page.get("/metrics", Authorization="Bearer wrong-horse-battery").status == 401
+    assert page.get("/metrics", Authorization=f"Basic {TOKEN}").status == 401
+    assert TOKEN not in page.log.read_text()
+
+
+def test_elsewhere_than_on_loopback_any_address_of_the_machine_is_a_name_of_it(serve: Callable[..., Served]) -> None:
+    page = serve(listen="0.0.0.0:0", token=TOKEN, hosts=["dreams.example.org"])
+    for host in ("10.1.2.3", "[fe80::1]:80", "dreams.example.org", "dreams.example.org:8443", socket.gethostname()):
+        assert page.get("/login", Host=host).status == 200, host
+    assert page.get("/login", Host="evil.example").status == 421
+
+
+# Metrics and health
+
+
+def metric(text: str, name: str) -> float:
+    (line,) = (line for line in text.splitlines() if line.startswith(f"{name} "))
+    return float(line.rpartition(" ")[2])
+
+
+def test_metrics_tell_what_ended_since_the_daemon_started(serve: Callable[..., Served]) -> None:
+    page = serve()
+    page.say(started_at=1000.0, queued=4, running=1, held=3, folders={"dogs": 7}, overflows=2, found_by_rescan_only=5,
+             holds=[Hold(folder="dogs", cause="weights", reason="none", jobs=3)])  # fmt: skip
+    page.result("m0", "dogs/old.png", 900.0)
+    page.result("m1", "dogs/a.png", 1100.0)
+    before = page.get("/metrics").text
+    assert metric(before, 'dreamd_jobs_total{folder="dogs",outcome="done"}') == 1
+    assert metric(before, 'dreamd_jobs_total{folder="dogs",outcome="failed"}') == 0
+    assert metric(before, 'dreamd_jobs_total{folder="animals",outcome="done"}') == 0  # made before there is anything
+    assert metric(before, 'dreamd_jobs_held{cause="weights"}') == 3
+    assert metric(before, 'dreamd_jobs_held{cause="space"}') == 0
+    assert metric(before, 'dreamd_queue_depth{folder="dogs"}') == 7
+    assert metric(before, "dreamd_watch_overflows_total") == 2
+    assert metric(before, "dreamd_watch_found_by_rescan_only_total") == 5
+    assert metric(before, 'dreamd_wait_seconds_bucket{le="2.5"}') == 1
+    assert metric(before, "dreamd_dream_seconds_sum") == 2.5
+    page.result("m2", "dogs/b.png", 1090.0)  # written down later than m1, though it ended before
+    page.journal.save([Job(id="m3", folder=PurePosixPath("dogs"), name="x", state=JobState.FAILED, attempts=3,
+                           claimed_at=1.0, started_at=1.0, finished_at=1200.0)])  # fmt: skip
+    shutil.copy(page.tree.outbox / "dogs" / "a.png", page.tree.failed / "x.png")
+    (page.tree.failed / "x.png.reason.txt").write_text("no")
+    for _ in range(2):  # a second look counts nothing twice
+        after = page.get("/metrics").text
+        assert metric(after, 'dreamd_jobs_total{folder="dogs",outcome="done"}') == 2
+        assert metric(after, 'dreamd_jobs_total{folder="dogs",outcome="failed"}') == 1
+        assert metric(after, "dreamd_attempts_total") == 5
+        assert metric(after, "dreamd_last_success_timestamp_seconds") == 1100.0
+        assert metric(after, "dreamd_quarantined_pictures") == 1
+
+
+def test_metrics_have_so_many_series_whatever_folders_there_are(serve: Callable[..., Served]) -> None:
+    page = serve()
+    for number in range(300):
+        (page.tree.inbox / f"folder{number}").mkdir()
+    page.journal.save([
+        Job(id=f"{number}", folder=PurePosixPath(f"gone{number}"), name="x", state=JobState.DONE, finished_at=2000.0)
+        for number in range(300)
+    ])  # fmt: skip
+    page.say(folders={f"queue{number}": number for number in range(500)})
+    text = page.get("/metrics").text
+    assert len(re.findall("^dreamd_jobs_total", text, re.M)) <= 2 * 201
+    assert metric(text, 'dreamd_jobs_total{folder="(others)",outcome="done"}') == 300
+    assert len(re.findall("^dreamd_queue_depth", text, re.M)) == 201
+    check(text)
+
+
+def check(text: str) -> None:
+    """What Prometheus's own tool says of it, where that is installed."""
+    if promtool := shutil.which("promtool"):
+        found = subprocess.run([promtool, "check", "metrics"], input=text, text=True, capture_output=True, check=False)
+        assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+
+
+def test_health_says_what_is_the_matter(serve: Callable[..., Served]) -> None:
+    page = serve()
+    assert (page.get("/healthz").status, page.get("/readyz").text) == (200, "ok\n")
+    worker = WorkerStatus(device="cuda:0", device_name="", precision="", state="stopped", pid=None, error="no driver")
+    page.say(state="draining", watching="waiting: the inbox is gone", workers=[worker], paused=["."])
+    ready = page.get("/readyz")
+    assert ready.status == 503
+    assert ready.text.splitlines() == [
+        "the daemon is draining",
+        "the inbox is not watched: waiting: the inbox is gone",
+        "everything is paused",
+        "the worker on cuda:0 is stopped: no driver",
+    ]
+    assert page.get("/healthz").status == 200
+    page.say(workers=[replace(worker, error=None)])
+    assert page.get("/readyz").text == "ok\n"  # it is unloaded, and started for the next picture
+    (page.tree.state / "status.json").unlink()
+    assert page.get("/healthz").status == 503
+    assert "dreamd_ready 0.0" in page.get("/metrics").text
+
+
+# Beside the daemon
+
+
+def pages_of(daemon: RunningDaemon) -> list[int]:
+    """The process of its page."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (place / "cmdline").read_bytes().split(b"\0")
+            if b"dreamd.status.server" in words and str(daemon.process.pid).encode() in words:
+                found.append(int(place.name))
+    return found
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+def test_the_page_is_started_again_and_dies_with_the_daemon(tree: Tree, run_daemon: Run) -> None:
+    tree.echo()
+    tree.configure(status={"listen": f"127.0.0.1:{free_port()}"})
+    daemon = run_daemon(tree)
+    (first,) = tree.wait_for(lambda: pages_of(daemon), "the page")
+    os.kill(first, signal.SIGKILL)
+    tree.drop("a.png")
+    tree.result("a.png")  # the daemon goes on
+    (second,) = tree.wait_for(lambda: [pid for pid in pages_of(daemon) if pid != first], "another page")
+    assert "the page is not served: its process ended with code -9; trying again in 1 s" in daemon.log
+    daemon.process.kill()
+    daemon.wait()
+    tree.wait_for(lambda: not tree.is_alive(second), "the page to be gone")
+
+
+def test_a_port_that_is_taken_is_told_and_keeps_nobody_from_dreaming(tree: Tree, run_daemon: Run) -> None:
+    tree.echo()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        tree.configure(status={"listen": f"127.0.0.1:{port}"})
+        daemon = run_daemon(tree)
+        tree.drop("a.png")
+        tree.result("a.png")
+        tree.wait_for(lambda: f"127.0.0.1:{port}: Address already in use; choose another" in daemon.log, "the reason")
+        assert "Traceback" not in daemon.log
+        assert daemon.stop() == 0
+
+
+@pytest.mark.slow
+def test_attacks_on_the_page_do_not_slow_the_dreaming(tree: Tree, run_daemon: Run) -> None:
+    tree.echo()
+    port = free_port()
+    tree.configure(status={"listen": f"127.0.0.1:{port}"}, limits={"max_bytes": MAX_BYTES})
+    daemon = run_daemon(tree)
+    tree.wait_for(lambda: f"127.0.0.1:{port}/" in daemon.log, "the page")
+    endless = "PUT /api/upload?name=big.png HTTP/1.1\r\nHost: localhost\r\nContent-Length: 299999\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        for number in range(1000):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), WAIT_SECONDS))
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(endless.encode() if number % 10 == 0 else b"GET / HTTP/1.1\r\nHost: ")
+        for number in range(20):
+            begun = time.monotonic()
+            tree.drop(f"attacked/{number}.png")
+            tree.wait_for((tree.outbox / "attacked" / f"{number}.png").exists, "the result")
+            assert time.monotonic() - begun < 10
+    assert daemon.stop() == 0
+    assert not (tree.outbox / "big.png").exists()

@@ -53,10 +53,14 @@ _CLAIM_SECONDS = 0.02
 _CLAIMS = 64
 """Pictures claimed at a time, and written into the journal together."""
 
+_PLENTY = 1_000
+_CLAIM_PAUSE_SECONDS = 0.25
+"""Between two claims when plenty is queued already: what a claim costs is then better spent on dreams."""
+
 _MOST_AT_A_TIME = 32
 """Jobs given to a worker at a time when `workers.batch` is `auto`."""
 
-_PUBLISHERS = 4
+_PUBLISHERS = 8
 """Threads that publish. A disk syncs several files in little more time than one."""
 
 _FOLDERS = ("inbox", "outbox", "originals", "failed", "state")
@@ -135,6 +139,7 @@ class Daemon:
         self._started_at = time.time()
         self._finished_at: deque[float] = deque()
         self._arrived: InTurn[Settled] = InTurn()
+        self._claim_due = 0.0
         batch = config.workers.batch
         # One at a time where one attempt is all there is: nobody shall lose it to a neighbour.
         self._pace = Pace(1 if config.limits.attempts == 1 else _MOST_AT_A_TIME if batch == "auto" else batch)
@@ -271,7 +276,7 @@ class Daemon:
     def _read_events(self) -> None:
         """Wait until there is something to do, then take what has come."""
         try:
-            event = self._events.get(timeout=0 if self._arrived and not self._stops else self._wait_seconds())
+            event = self._events.get(timeout=self._wait_seconds())
         except queue.Empty:
             return
         end = time.monotonic() + _EVENT_SECONDS
@@ -286,6 +291,7 @@ class Daemon:
     def _wait_seconds(self) -> float | None:
         deadlines = [
             self._watcher.next_deadline() if not self._stops else None,
+            self._claim_due if self._arrived and not self._stops else None,
             self._executor.next_deadline(),
             self._life.next_deadline(),
             self._plugin_look_due if not self._stops else None,
@@ -462,20 +468,26 @@ class Daemon:
 
     def _claim_some(self) -> None:
         """Claim what has arrived, folders in turn, for a moment; the rest at the next turns."""
-        if self._arrived:
-            self._shown = None
+        if not self._arrived or time.monotonic() < self._claim_due:
+            return
+        self._shown = None
         end = time.monotonic() + _CLAIM_SECONDS
         while self._arrived and time.monotonic() < end:
-            next_ones = [
-                self._arrived.take(next(iter(self._arrived.folders))) for _ in range(min(_CLAIMS, len(self._arrived)))
-            ]
-            # What changed since it settled is reported again when it has settled again.
-            settled = [finding.path for finding in next_ones if self._watcher.is_unchanged(finding)]
-            for path in self._life.take_in(settled):
-                if self._until_empty:
-                    self._refused += 1
-                else:
-                    self._watcher.postpone(path)
+            self._claim_next()
+            if len(self._life.queue) >= _PLENTY:
+                self._claim_due = time.monotonic() + _CLAIM_PAUSE_SECONDS
+                return
+
+    def _claim_next(self) -> None:
+        arrived = self._arrived
+        found = [arrived.take(next(iter(arrived.folders))) for _ in range(min(_CLAIMS, len(arrived)))]
+        # What changed since it settled is reported again when it has settled again.
+        settled = [finding.path for finding in found if self._watcher.is_unchanged(finding)]
+        for path in self._life.take_in(settled):
+            if self._until_empty:
+                self._refused += 1
+            else:
+                self._watcher.postpone(path)
 
     def _obey(self) -> None:
         """Take in what `dreamd pause` and `resume` have written into the journal since."""

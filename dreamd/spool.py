@@ -21,6 +21,8 @@ import os
 import shutil
 import socket
 import stat
+import threading
+from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
@@ -835,7 +837,54 @@ def _share(picture: Path, *, like: Path) -> None:
         os.close(descriptor)
 
 
+class _SharedSyncs:
+    """Syncs folders for many threads at once: those that come while a folder is being synced share the next sync.
+
+    Each is served by a sync that began after it had come, so that what it did before is on disk.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Condition()
+        self._begun: Counter[Path] = Counter()
+        self._ended: Counter[Path] = Counter()
+        self._inside: Counter[Path] = Counter()
+        self._running: set[Path] = set()
+
+    def __call__(self, folder: Path) -> None:
+        with self._turn:
+            self._inside[folder] += 1
+            wanted = self._begun[folder] + 1
+            self._turn.wait_for(lambda: folder not in self._running or self._ended[folder] >= wanted)
+            if self._ended[folder] >= wanted:
+                self._leave(folder)
+                return
+            number = self._begun[folder] = self._begun[folder] + 1
+            self._running.add(folder)
+        try:
+            _sync_now(folder)
+            self._ended[folder] = number  # one that failed serves nobody else: they try for themselves
+        finally:
+            with self._turn:
+                self._running.remove(folder)
+                self._leave(folder)
+                self._turn.notify_all()
+
+    def _leave(self, folder: Path) -> None:
+        self._inside[folder] -= 1
+        if not self._inside[folder]:
+            for counts in (self._inside, self._begun, self._ended):
+                del counts[folder]
+
+
+_shared_syncs = _SharedSyncs()
+
+
 def _sync_folder(folder: Path) -> None:
+    """Have what was done in a folder survive a power cut."""
+    _shared_syncs(folder)
+
+
+def _sync_now(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

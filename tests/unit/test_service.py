@@ -19,8 +19,8 @@ from dreamd.status.snapshot import Snapshot
 
 SNAPSHOT = Snapshot(
     state="running", pid=1, version="0", started_at=0.0, inbox="", lock="", watching="inotify", found_by_rescan_only=0,
-    queued=3, running=1, held=2, done=9, failed=0, folders={}, done_per_hour=239.7, eta_seconds=None, paused=[],
-    workers=[], holds=[], plugins_not_loaded={},
+    overflows=0, queued=3, running=1, held=2, done=9, failed=0, folders={}, done_per_hour=239.7, eta_seconds=None,
+    paused=[], workers=[], holds=[], plugins_not_loaded={},
 )  # fmt: skip
 
 

@@ -11,9 +11,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -780,3 +782,53 @@ def test_a_failed_picture_is_there_until_somebody_takes_it(spool):
     assert not spool.is_failed(replace(job, id=new_job_id()))
     kept.unlink()
     assert not spool.is_failed(job)
+
+
+# Syncing folders
+
+
+@pytest.fixture
+def gated_sync(monkeypatch):
+    """Syncs that wait at a gate; `folders` are those that were begun."""
+    gate = SimpleNamespace(open=threading.Event(), begun=threading.Semaphore(0), folders=[], fails=0)
+
+    def sync(folder: Path) -> None:
+        gate.folders.append(folder)
+        gate.begun.release()
+        assert gate.open.wait(30)
+        if len(gate.folders) <= gate.fails:
+            raise OSError(errno.EIO, "the disk is broken")
+
+    monkeypatch.setattr(spool_module, "_sync_now", sync)
+    return gate
+
+
+def test_those_that_come_while_a_folder_is_synced_share_the_next_sync(gated_sync, tmp_path):
+    syncs = spool_module._SharedSyncs()
+    with ThreadPoolExecutor(6) as pool:
+        first = pool.submit(syncs, tmp_path)
+        assert gated_sync.begun.acquire(timeout=30)
+        others = [pool.submit(syncs, tmp_path) for _ in range(4)]
+        elsewhere = pool.submit(syncs, tmp_path / "other")
+        assert gated_sync.begun.acquire(timeout=30), "another folder waits for nobody"
+        while syncs._inside[tmp_path] < 5:
+            pass
+        assert not any(future.done() for future in (first, *others))
+        gated_sync.open.set()
+        for future in (first, *others, elsewhere):
+            future.result(30)
+    assert gated_sync.folders.count(tmp_path) == 2
+    assert not any((syncs._inside, syncs._begun, syncs._ended, syncs._running))
+
+
+def test_a_sync_that_fails_serves_nobody_else(gated_sync, tmp_path):
+    gated_sync.fails = 2
+    syncs = spool_module._SharedSyncs()
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(syncs, tmp_path) for _ in range(4)]
+        while syncs._inside[tmp_path] < 4:
+            pass
+        gated_sync.open.set()
+        failed = [future for future in futures if future.exception(30)]
+    assert len(failed) == 2
+    assert len(gated_sync.folders) in (3, 4)

@@ -40,8 +40,12 @@ class Desk:
         return self
 
     def due(self, after: float = 0.0) -> list[object]:
+        """What the loop gets, which calls again as long as the next deadline is past."""
         self.now += after
-        return self.watcher.due(self.now)
+        found = self.watcher.due(self.now)
+        while (deadline := self.watcher.next_deadline()) is not None and deadline <= self.now:
+            found += self.watcher.due(self.now)
+        return found
 
     def paths(self, after: float = 0.0) -> list[str]:
         return [os.fspath(found.path) for found in self.due(after) if isinstance(found, Settled)]
@@ -478,6 +482,27 @@ def test_twenty_thousand_files_at_once_are_all_reported_once(desk, inbox):
     found += desk.paths(after=31)
     assert len(found) == count
     assert len(set(found)) == count
+
+
+def test_of_very_many_files_some_are_looked_at_in_a_turn_and_none_is_left_out(make, inbox):
+    for number in range(5_000):
+        (inbox / f"{number}.png").touch()
+    desk = make(backend="polling", settle_seconds=0.0).start()
+    turns = [desk.watcher.due(desk.now)]
+    while desk.watcher.next_deadline() <= desk.now:
+        turns.append(desk.watcher.due(desk.now))
+    assert max(len(turn) for turn in turns) <= 2_000
+    assert len({found.path for turn in turns for found in turn}) == 5_000
+
+
+def test_files_that_came_while_nobody_watched_settle_in_the_order_they_came(make, inbox):
+    names = [f"{number * 7 % 10}.png" for number in range(10)]
+    last = 0
+    for name in names:
+        while not (inbox / name).exists() or (inbox / name).stat().st_ctime_ns == last:  # the kernel's clock is coarse
+            (inbox / name).write_bytes(PNG)
+        last = (inbox / name).stat().st_ctime_ns
+    assert make(backend="polling").start().paths() == names
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import errno
 import fcntl
 import fnmatch
 import heapq
+import itertools
 import logging
 import os
 import re
@@ -196,7 +197,8 @@ class Watcher:
         self._started = False
 
         self._pending: dict[str, _Pending] = {}
-        self._deadlines: list[tuple[float, str]] = []
+        self._deadlines: list[tuple[float, int, str]] = []  # the number keeps those of one time in their order
+        self._numbers = itertools.count()
         self._reported: dict[str, int] = {}
         self._recipes: dict[str, int] = {}
         self._changed_recipes: set[str] = set()
@@ -267,7 +269,7 @@ class Watcher:
         for _ in range(_LOOKS_A_TURN):
             if not self._deadlines or self._deadlines[0][0] > now:
                 break
-            at, path = heapq.heappop(self._deadlines)
+            at, _, path = heapq.heappop(self._deadlines)
             pending = self._pending.get(path)
             if pending is not None and pending.at == at and self._has_settled(path, pending, now):
                 found.append(Settled(PurePosixPath(path), pending.found_by, pending.stamp))
@@ -384,9 +386,9 @@ class Watcher:
 
     def _look_at(self, path: str, pending: _Pending, at: float) -> None:
         pending.at = at
-        heapq.heappush(self._deadlines, (at, path))
+        heapq.heappush(self._deadlines, (at, next(self._numbers), path))
 
-    def _is_outdated(self, at: float, path: str) -> bool:
+    def _is_outdated(self, at: float, _number: int, path: str) -> bool:
         pending = self._pending.get(path)
         return pending is None or pending.at != at
 

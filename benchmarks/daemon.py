@@ -138,7 +138,7 @@ def _daemon_seconds(queue: _Queue, device: str) -> float:
         if journal is None:
             raise BenchmarkError("the daemon left no journal")
         with journal:
-            return _pace([job.finished_at for job in journal.jobs() if job.state is JobState.DONE], queue)
+            return _pace([job.finished_at for job in journal.jobs(limit=-1) if job.state is JobState.DONE], queue)
 
 
 def _pace(finished: Sequence[float | None], queue: _Queue) -> float:

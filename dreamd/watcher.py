@@ -70,6 +70,9 @@ _POLL_SECONDS = 1.0
 """How often an inbox without inotify is walked at most."""
 _POLL_SHARE = 0.004
 """How much of one core that walking may cost; a large tree is walked less often."""
+_RESCAN_SHARE = 0.003
+"""How much of one core rescans may cost beside inotify."""
+_RESCANS_LEFT_OUT = 10
 _BETWEEN_RESCANS_SECONDS = 1.0
 """How long a rescan that trouble calls for waits after the one before."""
 _LOOKS_A_TURN = 2_000
@@ -158,7 +161,7 @@ class Watcher:
         notify: takes a `FileEvent` from another thread and does no more than to queue it for `handle`.
         backend: "auto" takes inotify where it sees everything and polls elsewhere.
         settle_seconds: how long a file must be still when nothing else shows that it is whole.
-        rescan_seconds: how often the whole inbox is walked.
+        rescan_seconds: how often the whole inbox is walked; seldomer beside inotify, where a walk takes long.
         ignore: patterns (`*.part`) of the names of files and folders to leave alone, besides dotfiles, temporary names
             and system litter.
         clock: the time in seconds that `due` and `next_deadline` speak of.
@@ -335,8 +338,8 @@ class Watcher:
             self._see_recipe(path, None)
 
     def _pause_after(self, cost: float) -> float:
-        if self._observer is not None:
-            return self._rescan_seconds
+        if self._observer is not None:  # the rescan only makes sure: of a very large tree it does so less often
+            return max(self._rescan_seconds, min(cost / _RESCAN_SHARE, _RESCANS_LEFT_OUT * self._rescan_seconds))
         return min(self._rescan_seconds, max(_POLL_SECONDS, cost / _POLL_SHARE))
 
     def _rescan_soon(self) -> None:

@@ -484,6 +484,13 @@ def test_twenty_thousand_files_at_once_are_all_reported_once(desk, inbox):
     assert len(set(found)) == count
 
 
+def test_a_tree_that_takes_long_to_walk_is_walked_seldomer_beside_inotify_yet_not_for_ever(make, inbox):
+    desk = make(rescan_seconds=30.0).start()
+    assert desk.watcher._pause_after(0.01) == 30
+    assert desk.watcher._pause_after(0.3) == pytest.approx(100)
+    assert desk.watcher._pause_after(60.0) == 300
+
+
 def test_of_very_many_files_some_are_looked_at_in_a_turn_and_none_is_left_out(make, inbox):
     for number in range(5_000):
         (inbox / f"{number}.png").touch()

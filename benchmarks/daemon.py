@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from benchmarks.nothing import PLUGIN
 from benchmarks.plan import BenchmarkError, Plan, run_process
 from benchmarks.report import Row, Table, at_least
 from benchmarks.timing import Way, alternate
@@ -42,29 +43,6 @@ backbone: {name: nothing, weights: random}
 schedule: unchanged
 """
 """Dreams nothing, so that all that is left of a picture is decoding, encoding and the daemon."""
-
-_PLUGIN = '''
-"""A backbone and a schedule that cost nothing."""
-
-from torch import nn
-from dreamd.api import Backbone, hookimpl
-
-def nothing(name):
-    """A network that does nothing."""
-    return Backbone(network=nn.Sequential(nn.Identity()), default_layer="0")
-
-def unchanged(image, ascend):
-    """The picture itself."""
-    yield image
-
-@hookimpl
-def dreamd_backbones(register):
-    register("nothing", nothing)
-
-@hookimpl
-def dreamd_schedules(register):
-    register("unchanged", unchanged)
-'''
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +134,7 @@ def _tree(queue: _Queue, device: str) -> Iterator[Path]:
         root = Path(name)
         for folder in ("inbox", "outbox", "plugins"):
             (root / folder).mkdir()
-        (root / "plugins" / "nothing.py").write_text(_PLUGIN, encoding="utf-8")
+        (root / "plugins" / "nothing.py").write_text(PLUGIN, encoding="utf-8")
         (root / "inbox" / "recipe.yaml").write_text(queue.recipe, encoding="utf-8")
         config = f"workers: {{devices: ['{device}']}}\nstatus: {{listen: null}}\n"
         (root / "config.yaml").write_text(config, encoding="utf-8")

@@ -21,37 +21,17 @@ from typing import Any
 
 from PIL import Image
 
+from benchmarks.nothing import PLUGIN
 from dreamd.status import snapshot
 
 _FOLDERS = 20
 _LOOK_SECONDS = 0.05
 
-_PLUGIN = '''
-from torch import nn
-from dreamd.api import Backbone, hookimpl
-
-def nothing(name):
-    """A network that does nothing."""
-    return Backbone(network=nn.Sequential(nn.Identity()), default_layer="0")
-
-def unchanged(image, ascend):
-    """The picture itself."""
-    yield image
-
-@hookimpl
-def dreamd_backbones(register):
-    register("nothing", nothing)
-
-@hookimpl
-def dreamd_schedules(register):
-    register("unchanged", unchanged)
-'''
-
 
 def make_tree(root: Path, files: int) -> Path:
     """A config and an inbox of so many small pictures in twenty folders."""
     (root / "plugins").mkdir()
-    (root / "plugins" / "nothing.py").write_text(_PLUGIN)
+    (root / "plugins" / "nothing.py").write_text(PLUGIN)
     config = root / "config.yaml"
     config.write_text(
         "defaults: {backbone: {name: nothing, weights: random}, schedule: unchanged}\nstatus: {listen: null}\n"

@@ -73,13 +73,13 @@ class _Task:
     seconds: float = 0.0
 
     @contextmanager
-    def timed(self, share: float = 1.0) -> Iterator[None]:
-        """Count the time inside, or its share of it."""
+    def timed(self) -> Iterator[None]:
+        """Count the time inside."""
         start = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds += share * (time.perf_counter() - start)
+            self.seconds += time.perf_counter() - start
 
 
 class Room:

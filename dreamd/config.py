@@ -68,7 +68,7 @@ class WatchConfig(FieldModel):
     Attributes:
         backend: `auto` chooses by the filesystem.
         settle_seconds: how long a file must not change before it is taken.
-        rescan_seconds: how often the whole inbox is looked through.
+        rescan_seconds: how often the whole inbox is looked through; seldomer beside inotify, where that takes long.
         ignore: patterns of names that are no pictures yet.
     """
 

@@ -140,9 +140,7 @@ class Daemon:
         self._finished_at: deque[float] = deque()
         self._arrived: InTurn[Settled] = InTurn()
         self._claim_due = 0.0
-        batch = config.workers.batch
-        # One at a time where one attempt is all there is: nobody shall lose it to a neighbour.
-        self._pace = Pace(1 if config.limits.attempts == 1 else _MOST_AT_A_TIME if batch == "auto" else batch)
+        self._pace = Pace(_most_at_a_time(config))
         self._progress: dict[str, Advanced | Fetching] = {}
         self._stops = 0
         self._stop_by: float | None = None
@@ -621,6 +619,13 @@ class Daemon:
         jobs = self._life.held.values()
         counts = Counter((str(job.folder), str(job.hold), job.reason or "") for job in jobs)
         return [Hold(folder=folder, cause=cause, reason=why, jobs=n) for (folder, cause, why), n in counts.items()]
+
+
+def _most_at_a_time(config: Config) -> int:
+    """How many jobs a worker may be given at a time."""
+    if config.limits.attempts == 1:  # nobody shall lose the only attempt there is to a neighbour
+        return 1
+    return _MOST_AT_A_TIME if config.workers.batch == "auto" else config.workers.batch
 
 
 def _own_name(config: Config) -> str:

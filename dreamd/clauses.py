@@ -222,9 +222,14 @@ def _loss_clauses(item: Registered, device: torch.device) -> Iterator[Clause]:
         slopes = torch.cat([_slope(loss, part) for part in parts])
         _must_equal(_slope(loss, activation), slopes, "the gradient of a batch differs from that of its pictures")
 
+    def takes_any_order_of_memory() -> None:
+        turned = activation.contiguous(memory_format=torch.channels_last)
+        _must_equal(loss(turned), loss(activation), "with the channels innermost in memory, it is another")
+
     yield "gives one value a picture", gives_one_value
     yield "has a finite gradient, whatever its parameters allow", has_gradient
     yield "takes a batch as its pictures one by one", is_picture_by_picture
+    yield "takes activations in any order of memory", takes_any_order_of_memory
     yield "is the same in tiles as whole", lambda: _is_whole_in_tiles(loss, device)
     yield "gives the same each time, whatever the random numbers", lambda: _repeats(lambda: loss(activation))
     yield "leaves what it is given as it is", lambda: _keeps(loss, activation)

@@ -15,6 +15,7 @@ from dreamd.engine.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is
 from dreamd.engine.locality import Side, locality_of
 from dreamd.engine.objective import Gradient, Objective, Prepare, Run, Term, sums_of, unchanged
 from dreamd.engine.tiling import OverlappedGradient, TiledGradient
+from dreamd.engine.winograd import straight
 
 _BYTES_A_KEPT_CELL = 16
 """The activation, the gradient at it, and what a loss makes on the way, in float32."""
@@ -165,7 +166,7 @@ class FittedGradient:
         def look(strip: Tensor) -> list[Tensor]:
             return self._whole.lookout(prepare(strip.to(x.device)))
 
-        with _without_cudnn():
+        with straight(), _without_cudnn():
             modules = self._whole.objective.modules()
             return locality_of(self._whole.network, modules, look, self._shortest).sides(look, x.shape)
 
@@ -219,8 +220,9 @@ def _signature(term: Term) -> Hashable:
 
 
 def _bytes_of(network: nn.Module) -> int:
-    """Bytes of a network, twice: some convolutions keep their weights in an order of their own."""
-    return 2 * sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
+    """Bytes of a network, its parameters twice: some convolutions keep their weights in an order of their own."""
+    tensors = [*network.parameters(), *network.parameters(), *network.buffers()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 @contextmanager

@@ -195,7 +195,7 @@ class Gradient:
             check_differentiable(loss)
             # Each picture's loss depends on that picture alone, so the gradient of the sum holds each one's own.
             (gradient,) = torch.autograd.grad(loss.sum(), x)
-        return gradient, loss.detach()
+        return gradient.contiguous(), loss.detach()
 
     def release(self) -> bool:
         """Keeps no memory between calls, so there is none to give back."""

@@ -87,6 +87,8 @@ BROKEN: dict[str, tuple[str, str, str, str]] = {
     ),
     "across_the_batch": ("losses", f"def mine(a):\n    {DOC}\n    return (a - a.mean()).square().flatten(1).mean(1)",
                          "takes a batch", "a batch differs from its pictures"),
+    "views_it": ("losses", f"def mine(a):\n    {DOC}\n    return a.view(len(a), -1).mean(1)",
+                 "takes activations in any order", "Use .reshape(...) instead"),
     "wrong_sums": (
         "losses",
         "@summed(part=lambda a: a.flatten(1).mean(1), finish=lambda s: s)\n"

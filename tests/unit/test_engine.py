@@ -15,7 +15,7 @@ from dreamd.engine.backbone import Backbone, Layer, Lookout, without_initialisat
 from dreamd.engine.devices import cudnn_choosing
 from dreamd.engine.dream import Dreamer, Progress, dream
 from dreamd.engine.objective import Gradient, Objective, Term
-from dreamd.engine.precision import Precision, cast, channels_last, fastest, prepared, products_in
+from dreamd.engine.precision import Precision, cast, fastest, prepared, products_in
 from dreamd.errors import PluginError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -588,8 +588,8 @@ def fresh_probe() -> Iterator[None]:
 def test_bf16_is_chosen_only_where_it_is_really_faster(
     monkeypatch: pytest.MonkeyPatch, seconds_in_bf16: float, expected: Precision
 ) -> None:
-    def seconds(dtype: torch.dtype, device: torch.device) -> float:
-        return seconds_in_bf16 if dtype is torch.bfloat16 else 1.0
+    def seconds(_convolution: nn.Module, x: Tensor) -> float:
+        return seconds_in_bf16 if x.dtype is torch.bfloat16 else 1.0
 
     monkeypatch.setattr(precision, "_seconds", seconds)
     assert fastest(CPU) is expected
@@ -616,20 +616,26 @@ def test_fp32_leaves_network_and_pictures_as_they_are() -> None:
     assert {(x.dtype, x.is_contiguous()) for x in seen} == {(torch.float32, True)}
 
 
-def test_fp32_that_is_not_the_reference_takes_the_order_of_memory_that_this_processor_likes() -> None:
-    likes = channels_last(Precision.FP32, CPU)
-    assert likes == torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+def test_what_is_not_the_reference_runs_channels_last() -> None:
     network = prepared(tiny_network(), Precision.FP32, CPU, exact=False)
     weight = network.conv2.weight
     assert isinstance(weight, Tensor)
-    assert weight.is_contiguous(memory_format=torch.channels_last) is likes
-    assert cast(pictures(), Precision.FP32).is_contiguous(memory_format=torch.channels_last) is likes
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert cast(pictures(), Precision.FP32).is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(cast(pictures(), Precision.FP32), pictures())
 
 
-def test_bf16_and_gpus_always_run_channels_last() -> None:
-    assert channels_last(Precision.BF16, CPU)
-    assert all(channels_last(precision, torch.device("cuda")) for precision in Precision)
+def test_gradient_steps_are_given_gradients_in_torchs_own_order_of_memory() -> None:
+    seen = []
+
+    def step(gradient: Tensor, _progress: float) -> Tensor:
+        seen.append(gradient.is_contiguous())
+        return gradient
+
+    backbone = tiny()
+    prepared(backbone.network, Precision.FP32, CPU, exact=False)
+    dream(pictures(), dreamer(backbone, exact=False, steps=[step]), seeds=[0])
+    assert set(seen) == {True}
 
 
 @pytest.mark.parametrize("fastest", [True, False])

@@ -77,7 +77,7 @@ def _table(queue: _Queue, plan: Plan) -> Table:
         Way(name="the engine alone", run=partial(_bare_seconds, queue, device)),
         Way(name="dreamd drain", run=partial(_daemon_seconds, queue, device)),
     ]
-    bare, daemon = alternate(ways, rounds=1 if plan.quick else 3, clock=lambda run: run(), warm=False)
+    bare, daemon = alternate(ways, rounds=1 if plan.quick else 5, clock=lambda run: run(), warm=False)
     cost = daemon.median - bare.median
     return Table(
         benchmark="daemon",

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -688,3 +692,30 @@ def test_other_precisions_run_channels_last_and_dream_nearly_the_same(wanted: Pr
     assert result.dtype is torch.float32
     torch.testing.assert_close(result, exact, rtol=0, atol=0.02)
     assert (exact - pictures()).abs().max() > 0.1
+
+
+_LOOK_AT_MEMORY = """
+import dreamd.engine, torch
+activation = torch.empty(1 << 26)
+maps, inside = open("/proc/self/smaps").read().splitlines(), False
+for line in maps:
+    if "-" in line.split()[0]:
+        start, end = (int(side, 16) for side in line.split()[0].split("-"))
+        inside = start <= activation.data_ptr() < end
+    elif inside and line.startswith("VmFlags"):
+        print("hg" in line.split())
+"""
+"""Prints whether the memory of a large tensor is to lie in huge pages: proc(5), VmFlags."""
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage/enabled").exists(), reason="this kernel has no huge pages on demand"
+)
+@pytest.mark.parametrize(("set_by_user", "expected"), [(None, "True"), ("0", "False")])
+def test_large_tensors_lie_in_huge_pages_unless_the_user_said_otherwise(set_by_user: str | None, expected: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
+    if set_by_user is not None:
+        environment["THP_MEM_ALLOC_ENABLE"] = set_by_user
+    command = [sys.executable, "-c", _LOOK_AT_MEMORY]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == [expected]

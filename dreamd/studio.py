@@ -19,7 +19,6 @@ from dreamd.build import Built, OnFetch, Workshop, dreamed
 from dreamd.engine.ascent import bands
 from dreamd.engine.checkpoint import Checkpoint, CheckpointFolder
 from dreamd.engine.dream import Progress, batch_size
-from dreamd.engine.precision import winograd_gains
 from dreamd.errors import UsageError, printable
 from dreamd.imageio import Picture, read_picture, shrunk
 from dreamd.messages import Sidecar
@@ -79,7 +78,7 @@ class Studio:
     def checkpoint(self, folder: Path, input_sha256: str, recipe: Recipe, built: Built) -> CheckpointFolder:
         """The state of a dream in a folder; what another dream, or another version of this one, left is ignored."""
         about = [input_sha256, recipe.model_dump_json(), versions(), built.plugins, built.weights_sha256]
-        about += [str(self.device), built.dreamer.precision, str(winograd_gains(self.device))]
+        about += [str(self.device), built.dreamer.precision]
         return CheckpointFolder(folder, hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest())
 
     def dream(

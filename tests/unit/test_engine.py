@@ -592,8 +592,8 @@ def fresh_probe() -> Iterator[None]:
 def test_bf16_is_chosen_only_where_it_is_really_faster(
     monkeypatch: pytest.MonkeyPatch, seconds_in_bf16: float, expected: Precision
 ) -> None:
-    def seconds(_convolution: nn.Module, x: Tensor) -> float:
-        return seconds_in_bf16 if x.dtype is torch.bfloat16 else 1.0
+    def seconds(dtype: torch.dtype, _device: torch.device) -> float:
+        return seconds_in_bf16 if dtype is torch.bfloat16 else 1.0
 
     monkeypatch.setattr(precision, "_seconds", seconds)
     assert fastest(CPU) is expected

@@ -196,11 +196,18 @@ def test_pictures_in_tiles_are_the_whole_picture_also_in_winograds_way() -> None
     assert (tiled.images - whole.images).abs().mean() < 1e-4
 
 
-def test_whether_this_processor_gains_is_found_out_once() -> None:
-    winograd_gains.cache_clear()
-    assert winograd_gains(CPU) is winograd_gains(CPU)
-    assert winograd_gains.cache_info().misses == 1
+@pytest.mark.parametrize(
+    ("capability", "expected"), [("AVX2", True), ("AVX512", True), ("DEFAULT", False), ("SVE256", False)]
+)
+def test_the_processors_instructions_decide_so_that_every_dream_has_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch, capability: str, expected: bool
+) -> None:
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
+    monkeypatch.setattr("torch.backends.mkl.is_available", lambda: True)
+    assert winograd_gains(CPU) is expected
     assert not winograd_gains(torch.device("cuda"))
+    monkeypatch.setattr("torch.backends.mkl.is_available", lambda: False)
+    assert not winograd_gains(CPU)
 
 
 def test_a_network_that_gains_nothing_is_left_with_torchs_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:

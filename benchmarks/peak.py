@@ -57,7 +57,7 @@ def run(plan: Plan) -> Iterator[Table]:
 
 
 def iteration_flops(height: int, width: int) -> float:
-    """Operations that an iteration of VGG19 to relu5_4 on one picture cannot do without. Computes nothing."""
+    """Operations of an iteration of VGG19 to relu5_4 on one picture, by what a convolution is. Computes nothing."""
     with torch.device("meta"):
         network = models.vgg19(weights=None).features[: nets.LAYERS].requires_grad_(False)
         x = torch.empty(1, 3, height, width, requires_grad=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,16 @@ import pytest
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """Have Ctrl-C reach the processes that tests start, also when a shell runs the tests in its background.
+
+    A shell without job control has its background ignore SIGINT, and every child inherits that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -225,6 +225,9 @@ def _loss_clauses(item: Registered, device: torch.device) -> Iterator[Clause]:
     def takes_any_order_of_memory() -> None:
         turned = activation.contiguous(memory_format=torch.channels_last)
         _must_equal(loss(turned), loss(activation), "with the channels innermost in memory, it is another")
+        _must_equal(
+            _slope(loss, turned), _slope(loss, activation), "with the channels innermost, its gradient is another"
+        )
 
     yield "gives one value a picture", gives_one_value
     yield "has a finite gradient, whatever its parameters allow", has_gradient

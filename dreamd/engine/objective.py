@@ -195,6 +195,7 @@ class Gradient:
             check_differentiable(loss)
             # Each picture's loss depends on that picture alone, so the gradient of the sum holds each one's own.
             (gradient,) = torch.autograd.grad(loss.sum(), x)
+        # It comes in the network's order of memory; those who take steps with it may count on torch's own.
         return gradient.contiguous(), loss.detach()
 
     def release(self) -> bool:

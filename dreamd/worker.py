@@ -29,7 +29,7 @@ from dreamd.build import Built, OnFetch
 from dreamd.engine.checkpoint import Checkpoint
 from dreamd.engine.dream import Progress
 from dreamd.engine.footprint import is_out_of_memory
-from dreamd.engine.precision import Precision, fastest, winograd_gains
+from dreamd.engine.precision import fastest, winograd_gains
 from dreamd.errors import DreamdError, PictureError, RecipeError, hold_cause
 from dreamd.imageio import Picture, output_format, write_picture
 from dreamd.lifeline import die_with_parent
@@ -160,7 +160,7 @@ class Worker:
     def run(self, commands: BinaryIO) -> None:
         """Say that it is ready, then dream batch after batch until the input ends."""
         precision = fastest(self.device)
-        way = ", with Winograd's convolutions" if precision is Precision.FP32 and winograd_gains(self.device) else ""
+        way = ", with Winograd's convolutions" if winograd_gains(precision, self.device) else ""
         log.info("%s (%s): fastest precision is %s%s", self.device, device_name(self.device), precision, way)
         self._send(
             Ready(

@@ -15,7 +15,6 @@ from dreamd.engine.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is
 from dreamd.engine.locality import Side, locality_of
 from dreamd.engine.objective import Gradient, Objective, Prepare, Run, Term, sums_of, unchanged
 from dreamd.engine.tiling import OverlappedGradient, TiledGradient
-from dreamd.engine.winograd import straight
 
 _BYTES_A_KEPT_CELL = 16
 """The activation, the gradient at it, and what a loss makes on the way, in float32."""
@@ -166,7 +165,7 @@ class FittedGradient:
         def look(strip: Tensor) -> list[Tensor]:
             return self._whole.lookout(prepare(strip.to(x.device)))
 
-        with straight(), _without_cudnn():
+        with _without_cudnn():
             modules = self._whole.objective.modules()
             return locality_of(self._whole.network, modules, look, self._shortest).sides(look, x.shape)
 

@@ -15,6 +15,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from dreamd.engine.winograd import cells_at_once, straight
+
 Look = Callable[[Tensor], list[Tensor]]
 """Normalised pictures `[N, 3, H, W]` → the activations of the wanted layers."""
 
@@ -62,15 +64,16 @@ class Side:
 
     @property
     def halo(self) -> int:
-        """The pixels that a piece needs beyond what it is for."""
-        return max(max(cells.spoilt * cells.stride, cells.reach) for cells in self.layers)
+        """The pixels that a piece takes at each end beyond what it is for, in whole steps."""
+        needed = max(max(cells.spoilt * cells.stride, cells.reach) for cells in self.layers)
+        return -(-needed // self.step) * self.step
 
 
 class Locality:
-    """What is known of the locality of one network's wanted layers."""
+    """What is known of the locality of one network's wanted layers, whose cells are computed `grid` at a time."""
 
-    def __init__(self, look: Look, min_side: int) -> None:
-        self._min_side = min_side
+    def __init__(self, look: Look, min_side: int, grid: int) -> None:
+        self._min_side, self._grid = min_side, grid
         self._sides: dict[tuple[int, int], Side | None] = {}
         self._strides = _strides(look, min_side)
         self._step = self._found_step(look)
@@ -82,7 +85,7 @@ class Locality:
 
     def _found_step(self, look: Look) -> int | None:
         """The smallest step at which pieces agree with the whole, both ways."""
-        step = math.lcm(*self._strides) if self._strides else _LARGEST_STEP + 1
+        step = self._grid * math.lcm(*self._strides) if self._strides else _LARGEST_STEP + 1
         while step <= _LARGEST_STEP:
             self._sides = {(axis, 0): self._probed(look, axis, step, 0) for axis in (2, 3)}
             if None not in self._sides.values():
@@ -126,7 +129,7 @@ def locality_of(network: nn.Module, modules: Sequence[str], look: Look, min_side
     known = _KNOWN.setdefault(network, {})
     key = tuple(modules)
     if key not in known:
-        known[key] = Locality(look, min_side)
+        known[key] = Locality(look, min_side, cells_at_once(network))
     return known[key]
 
 
@@ -205,7 +208,7 @@ def _noise(length: int, narrow: int) -> Tensor:
 def _seen(look: Look, strip: Tensor, axis: int) -> list[Tensor]:
     """The activations of a strip that lies along an axis, turned so that their rows run along it; none: no maps."""
     turned = strip if axis == 2 else strip.transpose(2, 3).contiguous()
-    with torch.no_grad():
+    with torch.no_grad(), straight():
         activations = look(turned)
     if any(activation.dim() != 4 or 0 in activation.shape for activation in activations):
         return []

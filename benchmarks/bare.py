@@ -13,12 +13,13 @@ import json
 import time
 from pathlib import Path
 
-from dreamd.config import Limits
-from dreamd.imageio import output_format, write_picture
-from dreamd.plugins import Plugins
-from dreamd.recipe import RecipeBook, resolve
-from dreamd.studio import Limits as PictureLimits
-from dreamd.studio import Studio, choose_device, free_memory
+from dreamd.pictures.writing import output_format, write_picture
+from dreamd.plugin_host.host import Plugins
+from dreamd.settings.config import Limits
+from dreamd.settings.merging import resolve
+from dreamd.settings.recipe_book import RecipeBook
+from dreamd.worker.session import Limits as PictureLimits
+from dreamd.worker.session import Studio, choose_device, free_memory
 
 
 def main() -> None:

@@ -18,10 +18,10 @@ from benchmarks.nothing import PLUGIN
 from benchmarks.plan import BenchmarkError, Plan, run_process
 from benchmarks.report import Row, Table, at_least
 from benchmarks.timing import Way, alternate
+from dreamd.commands.painting import clouds
 from dreamd.job import JobState
-from dreamd.journal import Journal
-from dreamd.paint import clouds
-from dreamd.recipe import preset_names
+from dreamd.settings.recipe_book import preset_names
+from dreamd.tree.journal import Journal
 
 _SIDE = 512
 _HOUR = 3600

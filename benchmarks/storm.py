@@ -22,7 +22,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.nothing import PLUGIN
-from dreamd.status import snapshot
+from dreamd.tree import snapshot
 
 _FOLDERS = 20
 _LOOK_SECONDS = 0.05

@@ -14,14 +14,16 @@ import pluggy
 
 from dreamd.errors import DreamdError, PictureError, PluginError, RecipeError, UnknownNameError, WeightsError
 from dreamd.job import Job, JobState
-from dreamd.weights import Download, Packaged, Source
+from dreamd.weights.sources import Download, Packaged, Source
 
 if TYPE_CHECKING:
     from dreamd.engine.backbone import Backbone, Layer
     from dreamd.engine.dream import Ascend
     from dreamd.engine.objective import summed
-    from dreamd.executor import Executor, ExecutorContext, LocalExecutor
-    from dreamd.hookspecs import (
+    from dreamd.executors.executor import Executor, ExecutorContext
+    from dreamd.executors.local import LocalExecutor
+    from dreamd.messages import Batch
+    from dreamd.plugin_host.hookspecs import (
         CheckSize,
         RegisterBackbone,
         RegisterDecoder,
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
         RegisterLoss,
         RegisterSchedule,
     )
-    from dreamd.messages import Batch
 
 VERSION = 1
 """The version of this API. It grows with every release in which something here or in a hook comes or changes."""
@@ -46,16 +47,16 @@ _LAZY = {
     "Backbone": "dreamd.engine.backbone",
     "Layer": "dreamd.engine.backbone",
     "Batch": "dreamd.messages",
-    "Executor": "dreamd.executor",
-    "ExecutorContext": "dreamd.executor",
-    "LocalExecutor": "dreamd.executor",
-    "CheckSize": "dreamd.hookspecs",
-    "RegisterBackbone": "dreamd.hookspecs",
-    "RegisterDecoder": "dreamd.hookspecs",
-    "RegisterExecutor": "dreamd.hookspecs",
-    "RegisterGradient": "dreamd.hookspecs",
-    "RegisterLoss": "dreamd.hookspecs",
-    "RegisterSchedule": "dreamd.hookspecs",
+    "Executor": "dreamd.executors.executor",
+    "ExecutorContext": "dreamd.executors.executor",
+    "LocalExecutor": "dreamd.executors.local",
+    "CheckSize": "dreamd.plugin_host.hookspecs",
+    "RegisterBackbone": "dreamd.plugin_host.hookspecs",
+    "RegisterDecoder": "dreamd.plugin_host.hookspecs",
+    "RegisterExecutor": "dreamd.plugin_host.hookspecs",
+    "RegisterGradient": "dreamd.plugin_host.hookspecs",
+    "RegisterLoss": "dreamd.plugin_host.hookspecs",
+    "RegisterSchedule": "dreamd.plugin_host.hookspecs",
     "summed": "dreamd.engine.objective",
 }
 

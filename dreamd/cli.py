@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from dreamd.errors import DreamdError, printable
+from dreamd.errors import DreamdError
 from dreamd.logs import STYLE_VARIABLE, LogStyle, configure
+from dreamd.wording import printable
 
 if TYPE_CHECKING:
-    from dreamd.config import Config
+    from dreamd.settings.config import Config
 
 _PATH = click.Path(path_type=Path)
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -96,7 +97,7 @@ def init(folder: Path) -> None:
 
     The inbox gets two folders with sample recipes. A tree that is there already is left as it is.
     """
-    from dreamd.scaffold import make_tree
+    from dreamd.plugin_tools.scaffold import make_tree
 
     _print_lines(map(str, make_tree(folder)))
     config = shlex.quote(str(folder / "config.yaml"))
@@ -117,7 +118,7 @@ def run(config_file: Path, share: bool) -> None:
     SIGTERM and SIGINT finish what is running and stop; what takes longer than limits.stop_seconds goes on at the next
     start. A second one stops at once. SIGHUP reloads.
     """
-    from dreamd.daemon import Daemon
+    from dreamd.daemon.loop import Daemon
 
     sys.exit(Daemon(_load_config(config_file), share=share).run())
 
@@ -130,8 +131,8 @@ def drain(config_file: Path, share: bool) -> None:
 
     Exits with 0 when all is done, with 1 when something failed or is held.
     """
-    from dreamd.daemon import Daemon
-    from dreamd.progress import drain_progress
+    from dreamd.commands.progress import drain_progress
+    from dreamd.daemon.loop import Daemon
 
     config = _load_config(config_file)
     with drain_progress() as show:
@@ -155,7 +156,8 @@ def dream(
     plugin_folders: tuple[Path, ...],
 ) -> None:
     """Dream one picture, without a daemon. IN is a picture, or noise:640x480."""
-    from dreamd.single import dream_one
+    from dreamd.commands.progress import progress
+    from dreamd.worker.single import dream_one
 
     dream_one(
         source,
@@ -164,6 +166,7 @@ def dream(
         assignments=assignments,
         device=device,
         plugin_folders=plugin_folders,
+        progress=progress,
     )
 
 
@@ -176,7 +179,7 @@ def demo(picture: Path | None, folder: Path) -> None:
     On PICTURE, or on clouds that dreamd paints itself: makes a tree with `dreamd init`, runs the daemon on it, drops
     the picture into two folders with two recipes, and puts before and after side by side.
     """
-    from dreamd.demo import run_demo
+    from dreamd.commands.demo import run_demo
 
     sys.exit(run_demo(folder, picture))
 
@@ -187,7 +190,7 @@ def demo(picture: Path | None, folder: Path) -> None:
 @click.option("--follow", is_flag=True, help="Go on showing it, until Ctrl-C.")
 def status(config_file: Path, as_json: bool, follow: bool) -> None:
     """Show the queue, the workers, the rate, and what is held and why."""
-    from dreamd.status.text import show_status
+    from dreamd.commands.status import show_status
 
     show_status(config_file, as_json=as_json, follow=follow)
 
@@ -199,7 +202,7 @@ def status(config_file: Path, as_json: bool, follow: bool) -> None:
 @_json_option
 def jobs(config_file: Path, state: str | None, limit: int, as_json: bool) -> None:
     """List jobs, the newest first."""
-    from dreamd.status.text import show_jobs
+    from dreamd.commands.status import show_jobs
 
     show_jobs(config_file, state=state, limit=limit, as_json=as_json)
 
@@ -210,7 +213,7 @@ def jobs(config_file: Path, state: str | None, limit: int, as_json: bool) -> Non
 @_config_option
 def retry(job_ids: tuple[str, ...], all_failed: bool, config_file: Path) -> None:
     """Try failed or held jobs again."""
-    from dreamd.control import retry as retry_jobs
+    from dreamd.tree.control import retry as retry_jobs
 
     if bool(job_ids) == all_failed:
         raise click.UsageError("give the IDs of jobs (see `dreamd jobs --state failed`), or --all-failed")
@@ -223,7 +226,7 @@ def retry(job_ids: tuple[str, ...], all_failed: bool, config_file: Path) -> None
 @_config_option
 def pause(folder: str, config_file: Path) -> None:
     """Start no more jobs from FOLDER and those below it (default: all)."""
-    from dreamd.control import pause as pause_folder
+    from dreamd.tree.control import pause as pause_folder
 
     click.echo(pause_folder(_load_config(config_file), folder))
 
@@ -233,7 +236,7 @@ def pause(folder: str, config_file: Path) -> None:
 @_config_option
 def resume(folder: str | None, config_file: Path) -> None:
     """Start jobs from FOLDER again (default: all)."""
-    from dreamd.control import resume as resume_folder
+    from dreamd.tree.control import resume as resume_folder
 
     click.echo(resume_folder(_load_config(config_file), folder))
 
@@ -248,8 +251,8 @@ def prune(older_than: str | None, keep: str | None, dry_run: bool, config_file: 
 
     Results and failed pictures are not touched. With --older-than the journal forgets the jobs that were done before.
     """
-    from dreamd.prune import parse_age, parse_size
-    from dreamd.prune import prune as prune_originals
+    from dreamd.commands.prune import parse_age, parse_size
+    from dreamd.commands.prune import prune as prune_originals
 
     if older_than is None and keep is None:
         raise click.UsageError("give --older-than AGE, --keep SIZE, or both")
@@ -270,7 +273,7 @@ def recipe() -> None:
 @_config_option
 def recipe_check(file: Path, config_file: Path) -> None:
     """Check a recipe file, or every recipe below a folder."""
-    from dreamd.introspect import check_recipes
+    from dreamd.commands.introspect import check_recipes
 
     _print_findings(check_recipes(file, _config_or_none(config_file)), exit_code=2)
 
@@ -284,8 +287,8 @@ def recipe_explain(file: str, config_file: Path, as_json: bool) -> None:
 
     FILE_OR_NAME is a recipe file, a folder or a picture in the inbox, or a preset's name.
     """
-    from dreamd.introspect import explain
-    from dreamd.listing import explained_lines
+    from dreamd.commands.introspect import explain
+    from dreamd.commands.listing import explained_lines
 
     rows = explain(file, _config_or_none(config_file))
     if as_json:
@@ -298,8 +301,8 @@ def recipe_explain(file: str, config_file: Path, as_json: bool) -> None:
 @_config_option
 def recipe_schema(config_file: Path) -> None:
     """Print a JSON Schema of recipe.yaml, for editors."""
-    from dreamd.introspect import engine_catalogue
-    from dreamd.recipe import recipe_schema as schema
+    from dreamd.commands.introspect import engine_catalogue
+    from dreamd.settings.explaining import recipe_schema as schema
 
     _print_json(schema(engine_catalogue(_config_or_none(config_file))))
 
@@ -309,7 +312,7 @@ def recipe_schema(config_file: Path) -> None:
 @_json_option
 def recipe_list(config_file: Path, as_json: bool) -> None:
     """List the presets and named recipes that `extends` knows."""
-    from dreamd.introspect import recipe_names
+    from dreamd.commands.introspect import recipe_names
 
     names = {name: str(place) for name, place in recipe_names(_config_or_none(config_file)).items()}
     if as_json:
@@ -328,8 +331,8 @@ def plugins() -> None:
 @_json_option
 def plugins_list(config_file: Path, as_json: bool) -> None:
     """List what there is to dream with, and what is not used."""
-    from dreamd.introspect import all_plugins
-    from dreamd.listing import plugin_lines
+    from dreamd.commands.introspect import all_plugins
+    from dreamd.commands.listing import plugin_lines
 
     _tell_problems_once()
     catalogue = all_plugins(_config_or_none(config_file))
@@ -345,8 +348,8 @@ def plugins_list(config_file: Path, as_json: bool) -> None:
 @_json_option
 def plugins_show(name: str, config_file: Path, as_json: bool) -> None:
     """Show a plugin's parameters, from signature and docstring."""
-    from dreamd.introspect import plugin_entries
-    from dreamd.listing import entry_lines
+    from dreamd.commands.introspect import plugin_entries
+    from dreamd.commands.listing import entry_lines
 
     entries = plugin_entries(name, _config_or_none(config_file))
     if as_json:
@@ -372,7 +375,7 @@ def plugins_new(name: str, kind: str, folder: Path | None, is_package: bool, con
 
     A file in the config's folder of drop-in plugins, or with --package a project in the current folder.
     """
-    from dreamd.newplugin import new_package, new_plugin
+    from dreamd.plugin_tools.new import new_package, new_plugin
 
     if is_package:
         _print_lines(new_package(name, kind, folder or Path()))
@@ -390,7 +393,7 @@ def plugins_check(plugin: str, names: tuple[str, ...], samples: tuple[Path, ...]
 
     FILE_OR_NAME is a drop-in file or an installed plugin. Exits with 1 when it breaks something.
     """
-    from dreamd.contract import checked
+    from dreamd.plugin_tools.contract import checked
 
     _tell_problems_once()
     results = checked(plugin, names=names, samples=samples)
@@ -421,10 +424,11 @@ def plugins_try(
     Made small and over one octave, with the network that comes with dreamd. FILE_OR_NAME is a drop-in file or an
     installed plugin.
     """
-    from dreamd.trial import try_plugin
+    from dreamd.commands.progress import progress
+    from dreamd.plugin_tools.try_out import try_plugin
 
     _tell_problems_once()
-    try_plugin(plugin, picture, target, assignments=assignments, device=device)
+    try_plugin(plugin, picture, target, assignments=assignments, device=device, progress=progress)
 
 
 @main.command()
@@ -439,8 +443,8 @@ def layers(backbone: str, config_file: Path, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from dreamd.introspect import describe_layers
-    from dreamd.listing import layer_lines
+    from dreamd.commands.introspect import describe_layers
+    from dreamd.commands.listing import layer_lines
 
     described, default = describe_layers(backbone, _config_or_none(config_file))
     if as_json:
@@ -471,8 +475,8 @@ def weights_list(backbones: tuple[str, ...], config_file: Path, as_json: bool) -
 
     Of BACKBONE, or of every backbone with a name of its own.
     """
-    from dreamd.introspect import weights_rows
-    from dreamd.listing import weights_lines
+    from dreamd.commands.introspect import weights_rows
+    from dreamd.commands.listing import weights_lines
 
     rows = weights_rows(backbones, _config_or_none(config_file))
     if as_json:
@@ -488,7 +492,7 @@ def weights_fetch(backbones: tuple[str, ...], config_file: Path) -> None:
 
     Those of BACKBONE, or of the one that the config's defaults name.
     """
-    from dreamd.introspect import fetch_weights
+    from dreamd.commands.introspect import fetch_weights
 
     _print_lines(fetch_weights(backbones, _config_or_none(config_file)))
 
@@ -500,7 +504,7 @@ def weights_verify(backbones: tuple[str, ...], config_file: Path) -> None:
 
     Of BACKBONE, or of every backbone whose weights are here. Exits with 1 when some are damaged.
     """
-    from dreamd.introspect import verify_weights
+    from dreamd.commands.introspect import verify_weights
 
     _print_findings(verify_weights(backbones, _config_or_none(config_file)), exit_code=1)
 
@@ -517,7 +521,7 @@ def doctor(config_file: Path, as_json: bool, user: str | None) -> None:
     At the device, the config, folders and permissions, plugins, recipes, weights, watch limits and the clock. Exits
     with 1 when there is something to do.
     """
-    from dreamd.doctor import examine
+    from dreamd.commands.doctor import examine
 
     _tell_problems_once()
     findings = examine(config_file, user=user)
@@ -529,7 +533,7 @@ def doctor(config_file: Path, as_json: bool, user: str | None) -> None:
 
 
 def _load_config(file: Path) -> Config:
-    from dreamd.config import load_config
+    from dreamd.settings.config import load_config
 
     return load_config(file)
 
@@ -546,7 +550,7 @@ def _config_or_none(file: Path) -> Config | None:
 def _tell_problems_once() -> None:
     """Leave the plugins that are not used out of the log: the command shows them itself."""
     if not click.get_current_context().find_root().params["debug"]:
-        logging.getLogger("dreamd.plugins").setLevel(logging.ERROR)
+        logging.getLogger("dreamd.plugin_host.host").setLevel(logging.ERROR)
 
 
 def _print_json(value: object) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from dreamd.wording import suggestion
+
 HoldCause = Literal["recipe", "weights", "plugin", "space", "folder"]
 """Why a job waits: its recipe is wrong, weights are missing, a plugin is broken, the disk is full, or a folder
 cannot be written."""
@@ -116,22 +118,3 @@ def dotted(field: FieldPath) -> str:
     """A field's path as people write it: `layers[0].name`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in field)
     return text.removeprefix(".")
-
-
-def printable(text: str) -> str:
-    """Text on one line of a terminal: whatever would not show, or would change how the rest shows, is escaped."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
-
-
-def suggestion(word: str, known: Iterable[str], *, show: int = 12) -> str:
-    """ "did you mean relu4_4?" when something is near, else what there is to choose from."""
-    from difflib import get_close_matches  # on demand: it takes longer to import than the whole of `dreamd --help`
-
-    names = list(known)
-    folded = {name.lower(): name for name in names}
-    if near := get_close_matches(word.lower(), folded, n=1, cutoff=0.6):
-        return f"did you mean {folded[near[0]]}?"
-    if not names:
-        return "there are none"
-    more = f" and {len(names) - show} more" if len(names) > show else ""
-    return f"there are {', '.join(names[:show])}{more}"

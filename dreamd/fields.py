@@ -13,7 +13,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticKnownError
 
-from dreamd.errors import FieldPath, suggestion
+from dreamd.errors import FieldPath
+from dreamd.wording import suggestion
 
 _SHOWN_CHARACTERS = 60
 """Of a wrong value, in a message of one or two lines."""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 
-from dreamd.errors import printable
+from dreamd.wording import printable
 
 STYLE_VARIABLE = "DREAMD_LOG"
 """The environment variable that names the style."""

@@ -13,8 +13,8 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter
 
-from dreamd.catalogue import Catalogue
 from dreamd.errors import HoldCause
+from dreamd.plugin_host.catalogue import Catalogue
 
 
 def _decoded(value: object) -> Path:

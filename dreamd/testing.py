@@ -31,7 +31,7 @@ def contract(plugin: str, *, names: Sequence[str] = (), samples: Sequence[str | 
         names: check these of its names alone; a family of backbones (`timm/*`) needs one to be told.
         samples: picture files for a decoder, relative to the file of the test.
     """
-    from dreamd.contract import Check, checks_of, devices
+    from dreamd.plugin_tools.contract import Check, checks_of, devices
 
     folder = Path(sys._getframe(1).f_globals["__file__"]).parent
     place = str(folder / plugin) if plugin.endswith(".py") else plugin
@@ -54,7 +54,7 @@ def contract(plugin: str, *, names: Sequence[str] = (), samples: Sequence[str | 
 @pytest.fixture
 def tiny_backbone() -> Backbone:
     """A frozen network of a few hundred numbers: layers conv1, relu1, pool1, conv2, relu2; relu2 is the default."""
-    from dreamd.tiny import tiny_backbone as backbone
+    from dreamd.plugin_tools.tiny import tiny_backbone as backbone
 
     return backbone()
 
@@ -70,6 +70,6 @@ def tiny_picture() -> Tensor:
 @pytest.fixture
 def tiny_dream() -> Callable[..., Any]:
     """`tiny_dream(pictures, loss=…, schedule=…, steps=…, backbone=…)` dreams pictures for two iterations."""
-    from dreamd.tiny import tiny_dream as dream
+    from dreamd.plugin_tools.tiny import tiny_dream as dream
 
     return dream

@@ -25,9 +25,9 @@ from pathlib import Path
 
 from PIL import Image
 
-import dreamd.journal
-from dreamd.config import load_config
-from dreamd.daemon import Daemon
+import dreamd.tree.journal
+from dreamd.daemon.loop import Daemon
+from dreamd.settings.config import load_config
 
 STEPS = ("rename", "replace", "link", "unlink", "remove", "mkdir", "rmdir", "fsync", "open")
 _WRITES = os.O_CREAT | os.O_WRONLY | os.O_RDWR
@@ -95,7 +95,7 @@ class Fault:
     def install(self) -> None:
         for name in STEPS:
             setattr(os, name, self._wrapped(name, getattr(os, name)))
-        dreamd.journal._immediate = self._commits(dreamd.journal._immediate)
+        dreamd.tree.journal._immediate = self._commits(dreamd.tree.journal._immediate)
 
     def step(self, happens: Callable[[], object], *, can_be_refused: bool) -> object:
         self.count += 1

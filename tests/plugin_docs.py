@@ -15,7 +15,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from dreamd import api, hookspecs
+from dreamd import api
+from dreamd.plugin_host import hookspecs
 
 ROOT = Path(__file__).parents[1]
 MANUAL = ROOT / "docs" / "plugins.md"
@@ -82,7 +83,7 @@ def _described(name: str, value: Any) -> Iterator[str]:
     if name == "hookimpl":  # pluggy's marker, whose own signature is pluggy's
         yield name
     elif not inspect.isclass(value):
-        yield f"{name}{_signature(value)}" if inspect.isfunction(value) else f"{name} = {value}"
+        yield f"{name}{_signature(value)}" if inspect.isfunction(value) else f"{name} = {_without_rooms(value)}"
     else:
         bases = ", ".join(base.__name__ for base in value.__bases__ if base is not object)
         takes = _signature(value) if is_dataclass(value) else ""
@@ -94,6 +95,11 @@ def _described(name: str, value: Any) -> Iterator[str]:
                 inspect.isfunction(member) or isinstance(member, property)
             ):
                 yield f"    {name}.{key}{_signature(member) if inspect.isfunction(member) else ': a property'}"
+
+
+def _without_rooms(value: Any) -> str:
+    """A value as text, in which dreamd's classes have no module: authors import them from `dreamd.api`."""
+    return re.sub(r"\bdreamd(?:\.[a-z_]+)+\.", "", str(value))
 
 
 def _signature(value: Any) -> str:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from dreamd.status import snapshot
+from dreamd.tree import snapshot
 
 FOLDERS = (".", "cats", "cats/small", "dogs", "päivä 1")
 FORMATS = ("png", "jpg", "webp")

@@ -1,4 +1,7 @@
-"""The engine: dreams tensors. Imports torch, numpy and `dreamd.errors`, nothing else of dreamd: it runs alone."""
+"""The engine: dreams tensors, by gradient ascent at one scale after another.
+
+Knows torch, numpy and `dreamd.errors`. Knows no file, no recipe and nothing else of dreamd, so that it runs alone.
+"""
 
 import os
 

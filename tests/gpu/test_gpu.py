@@ -10,14 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from dreamd.build import Workshop
 from dreamd.engine.ascent import ascend
 from dreamd.engine.dream import dream
 from dreamd.engine.objective import Gradient
 from dreamd.engine.precision import Precision, cast, fastest, products_in
-from dreamd.plugins import Plugins
-from dreamd.recipe import Recipe, RecipeBook, resolve, set_fields
-from dreamd.studio import choose_device
+from dreamd.plugin_host.host import Plugins
+from dreamd.settings.merging import resolve, set_fields
+from dreamd.settings.recipe import Recipe
+from dreamd.settings.recipe_book import RecipeBook
+from dreamd.worker.builder import Workshop
+from dreamd.worker.session import choose_device
 
 if TYPE_CHECKING:
     from dreamd.engine.dream import Dreamer

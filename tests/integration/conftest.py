@@ -19,9 +19,9 @@ import yaml
 from PIL import Image
 
 from dreamd.job import Job, JobState
-from dreamd.journal import Journal
-from dreamd.scaffold import make_tree
-from dreamd.status import snapshot
+from dreamd.plugin_tools.scaffold import make_tree
+from dreamd.tree import snapshot
+from dreamd.tree.journal import Journal
 
 WAIT_SECONDS = 60.0
 """Longer than anything takes on a machine that has other things to do; nothing waits so long when all is well."""
@@ -180,11 +180,11 @@ def dreamd_executors(register):
 '''
 
 IMPATIENT = """
-import dreamd.executor, dreamd.lifecycle
-dreamd.lifecycle._RETRY_SECONDS = 0.1
-dreamd.lifecycle._HOLD_SECONDS = (0.5,)
-dreamd.lifecycle._TRY_FOLDER_SECONDS = 0.5
-dreamd.executor._RESTART_SECONDS = (0.1,)
+import dreamd.executors.local, dreamd.daemon.lifecycle
+dreamd.daemon.lifecycle._RETRY_SECONDS = 0.1
+dreamd.daemon.lifecycle._HOLD_SECONDS = (0.5,)
+dreamd.daemon.lifecycle._TRY_FOLDER_SECONDS = 0.5
+dreamd.executors.local._RESTART_SECONDS = (0.1,)
 """
 """Said in a daemon before it begins, so that nobody has to wait for its patience."""
 

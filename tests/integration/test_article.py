@@ -15,16 +15,17 @@ from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor, nn
 from torchvision import transforms
 
-from dreamd.build import Workshop
+from dreamd.commands.painting import clouds
 from dreamd.engine.dream import Progress, dream
-from dreamd.paint import clouds
-from dreamd.plugins import Plugins
-from dreamd.recipe import RecipeBook, resolve, set_fields
+from dreamd.plugin_host.host import Plugins
+from dreamd.settings.merging import resolve, set_fields
+from dreamd.settings.recipe_book import RecipeBook
+from dreamd.worker.builder import Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dreamd.build import Built
+    from dreamd.worker.builder import Built
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 CASES = {case["name"]: case for case in json.loads((REFERENCE / "cases.json").read_text(encoding="utf-8"))}

@@ -12,16 +12,16 @@ import torch
 import torchvision
 from torch import nn
 
-from dreamd.build import build_network, load_backbone
-from dreamd.catalogue import Kind
+from dreamd.commands.painting import clouds
 from dreamd.engine.ascent import AscentSettings
 from dreamd.engine.dream import Dreamer, dream
 from dreamd.engine.objective import Objective, Term
 from dreamd.errors import PluginError, UnknownNameError, WeightsError
-from dreamd.paint import clouds
-from dreamd.plugins import Plugins
-from dreamd.recipe import BackboneChoice
-from dreamd.weights import Download, Packaged
+from dreamd.plugin_host.catalogue import Kind
+from dreamd.plugin_host.host import Plugins
+from dreamd.settings.recipe import BackboneChoice
+from dreamd.weights.sources import Download, Packaged
+from dreamd.worker.builder import build_network, load_backbone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dreamd.job import Job, JobState
-from dreamd.journal import Journal
+from dreamd.tree.journal import Journal
 
 if TYPE_CHECKING:
     from conftest import RunningDaemon, Tree
@@ -64,9 +64,9 @@ SCROLL = """async () => {
 
 
 EAGER = """
-import dreamd.preview
-dreamd.preview._SECONDS = 0.0
-dreamd.preview._SHARE = 1.0
+import dreamd.worker.previews
+dreamd.worker.previews._SECONDS = 0.0
+dreamd.worker.previews._SHARE = 1.0
 """
 """Said in a worker, by way of a plugin: here a preview is waited for, and the one before it was a moment ago."""
 

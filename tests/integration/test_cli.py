@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 import dreamd.cli
 from dreamd.job import Job, JobState
-from dreamd.journal import Journal
+from dreamd.tree.journal import Journal
 
 CHATTY = '''
 from dreamd.api import hookimpl
@@ -72,13 +72,13 @@ def cli(tree: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("DREAMD_WEIGHTS", str(tree.root / "weights"))
     monkeypatch.setattr(logging, "basicConfig", lambda **options: None)  # else it would keep the runner's stream
-    level = logging.getLogger("dreamd.plugins").level
+    level = logging.getLogger("dreamd.plugin_host.host").level
 
     def run(line: str) -> Result:
         return CliRunner().invoke(dreamd.cli.main, shlex.split(line), prog_name="dreamd")
 
     yield run
-    logging.getLogger("dreamd.plugins").setLevel(level)
+    logging.getLogger("dreamd.plugin_host.host").setLevel(level)
 
 
 def start(arguments: list[str | bytes], **options: Any) -> subprocess.Popen[bytes]:
@@ -353,7 +353,7 @@ def test_one_plugin_whose_weights_are_wrong_keeps_nobody_from_the_others(
     names = {row["backbone"] for row in json.loads(result.stdout)}
     assert {"far", "vgg19", "mnasnet0_5", "shufflenet_v2_x1_0"} <= names
     assert "wrong" not in names
-    assert [record.getMessage() for record in caplog.records if record.name == "dreamd.introspect"] == [
+    assert [record.getMessage() for record in caplog.records if record.name == "dreamd.commands.introspect"] == [
         "wrong: 'nonsense' is no SHA-256: give its 64 hex digits, the first 8 of them, or none"
     ]
 

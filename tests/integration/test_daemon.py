@@ -245,7 +245,8 @@ def test_the_daemon_has_no_torch_in_it(warm: Warm) -> None:
 
 def test_importing_the_daemon_and_its_plugins_does_not_import_torch() -> None:
     program = (
-        "import sys, dreamd.cli, dreamd.daemon, dreamd.plugins; dreamd.plugins.Plugins('dreamd.daemon'); "
+        "import sys, dreamd.cli, dreamd.daemon.loop\n"
+        "from dreamd.plugin_host.host import Plugins\nPlugins('dreamd.daemon')\n"
         "print([name for name in sys.modules if name.partition('.')[0] in ('torch', 'torchvision', 'timm', 'PIL')])"
     )
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from dreamd.status import snapshot
+from dreamd.tree import snapshot
 
 CLIPPED = 0.02
 """The largest share of values at the ends of their range in a dream that is not burnt out."""

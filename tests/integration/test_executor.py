@@ -16,19 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import dreamd.executor
-from dreamd.config import load_config
-from dreamd.executor import (
-    ExecutorContext,
-    ExecutorEvent,
-    Load,
-    LocalExecutor,
-    WorkerDied,
-    WorkerState,
-    WorkerView,
-    worker_devices,
-)
+import dreamd.executors.local
+import dreamd.executors.process
+from dreamd.executors.executor import ExecutorContext, ExecutorEvent, WorkerDied, WorkerState, WorkerView
+from dreamd.executors.local import Load, LocalExecutor, worker_devices
 from dreamd.messages import Advanced, Batch, NotDone, Order, Ready
+from dreamd.settings.config import load_config
 
 if TYPE_CHECKING:
     from conftest import Tree
@@ -305,7 +298,7 @@ def test_a_worker_that_sends_no_messages_is_killed(desk: Callable[..., Desk]) ->
 def test_a_worker_that_sends_a_line_without_end_is_killed(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executor, "_LINE_BYTES", 1 << 20)
+    monkeypatch.setattr(dreamd.executors.process, "_LINE_BYTES", 1 << 20)
     one = desk("cpu")
     one.event(Ready)
     one.submit("endless")
@@ -338,7 +331,7 @@ def test_a_worker_that_died_before_it_was_ready_gives_its_jobs_back(desk: Callab
 def test_a_worker_that_cannot_start_is_tried_ever_less_often_and_given_nothing(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executor, "_RESTART_SECONDS", (0.05, 0.4, 1000.0))
+    monkeypatch.setattr(dreamd.executors.local, "_RESTART_SECONDS", (0.05, 0.4, 1000.0))
     one = desk("exit-at-start")
     waits = []
     for number in range(1, 4):
@@ -354,7 +347,7 @@ def test_a_worker_that_cannot_start_is_tried_ever_less_often_and_given_nothing(
 def test_a_worker_that_could_not_start_is_given_work_when_it_could(
     desk: Callable[..., Desk], tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executor, "_RESTART_SECONDS", (0.01, 0.2))
+    monkeypatch.setattr(dreamd.executors.local, "_RESTART_SECONDS", (0.01, 0.2))
     (tree.root / "plugins" / "flaky").touch()
     one = desk("flaky")
     one.event(WorkerDied, 2)
@@ -377,7 +370,7 @@ def test_a_worker_that_dies_of_nothing_is_not_started_again_without_a_pause(desk
 def test_an_idle_worker_that_is_killed_is_started_again(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executor, "_RESTART_SECONDS", (0.01,))
+    monkeypatch.setattr(dreamd.executors.local, "_RESTART_SECONDS", (0.01,))
     one = desk("cpu")
     one.event(Ready)
     assert one.view.pid is not None
@@ -412,7 +405,7 @@ def test_a_batch_written_into_a_broken_pipe_comes_back(desk: Callable[..., Desk]
 def test_no_room_for_a_process_is_a_death_like_any_other(
     desk: Callable[..., Desk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executor, "_RESTART_SECONDS", (0.01,))
+    monkeypatch.setattr(dreamd.executors.local, "_RESTART_SECONDS", (0.01,))
     one = desk("cpu", workers={"idle_unload_seconds": 0})
     one.until(lambda: one.view.state is WorkerState.STOPPED)
     (tmp_path / "player").chmod(0o644)  # the system refuses to start it
@@ -479,7 +472,7 @@ def test_weights_that_come_slowly_cost_a_job_no_time(desk: Callable[..., Desk]) 
 
 
 def test_a_worker_that_never_gets_ready_is_killed(desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dreamd.executor, "_START_SECONDS", 0.2)
+    monkeypatch.setattr(dreamd.executors.local, "_START_SECONDS", 0.2)
     one = desk("hang-at-start")
     one.submit("a")
     assert one.event(WorkerDied) == WorkerDied(("a",), "the worker was not ready after 0.2 s", was_ready=False)
@@ -508,7 +501,7 @@ def test_an_idle_worker_is_unloaded_and_the_next_batch_starts_another(
 def test_a_worker_that_died_idle_and_is_then_unloaded_still_takes_work(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executor, "_RESTART_SECONDS", (0.01,))
+    monkeypatch.setattr(dreamd.executors.local, "_RESTART_SECONDS", (0.01,))
     one = desk("cpu", workers={"idle_unload_seconds": 0.5})
     one.event(Ready)
     assert one.view.pid is not None
@@ -583,7 +576,7 @@ def test_a_stop_ends_a_worker_in_the_middle_of_its_work(desk: Callable[..., Desk
 def test_a_stop_ends_a_worker_that_does_not_want_to(
     desk: Callable[..., Desk], tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executor, "_KILL_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(dreamd.executors.process, "_KILL_GRACE_SECONDS", 0.2)
     one = desk("cpu")
     one.event(Ready)
     one.submit("a", "stubborn")

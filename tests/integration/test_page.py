@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from dreamd.config import load_config
-from dreamd.control import WAKE
+import dreamd
 from dreamd.job import Job, JobState
-from dreamd.journal import Journal
-from dreamd.spool import Folders, Spool
-from dreamd.status.snapshot import Hold, RunningJob, Snapshot, WorkerStatus
+from dreamd.settings.config import load_config
+from dreamd.tree.control import WAKE
+from dreamd.tree.journal import Journal
+from dreamd.tree.layout import Folders
+from dreamd.tree.snapshot import Hold, RunningJob, Snapshot, WorkerStatus
+from dreamd.tree.spool import Spool
 
 if TYPE_CHECKING:
     from conftest import RunningDaemon, Tree
@@ -41,14 +43,14 @@ MAX_BYTES = 300_000
 
 HASTY = """
 import sys
-import dreamd.status.server as server, dreamd.status.uploads as uploads, dreamd.status.guard as guard
+import dreamd.page.server as server, dreamd.page.uploads as uploads, dreamd.page.access as guard
 server._HEAD_SECONDS = 0.5
 uploads._CHUNK_SECONDS = 0.5
 guard._WRONG_TOKEN_SECONDS = 0.05
 sys.argv = ["server", *sys.argv[1:]]
 server.main()
 """
-"""Said in place of `-m dreamd.status.server`, so that nobody has to wait for its patience."""
+"""Said in place of `-m dreamd.page.server`, so that nobody has to wait for its patience."""
 
 
 class Answer:
@@ -191,7 +193,7 @@ def test_every_answer_says_that_nothing_foreign_may_run_or_be_shown_elsewhere(pa
 
 
 def test_the_page_asks_no_other_host_for_anything(page: Served) -> None:
-    folder = Path(load_config.__globals__["__file__"]).parent / "status"
+    folder = Path(dreamd.__file__).parent / "page"
     texts = [page.get("/").text] + [file.read_text() for file in (folder / "static").iterdir()]
     for text in texts:
         assert not re.findall(r"(?:https?:)?//(?!www\.w3\.org/2000/svg)[a-z0-9.-]+\.[a-z]{2,}", text)
@@ -758,7 +760,7 @@ def pages_of(daemon: RunningDaemon) -> list[int]:
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = (place / "cmdline").read_bytes().split(b"\0")
-            if b"dreamd.status.server" in words and str(daemon.process.pid).encode() in words:
+            if b"dreamd.page.server" in words and str(daemon.process.pid).encode() in words:
                 found.append(int(place.name))
     return found
 

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from dreamd.paint import clouds
+from dreamd.commands.painting import clouds
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,8 +16,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 from watchdog.observers import inotify_c
 
-from dreamd import watcher as watcher_module
-from dreamd.watcher import FileEvent, RecipeChanged, Settled, Watcher, filesystem_type, looks_complete
+from dreamd.inbox import look, watcher
+from dreamd.inbox.filesystems import filesystem_type
+from dreamd.inbox.inotify import FileEvent
+from dreamd.inbox.look import looks_complete
+from dreamd.inbox.watcher import RecipeChanged, Settled, Watcher
 
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(200) + PNG_END
@@ -108,14 +111,14 @@ def by_rescan(path: str) -> Settled:
 
 def no_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another user's file, as far as the system call can tell."""
-    real = watcher_module.fcntl.fcntl
+    real = look.fcntl.fcntl
 
     def refused(descriptor, command, argument=0):
-        if command == watcher_module.fcntl.F_SETLEASE:
+        if command == look.fcntl.F_SETLEASE:
             raise PermissionError(errno.EACCES, "not yours")
         return real(descriptor, command, argument)
 
-    monkeypatch.setattr(watcher_module.fcntl, "fcntl", refused)
+    monkeypatch.setattr(look.fcntl, "fcntl", refused)
 
 
 # Settling
@@ -217,7 +220,7 @@ def test_a_writer_that_comes_while_the_lease_is_held_does_not_kill_the_process(t
     # The kernel signals whoever holds a lease that is broken; by default that signal ends the process.
     program = f"""
 import fcntl, os
-from dreamd import watcher
+from dreamd.inbox import look
 path = {os.fspath(tmp_path / "cat.png")!r}
 open(path, "wb").close()
 real = fcntl.fcntl
@@ -229,9 +232,9 @@ def meddle(descriptor, command, argument=0):
         except BlockingIOError:
             print("broke the lease")
     return answer
-watcher.fcntl.fcntl = meddle
+look.fcntl.fcntl = meddle
 descriptor = os.open(path, os.O_RDONLY)
-print(watcher.has_writer(descriptor))
+print(look.has_writer(descriptor))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (0, "broke the lease\nFalse\n"), done.stderr
@@ -424,7 +427,7 @@ def test_litter_and_temporary_names_are_ignored_by_event_and_by_rescan(make, inb
 def test_only_regular_files_are_reported_and_nothing_else_is_opened(desk, inbox, tmp_path, monkeypatch):
     opened = []
     real = os.open
-    monkeypatch.setattr(watcher_module.os, "open", lambda path, *rest, **more: opened.append(path) or real(path, *rest))
+    monkeypatch.setattr(look.os, "open", lambda path, *rest, **more: opened.append(path) or real(path, *rest))
     (tmp_path / "secret.png").write_bytes(PNG)
     (inbox / "link.png").symlink_to(tmp_path / "secret.png")
     (inbox / "folder").symlink_to(tmp_path)
@@ -567,7 +570,7 @@ def test_an_observer_that_died_is_rebuilt_by_the_rescan(make, inbox):
     desk.start().due()
     (inbox / "lost.png").write_bytes(PNG)
     assert died.wait(WAIT_SECONDS)
-    next(thread for thread in threading.enumerate() if type(thread).__name__ == "_InboxObserver").join(WAIT_SECONDS)
+    next(thread for thread in threading.enumerate() if type(thread).__name__ == "InboxObserver").join(WAIT_SECONDS)
     assert desk.paths(after=31) == ["lost.png"]
     assert desk.watcher.rebuilds == 1
     (inbox / "cat.png").write_bytes(PNG)
@@ -672,7 +675,7 @@ def test_the_polling_backend_finds_files_and_says_why_it_polls(make, inbox):
 def test_a_share_is_polled_and_its_leases_are_not_believed(make, inbox, tmp_path, monkeypatch):
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"1 0 0:1 / / rw - ext4 /dev/sda rw\n2 1 0:2 / {inbox} rw - nfs4 server:/x rw\n")
-    monkeypatch.setattr(watcher_module, "_MOUNTS", mounts)
+    monkeypatch.setattr(watcher, "MOUNTS", mounts)
     desk = make().start()
     assert desk.watcher.backend == "polling: nfs4"
     (inbox / "cat.png").write_bytes(PNG)

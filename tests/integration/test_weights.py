@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dreamd import weights
 from dreamd.errors import SpaceError, WeightsError
-from dreamd.weights import Download, Packaged
+from dreamd.weights import cache as weights_cache
+from dreamd.weights import fetching, loading
+from dreamd.weights.sources import Download, Packaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -205,19 +206,19 @@ def test_the_module_works_without_torch() -> None:
 def test_the_cache_is_the_named_folder_or_lies_with_the_users_caches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert weights.cache_folder() == tmp_path / "cache"
+    assert weights_cache.cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("DREAMD_WEIGHTS")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert weights.cache_folder() == tmp_path / "xdg" / "dreamd" / "weights"
+    assert weights_cache.cache_folder() == tmp_path / "xdg" / "dreamd" / "weights"
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert weights.cache_folder() == tmp_path / ".cache" / "dreamd" / "weights"
+    assert weights_cache.cache_folder() == tmp_path / ".cache" / "dreamd" / "weights"
 
 
 def test_a_files_name_is_the_last_part_of_its_url_unless_it_is_given(cache: Path) -> None:
     url = "https://example.org/a/vgg%2B19-dcbb9e9d.pth?download=1"
-    assert weights.cached_path(Download(url=url)) == cache / "vgg+19-dcbb9e9d.pth"
-    assert weights.cached_path(Download(url=url, filename="mine.pth")) == cache / "mine.pth"
+    assert weights_cache.cached_path(Download(url=url)) == cache / "vgg+19-dcbb9e9d.pth"
+    assert weights_cache.cached_path(Download(url=url, filename="mine.pth")) == cache / "mine.pth"
 
 
 @pytest.mark.parametrize(
@@ -254,26 +255,26 @@ def test_a_packaged_file_needs_a_package_name_and_a_whole_digest(package: str, s
 @pytest.mark.parametrize("pin", [digest_of(CONTENT), digest_of(CONTENT)[:8].upper(), ""])
 def test_a_file_is_fetched_recorded_and_nothing_else_is_left(server: Server, cache: Path, pin: str) -> None:
     source = server.download(sha256=pin)
-    path = weights.ready(source, backbone="vgg19")
+    path = fetching.ready(source, backbone="vgg19")
     assert path == cache / "file.pth"
     assert path.read_bytes() == CONTENT
     assert (cache / "file.pth.sha256").read_text() == f"{digest_of(CONTENT)}  file.pth\n"
     assert names_in(cache) == {"file.pth", "file.pth.sha256", "file.pth.lock"}
-    assert weights.verify(source) == digest_of(CONTENT)
+    assert weights_cache.verify(source) == digest_of(CONTENT)
     assert server.shelf.requests[0][1]["User-Agent"].startswith("dreamd")
 
 
 def test_fetched_once_it_needs_no_server(server: Server) -> None:
     source = server.download()
-    path = weights.fetch(source, backbone="vgg19")
+    path = fetching.fetch(source, backbone="vgg19")
     server.stop()
-    assert weights.ready(source, backbone="vgg19") == path
-    assert weights.fetch(source, backbone="vgg19") == path
+    assert fetching.ready(source, backbone="vgg19") == path
+    assert fetching.fetch(source, backbone="vgg19") == path
 
 
 def test_progress_grows_from_nothing_to_the_whole(server: Server) -> None:
     seen: list[tuple[int, int | None]] = []
-    weights.fetch(server.download(), backbone="vgg19", progress=lambda here, total: seen.append((here, total)))
+    fetching.fetch(server.download(), backbone="vgg19", progress=lambda here, total: seen.append((here, total)))
     places = [here for here, _ in seen]
     assert places == [0, 1 << 20, 2 << 20, len(CONTENT)]
     assert {total for _, total in seen} == {len(CONTENT)}
@@ -283,7 +284,7 @@ def test_a_connection_that_breaks_off_is_resumed_where_it_broke(server: Server) 
     half = len(CONTENT) // 2
     server.shelf.breaks_at = [half]
     waits: list[float] = []
-    path = weights.fetch(server.download(digest_of(CONTENT)), backbone="vgg19", pause=waits.append)
+    path = fetching.fetch(server.download(digest_of(CONTENT)), backbone="vgg19", pause=waits.append)
     assert path.read_bytes() == CONTENT
     assert server.shelf.ranges_asked() == ["", f"bytes={half}-"]
     assert server.shelf.requests[1][1]["If-Range"] == '"one"'
@@ -294,20 +295,20 @@ def test_a_connection_that_keeps_breaking_off_is_given_up_and_the_part_kept(serv
     server.shelf.breaks_at = [1000] * 6
     waits: list[float] = []
     with pytest.raises(WeightsError, match="broke off at 6,000 of 3,072,000 bytes"):
-        weights.fetch(server.download(), backbone="vgg19", pause=waits.append)
+        fetching.fetch(server.download(), backbone="vgg19", pause=waits.append)
     assert waits == sorted(set(waits))
     assert len(waits) == 5
     assert (cache / "file.pth.part").read_bytes() == CONTENT[:6000]
-    assert weights.status(server.download()).state == "partial"
-    assert weights.status(server.download()).size == 6000
+    assert weights_cache.status(server.download()).state == "partial"
+    assert weights_cache.status(server.download()).size == 6000
 
 
 def test_a_later_fetch_goes_on_with_the_part_that_an_earlier_one_left(server: Server) -> None:
     server.shelf.breaks_at = [1000, 0, 0, 0, 0, 0]
     with pytest.raises(WeightsError):
-        weights.fetch(server.download(), backbone="vgg19", pause=no_pause)
+        fetching.fetch(server.download(), backbone="vgg19", pause=no_pause)
     seen: list[int] = []
-    path = weights.fetch(server.download(), backbone="vgg19", progress=lambda here, _: seen.append(here))
+    path = fetching.fetch(server.download(), backbone="vgg19", progress=lambda here, _: seen.append(here))
     assert path.read_bytes() == CONTENT
     assert server.shelf.ranges_asked()[-1] == "bytes=1000-"
     assert seen[0] == 1000
@@ -316,15 +317,15 @@ def test_a_later_fetch_goes_on_with_the_part_that_an_earlier_one_left(server: Se
 def test_chunks_that_break_off_are_resumed_behind_the_last_whole_piece(server: Server) -> None:
     server.shelf.chunked = True
     server.shelf.breaks_at = [len(CONTENT) // 2]
-    path = weights.fetch(server.download(), backbone="vgg19", pause=no_pause)
+    path = fetching.fetch(server.download(), backbone="vgg19", pause=no_pause)
     assert path.read_bytes() == CONTENT
     assert server.shelf.ranges_asked() == ["", f"bytes={1 << 20}-"]
 
 
 def test_a_server_that_falls_silent_is_asked_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(fetching, "_TIMEOUT_SECONDS", 0.2)
     server.shelf.stalls, server.shelf.breaks_at = True, [2 << 20]
-    path = weights.fetch(server.download(), backbone="vgg19", pause=no_pause)
+    path = fetching.fetch(server.download(), backbone="vgg19", pause=no_pause)
     assert path.read_bytes() == CONTENT
     assert server.shelf.ranges_asked() == ["", f"bytes={2 << 20}-"]
     assert not server.shelf.waited_in_vain
@@ -340,14 +341,14 @@ def test_a_server_that_goes_away_in_the_middle_is_tried_again(server: Server) ->
         waits.append(seconds)
 
     with pytest.raises(WeightsError, match="refused"):
-        weights.fetch(server.download(), backbone="vgg19", pause=stop_once)
+        fetching.fetch(server.download(), backbone="vgg19", pause=stop_once)
     assert len(waits) == 5
 
 
 def test_a_server_without_ranges_sends_it_all_again(server: Server) -> None:
     server.shelf.ranges = False
     server.shelf.breaks_at = [2000]
-    path = weights.fetch(server.download(), backbone="vgg19", pause=no_pause)
+    path = fetching.fetch(server.download(), backbone="vgg19", pause=no_pause)
     assert path.read_bytes() == CONTENT
     assert server.shelf.ranges_asked() == ["", "bytes=2000-"]
 
@@ -360,13 +361,13 @@ def test_a_file_that_changed_in_between_starts_anew(server: Server, if_range: bo
     def change(_: float) -> None:
         server.shelf.content, server.shelf.etag = OTHER, '"two"'
 
-    path = weights.fetch(server.download(), backbone="vgg19", pause=change)
+    path = fetching.fetch(server.download(), backbone="vgg19", pause=change)
     assert path.read_bytes() == OTHER
 
 
 def test_a_server_that_sends_another_part_than_was_asked_is_not_believed(server: Server) -> None:
     server.shelf.misplaced, server.shelf.breaks_at = True, [2000]
-    assert weights.fetch(server.download(), backbone="vgg19", pause=no_pause).read_bytes() == CONTENT
+    assert fetching.fetch(server.download(), backbone="vgg19", pause=no_pause).read_bytes() == CONTENT
     assert server.shelf.ranges_asked() == ["", "bytes=2000-", ""]
 
 
@@ -382,14 +383,14 @@ def test_only_a_strong_etag_or_a_date_vouches_for_a_part(
     server: Server, etag: str, modified: str, condition: str | None
 ) -> None:
     server.shelf.etag, server.shelf.modified, server.shelf.breaks_at = etag, modified, [2000]
-    weights.fetch(server.download(digest_of(CONTENT)), backbone="vgg19", pause=no_pause)
+    fetching.fetch(server.download(digest_of(CONTENT)), backbone="vgg19", pause=no_pause)
     assert server.shelf.ranges_asked()[1] == "bytes=2000-"
     assert server.shelf.requests[1][1].get("If-Range") == condition
 
 
 def test_a_part_that_nothing_vouches_for_is_not_continued(server: Server) -> None:
     server.shelf.etag, server.shelf.breaks_at = "", [2000]
-    assert weights.fetch(server.download(), backbone="vgg19", pause=no_pause).read_bytes() == CONTENT
+    assert fetching.fetch(server.download(), backbone="vgg19", pause=no_pause).read_bytes() == CONTENT
     assert server.shelf.ranges_asked() == ["", ""]
 
 
@@ -397,15 +398,15 @@ def test_a_part_from_another_address_is_not_continued_without_a_pin(server: Serv
     server.shelf.breaks_at = [1000] * 6
     elsewhere = Download(url=f"{server.base}/elsewhere/file.pth")
     with pytest.raises(WeightsError):
-        weights.fetch(elsewhere, backbone="vgg19", pause=no_pause)
+        fetching.fetch(elsewhere, backbone="vgg19", pause=no_pause)
     server.shelf.content = OTHER
-    assert weights.fetch(server.download(), backbone="vgg19").read_bytes() == OTHER
+    assert fetching.fetch(server.download(), backbone="vgg19").read_bytes() == OTHER
 
 
 def test_a_part_longer_than_the_file_starts_anew(server: Server, cache: Path) -> None:
     cache.mkdir()
     (cache / "file.pth.part").write_bytes(bytes(len(CONTENT) + 5))
-    path = weights.fetch(server.download(digest_of(CONTENT)), backbone="vgg19")
+    path = fetching.fetch(server.download(digest_of(CONTENT)), backbone="vgg19")
     assert path.read_bytes() == CONTENT
     assert server.shelf.ranges_asked() == [f"bytes={len(CONTENT) + 5}-", ""]
 
@@ -413,15 +414,15 @@ def test_a_part_longer_than_the_file_starts_anew(server: Server, cache: Path) ->
 def test_half_a_file_is_not_taken_for_the_whole_when_no_length_tells_them_apart(server: Server) -> None:
     server.shelf.sends_length = False
     with pytest.raises(WeightsError, match="half a file would pass"):
-        weights.fetch(server.download(), backbone="vgg19")
-    assert weights.fetch(server.download(digest_of(CONTENT)), backbone="vgg19").read_bytes() == CONTENT
+        fetching.fetch(server.download(), backbone="vgg19")
+    assert fetching.fetch(server.download(digest_of(CONTENT)), backbone="vgg19").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("pin", [digest_of(OTHER), digest_of(OTHER)[:8]])
 def test_a_wrong_file_is_refused_and_not_kept(server: Server, cache: Path, pin: str) -> None:
     source = server.download(sha256=pin)
     with pytest.raises(WeightsError) as caught:
-        weights.fetch(source, backbone="vgg19")
+        fetching.fetch(source, backbone="vgg19")
     words = str(caught.value)
     assert digest_of(CONTENT) in words
     assert pin in words
@@ -433,7 +434,7 @@ def test_a_wrong_file_is_refused_and_not_kept(server: Server, cache: Path, pin: 
 def test_a_server_that_answers_no_is_quoted_with_what_to_do(server: Server, cache: Path) -> None:
     url = f"{server.base}/gone.pth"
     with pytest.raises(WeightsError) as caught:
-        weights.ready(Download(url=url), backbone="vgg19")
+        fetching.ready(Download(url=url), backbone="vgg19")
     assert str(caught.value) == (
         f"the weights of vgg19 are not here and cannot be fetched ({url}: HTTP 404 Not Found).\n"
         f"On a machine with network: `dreamd weights fetch vgg19`; or put the file at {cache / 'gone.pth'}"
@@ -443,7 +444,7 @@ def test_a_server_that_answers_no_is_quoted_with_what_to_do(server: Server, cach
 def test_where_nothing_listens_it_is_said_at_once(unanswered_url: str) -> None:
     waits: list[float] = []
     with pytest.raises(WeightsError, match="Connection refused"):
-        weights.fetch(Download(url=unanswered_url), backbone="vgg19", pause=waits.append)
+        fetching.fetch(Download(url=unanswered_url), backbone="vgg19", pause=waits.append)
     assert waits == []
 
 
@@ -452,13 +453,13 @@ def test_a_dead_proxy_is_named(unanswered_url: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("no_proxy", "")
     monkeypatch.setenv("http_proxy", proxy)
     with pytest.raises(WeightsError, match=f"refused, through the proxy {proxy.removeprefix('http://')}"):
-        weights.fetch(Download(url="http://example.org/a.pth"), backbone="vgg19")
+        fetching.fetch(Download(url="http://example.org/a.pth"), backbone="vgg19")
 
 
 def test_a_redirect_is_followed_with_the_range(server: Server) -> None:
     server.shelf.breaks_at = [2000]
     source = Download(url=f"{server.base}/to//file.pth", filename="named.pth")
-    assert weights.fetch(source, backbone="vgg19", pause=no_pause).read_bytes() == CONTENT
+    assert fetching.fetch(source, backbone="vgg19", pause=no_pause).read_bytes() == CONTENT
     assert [path for path, _ in server.shelf.requests] == ["/to//file.pth", "/file.pth"] * 2
     assert server.shelf.ranges_asked()[3] == "bytes=2000-"
 
@@ -475,7 +476,7 @@ def test_a_redirect_is_followed_with_the_range(server: Server) -> None:
 def test_a_redirect_to_anything_but_the_web_is_refused(server: Server, cache: Path, target: str, words: str) -> None:
     source = Download(url=f"{server.base}/to/{target}", filename="named.pth")
     with pytest.raises(WeightsError, match=re.escape(words)):
-        weights.fetch(source, backbone="vgg19")
+        fetching.fetch(source, backbone="vgg19")
     assert names_in(cache) == {"named.pth.lock"}
 
 
@@ -501,9 +502,9 @@ def test_https_is_believed_only_with_a_trusted_certificate(
 ) -> None:
     source = Download(url=server.download().url.replace("http:", "https:"))
     with pytest.raises(WeightsError, match="CERTIFICATE_VERIFY_FAILED"):
-        weights.fetch(source, backbone="vgg19")
+        fetching.fetch(source, backbone="vgg19")
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    assert weights.fetch(source, backbone="vgg19").read_bytes() == CONTENT
+    assert fetching.fetch(source, backbone="vgg19").read_bytes() == CONTENT
 
 
 def test_a_redirect_from_https_to_http_is_refused(
@@ -512,39 +513,39 @@ def test_a_redirect_from_https_to_http_is_refused(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     url = server.base.replace("http:", "https:") + "/to/http://127.0.0.1/file.pth"
     with pytest.raises(WeightsError, match="a redirect away from https"):
-        weights.fetch(Download(url=url), backbone="vgg19")
+        fetching.fetch(Download(url=url), backbone="vgg19")
 
 
 def test_the_digest_that_hugging_face_sends_is_a_pin_when_there_is_none(server: Server) -> None:
     source = Download(url=f"{server.base}/to//file.pth", filename="named.pth")
     server.shelf.linked = digest_of(OTHER)
     with pytest.raises(WeightsError, match=f"expected {digest_of(OTHER)}"):
-        weights.fetch(source, backbone="vgg19")
+        fetching.fetch(source, backbone="vgg19")
     server.shelf.linked = digest_of(CONTENT)
-    assert weights.fetch(source, backbone="vgg19").read_bytes() == CONTENT
+    assert fetching.fetch(source, backbone="vgg19").read_bytes() == CONTENT
 
 
 def test_a_mirror_is_asked_instead_and_the_pin_still_holds(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DREAMD_WEIGHTS_MIRROR", f"{server.base}/mirror/")
     url = "https://example.invalid/some/where/file.pth"
-    assert weights.fetch(Download(url=url, sha256=digest_of(CONTENT)), backbone="vgg19").read_bytes() == CONTENT
+    assert fetching.fetch(Download(url=url, sha256=digest_of(CONTENT)), backbone="vgg19").read_bytes() == CONTENT
     assert server.shelf.requests[0][0] == "/mirror/file.pth"
     server.shelf.content = OTHER
     with pytest.raises(WeightsError, match="wrong file"):
-        weights.fetch(Download(url=url, sha256="0" * 64), backbone="vgg19")
+        fetching.fetch(Download(url=url, sha256="0" * 64), backbone="vgg19")
 
 
 def test_a_mirror_that_is_a_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DREAMD_WEIGHTS_MIRROR", "file:///srv/weights")
     with pytest.raises(WeightsError, match="no address"):
-        weights.fetch(Download(url="https://example.invalid/a.pth"), backbone="vgg19")
+        fetching.fetch(Download(url="https://example.invalid/a.pth"), backbone="vgg19")
 
 
 def test_of_two_processes_the_second_waits_and_finds_the_file(server: Server) -> None:
     # The server holds the first answer until a second request comes, or long enough to know that none does.
     server.shelf.first_waits_for_second = 1.0
     code = (
-        "import json, sys; from dreamd.weights import Download, fetch;"
+        "import json, sys; from dreamd.weights.sources import Download; from dreamd.weights.fetching import fetch;"
         "print(json.dumps(str(fetch(Download(url=sys.argv[1]), backbone='vgg19'))))"
     )
     command = [sys.executable, "-c", code, server.download().url]
@@ -556,7 +557,7 @@ def test_of_two_processes_the_second_waits_and_finds_the_file(server: Server) ->
 
 def test_the_lock_is_let_go_when_a_fetch_fails(unanswered_url: str, cache: Path) -> None:
     with pytest.raises(WeightsError):
-        weights.fetch(Download(url=unanswered_url), backbone="vgg19")
+        fetching.fetch(Download(url=unanswered_url), backbone="vgg19")
     with (cache / "file.pth.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -566,7 +567,7 @@ def test_a_full_disk_is_told_from_a_bad_connection(server: Server, cache: Path) 
     cache.mkdir()
     (cache / "file.pth.part").symlink_to("/dev/full")
     with pytest.raises(SpaceError, match="disk is full") as caught:
-        weights.fetch(server.download(), backbone="vgg19")
+        fetching.fetch(server.download(), backbone="vgg19")
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.__cause__.errno == errno.ENOSPC
 
@@ -574,7 +575,7 @@ def test_a_full_disk_is_told_from_a_bad_connection(server: Server, cache: Path) 
 def test_a_cache_that_cannot_be_made_is_named(server: Server, cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     with pytest.raises(WeightsError, match=re.escape(str(cache))):
-        weights.fetch(server.download(), backbone="vgg19")
+        fetching.fetch(server.download(), backbone="vgg19")
 
 
 # Checking
@@ -582,87 +583,87 @@ def test_a_cache_that_cannot_be_made_is_named(server: Server, cache: Path) -> No
 
 def test_a_pinned_file_that_changed_on_the_disk_is_refused_and_replaced_by_a_fetch(server: Server) -> None:
     source = server.download(sha256=digest_of(CONTENT)[:8])
-    path = weights.ready(source, backbone="vgg19")
+    path = fetching.ready(source, backbone="vgg19")
     path.write_bytes(OTHER)
     with pytest.raises(WeightsError) as caught:
-        weights.ready(source, backbone="vgg19")
+        fetching.ready(source, backbone="vgg19")
     for word in (str(path), digest_of(OTHER), digest_of(CONTENT), "`dreamd weights fetch vgg19`"):
         assert word in str(caught.value)
     with pytest.raises(WeightsError):
-        weights.verify(source)
-    assert weights.fetch(source, backbone="vgg19").read_bytes() == CONTENT
-    assert weights.ready(source, backbone="vgg19") == path
+        weights_cache.verify(source)
+    assert fetching.fetch(source, backbone="vgg19").read_bytes() == CONTENT
+    assert fetching.ready(source, backbone="vgg19") == path
 
 
 def test_an_unpinned_file_is_checked_against_what_came_first(server: Server) -> None:
     source = server.download()
-    path = weights.ready(source, backbone="vgg19")
+    path = fetching.ready(source, backbone="vgg19")
     path.write_bytes(OTHER)
     with pytest.raises(WeightsError, match=digest_of(CONTENT)):
-        weights.ready(source, backbone="vgg19")
+        fetching.ready(source, backbone="vgg19")
     with pytest.raises(WeightsError, match=digest_of(CONTENT)):
-        weights.verify(source)
+        weights_cache.verify(source)
 
 
 def test_an_unpinned_file_that_changed_at_its_source_is_trusted_only_when_its_record_is_gone(
     server: Server, cache: Path
 ) -> None:
-    path = weights.ready(server.download(), backbone="vgg19")
+    path = fetching.ready(server.download(), backbone="vgg19")
     path.unlink()
     server.shelf.content = OTHER
     with pytest.raises(WeightsError, match=re.escape(f"remove {cache / 'file.pth.sha256'}")):
-        weights.ready(server.download(), backbone="vgg19")
+        fetching.ready(server.download(), backbone="vgg19")
     (cache / "file.pth.sha256").unlink()
-    assert weights.ready(server.download(), backbone="vgg19").read_bytes() == OTHER
+    assert fetching.ready(server.download(), backbone="vgg19").read_bytes() == OTHER
 
 
-@pytest.mark.parametrize("use", [weights.ready, weights.fetch])
+@pytest.mark.parametrize("use", [fetching.ready, fetching.fetch])
 @pytest.mark.parametrize("pin", [digest_of(CONTENT), digest_of(CONTENT)[:8], ""])
 def test_a_file_put_there_by_hand_is_accepted_and_recorded(
     unanswered_url: str, cache: Path, pin: str, use: Callable[..., Path]
 ) -> None:
     source = Download(url=unanswered_url, sha256=pin)
     cache.mkdir()
-    weights.cached_path(source).write_bytes(CONTENT)
+    weights_cache.cached_path(source).write_bytes(CONTENT)
     assert use(source, backbone="vgg19").read_bytes() == CONTENT
-    assert weights.status(source).sha256 == digest_of(CONTENT)
+    assert weights_cache.status(source).sha256 == digest_of(CONTENT)
 
 
 @pytest.mark.parametrize("pin", [digest_of(CONTENT), digest_of(CONTENT)[:8]])
 def test_a_wrong_file_put_there_by_hand_is_refused(unanswered_url: str, cache: Path, pin: str) -> None:
     source = Download(url=unanswered_url, sha256=pin)
     cache.mkdir()
-    weights.cached_path(source).write_bytes(OTHER)
+    weights_cache.cached_path(source).write_bytes(OTHER)
     with pytest.raises(WeightsError, match="damaged or another file"):
-        weights.ready(source, backbone="vgg19")
+        fetching.ready(source, backbone="vgg19")
     with pytest.raises(WeightsError, match="are damaged and cannot be fetched"):
-        weights.fetch(source, backbone="vgg19")
-    assert weights.cached_path(source).read_bytes() == OTHER
+        fetching.fetch(source, backbone="vgg19")
+    assert weights_cache.cached_path(source).read_bytes() == OTHER
 
 
 @pytest.mark.parametrize("pin", [digest_of(OTHER), digest_of(OTHER)[:8]])
 def test_the_record_of_another_version_gives_way_to_a_new_pin(server: Server, pin: str) -> None:
-    weights.ready(server.download(digest_of(CONTENT)), backbone="vgg19")
+    fetching.ready(server.download(digest_of(CONTENT)), backbone="vgg19")
     server.shelf.content = OTHER
     newer = server.download(pin)
-    assert weights.status(newer).state == "damaged"
-    assert weights.fetch(newer, backbone="vgg19").read_bytes() == OTHER
-    assert weights.status(newer).sha256 == digest_of(OTHER)
+    assert weights_cache.status(newer).state == "damaged"
+    assert fetching.fetch(newer, backbone="vgg19").read_bytes() == OTHER
+    assert weights_cache.status(newer).sha256 == digest_of(OTHER)
 
 
 def test_a_right_file_put_over_another_version_gets_a_new_record(server: Server, cache: Path) -> None:
-    weights.ready(server.download(digest_of(CONTENT)), backbone="vgg19")
+    fetching.ready(server.download(digest_of(CONTENT)), backbone="vgg19")
     (cache / "file.pth").write_bytes(OTHER)
-    weights.ready(server.download(digest_of(OTHER)[:8]), backbone="vgg19")
+    fetching.ready(server.download(digest_of(OTHER)[:8]), backbone="vgg19")
     assert (cache / "file.pth.sha256").read_text() == f"{digest_of(OTHER)}  file.pth\n"
 
 
 def test_an_unreadable_record_is_no_reason_to_trust_the_file(server: Server, cache: Path) -> None:
-    weights.ready(server.download(), backbone="vgg19")
+    fetching.ready(server.download(), backbone="vgg19")
     (cache / "file.pth.sha256").write_text("")
-    assert weights.status(server.download()).state == "damaged"
+    assert weights_cache.status(server.download()).state == "damaged"
     with pytest.raises(WeightsError, match=r"file\.pth\.sha256 is not a SHA-256"):
-        weights.ready(server.download(), backbone="vgg19")
+        fetching.ready(server.download(), backbone="vgg19")
 
 
 def test_a_record_that_cannot_be_written_matters_only_without_a_pin(cache: Path) -> None:
@@ -671,42 +672,42 @@ def test_a_record_that_cannot_be_written_matters_only_without_a_pin(cache: Path)
     # Stands for a folder that only another user may write, which root would not notice.
     (cache / f"file.pth.sha256.{os.getpid()}").mkdir()
     url = "https://example.invalid/file.pth"
-    weights.ready(Download(url=url, sha256=digest_of(CONTENT)), backbone="vgg19")
+    fetching.ready(Download(url=url, sha256=digest_of(CONTENT)), backbone="vgg19")
     with pytest.raises(WeightsError, match="cannot record"):
-        weights.ready(Download(url=url), backbone="vgg19")
+        fetching.ready(Download(url=url), backbone="vgg19")
 
 
 def test_the_record_is_one_that_sha256sum_reads(server: Server, cache: Path) -> None:
-    path = weights.ready(server.download(filename="a name.pth"), backbone="vgg19")
+    path = fetching.ready(server.download(filename="a name.pth"), backbone="vgg19")
     assert subprocess.run(["sha256sum", "-c", f"{path.name}.sha256"], cwd=cache, capture_output=True).returncode == 0
 
 
 def test_status_tells_missing_from_cached_and_emptied(server: Server, cache: Path) -> None:
     source = server.download()
-    missing = weights.status(source)
+    missing = weights_cache.status(source)
     assert (missing.state, missing.size, missing.sha256) == ("missing", 0, "")
-    path = weights.ready(source, backbone="vgg19")
-    cached = weights.status(source)
+    path = fetching.ready(source, backbone="vgg19")
+    cached = weights_cache.status(source)
     assert (cached.state, cached.size, cached.sha256) == ("cached", len(CONTENT), digest_of(CONTENT))
     path.write_bytes(b"")
-    assert weights.status(source).state == "damaged"
+    assert weights_cache.status(source).state == "damaged"
 
 
 def test_verify_of_a_missing_file_says_how_to_get_it() -> None:
     with pytest.raises(WeightsError, match="is not there; `dreamd weights fetch` brings it"):
-        weights.verify(Download(url="https://example.invalid/a.pth"))
+        weights_cache.verify(Download(url="https://example.invalid/a.pth"))
 
 
 # Packaged files
 
 
 def test_a_packaged_file_is_found_and_checked_without_importing_its_package() -> None:
-    path = weights.ready(LITE0, backbone="efficientnet_lite0")
+    path = fetching.ready(LITE0, backbone="efficientnet_lite0")
     assert path.name == "efficientnet-lite0-57934424.pth"
-    assert weights.fetch(LITE0, backbone="efficientnet_lite0") == path
-    assert weights.verify(LITE0) == LITE0.sha256
-    assert weights.status(LITE0).state == "packaged"
-    assert weights.status(LITE0).size == path.stat().st_size
+    assert fetching.fetch(LITE0, backbone="efficientnet_lite0") == path
+    assert weights_cache.verify(LITE0) == LITE0.sha256
+    assert weights_cache.status(LITE0).state == "packaged"
+    assert weights_cache.status(LITE0).size == path.stat().st_size
     assert LITE0.package not in sys.modules
 
 
@@ -724,13 +725,13 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_file_in_a_nested_package_is_found_without_importing_either(package: Path) -> None:
     source = Packaged(package="carrier_of_weights.inner", path="w.pth", sha256=digest_of(CONTENT))
-    assert weights.ready(source, backbone="x") == package / "w.pth"
+    assert fetching.ready(source, backbone="x") == package / "w.pth"
 
 
 def test_a_damaged_packaged_file_is_refused(package: Path) -> None:
     (package / "w.pth").write_bytes(OTHER)
     source = Packaged(package="carrier_of_weights.inner", path="w.pth", sha256=digest_of(CONTENT))
-    for use in (weights.ready, weights.fetch):
+    for use in (fetching.ready, fetching.fetch):
         with pytest.raises(WeightsError, match=r"install the Python package carrier_of_weights\.inner again"):
             use(source, backbone="x")
     assert not (package / "w.pth.sha256").exists()
@@ -738,9 +739,9 @@ def test_a_damaged_packaged_file_is_refused(package: Path) -> None:
 
 def test_a_package_that_is_not_installed_is_named() -> None:
     source = Packaged(package="no_such_package_here", path="w.pth", sha256="0" * 64)
-    assert weights.status(source).state == "missing"
+    assert weights_cache.status(source).state == "missing"
     with pytest.raises(WeightsError, match="install the Python package no_such_package_here"):
-        weights.ready(source, backbone="x")
+        fetching.ready(source, backbone="x")
 
 
 # Reading
@@ -763,7 +764,7 @@ def test_safetensors_come_back_as_they_were(tensors: dict[str, Tensor], tmp_path
     from safetensors.torch import save_file
 
     save_file(tensors, tmp_path / "w.safetensors")
-    loaded = weights.load_state_dict(tmp_path / "w.safetensors")
+    loaded = loading.load_state_dict(tmp_path / "w.safetensors")
     assert_equal(dict(sorted(loaded.items())), dict(sorted(tensors.items())))
 
 
@@ -774,7 +775,7 @@ def test_torch_files_of_both_forms_come_back_as_they_were(
     import torch
 
     torch.save(tensors, tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
-    assert_equal(weights.load_state_dict(tmp_path / "w.pth"), tensors)
+    assert_equal(loading.load_state_dict(tmp_path / "w.pth"), tensors)
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model"])
@@ -785,7 +786,7 @@ def test_a_checkpoint_is_unwrapped_and_loses_the_prefix_of_data_parallel(
 
     prefixed = {f"module.{name}": tensor for name, tensor in tensors.items()}
     torch.save({"epoch": 3, key: prefixed}, tmp_path / "w.pth")
-    assert_equal(weights.load_state_dict(tmp_path / "w.pth"), tensors)
+    assert_equal(loading.load_state_dict(tmp_path / "w.pth"), tensors)
 
 
 def test_a_network_with_parts_called_like_wrappings_keeps_its_names(tensors: dict[str, Tensor], tmp_path: Path) -> None:
@@ -793,7 +794,7 @@ def test_a_network_with_parts_called_like_wrappings_keeps_its_names(tensors: dic
 
     mixed = {"module.conv": tensors["conv.weight"], "model": tensors["conv.bias"]}
     torch.save(mixed, tmp_path / "w.pth")
-    assert_equal(weights.load_state_dict(tmp_path / "w.pth"), mixed)
+    assert_equal(loading.load_state_dict(tmp_path / "w.pth"), mixed)
 
 
 class Attack:
@@ -816,7 +817,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path
     else:
         torch.save({"w": Attack(target)}, path, _use_new_zipfile_serialization=form == "zip")
     with pytest.raises(WeightsError, match=r"more than plain tensors: it asks for \w+\.mkdir") as caught:
-        weights.load_state_dict(path)
+        loading.load_state_dict(path)
     assert "weights_only" not in str(caught.value)
     assert not target.exists()
 
@@ -826,7 +827,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path
 def test_a_broken_file_is_refused_in_words(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(WeightsError, match=re.escape(str(tmp_path / name))):
-        weights.load_state_dict(tmp_path / name)
+        loading.load_state_dict(tmp_path / name)
 
 
 def test_a_file_cut_short_is_refused(tensors: dict[str, Tensor], tmp_path: Path) -> None:
@@ -837,7 +838,7 @@ def test_a_file_cut_short_is_refused(tensors: dict[str, Tensor], tmp_path: Path)
         whole = (tmp_path / "w.pth").read_bytes()
         (tmp_path / "w.pth").write_bytes(whole[: len(whole) * 2 // 3])
         with pytest.raises(WeightsError, match="is broken"):
-            weights.load_state_dict(tmp_path / "w.pth")
+            loading.load_state_dict(tmp_path / "w.pth")
 
 
 def test_what_is_no_state_dict_is_refused(tensors: dict[str, Tensor], tmp_path: Path) -> None:
@@ -846,15 +847,15 @@ def test_what_is_no_state_dict_is_refused(tensors: dict[str, Tensor], tmp_path: 
     for content in ([1, 2], {}, {"epoch": 3}, {**tensors, "epoch": 3}, {3: tensors["conv.bias"]}):
         torch.save(content, tmp_path / "w.pth")
         with pytest.raises(WeightsError, match="no state dict"):
-            weights.load_state_dict(tmp_path / "w.pth")
+            loading.load_state_dict(tmp_path / "w.pth")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"w\.pth is not there"):
-        weights.load_state_dict(tmp_path / "w.pth")
+        loading.load_state_dict(tmp_path / "w.pth")
 
 
 def test_the_packaged_weights_load() -> None:
-    loaded = weights.load_state_dict(weights.cached_path(LITE0))
+    loaded = loading.load_state_dict(weights_cache.cached_path(LITE0))
     assert all(tensor.device.type == "cpu" for tensor in loaded.values())
     assert sum(tensor.numel() for tensor in loaded.values()) > 4_000_000

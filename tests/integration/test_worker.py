@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import dreamd.worker
+import dreamd.worker.main
 from dreamd.messages import Advanced, Batch, Done, NotDone, Order, Ready, Said, Settings, from_worker
-from dreamd.recipe import RecipeBook, resolve, set_fields
-from dreamd.worker import Meter, Room, Worker
+from dreamd.settings.merging import resolve, set_fields
+from dreamd.settings.recipe_book import RecipeBook
+from dreamd.worker.main import Meter, Room, Worker
 
 if TYPE_CHECKING:
     from conftest import Tree
@@ -109,7 +110,7 @@ def test_only_pictures_of_one_shape_are_dreamed_together(
 def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the batches that will be dreamed; the first waits until everything is decoded."""
     sizes: list[int] = []
-    real, next_tasks = dreamd.worker.Studio.dream, Worker._next_tasks
+    real, next_tasks = dreamd.worker.main.Studio.dream, Worker._next_tasks
 
     def dream(self: Any, pictures: Sequence[Any], *args: Any) -> Any:
         sizes.append(len(pictures))
@@ -122,7 +123,7 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
                     thread.join()
         return next_tasks(self)
 
-    monkeypatch.setattr(dreamd.worker.Studio, "dream", dream)
+    monkeypatch.setattr(dreamd.worker.main.Studio, "dream", dream)
     monkeypatch.setattr(Worker, "_next_tasks", when_all_are_decoded)
     return sizes
 
@@ -131,7 +132,7 @@ def test_a_picture_that_breaks_its_batch_fails_alone(
     dreamt: Callable[..., list[Said]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = groups(monkeypatch)
-    real = dreamd.worker.Studio.dream
+    real = dreamd.worker.main.Studio.dream
 
     def dream(self: Any, pictures: Sequence[Any], *args: Any) -> Any:
         dreams = real(self, pictures, *args)
@@ -139,7 +140,7 @@ def test_a_picture_that_breaks_its_batch_fails_alone(
             raise ValueError("poison")
         return dreams
 
-    monkeypatch.setattr(dreamd.worker.Studio, "dream", dream)
+    monkeypatch.setattr(dreamd.worker.main.Studio, "dream", dream)
     answered = answers(dreamt([WIDTH, WIDTH, "poison", WIDTH, WIDTH], batch=8))
     refused = answered.pop("2")
     assert isinstance(refused, NotDone)

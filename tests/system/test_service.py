@@ -52,7 +52,7 @@ def test_whoever_is_in_the_group_may_make_a_folder_and_drop_pictures_whatever_th
 
 
 def test_the_workers_log_goes_to_the_journal_with_its_priority(service: Service) -> None:
-    lines = service.log("DREAMD_LOGGER=dreamd.worker", "-o", "json").splitlines()
+    lines = service.log("DREAMD_LOGGER=dreamd.worker.main", "-o", "json").splitlines()
     assert any("fastest precision is" in json.loads(line)["MESSAGE"] for line in lines)
 
 

@@ -17,14 +17,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from dreamd.build import load_backbone
-from dreamd.catalogue import Kind
-from dreamd.contract import checks_of
 from dreamd.errors import PictureError, WeightsError
-from dreamd.imageio import read_picture
 from dreamd.job import Job, JobState
-from dreamd.plugins import Plugins
-from dreamd.recipe import BackboneChoice
+from dreamd.pictures.reading import read_picture
+from dreamd.plugin_host.catalogue import Kind
+from dreamd.plugin_host.host import Plugins
+from dreamd.plugin_tools.contract import checks_of
+from dreamd.settings.recipe import BackboneChoice
+from dreamd.worker.builder import load_backbone
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

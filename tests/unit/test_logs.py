@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 from dreamd.job import Job
 from dreamd.logs import LogStyle, configure
 configure(LogStyle(sys.argv[1]), human="%(levelname)s %(message)s")
-log = logging.getLogger("dreamd.lifecycle")
+log = logging.getLogger("dreamd.daemon.lifecycle")
 job = Job(id="7", folder=PurePosixPath("cats\\n\\udce9"), name="a.png")
 log.info("%s came", "a\\nb\\udce9", extra=job.about)
 logging.getLogger("PIL").info("noise")
@@ -45,7 +45,7 @@ def test_json_is_an_object_a_line_with_the_job_and_its_folder() -> None:
     first, second = map(json.loads, logged("json").splitlines())
     assert first.pop("time").endswith("Z")
     assert first == {
-        "level": "info", "logger": "dreamd.lifecycle", "message": "a\nb\udce9 came", "job": "7",
+        "level": "info", "logger": "dreamd.daemon.lifecycle", "message": "a\nb\udce9 came", "job": "7",
         "folder": "cats\\n\\udce9",
     }  # fmt: skip
     assert (second["level"], second["message"]) == ("error", "oh")

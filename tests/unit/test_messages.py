@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dreamd.catalogue import Catalogue, Entry, Kind, Parameter
 from dreamd.messages import (
     Advanced,
     Batch,
@@ -27,6 +26,8 @@ from dreamd.messages import (
     Unable,
     from_worker,
 )
+from dreamd.plugin_host.catalogue import Catalogue, Entry, Kind
+from dreamd.plugin_host.parameters import Parameter
 
 names = st.binary(min_size=1, max_size=40).filter(lambda name: b"\0" not in name)
 

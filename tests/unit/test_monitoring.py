@@ -12,10 +12,10 @@ import pytest
 import yaml
 from prometheus_client import generate_latest
 
-from dreamd.config import load_config
-from dreamd.journal import Journal
-from dreamd.status.metrics import Numbers, registry
-from dreamd.status.snapshot import Snapshot, WorkerStatus
+from dreamd.page.metrics import Numbers, registry
+from dreamd.settings.config import load_config
+from dreamd.tree.journal import Journal
+from dreamd.tree.snapshot import Snapshot, WorkerStatus
 
 REPOSITORY = Path(__file__).parents[2]
 MONITORING = REPOSITORY / "systemd" / "monitoring"

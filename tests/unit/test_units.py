@@ -52,7 +52,7 @@ def test_the_unit_of_another_tree_differs_in_its_folders_only(name: str) -> None
 
 
 def test_a_stop_has_more_time_than_running_jobs_have_by_default() -> None:
-    from dreamd.config import Limits
+    from dreamd.settings.config import Limits
 
     (stop,) = [line for line in directives("dreamd.service") if line.startswith("TimeoutStopSec=")]
     assert int(stop.partition("=")[2].removesuffix("s")) > Limits().stop_seconds
@@ -85,7 +85,7 @@ def test_an_install_into_a_folder_and_an_uninstall_leave_the_config_and_the_inbo
 
 
 def test_the_config_of_a_service_is_sound(tmp_path: Path) -> None:
-    from dreamd.config import load_config
+    from dreamd.settings.config import load_config
 
     command = ["make", "-C", str(SYSTEMD.parent), "install-service", f"DESTDIR={tmp_path}"]
     subprocess.run(command, check=True, capture_output=True, timeout=60)

@@ -1,0 +1,116 @@
+"""Progress for people: a bar on a terminal, plain lines elsewhere. The only module that imports rich."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from dreamd.commands.status import doing
+from dreamd.tree.snapshot import Snapshot
+from dreamd.wording import printable
+
+if TYPE_CHECKING:
+    from dreamd.worker.single import Show
+
+_LINE_SECONDS = 10.0
+"""Between two lines where there is no terminal: a log is to be read, not filled."""
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Show]:
+    """A bar on the terminal's error stream, or a line every ten seconds where it is no terminal."""
+    if not sys.stderr.isatty():
+        yield _line_by_line(title)
+        return
+    with _shown(_bar()) as bar:
+        task = bar.add_task(printable(title), total=1.0, words="")
+
+        def show(share: float, words: str) -> None:
+            bar.update(task, completed=share, words=words)
+
+        yield show
+
+
+@contextmanager
+def drain_progress() -> Iterator[Callable[[Snapshot], None] | None]:
+    """A bar for the whole inbox and one for each picture that runs; nothing where it is no terminal, but the log."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with _shown(_bar()) as bar:
+        yield _Bars(bar)
+
+
+class _Bars:
+    """The bars of a snapshot."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._all = bar.add_task("all", total=None, words="")
+        self._tasks: dict[str, TaskID] = {}
+        self._before: int | None = None
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        finished = snapshot.done + snapshot.failed + snapshot.held
+        self._before = finished if self._before is None else self._before
+        done = finished - self._before
+        total = done + snapshot.queued + snapshot.running
+        self._bar.update(self._all, completed=done, total=total or None, words=f"{done} of {total}")
+        running = {job.job: job for worker in snapshot.workers for job in worker.jobs}
+        for job_id in self._tasks.keys() - running.keys():
+            self._bar.remove_task(self._tasks.pop(job_id))
+        for job_id, job in running.items():
+            if job_id not in self._tasks:
+                self._tasks[job_id] = self._bar.add_task(printable(job.picture), total=1.0, words="")
+            self._bar.update(self._tasks[job_id], completed=job.share, words=doing(asdict(job)))
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[words]}", markup=False),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+@contextmanager
+def _shown(bar: Progress) -> Iterator[Progress]:
+    """The bar on the terminal, with what is logged meanwhile above it and not across it."""
+    log_to_stderr = [
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr
+    ]
+    before = sys.stderr
+    with bar:
+        for handler in log_to_stderr:
+            handler.setStream(sys.stderr)  # rich's, while the bar is shown
+        try:
+            yield bar
+        finally:
+            for handler in log_to_stderr:
+                handler.setStream(before)
+
+
+def _line_by_line(title: str) -> Show:
+    due = time.monotonic() + _LINE_SECONDS
+
+    def show(share: float, words: str) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + _LINE_SECONDS
+            print(printable(f"{title}: {share:.0%} {words}"), file=sys.stderr, flush=True)
+
+    return show

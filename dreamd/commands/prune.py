@@ -1,0 +1,159 @@
+"""`dreamd prune`: makes room in `done`, and forgets old jobs.
+
+Originals of finished pictures go by age or by how much may be kept, the oldest first. Only regular files in the
+config's folder `originals` are removed, and no symlink is followed on the way to one. Works beside a running daemon: an
+original that is on its way there is the newest file there is, and goes last.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import ByteSize, TypeAdapter
+
+from dreamd.errors import ConfigError, DreamdError, UsageError
+from dreamd.settings.config import Config
+from dreamd.tree.journal import Journal
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was removed, or would be.
+
+    Attributes:
+        files: originals.
+        bytes: that they took.
+        kept_files: originals that stay.
+        kept_bytes: that those take.
+        jobs: finished jobs that the journal has forgotten.
+    """
+
+    files: int
+    bytes: int
+    kept_files: int
+    kept_bytes: int
+    jobs: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.files} originals ({self.bytes / 1e6:.0f} MB) and {self.jobs} jobs; "
+            f"{self.kept_files} originals ({self.kept_bytes / 1e6:.0f} MB) stay"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Original:
+    """A file in `done`, and when it was put there."""
+
+    path: Path
+    bytes: int
+    put_at: float
+
+
+def parse_age(text: str) -> timedelta:
+    """`30d`, `12h`, `2w`, `90m` as a duration. Raises UsageError."""
+    match = re.fullmatch(r"(\d{1,6})([mhdw])", text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is no age: write 30d, 12h, 2w or 90m")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def parse_size(text: str) -> int:
+    """`50GB`, `500MB` in bytes. Raises UsageError: for a bare number too, since 50 bytes are never meant."""
+    if re.fullmatch(r"\d{1,6}(\.\d+)? ?[KMGT]i?B", text.strip(), re.IGNORECASE) is None:
+        raise UsageError(f"{text!r} is no size: write 50GB or 500MB")
+    return int(TypeAdapter(ByteSize).validate_python(text))
+
+
+def prune(config: Config, *, older_than: timedelta | None, keep_bytes: int | None, dry_run: bool = False) -> Pruned:
+    """Remove what is too old, and then the oldest of what is too much.
+
+    Args:
+        config: the daemon's.
+        older_than: originals that have been in `done` for longer go, and the journal forgets jobs done before then.
+            Failed jobs stay, for `dreamd retry`.
+        keep_bytes: the newest originals that fit into so much stay.
+        dry_run: only tell.
+
+    Raises:
+        ConfigError: another folder of dreamd's lies in `originals`.
+        DreamdError: a file cannot be removed, or the journal cannot be written.
+    """
+    _check_alone(config)
+    before = None if older_than is None else time.time() - older_than.total_seconds()
+    found = sorted(_originals(config.originals), key=lambda original: original.put_at, reverse=True)
+    kept = _kept(found, before, keep_bytes)
+    going = found[kept:]
+    if not dry_run:
+        for original in going:
+            _remove(original.path)
+    return Pruned(
+        files=len(going),
+        bytes=sum(original.bytes for original in going),
+        kept_files=kept,
+        kept_bytes=sum(original.bytes for original in found[:kept]),
+        jobs=0 if before is None else _forget(config, before, dry_run=dry_run),
+    )
+
+
+def _kept(newest_first: list[_Original], before: float | None, keep_bytes: int | None) -> int:
+    """How many of the newest stay."""
+    total = 0
+    for number, original in enumerate(newest_first):
+        total += original.bytes
+        is_too_old = before is not None and original.put_at < before
+        if is_too_old or (keep_bytes is not None and total > keep_bytes):
+            return number
+    return len(newest_first)
+
+
+def _originals(folder: Path | None) -> Iterator[_Original]:
+    """The originals in `done`, by the time of the rename that put them there.
+
+    That is their ctime: their mtime is the camera's, and a picture of 2009 is not old because of it.
+    """
+    if folder is None:
+        return
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = Path(place, name)
+            try:
+                status = path.lstat()
+            except FileNotFoundError:  # somebody else was quicker
+                continue
+            if stat.S_ISREG(status.st_mode):
+                yield _Original(path, status.st_size, status.st_ctime)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DreamdError(f"{path} cannot be removed: {error.strerror}; run this as the user of the daemon") from error
+
+
+def _check_alone(config: Config) -> None:
+    """Every file below `originals` is taken for an original, so that nothing else may be kept there."""
+    for name in ("outbox", "failed", "state", "recipes"):
+        if config.originals is not None and config.originals.resolve() in getattr(config, name).resolve().parents:
+            problem = (
+                f"{config.originals} holds {name}, which is not to be pruned: give the originals a folder of their own"
+            )
+            raise ConfigError(problem, file=config.file, field=("originals",))
+
+
+def _forget(config: Config, before: float, *, dry_run: bool) -> int:
+    file = config.state / "journal.sqlite3"
+    if not file.exists():
+        return 0
+    with Journal.open(file) as journal:
+        return journal.count_done_before(before) if dry_run else journal.forget_done_before(before)

@@ -1,0 +1,76 @@
+"""Keeps the process that serves the page running as long as the daemon runs.
+
+The page is served by a process of its own, so that a thousand slow connections, an endless upload or a bug in a handler
+can neither slow nor end the dreaming. It knows the daemon by its files alone, and dies with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_RESTART_SECONDS = (1.0, 5.0, 30.0, 60.0)
+"""Before a new start, longer after each early end: a port that another program has is not free a moment later."""
+
+_SOUND_SECONDS = 60.0
+"""One that ran so long had begun well."""
+
+_WRONG_USAGE = 2
+
+
+class PageProcess:
+    """Starts the process and starts it again when it ends, in a thread that does nothing else."""
+
+    def __init__(self, config_file: Path) -> None:
+        self._command = [sys.executable, "-m", "dreamd.page.server", str(config_file), str(os.getpid())]
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._popen: subprocess.Popen[bytes] | None = None
+        # The kernel ends the process with the thread that started it, so this one lasts until `stop`.
+        self._thread = threading.Thread(target=self._keep, name="page", daemon=True)
+
+    def start(self) -> None:
+        """Start it. Returns at once; whatever goes wrong is logged, and tried again."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it now: it holds nothing that would be lost."""
+        with self._lock:
+            self._over.set()
+            if self._popen is not None:
+                self._popen.kill()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _keep(self) -> None:
+        failures = 0
+        while not self._over.is_set():
+            begun = time.monotonic()
+            code = self._run()
+            if self._over.is_set():
+                return
+            failures = 0 if time.monotonic() - begun > _SOUND_SECONDS else failures + 1
+            wait = _RESTART_SECONDS[min(max(failures, 1), len(_RESTART_SECONDS)) - 1]
+            if failures <= len(_RESTART_SECONDS):  # then it has been said often enough
+                why = "" if code == _WRONG_USAGE else f": its process ended with code {code}"
+                log.warning("the page is not served%s; trying again in %g s", why, wait)
+            self._over.wait(wait)
+
+    def _run(self) -> int | None:
+        """Run it once; its exit code, or None when it could not be started."""
+        with self._lock:
+            if self._over.is_set():
+                return None
+            try:
+                self._popen = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, start_new_session=True)
+            except OSError as error:
+                log.warning("the page's process cannot be started: %s", error.strerror)
+                return None
+        return self._popen.wait()

@@ -1,0 +1,119 @@
+"""A worker's process, as the daemon sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from pydantic import ValidationError
+
+from dreamd.executors.executor import ExecutorEvent
+from dreamd.messages import Settings, Unable, from_worker
+
+_KILL_GRACE_SECONDS = 10.0
+
+_LINE_BYTES = 16 << 20
+"""No message is longer; a worker that sends more has gone wrong."""
+
+_PIPE_BYTES = 1 << 20
+"""Holds any order whole, so that the daemon's loop need not wait for a worker that does not read yet."""
+
+
+class Process:
+    """A running worker process. A thread reads what it says until it ends; another waits for that end."""
+
+    def __init__(
+        self, settings: Settings, notify: Callable[[ExecutorEvent], None], ended: Callable[[str], None]
+    ) -> None:
+        """Start it. Raises OSError when the system has no room for another process."""
+        self._notify = notify
+        self._ended = ended
+        self._blame: str | None = None
+        self._writing = threading.Lock()
+        self._popen = subprocess.Popen(
+            [sys.executable, "-m", "dreamd.worker.main", str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C in a terminal is for the daemon, which then drains
+        )
+        self.pid = self._popen.pid
+        assert self._popen.stdin is not None
+        with contextlib.suppress(PermissionError):  # a user has so many pages for pipes; common orders need few
+            fcntl.fcntl(self._popen.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self._reaper = threading.Thread(target=self._reap, name=f"worker-{self.pid}-end", daemon=True)
+        self._reader = threading.Thread(target=self._read, name=f"worker-{self.pid}", daemon=True)
+        self._reaper.start()
+        self._reader.start()
+        self.send(settings.line())
+
+    def send(self, line: bytes) -> None:
+        """Send a line; a worker that is gone does not take it, and its end is told by its reader."""
+        assert self._popen.stdin is not None
+        with self._writing, contextlib.suppress(BrokenPipeError):
+            if not self._popen.stdin.closed:
+                self._popen.stdin.write(line)
+                self._popen.stdin.flush()
+
+    def kill(self, blame: str | None = None) -> None:
+        """Kill the process; `blame` is then told as the reason of its end."""
+        self._blame = self._blame or blame
+        self._signal(signal.SIGKILL)
+
+    def end(self) -> None:
+        """End the process and wait until its reader has told so."""
+        self._signal(signal.SIGTERM)
+        self._reader.join(_KILL_GRACE_SECONDS)
+        if self._reader.is_alive():
+            self.kill()
+            self._reader.join()
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Signal the worker and what it forked; nobody when it has ended, for its number may be another's by now."""
+        if self._popen.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
+    def _reap(self) -> None:
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        # A process that it forked holds its pipe open, and would hide its end from the reader.
+        self._signal(signal.SIGKILL)
+
+    def _read(self) -> None:
+        assert self._popen.stdin is not None
+        assert self._popen.stdout is not None
+        with self._popen.stdout as output:
+            for line in iter(partial(output.readline, _LINE_BYTES), b""):
+                if not self._has_told(line):
+                    break
+        self._reaper.join()
+        code = self._popen.wait()
+        with self._writing, contextlib.suppress(BrokenPipeError):
+            self._popen.stdin.close()
+        self._ended(self._blame or _how_it_ended(code))
+
+    def _has_told(self, line: bytes) -> bool:
+        """Pass on a worker's line; a worker that sends anything else is killed."""
+        try:
+            message = from_worker(line)
+        except ValidationError:
+            self.kill(f"it sent something that is no message: {line[:80]!r}")
+            return False
+        if isinstance(message, Unable):
+            self._blame = self._blame or message.reason
+        else:
+            self._notify(message)
+        return True
+
+
+def _how_it_ended(code: int) -> str:
+    if code >= 0:
+        return f"the worker ended with code {code}"
+    names = {member.value: member.name for member in signal.Signals}
+    return f"the worker was killed by {names.get(-code, f'signal {-code}')}"

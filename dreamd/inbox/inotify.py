@@ -1,0 +1,167 @@
+"""Watchdog's threads, cut down to what puts events into a queue."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+    FileSystemMovedEvent,
+)
+from watchdog.observers.api import BaseObserver
+from watchdog.observers.inotify import InotifyFullEmitter
+from watchdog.observers.inotify_c import InotifyFD
+
+from dreamd.inbox.ignored import Ignored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from watchdog.observers.inotify_c import CallbackId, InotifyEvent, Mask, Watch, WatchCallback, WatchDescriptor
+
+
+_WATCHED: list[type[FileSystemEvent]] = [
+    FileClosedEvent,
+    FileMovedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+    DirDeletedEvent,
+]
+
+FileEventKind = Literal["closed", "moved", "created", "deleted", "overflow", "limit"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileEvent:
+    """What watchdog's threads tell the daemon's loop.
+
+    Attributes:
+        kind: what happened; "overflow": events were lost; "limit": no more folders can be watched.
+        path: relative to the inbox; "" for the inbox itself.
+        is_folder: whether it happened to a folder.
+    """
+
+    kind: FileEventKind
+    path: str = ""
+    is_folder: bool = False
+
+
+class InboxObserver(BaseObserver):
+    """watchdog's inotify observer with a descriptor of our own kind, which watches no folder that is left alone."""
+
+    def __init__(self, root: str, notify: Callable[[FileEvent], None], ignored: Ignored) -> None:
+        self._descriptor = _InboxDescriptor(root, notify, ignored)
+        self._descriptor.start()
+        super().__init__(InotifyFullEmitter, inotify_fd=self._descriptor)
+        self.schedule(_Enqueue(root, notify), root, recursive=True, event_filter=_WATCHED)
+
+    @property
+    def reached_limit(self) -> bool:
+        """Whether a folder could not be watched because there are too many."""
+        return self._descriptor.reached_limit
+
+    def is_sound(self) -> bool:
+        """Whether every thread runs and every folder is watched."""
+        threads = (self, self._descriptor, *self.emitters)
+        return bool(self.emitters) and all(thread.is_alive() for thread in threads) and not self.reached_limit
+
+    def join(self, timeout: float | None = None) -> None:
+        """Waits for the end of the thread, if it was ever started."""
+        if self.ident is not None:
+            super().join(timeout)
+
+    def on_thread_stop(self) -> None:
+        """Ends the other threads; watchdog calls it."""
+        super().on_thread_stop()
+        self._descriptor.stop()
+        self._descriptor.join()
+
+
+class _InboxDescriptor(InotifyFD):
+    """watchdog's inotify descriptor, less what nobody needs.
+
+    Without this, 100,000 claimed pictures would cost 100,000 watches below `.dreamd`.
+    """
+
+    def __init__(self, root: str, notify: Callable[[FileEvent], None], ignored: Ignored) -> None:
+        super().__init__()
+        self._root = root
+        self._notify = notify
+        self._ignored = ignored
+        self.reached_limit = False
+
+    def add_callback(self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId) -> WatchDescriptor:
+        """Watches a folder, unless it is one that is left alone.
+
+        watchdog takes an `OSError` for any folder but the root as: it is gone, go on without it. That is what a folder
+        to leave alone should be to it, and it is why the limit of watches has to be noted here.
+        """
+        if self._ignored.path(_relative(os.fsdecode(path), self._root) or "inbox"):
+            raise FileNotFoundError(errno.ENOENT, "left alone", path)
+        try:
+            return super().add_callback(path, mask, callback, id_)
+        except OSError as error:
+            if error.errno == errno.ENOSPC and not self.reached_limit:
+                self.reached_limit = True
+                self._notify(FileEvent("limit"))
+            raise
+
+    def _get_or_create_watch(self, path: bytes, mask: Mask) -> Watch:
+        """One folder may be reported by its own event and by its parent's walk; watchdog warns at the second."""
+        watch = super()._get_or_create_watch(path, mask)
+        watch.callbacks.clear()  # this descriptor serves one callback, which is added again at once
+        return watch
+
+    def handle_event(self, event: InotifyEvent) -> None:
+        """Tells of lost events, and drops what tells of a file that was moved away.
+
+        watchdog holds such an event, and all that come after it, for half a second, to see whether the file turns up
+        elsewhere. Every claim is such a move.
+        """
+        if event.is_queue_overflow:
+            self._notify(FileEvent("overflow"))
+        if not event.is_moved_from or event.is_directory:
+            super().handle_event(event)
+
+
+class _Enqueue(FileSystemEventHandler):
+    """Turns watchdog's events into `FileEvent`s. Does no more: a handler that raises ends watchdog's thread."""
+
+    def __init__(self, root: str, notify: Callable[[FileEvent], None]) -> None:
+        self._root = root
+        self._notify = notify
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        """Called by watchdog, in its thread."""
+        if event.is_synthetic:
+            return  # watchdog's own walk of a folder that was moved; `handle` does that better
+        if not isinstance(event, FileSystemMovedEvent):
+            self._tell(_KINDS[event.event_type], event.src_path, event)
+            return
+        if event.src_path:
+            self._tell("deleted", event.src_path, event)
+        if event.dest_path:
+            self._tell("moved", event.dest_path, event)
+
+    def _tell(self, kind: FileEventKind, path: str | bytes, event: FileSystemEvent) -> None:
+        self._notify(FileEvent(kind, _relative(os.fsdecode(path), self._root), event.is_directory))
+
+
+_KINDS: dict[str, FileEventKind] = {"closed": "closed", "created": "created", "deleted": "deleted"}
+
+
+def _relative(path: str, root: str) -> str:
+    return path[len(root) :].lstrip("/")

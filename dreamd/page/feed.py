@@ -1,0 +1,89 @@
+"""Tells every open page what changes: one look at the files for all of them, and none while nobody looks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from dreamd.errors import DreamdError
+from dreamd.page.views import Views
+from dreamd.tree.snapshot import FILE_NAME
+
+log = logging.getLogger(__name__)
+
+LISTENERS = 100
+
+_LOOK_SECONDS = 0.4
+_REFRESH_SECONDS = 5.0
+"""Between two reports when nothing has changed: memory and GPUs do, and a proxy ends a connection that is silent."""
+
+
+class Feed:
+    """Server-sent events with the status."""
+
+    def __init__(self, views: Views, state_folder: Path) -> None:
+        self._views = views
+        self._file = state_folder / FILE_NAME
+        self._listeners = 0
+        self._watching: asyncio.Task[None] | None = None
+        self._news = asyncio.Condition()
+        self._number = 0
+        self._message = b""
+
+    async def listen(self) -> AsyncIterator[bytes]:
+        """Events as bytes of `text/event-stream`, until the listener goes away."""
+        seen = 0
+        self._listeners += 1
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.create_task(self._watch())
+        try:
+            yield b"retry: 2000\n\n"
+            while True:
+                async with self._news:
+                    while self._number == seen or not self._message:
+                        await self._news.wait()
+                    seen, message = self._number, self._message
+                yield message
+        finally:
+            self._listeners -= 1
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody more may listen."""
+        return self._listeners >= LISTENERS
+
+    async def _watch(self) -> None:
+        known: object = None
+        while self._listeners:
+            signature = (await asyncio.to_thread(self._signature), int(time.monotonic() / _REFRESH_SECONDS))
+            if signature != known or not self._message:
+                known = signature
+                await self._tell(await asyncio.to_thread(_event, self._views.status))
+            await asyncio.sleep(_LOOK_SECONDS)
+        self._message = b""
+
+    def _signature(self) -> tuple[object, ...]:
+        try:
+            status = self._file.stat()
+        except FileNotFoundError:
+            return ()
+        return status.st_mtime_ns, status.st_ino, tuple(sorted(self._views.preview_stamps().items()))
+
+    async def _tell(self, message: bytes) -> None:
+        async with self._news:
+            self._number += 1
+            self._message = message
+            self._news.notify_all()
+
+
+def _event(look: Callable[[], dict[str, Any]]) -> bytes:
+    try:
+        values = look()
+    except DreamdError as error:
+        values = {"state": "unknown", "not_ready": [str(error)]}
+    return f"event: status\ndata: {json.dumps(values)}\n\n".encode()

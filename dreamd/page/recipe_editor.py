@@ -1,0 +1,187 @@
+"""Recipes as the page shows and changes them: a folder's own file, what comes of it, and where each field is from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from dreamd.errors import DreamdError, RecipeError, UsageError
+from dreamd.files.durable import write_over
+from dreamd.files.names import parts_of
+from dreamd.files.nofollow import folders_below, opened_file, opened_folder
+from dreamd.plugin_host.catalogue import CATALOGUE_FILE, Catalogue
+from dreamd.settings.config import Config
+from dreamd.settings.explaining import explained
+from dreamd.settings.merging import BUILT_IN, Resolved
+from dreamd.settings.recipe import Recipe, check_recipe
+from dreamd.settings.recipe_book import RECIPE_FILES, preset, preset_names, recipe_file
+from dreamd.settings.yamlfile import MAX_BYTES
+from dreamd.wording import printable
+
+FOLDERS = 2000
+"""So many folders are listed."""
+
+
+class ChangedError(UsageError):
+    """The recipe was changed by somebody else since it was shown."""
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A field of an effective recipe: its dotted name, its value as JSON, and where it comes from."""
+
+    name: str
+    value: str
+    origin: str
+
+
+class Recipes:
+    """The recipes of one inbox. Reads and writes files: call it from a thread."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def folders(self) -> list[dict[str, Any]]:
+        """The inbox's folders, and whether each has a recipe of its own."""
+        return [
+            {"folder": folder, "has_recipe": self._file(folder) is not None}
+            for folder in folders_below(self._config.inbox, FOLDERS)
+        ]
+
+    def names(self) -> list[dict[str, str]]:
+        """What a recipe can extend, and the text of each preset."""
+        texts = {name: _preset_text(name) for name in preset_names()}
+        return [{"name": name, "text": texts.get(name, "")} for name in self._config.recipe_book().names()]
+
+    def shown(self, folder: str) -> dict[str, Any]:
+        """A folder's own text, its mark (to save over that very text), and its effective fields.
+
+        Raises:
+            UsageError: it is no folder of the inbox.
+        """
+        parts = self._checked(folder)
+        text, mark = self._text(folder)
+        return {"folder": folder, "text": text, "mark": mark, **self._judged(PurePosixPath(*parts), text)}
+
+    def checked(self, folder: str, text: str) -> dict[str, Any]:
+        """What a text would make of a folder's recipe: its fields, or what is wrong with it, and in which line."""
+        return self._judged(PurePosixPath(*parts_of(folder)), text)
+
+    def save(self, folder: str, text: str, mark: str) -> dict[str, Any]:
+        """Give a folder this recipe. A text of spaces alone removes its own file's content, and it inherits all.
+
+        Raises:
+            RecipeError: the recipe is wrong, and would hold the folder's pictures.
+            ChangedError: the file is not what was shown.
+            UsageError: it is no folder of the inbox.
+        """
+        parts = parts_of(folder)
+        self._resolved(PurePosixPath(*parts), text)
+        try:
+            with opened_folder(self._config.inbox, parts, make=True) as descriptor:
+                if self._text(folder)[1] != mark:
+                    raise ChangedError("the recipe was changed meanwhile; look at it again before you save")
+                file = self._file(folder)
+                write_over(descriptor, file.name if file else RECIPE_FILES[0], text.encode())
+        except OSError as error:
+            raise DreamdError(f"cannot write into {printable(folder)}: {error.strerror}") from error
+        return self.shown(folder)
+
+    def text_of(self, recipe: str) -> str:
+        """A job's recipe as the text of a recipe file. Raises UsageError for one that this version cannot read."""
+        try:
+            fields = Recipe.from_json(recipe).model_dump(mode="json")
+        except ValidationError as error:
+            raise UsageError("this recipe is of another version of dreamd") from error
+        return "".join(f"{name}: {_flow(value)}\n" for name, value in fields.items())
+
+    def _checked(self, folder: str) -> tuple[str, ...]:
+        """The names of a folder's path. Raises UsageError where it is no folder of the inbox, and cannot become one."""
+        parts = parts_of(folder)
+        try:
+            with opened_folder(self._config.inbox, parts):
+                return parts
+        except FileNotFoundError:
+            return parts  # it is made when its recipe is saved
+        except OSError as error:
+            raise UsageError(f"{printable(folder)} is no folder of the inbox") from error
+
+    def _file(self, folder: str) -> Path | None:
+        try:
+            return recipe_file(self._config.inbox.joinpath(*parts_of(folder)))
+        except RecipeError:
+            return None
+
+    def _text(self, folder: str) -> tuple[str, str]:
+        """The text of a folder's own recipe and its mark; no text where there is none, or none that can be shown."""
+        file = self._file(folder)
+        if file is None:
+            return "", ""
+        try:
+            with opened_file(self._config.inbox, PurePosixPath(*parts_of(folder), file.name)) as stream:
+                data = stream.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise DreamdError(f"{printable(str(file))}: {error.strerror or error}") from error
+        return data.decode("utf-8-sig", "replace"), hashlib.sha256(data).hexdigest()
+
+    def _judged(self, folder: PurePosixPath, text: str) -> dict[str, Any]:
+        try:
+            resolved = self._resolved(folder, text)
+        except RecipeError as error:
+            return {"fields": [], "problem": self._problem(error, folder)}
+        return {"fields": [vars(field) for field in self._fields(resolved)], "problem": None}
+
+    def _resolved(self, folder: PurePosixPath, text: str) -> Resolved:
+        resolved = self._config.recipe_book().for_draft(folder, text)
+        catalogue = self._catalogue()
+        if catalogue is not None:
+            try:
+                check_recipe(resolved.recipe, catalogue)
+            except RecipeError as error:
+                raise resolved.located(error) from error
+        return resolved
+
+    def _problem(self, error: RecipeError, folder: PurePosixPath) -> dict[str, Any]:
+        """An error with its line, where it is in the text that is edited, and without the inbox's place."""
+        own = self._config.inbox.joinpath(folder)
+        is_own = isinstance(error.file, Path) and error.file.parent == own
+        return {"text": printable(self._short(str(error))), "line": error.line if is_own else None}
+
+    def _fields(self, resolved: Resolved) -> list[_Field]:
+        catalogue = self._catalogue()
+        rows = _plain(resolved) if catalogue is None else explained(resolved, catalogue)
+        return [_Field(name, value, self._short(origin)) for name, value, origin in rows]
+
+    def _short(self, text: str) -> str:
+        """A text without the inbox's place, which is the same everywhere on the page."""
+        return text.replace(f"{self._config.inbox}/", "").replace(f"{self._config.file.parent}/", "")
+
+    def _catalogue(self) -> Catalogue | None:
+        """What the workers bring; None before the first one has said so."""
+        try:
+            return Catalogue.model_validate_json((self._config.state / CATALOGUE_FILE).read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+
+
+def _plain(resolved: Resolved) -> list[tuple[str, str, str]]:
+    """The fields as far as they can be told before a worker has said what its plugins bring."""
+    values = resolved.recipe.model_dump(mode="json")
+    origins = {path[0]: str(origin) for path, origin in reversed(list(resolved.origins.items()))}
+    return [(name, json.dumps(value), origins.get(name, BUILT_IN)) for name, value in values.items()]
+
+
+def _preset_text(name: str) -> str:
+    return yaml.safe_dump(preset(name).data, sort_keys=False, default_flow_style=None, width=100)
+
+
+def _flow(value: object) -> str:
+    """A value on one line of YAML; JSON is YAML, and this is the part of it that reads like YAML."""
+    text = yaml.safe_dump(value, sort_keys=False, default_flow_style=True, width=10_000, allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...")

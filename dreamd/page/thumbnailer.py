@@ -1,0 +1,109 @@
+"""The process that makes thumbnails: `python -m dreamd.page.thumbnailer PARENT_PID MAX_PIXELS MAX_BYTES`.
+
+Decodes pictures from anywhere, so it is a process of its own, with limits, that has nothing to lose and does not last.
+Takes one line of JSON a picture on its standard input, and answers each with a line: `null`, or what is wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import select
+import sys
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from PIL import Image
+
+from dreamd.errors import DreamdError, PictureError
+from dreamd.files.nofollow import opened_file, opened_folder
+from dreamd.pictures.picture import Picture, shrunk
+from dreamd.pictures.reading import read_picture
+from dreamd.processes import die_with_parent
+
+_IDLE_SECONDS = 60.0
+_QUALITY = 82
+_BASE_BYTES = 1 << 30
+_BYTES_A_PIXEL = 16
+"""Of the largest picture allowed: what decoding, colour conversion and shrinking hold at once, with room to spare."""
+
+_OUTPUT_BYTES = 32 << 20
+_CHUNK_BYTES = 1 << 20
+
+
+def main() -> None:
+    """Answer until the input ends, or nothing comes for a while."""
+    die_with_parent(int(sys.argv[1]))
+    max_pixels, max_bytes = int(sys.argv[2]), int(sys.argv[3])
+    _limit(_BASE_BYTES + _BYTES_A_PIXEL * max_pixels)
+    while select.select([0], [], [], _IDLE_SECONDS)[0]:
+        line = sys.stdin.buffer.readline()  # the server waits for each answer, so no second line is in the buffer
+        if not line:
+            return
+        answer = _answer(json.loads(line), max_pixels, max_bytes)
+        sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def _limit(memory: int) -> None:
+    os.nice(10)
+    Path("/proc/self/oom_score_adj").write_text("1000")
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_OUTPUT_BYTES, _OUTPUT_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _answer(request: dict[str, Any], max_pixels: int, max_bytes: int) -> str | None:
+    try:
+        root = Path(request["root"])
+        path = _chosen(root, [PurePosixPath(path) for path in request["paths"]], request["sha256"])
+        picture = _read(root, path, max_pixels, max_bytes)
+        _write(shrunk(picture, request["side"]), Path(request["target"]))
+    except (DreamdError, MemoryError) as error:
+        return str(error) or "it is too large for the memory there is"
+    except OSError as error:
+        return error.strerror or "cannot be read"
+    return None
+
+
+def _chosen(root: Path, paths: Sequence[PurePosixPath], sha256: str | None) -> PurePosixPath:
+    """The path of the file that has these bytes; without a digest, the first. Raises PictureError for none."""
+    if sha256 is None:
+        return paths[0]
+    for path in paths:
+        try:
+            with opened_file(root, path) as file:
+                if _digest(file) == sha256:
+                    return path
+        except OSError:
+            continue
+    raise PictureError("the original is not there any more")
+
+
+def _digest(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _read(root: Path, path: PurePosixPath, max_pixels: int, max_bytes: int) -> Picture:
+    with opened_folder(root, path.parts[:-1]) as folder:
+        os.fchdir(folder)  # its name could lead elsewhere by now
+    return read_picture(Path(path.name), max_pixels=max_pixels, max_bytes=max_bytes)
+
+
+def _write(picture: Picture, target: Path) -> None:
+    image = Image.fromarray(picture.pixels)
+    if picture.alpha is not None:
+        image.putalpha(Image.fromarray(picture.alpha))
+    draft = target.with_suffix(".new")
+    image.save(draft, "WEBP", quality=_QUALITY, method=3)
+    draft.replace(target)
+
+
+if __name__ == "__main__":
+    main()

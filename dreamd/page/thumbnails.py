@@ -1,0 +1,185 @@
+"""Small versions of results and originals, kept in the state folder and made when somebody looks.
+
+Knows no decoder: a process of its own makes them (`thumbnailer.py`), one after another, and is ended when it takes too
+long. So a hostile picture costs one thumbnail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+from dreamd.errors import DreamdError
+from dreamd.files.nofollow import opened_file
+from dreamd.job import Job
+from dreamd.settings.config import Config
+
+log = logging.getLogger(__name__)
+
+SIDES = {"small": 320, "large": 1600}
+"""The longest side in pixels, by the name of a size."""
+
+KINDS = ("after", "before")
+
+_SECONDS = 30.0
+"""For one; what takes longer is not shown."""
+
+_CACHE_BYTES = 256 << 20
+_SWEEP_EVERY = 64
+_FAILURE_SECONDS = 300.0
+_FAILURES = 1000
+_NAMESAKES = 50
+_LARGEST_SIDECAR = 1 << 20
+
+
+class Thumbnails:
+    """The thumbnails of one tree. All of it is called from the event loop."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._folder = config.state / "thumbnails"
+        self._maker = _Maker(config)
+        self._turn = asyncio.Lock()
+        self._failures: dict[str, float] = {}
+        self._made = 0
+
+    async def get(self, job: Job, kind: str, size: str, is_gone: Callable[[], Awaitable[bool]]) -> Path | None:
+        """The file of a thumbnail; None when it cannot be made: there is no picture, or none that can be shown.
+
+        Args:
+            job: a done job.
+            kind: one of KINDS.
+            size: a name of SIDES.
+            is_gone: whether who asked has gone away while others had their turn: whoever scrolls far asks for much.
+        """
+        name = f"{job.id}-{kind}-{size}.webp"
+        target = self._folder / name
+        if await asyncio.to_thread(target.exists):
+            return target
+        async with self._turn:
+            if await asyncio.to_thread(target.exists):
+                return target
+            if time.monotonic() < self._failures.get(name, 0.0) or await is_gone():
+                return None
+            return target if await self._make(job, kind, SIDES[size], target) else None
+
+    async def close(self) -> None:
+        """End the process that makes them."""
+        await self._maker.close()
+
+    async def _make(self, job: Job, kind: str, side: int, target: Path) -> bool:
+        request = await asyncio.to_thread(self._request, job, kind)
+        problem = "there is no picture"
+        if request is not None:
+            problem = await self._maker.make({**request, "side": side, "target": str(target)}) or ""
+        if not problem:
+            self._made += 1
+            if self._made % _SWEEP_EVERY == 1:
+                await asyncio.to_thread(_sweep, self._folder)
+            return True
+        log.debug("no thumbnail %s: %s", target.name, problem)
+        if len(self._failures) >= _FAILURES:
+            self._failures.clear()
+        self._failures[target.name] = time.monotonic() + _FAILURE_SECONDS
+        return False
+
+    def _request(self, job: Job, kind: str) -> dict[str, object] | None:
+        """Which file to make it from; None when there is none."""
+        self._folder.mkdir(exist_ok=True)
+        if job.result is None:
+            return None
+        if kind == "after":
+            return {"root": str(self._config.outbox), "paths": [job.result], "sha256": None}
+        sha256 = _input_sha256(self._config.outbox, PurePosixPath(job.result))
+        if self._config.originals is None or sha256 is None:
+            return None
+        paths = [str(job.folder / name) for name in _namesakes(job)]
+        return {"root": str(self._config.originals), "paths": paths, "sha256": sha256}
+
+
+class _Maker:
+    """The process, started when there is something to do."""
+
+    def __init__(self, config: Config) -> None:
+        limits = config.limits
+        arguments = (str(os.getpid()), str(limits.max_pixels), str(int(limits.max_bytes)))
+        self._command = (sys.executable, "-m", "dreamd.page.thumbnailer", *arguments)
+        self._process: Process | None = None
+
+    async def make(self, request: dict[str, object]) -> str | None:
+        """Have one made; None, or what is wrong."""
+        try:
+            answer = await asyncio.wait_for(self._asked(json.dumps(request).encode() + b"\n"), _SECONDS)
+        except (TimeoutError, OSError, ValueError, asyncio.CancelledError) as error:
+            await self.close()  # its next answer would be to another question
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return "it took too long, or cannot be decoded"
+        return answer
+
+    async def _asked(self, line: bytes) -> str | None:
+        """Ask. Once more, if the process had just ended for want of work; ValueError if it ends again."""
+        for _ in range(2):
+            process = await self._running()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                process.stdin.write(line)
+                await process.stdin.drain()
+            except ConnectionError:
+                continue
+            if answer := await process.stdout.readline():
+                problem = json.loads(answer)
+                return None if problem is None else str(problem)
+        raise ValueError("it ended")
+
+    async def _running(self) -> Process:
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE)
+        return self._process
+
+    async def close(self) -> None:
+        """End it."""
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def _input_sha256(outbox: Path, result: PurePosixPath) -> str | None:
+    """The digest of a result's original, as its sidecar says; None without a sidecar that says it."""
+    try:
+        with opened_file(outbox, result.with_name(f"{result.name}.json")) as file:
+            sha256 = json.loads(file.read(_LARGEST_SIDECAR))["input_sha256"]
+    except (OSError, ValueError, KeyError, TypeError, DreamdError):
+        return None
+    return sha256 if isinstance(sha256, str) and sha256 else None
+
+
+def _namesakes(job: Job) -> Iterator[str]:
+    """The names that the original may have got among the originals: its own, or a numbered one.
+
+    The result has most often got the same number, so that one is looked at first.
+    """
+    path, result = PurePosixPath(job.name), PurePosixPath(job.result or "")
+    yield path.with_stem(result.stem).name if path.name else job.name
+    yield job.name
+    yield from (path.with_stem(f"{path.stem}-{number}").name for number in range(2, _NAMESAKES))
+
+
+def _sweep(folder: Path) -> None:
+    """Keep the cache small: what was made longest ago goes first."""
+    entries = [(entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in os.scandir(folder)]
+    total = sum(size for _, size, _ in entries)
+    for _, size, path in sorted(entries):
+        if total <= _CACHE_BYTES:
+            return
+        Path(path).unlink(missing_ok=True)
+        total -= size

@@ -1,0 +1,141 @@
+"""What the page shows, as plain data: the snapshot with what belongs to it, and the journal's jobs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from dreamd.files.nofollow import opened_file
+from dreamd.job import Job, JobState
+from dreamd.page.gpus import Gpus, resident_bytes
+from dreamd.page.health import not_ready
+from dreamd.settings.config import Config
+from dreamd.tree import snapshot
+from dreamd.tree.journal import Journal
+from dreamd.tree.layout import Folders
+from dreamd.tree.spool import Spool
+from dreamd.wording import printable
+
+RESULTS_AT_ONCE = 120
+FAILURES = 200
+_FAILURES_LOOKED_AT = 1000
+_FOLDERS = 200
+_GPU_SECONDS = 2.0
+_LARGEST_SIDECAR = 1 << 20
+_SIDECAR_FIELDS = ("device", "precision", "size", "tiling", "seconds", "loss_before", "loss_after", "versions", "seed")
+
+
+class Views:
+    """Looks at one tree. Reads files: call it from a thread."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._gpus = Gpus()
+        self._gpus_seen: list[dict[str, Any]] = []
+        self._gpus_due = 0.0
+        self._spool = Spool(
+            Folders(inbox=config.inbox, outbox=config.outbox, failed=config.failed, done=config.originals)
+        )
+
+    def status(self) -> dict[str, Any]:
+        """The snapshot with what belongs to it; raises DreamdError where there is one that cannot be read."""
+        values = snapshot.read(self._config.state)
+        if values is None:
+            return {"state": "starting", "not_ready": not_ready(None)}
+        folders = sorted(values["folders"].items(), key=lambda item: (-item[1], item[0]))
+        return {
+            **values,
+            "folders": dict(folders[:_FOLDERS]),
+            "more_folders": max(0, len(folders) - _FOLDERS),
+            "workers": [self._worker(worker) for worker in values["workers"]],
+            "gpus": self._gpu_values(),
+            "not_ready": not_ready(values),
+        }
+
+    def preview_stamps(self) -> dict[str, int]:
+        """The previews there are: a number by job that changes with its picture."""
+        try:
+            return {file.stem: file.stat().st_mtime_ns for file in (self._config.state / "preview").glob("*.jpg")}
+        except FileNotFoundError:  # one went away meanwhile; the next look sees the others
+            return {}
+
+    def results(self, *, before: tuple[float, str] | None, folder: str | None, limit: int) -> list[dict[str, Any]]:
+        """The newest results, older than `before`."""
+        limit = min(limit, RESULTS_AT_ONCE)
+        jobs = self._jobs(lambda journal: journal.results(before=before, folder=folder, limit=limit))
+        return [_result(job) for job in jobs]
+
+    def failures(self) -> list[dict[str, Any]]:
+        """The newest failed jobs whose pictures are still there."""
+        jobs = self._jobs(lambda journal: journal.jobs(state=JobState.FAILED, limit=_FAILURES_LOOKED_AT))
+        there = (job for job in jobs if self._spool.is_failed(job))
+        return [self._failure(job) for job, _ in zip(there, range(FAILURES), strict=False)]
+
+    def held(self) -> list[dict[str, Any]]:
+        """The held jobs."""
+        jobs = self._jobs(lambda journal: journal.jobs(state=JobState.HELD, limit=FAILURES))
+        return [self._failure(job) for job in jobs]
+
+    def job(self, job_id: str) -> Job | None:
+        """A job of the journal."""
+        return next(iter(self._jobs(lambda journal: [found] if (found := journal.get(job_id)) else [])), None)
+
+    def details(self, job: Job) -> dict[str, Any]:
+        """A result with what its sidecar says of it."""
+        record = self._sidecar(job)
+        return {**_result(job), **{name: record.get(name) for name in _SIDECAR_FIELDS}}
+
+    def _sidecar(self, job: Job) -> dict[str, Any]:
+        path = PurePosixPath(job.result or "")
+        try:
+            with opened_file(self._config.outbox, path.with_name(f"{path.name}.json")) as file:
+                record = json.loads(file.read(_LARGEST_SIDECAR))
+        except (OSError, ValueError):  # it was taken away, or is somebody else's file
+            return {}
+        return record if isinstance(record, dict) else {}
+
+    def _failure(self, job: Job) -> dict[str, Any]:
+        reason = (job.reason or "").replace(f"{self._config.inbox}/", "")  # the same everywhere on the page
+        return {
+            "id": job.id,
+            "name": printable(job.name),
+            "folder": printable(str(job.folder)),
+            "finished_at": job.finished_at or job.claimed_at,
+            "attempts": job.attempts,
+            "cause": job.hold,
+            "reason": "\n".join(map(printable, reason.split("\n"))),
+        }
+
+    def _jobs(self, ask: Callable[[Journal], list[Job]]) -> list[Job]:
+        """What the journal answers now; nothing while there is none that can be read."""
+        journal = Journal.open_readonly(self._config.state / "journal.sqlite3")
+        if journal is None:
+            return []
+        with journal:
+            return ask(journal)
+
+    def _worker(self, worker: Mapping[str, Any]) -> dict[str, Any]:
+        stamps = self.preview_stamps()
+        jobs = [{**job, "preview": stamps.get(job["job"])} for job in worker["jobs"]]
+        return {**worker, "jobs": jobs, "memory_bytes": resident_bytes(worker["pid"])}
+
+    def _gpu_values(self) -> list[dict[str, Any]]:
+        now = time.monotonic()
+        if now >= self._gpus_due:
+            self._gpus_seen = [vars(gpu) for gpu in self._gpus.look()]
+            self._gpus_due = now + _GPU_SECONDS
+        return self._gpus_seen
+
+
+def _result(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "name": printable(job.name),
+        "folder": printable(str(job.folder)),
+        "result": printable(job.result or ""),
+        "finished_at": job.finished_at,
+        "seconds": job.seconds,
+    }

@@ -1,0 +1,113 @@
+"""Any mode and profile, to 8-bit sRGB and alpha."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, TiffImagePlugin
+
+from dreamd.pictures.damage import left_out_when_broken
+from dreamd.pictures.picture import Bytes, Numbers
+
+if TYPE_CHECKING:
+    pass
+
+
+_BAND_ROWS = 256
+
+
+def colour_and_alpha(image: Image.Image) -> tuple[Image.Image, Bytes | None]:
+    """The colour in a mode that an ICC profile may describe (L, RGB, CMYK or LAB), and the alpha channel."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _eight_bit_grey(image)
+    if image.mode in ("CMYK", "LAB"):
+        return image, None
+    grey = image.mode in ("1", "L", "LA", "La")
+    if not image.has_transparency_data:
+        return image.convert("L" if grey else "RGB"), None
+    if image.mode == "La":  # Pillow undoes the premultiplication on the way to LA only
+        image = image.convert("LA")
+    full = image.convert("RGBA")
+    return full.getchannel("R") if grey else full.convert("RGB"), np.array(full.getchannel("A"))
+
+
+def _eight_bit_grey(image: Image.Image) -> tuple[Image.Image, Bytes | None]:
+    values = np.array(image)
+    clear = image.info.get("transparency")
+    alpha = np.where(values == clear, 0, 255).astype(np.uint8) if isinstance(clear, int) else None
+    if image.mode == "F":
+        grey = _from_float(values)
+    elif image.mode == "I":
+        grey = _from_int(values, white=65_535 if image.format == "PPM" else None)
+    else:
+        grey = _from_int(values, white=_white(image))
+    return Image.fromarray(~grey if _white_is_zero(image) else grey), alpha
+
+
+def _tiff_tag(image: Image.Image, tag: int) -> object:
+    return image.tag_v2.get(tag) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
+
+
+def _white(image: Image.Image) -> int:
+    """The value of white in a 16-bit mode: Pillow leaves 12-bit TIFFs unscaled."""
+    return 4095 if _tiff_tag(image, TiffImagePlugin.BITSPERSAMPLE) == (12,) else 65_535
+
+
+def _white_is_zero(image: Image.Image) -> bool:
+    """True for a TIFF whose zero is white: Pillow turns that round for 8 bit only."""
+    return _tiff_tag(image, TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
+
+
+def _from_int(values: NDArray[np.integer], *, white: int | None) -> Bytes:
+    """Scale to 8 bit. `white` None guesses: a range that fits 8 or 16 bit is that, any other is stretched."""
+    if white is not None:
+        return _stretched(values, 0, white)
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65_535:
+        return _stretched(values, low, high)
+    return _stretched(values, 0, 255 if high <= 255 else 65_535)
+
+
+def _from_float(values: NDArray[np.floating]) -> Bytes:
+    """[0, 1] as it is, else stretched over the finite values' range. NaN is black, infinities are the range's ends."""
+    finite = np.isfinite(values)
+    low = float(values.min(where=finite, initial=math.inf))
+    high = float(values.max(where=finite, initial=-math.inf))
+    if low > high or (low >= 0 and high <= 1):
+        low, high = 0, 1
+    return _stretched(values, low, high)
+
+
+def _stretched(values: Numbers, low: float, high: float) -> Bytes:
+    grey = np.empty(values.shape, np.uint8)
+    scale = 255 / ((high - low) or 1)
+    for top in range(0, len(values), _BAND_ROWS):  # in bands: doubles of the whole picture take eight times its size
+        band = np.nan_to_num(values[top : top + _BAND_ROWS].astype(np.float64), nan=low, posinf=high, neginf=low)
+        grey[top : top + _BAND_ROWS] = np.rint(np.clip((band - low) * scale, 0, 255))
+    return grey
+
+
+def in_srgb(colour: Image.Image, profile: object, name: str) -> Image.Image:
+    if profile:
+        with left_out_when_broken("ICC profile", name):
+            if not isinstance(profile, bytes):
+                raise TypeError("not bytes")
+            return _through_profile(colour, profile)
+    return colour.convert("RGB")
+
+
+def _through_profile(colour: Image.Image, profile: bytes) -> Image.Image:
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    space = source.profile.xcolor_space.strip()
+    mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}.get(space)
+    if mode == "RGB" and colour.mode == "L":
+        colour = colour.convert("RGB")
+    if colour.mode != mode:
+        raise ValueError(f"it describes {space}, the picture is {colour.mode}")
+    converted = ImageCms.profileToProfile(colour, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    assert converted is not None  # only an in-place conversion returns nothing
+    return converted

@@ -1,0 +1,53 @@
+"""A picture in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+if TYPE_CHECKING:
+    pass
+
+
+Bytes = NDArray[np.uint8]
+
+Numbers = NDArray[np.integer] | NDArray[np.floating]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Picture:
+    """A picture in memory.
+
+    Attributes:
+        pixels: `[H, W, 3]` uint8, sRGB, upright: the EXIF orientation is applied.
+        alpha: `[H, W]` uint8, 255 is opaque; None when the whole picture is opaque.
+        format: Pillow's name of the format it was read from: "JPEG", "PNG"; "PNG" when a plugin decoded it.
+        exif: without orientation, thumbnail and whatever describes the old file; ready to be written again.
+        dpi: dots per inch, across and down.
+    """
+
+    pixels: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None
+    format: str
+    exif: bytes | None
+    dpi: tuple[float, float] | None
+
+
+def shrunk(picture: Picture, max_side: int | None) -> Picture:
+    """The picture made smaller, so that no side is longer than `max_side` pixels; None leaves it as it is."""
+    height, width = picture.pixels.shape[:2]
+    if max_side is None or max(height, width) <= max_side:
+        return picture
+    scale = max_side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    colour = Image.fromarray(picture.pixels)
+    if picture.alpha is None:
+        return replace(picture, pixels=np.array(colour.resize(size, Image.Resampling.LANCZOS)))
+    # Premultiplied while it shrinks, or the colours hidden under transparent pixels would bleed into their edges.
+    colour.putalpha(Image.fromarray(picture.alpha))
+    small = np.array(colour.convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA"))
+    return replace(picture, pixels=np.ascontiguousarray(small[:, :, :3]), alpha=np.ascontiguousarray(small[:, :, 3]))

@@ -1,0 +1,201 @@
+"""Picture files to arrays and back, with Pillow. Knows files and pixels; no recipe, no folder, no torch.
+
+Runs in worker processes only: a decoder is the first thing that a hostile file reaches. Whatever a file holds, reading
+it ends in a `Picture` or in a `PictureError` that says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from dreamd.errors import PictureError
+from dreamd.pictures.colour import colour_and_alpha, in_srgb
+from dreamd.pictures.damage import BAD_DATA, log, told
+from dreamd.pictures.headers import sizes_used_on_loading, sizes_used_on_opening
+from dreamd.pictures.kinds import READABLE, looks_like
+from dreamd.pictures.metadata import kept_exif, orientation_of, resolution, upright
+from dreamd.pictures.picture import Bytes, Picture
+from dreamd.wording import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+# Pillow's own limit warns at one size and raises at twice that size. `_check_pixels` holds ours instead, exactly and
+# for every size that a file declares, before anything is allocated for it.
+Image.MAX_IMAGE_PIXELS = None
+
+Decode = Callable[[BinaryIO, Callable[[int, int], None]], Bytes]
+"""A plugin's decoder: `(file, check_size(width, height)) → [H, W, 3 or 4]`."""
+
+_MACHINE_FAULTS = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+"""Errors of the disk, the network or the process: the same picture may be read the next time."""
+
+_MAX_LOGGED_WARNINGS = 5  # a picture; a hostile file can bring thousands
+
+_MEGABYTE = 1_000_000
+
+_one_decode = threading.Lock()
+
+# ---- reading
+
+
+def read_picture(path: Path, *, max_pixels: int, max_bytes: int, decode: Decode | None = None) -> Picture:
+    """Read a picture; of an animation, the first frame.
+
+    The content says what it is, not the name, unless a plugin's decoder is given. Grey of 16 bit is scaled, floats in
+    [0, 1] are taken as they are and other floats are stretched to their own range; an ICC profile is applied, a broken
+    one is logged and left out.
+
+    Args:
+        path: the file; a symbolic link is not followed.
+        max_pixels: the most pixels that the picture, and any size its header declares, may have.
+        max_bytes: the longest file to read.
+        decode: a plugin's decoder `(file, check_size) → [H, W, 3 or 4]`; None: Pillow decodes.
+
+    Raises:
+        PictureError: it is no picture, a broken one, or too large.
+        PluginError: the plugin's decoder is at fault.
+        OSError: the disk or the machine failed, not the picture.
+    """
+    name = printable(path.name)
+    try:
+        with _open_file(path, name) as file:
+            length = _check_bytes(file, name, max_bytes)
+            with _one_decode, _warnings_logged(name):
+                if decode is not None:
+                    return _decoded_by_plugin(decode, file, name, max_pixels)
+                return _decode(file, name, length, max_pixels)
+    except OSError as error:
+        if error.errno in _MACHINE_FAULTS:
+            raise
+        raise PictureError(f"{name}: cannot be opened ({error.strerror or printable(str(error))})") from error
+
+
+def _open_file(path: Path, name: str) -> BinaryIO:
+    # O_NONBLOCK: without it, opening a named pipe waits for a writer.
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            advice = "links are not followed; put the picture itself here"
+            raise PictureError(f"{name}: a symbolic link; {advice}") from error
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise PictureError(f"{name}: not a regular file; put a picture's file here")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _check_bytes(file: BinaryIO, name: str, max_bytes: int) -> int:
+    length = os.fstat(file.fileno()).st_size
+    if length == 0:
+        raise PictureError(f"{name}: the file is empty; copy it again")
+    if length > max_bytes:
+        allowed = _amount(max_bytes)
+        raise PictureError(f"{name}: {_amount(length)}, more than limits.max_bytes allows ({allowed})")
+    return length
+
+
+def _check_pixels(size: tuple[int, int], name: str, max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise PictureError(f"{name}: {width} x {height} pixels, more than limits.max_pixels allows ({max_pixels})")
+
+
+def _amount(length: int) -> str:
+    return f"{length} bytes" if length < _MEGABYTE else f"{length / _MEGABYTE:.1f} MB"
+
+
+@contextmanager
+def _warnings_logged(name: str) -> Iterator[None]:
+    # `catch_warnings` changes the whole process: the caller holds `_one_decode`.
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            texts = list(dict.fromkeys(told(str(warning.message)) for warning in caught))
+            for text in texts[:_MAX_LOGGED_WARNINGS]:
+                log.info("%s: %s", name, text)
+            if len(texts) > _MAX_LOGGED_WARNINGS:
+                log.info("%s: and %d more warnings", name, len(texts) - _MAX_LOGGED_WARNINGS)
+
+
+def _decode(file: BinaryIO, name: str, length: int, max_pixels: int) -> Picture:
+    try:
+        for size in sizes_used_on_opening(file):
+            _check_pixels(size, name, max_pixels)
+        file.seek(0)
+        with Image.open(file, formats=READABLE) as image:
+            for size in (image.size, *sizes_used_on_loading(image)):
+                _check_pixels(size, name, max_pixels)
+            image.load()
+            return _picture(image, name)
+    except UnidentifiedImageError as error:
+        raise PictureError(f"{name}: not a picture that can be read: {looks_like(file)}") from error
+    except BAD_DATA as error:
+        if isinstance(error, OSError) and error.errno in _MACHINE_FAULTS:
+            raise
+        broken = f"not a picture that can be read ({_what_broke(error, length)})"
+        raise PictureError(f"{name}: {broken}; copy it again or save it anew") from error
+
+
+def _decoded_by_plugin(decode: Decode, file: BinaryIO, name: str, max_pixels: int) -> Picture:
+    def check_size(width: int, height: int) -> None:
+        _check_pixels((width, height), name, max_pixels)
+
+    try:
+        values = decode(file, check_size)
+        check_size(values.shape[1], values.shape[0])
+    except PictureError as error:
+        raise PictureError(str(error) if str(error).startswith(name) else f"{name}: {error}") from error
+    alpha = np.ascontiguousarray(values[:, :, 3]) if values.shape[2] == 4 else None
+    return Picture(
+        pixels=np.ascontiguousarray(values[:, :, :3]),
+        alpha=None if alpha is None or alpha.min() == 255 else alpha,
+        format="PNG",
+        exif=None,
+        dpi=None,
+    )
+
+
+def _what_broke(error: BaseException, length: int) -> str:
+    text = str(error).lower()
+    if isinstance(error, EOFError) or any(word in text for word in ("truncated", "not enough", "end of file")):
+        return f"it is cut off after {_amount(length)}"
+    if "could not create decoder" in text:  # all that WebP's decoder says
+        return f"it is broken, or cut off after {_amount(length)}"
+    return told(str(error) or type(error).__name__)
+
+
+# ---- from Pillow's image to a picture
+
+
+def _picture(image: Image.Image, name: str) -> Picture:
+    colour, alpha = colour_and_alpha(image)
+    orientation = orientation_of(image, name)
+    pixels = upright(np.asarray(in_srgb(colour, image.info.get("icc_profile"), name)), orientation)
+    across, down = resolution(image, name) or (None, None)
+    dpi = None if across is None or down is None else (down, across) if orientation >= 5 else (across, down)
+    return Picture(
+        pixels=pixels,
+        alpha=None if alpha is None or alpha.min() == 255 else upright(alpha, orientation),
+        format=str(image.format),
+        exif=kept_exif(image, name),
+        dpi=dpi,
+    )

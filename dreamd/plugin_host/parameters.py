@@ -1,0 +1,199 @@
+"""A plugin's parameters, from its signature and docstring."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic.errors import PydanticUserError
+
+from dreamd.errors import FieldPath, PluginError, RecipeError
+from dreamd.fields import nearest, shown
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+
+SUPPLIED = frozenset({"progress"})
+"""Keyword parameters that the engine gives; they are no fields."""
+
+_RESERVED = frozenset({"name", "weights"})
+"""Fields of every plugin or backbone, which no parameter can be."""
+
+
+class Parameter(BaseModel):
+    """A keyword parameter of a plugin's function, which is a field in YAML.
+
+    Attributes:
+        schema_: its JSON Schema.
+        required: whether it has no default.
+        default: its default, when it has one.
+        doc: its line in the function's docstring.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    schema_: dict[str, Any]
+    required: bool
+    default: Any = None
+    doc: str = ""
+
+    @property
+    def type(self) -> str:
+        """Its type in a few words: `a number ≥ 0`, `a whole number or null`, `"mean" or "std"`."""
+        return _words(self.schema_)
+
+
+def parameters_of(function: Callable[..., object], *, supplied: frozenset[str] = frozenset()) -> tuple[Parameter, ...]:
+    """The keyword-only parameters of a function, as fields.
+
+    Args:
+        function: what a plugin registers.
+        supplied: parameters that the engine gives to functions of its kind; they are no fields.
+
+    Raises:
+        PluginError: a parameter has no annotation, one that no YAML value could satisfy, or a name that is taken.
+    """
+    docs = _documented_arguments(inspect.getdoc(function) or "")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise PluginError(f"its parameters cannot be told ({error}); wrap it in a function of your own") from error
+    return tuple(
+        _parameter(function, parameter, docs.get(parameter.name, ""))
+        for parameter in signature.parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name not in supplied
+    )
+
+
+def supplied_to(function: Callable[..., object]) -> frozenset[str]:
+    """Which of the engine's own values a function asks for by name."""
+    return SUPPLIED & inspect.signature(function).parameters.keys()
+
+
+def _parameter(function: Callable[..., object], parameter: inspect.Parameter, doc: str) -> Parameter:
+    name = parameter.name
+    if name in _RESERVED:
+        raise PluginError(f"parameter {name!r} needs another name: {name!r} is a field of its own")
+    if parameter.annotation is inspect.Parameter.empty:
+        raise PluginError(f"parameter {name!r} needs an annotation, such as `{name}: float = 1.0`")
+    schema = _schema(function, parameter)
+    if parameter.default is inspect.Parameter.empty:
+        return Parameter(name=name, schema_=schema, required=True, doc=doc)
+    return Parameter(name=name, schema_=schema, required=False, default=_default(parameter), doc=doc)
+
+
+def _schema(function: Callable[..., object], parameter: inspect.Parameter) -> dict[str, Any]:
+    """The JSON Schema of a parameter's annotation."""
+    annotation = parameter.annotation
+    cannot = f"parameter {parameter.name!r} has the annotation {annotation!r}, which YAML cannot fill"
+    try:
+        if isinstance(annotation, str):  # `from __future__ import annotations`
+            annotation = eval(annotation, _globals_of(function))
+        schema = TypeAdapter(annotation).json_schema()
+    except PydanticUserError as error:
+        raise PluginError(f"{cannot}; it gives bool, int, float, str, None, list and dict") from error
+    except Exception as error:  # an annotation is the plugin's code: it may raise anything
+        raise PluginError(f"{cannot}: {error}") from error
+    if "format" in schema:  # a path or a date would come as the text that stands in the YAML
+        raise PluginError(f"{cannot}; it gives bool, int, float, str, None, list and dict")
+    return schema
+
+
+def _default(parameter: inspect.Parameter) -> object:
+    """A parameter's default as YAML could give it."""
+    try:
+        return TypeAdapter(Any).dump_python(parameter.default, mode="json")
+    except ValueError as error:
+        problem = f"parameter {parameter.name!r} has the default {parameter.default!r}, which no YAML value could be"
+        raise PluginError(problem) from error
+
+
+def _globals_of(function: Callable[..., object]) -> dict[str, Any]:
+    """The names that a function's annotations are written with; of a partial or an object that is called, too."""
+    while isinstance(function, partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    if not hasattr(function, "__globals__"):
+        function = inspect.unwrap(type(function).__call__)
+    names: dict[str, Any] = function.__globals__
+    return names
+
+
+def _documented_arguments(docstring: str) -> dict[str, str]:
+    """The `Args:` section of a docstring in Google's style, one sentence an argument."""
+    _, _, section = docstring.partition("\nArgs:\n")
+    section = re.split(r"\n\S", section, maxsplit=1)[0]
+    found = re.findall(r"^ {4}(\w+)(?: \([^)]*\))?:\s*(.*(?:\n {5,}.*)*)", section, flags=re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in found}
+
+
+def check_value(parameter: Parameter, value: Any, field: FieldPath) -> None:
+    from jsonschema.exceptions import best_match  # on demand: the command line answers without it
+
+    error = best_match(_strict_validator()(parameter.schema_).iter_errors(value))
+    if error is None:
+        return
+    where, schema = (*field, *error.absolute_path), parameter.schema_
+    if error.absolute_path:
+        value, schema = error.instance, error.schema
+    choices = [str(choice) for choice in schema.get("enum", [])]
+    raise RecipeError(f"must be {_words(schema)}, not {shown(value)}{nearest(value, choices)}", field=where)
+
+
+@cache
+def _strict_validator() -> type[Validator]:
+    """Of JSON Schema, but for one thing: 2.0 is no integer, because a function that counts cannot take it."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    def is_integer(_: object, value: object) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool)
+
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", is_integer)
+    strict: type[Validator] = extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]
+    return strict
+
+
+_TYPES = {
+    "number": "a number",
+    "integer": "a whole number",
+    "string": "text",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+}
+
+_BOUNDS = {
+    "minimum": "≥ {}",
+    "exclusiveMinimum": "> {}",
+    "maximum": "≤ {}",
+    "exclusiveMaximum": "< {}",
+    "multipleOf": "divisible by {}",
+    "minLength": "of at least {} characters",
+    "maxLength": "of at most {} characters",
+    "pattern": "like {}",
+    "minItems": "of at least {} entries",
+    "maxItems": "of at most {} entries",
+}
+
+
+def _words(schema: Mapping[str, Any]) -> str:
+    if "anyOf" in schema:
+        return " or ".join(_words(option) for option in schema["anyOf"])
+    if "enum" in schema:
+        return " or ".join(f'"{word}"' if isinstance(word, str) else str(word) for word in schema["enum"])
+    if "const" in schema:
+        return f'"{schema["const"]}"'
+    name = schema.get("type", "any value")
+    limits = " and ".join(text.format(_plain(schema[key])) for key, text in _BOUNDS.items() if key in schema)
+    return f"{_TYPES.get(name, name)} {limits}".strip()
+
+
+def _plain(limit: object) -> str:
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)

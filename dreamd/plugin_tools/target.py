@@ -1,0 +1,75 @@
+"""One plugin by itself: a drop-in file, or an installed one by its name, loaded alone beside dreamd's own."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import get_args
+
+from dreamd.errors import PluginError, UnknownNameError, UsageError
+from dreamd.plugin_host.hookspecs import DaemonHooks, EngineHooks
+from dreamd.plugin_host.host import Group, Plugins, Registered
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A plugin to check: a drop-in file, or an installed one by its name.
+
+    Attributes:
+        name: of the plugin.
+        group: which of the two entry-point groups it belongs to.
+        folders: the folder of the file; none for an installed one.
+    """
+
+    name: str
+    group: Group
+    folders: tuple[Path, ...]
+
+    def load(self) -> Plugins:
+        """It alone, beside dreamd's own."""
+        with redirect_stdout(sys.stderr):  # what a plugin prints is no part of a command's output, which may be JSON
+            return Plugins(self.group, folders=self.folders, only={self.name})
+
+    def registered(self, plugins: Plugins) -> list[Registered]:
+        """What it brings. Raises PluginError when it cannot be loaded."""
+        for problem in plugins.catalogue.problems:
+            if problem.plugin == self.name and (not self.folders or Path(problem.origin).parent in self.folders):
+                raise PluginError(problem.reason)
+        entries = [entry for entry in plugins.catalogue.entries if entry.plugin == self.name]
+        return [plugins.get(entry.kind, entry.name) for entry in entries]
+
+
+def subject_of(plugin: str | Path) -> Subject:
+    """The plugin of a file or of a name.
+
+    Raises:
+        UsageError: there is no such file, or it is not called as a drop-in file must be.
+        UnknownNameError: nobody has installed a plugin of that name.
+    """
+    if isinstance(plugin, Path) or plugin.endswith(".py") or "/" in plugin:
+        file = Path(plugin)
+        if not file.is_file():
+            raise UsageError(f"{plugin}: there is no such file")
+        if file.suffix != ".py" or file.name.startswith("_"):
+            raise UsageError(f"{plugin}: a drop-in plugin is a file NAME.py, whose name does not begin with _")
+        return Subject(name=file.stem, group=_group_of(file), folders=(file.parent.absolute(),))
+    groups: tuple[Group, ...] = get_args(Group)
+    names = {point.name: group for group in groups for point in entry_points(group=group)}
+    if plugin not in names:
+        raise UnknownNameError("plugin", plugin, [*names, "a file NAME.py"])
+    return Subject(name=plugin, group=names[plugin], folders=())
+
+
+def _group_of(file: Path) -> Group:
+    """Told by the hooks that stand in the file, without running it."""
+    try:
+        nodes = list(ast.walk(ast.parse(file.read_bytes())))
+    except (SyntaxError, ValueError):
+        return "dreamd.engine"  # whose loading then says what is wrong
+    functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    is_daemons = functions & vars(DaemonHooks).keys() and not functions & vars(EngineHooks).keys()
+    return "dreamd.daemon" if is_daemons else "dreamd.engine"

@@ -1,0 +1,197 @@
+"""Recipes merged: which field comes from which file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dreamd.errors import FieldPath, RecipeError
+from dreamd.fields import FieldModel, complaint
+from dreamd.settings.recipe import Ascent, Image, LayerChoice, Output, Recipe
+from dreamd.settings.yamlfile import Document, parse_document
+from dreamd.wording import suggestion
+
+PLUGIN_FIELDS = ("backbone", "loss", "schedule")
+
+_MERGED_FIELDS = (*PLUGIN_FIELDS, "ascent", "image", "output")
+
+_SECTIONS: dict[str, type[FieldModel]] = {"ascent": Ascent, "image": Image, "output": Output, "layers": LayerChoice}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a field's value came from."""
+
+    file: Path | str
+    line: int | None
+
+    def __str__(self) -> str:
+        return str(self.file) if self.line is None else f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """An effective recipe and the origin of each of its fields (`("ascent", "lr")`) that a file or preset gives."""
+
+    recipe: Recipe
+    origins: Mapping[FieldPath, Origin]
+
+    @cached_property
+    def json(self) -> str:
+        """The recipe as one line of JSON, one string for all the jobs that share it."""
+        return self.recipe.to_json()
+
+    def located(self, error: RecipeError) -> RecipeError:
+        """The same error, with the file and line its field came from."""
+        return _located(error, self.origins)
+
+
+BUILT_IN = "built-in"
+"""What `explain` calls the origin of a value that nothing but the model gives."""
+
+
+def resolve(documents: Iterable[Document]) -> Resolved:
+    """Merge documents, the later over the earlier, into one effective recipe.
+
+    A mapping merges into the inherited one, unless it names another plugin, which starts from that plugin's defaults; a
+    list replaces. Layers belong to their backbone: naming another backbone starts from that one's default layer.
+
+    Raises:
+        RecipeError: a field is unknown or has a wrong value; with its file and line.
+    """
+    data: dict[str, Any] = {}
+    origins: dict[FieldPath, Origin] = {}
+    for document in documents:
+        for key, value in document.data.items():
+            if key != "extends":
+                _merge_field(data, origins, document, key, value)
+    try:
+        return Resolved(Recipe.model_validate(data), origins)
+    except ValidationError as error:
+        problem, field = complaint(error, data, _advice)
+        raise _located(RecipeError(problem, field=field), origins) from error
+
+
+def from_sidecar(document: Document) -> Document:
+    """The recipe in a sidecar, with the precision that was in fact used, so that a dream can be repeated.
+
+    `auto` stays where it came to fp32: asked for by name, fp32 is the reference, which differs by rounding. A document
+    that is no sidecar comes back as it is.
+    """
+    recipe = document.data.get("recipe")
+    if not isinstance(recipe, dict) or "job" not in document.data:
+        return document
+    lines = {path[1:]: line for path, line in document.lines.items() if path[:1] == ("recipe",)}
+    wanted, used = recipe.get("precision", "auto"), document.data.get("precision", "auto")
+    precision = wanted if (wanted, used) == ("auto", "fp32") else used
+    return Document(document.file, {**recipe, "precision": precision}, lines)
+
+
+def with_weights_below(folder: Path, document: Document) -> Document:
+    """The document with a path to weights made absolute: it is relative to the folder of the file that says it."""
+    backbone = document.data.get("backbone")
+    if not isinstance(backbone, dict) or not isinstance(weights := backbone.get("weights"), str):
+        return document
+    if weights in ("", "default", "random"):
+        return document
+    path = str((folder / os.path.expanduser(weights)).absolute())  # noqa: PTH111 (Path's raises for an unknown ~user)
+    return Document(document.file, {**document.data, "backbone": {**backbone, "weights": path}}, document.lines)
+
+
+def set_fields(assignments: Sequence[str]) -> Document:
+    """The document of `--set layers=relu5_1 --set ascent.lr=0.1`. Raises RecipeError for what is no assignment."""
+    data: dict[str, Any] = {}
+    for assignment in assignments:
+        names, value = _assigned(assignment)
+        if names[0] in PLUGIN_FIELDS and isinstance(value, str) and len(names) == 1:
+            names = [*names, "name"]
+        if len(names) == 1:
+            data[names[0]] = value
+        else:
+            inner = data.get(names[0])
+            data[names[0]] = {**(inner if isinstance(inner, dict) else {}), names[1]: value}
+    return with_weights_below(Path(), Document("--set", data))
+
+
+def _assigned(assignment: str) -> tuple[list[str], Any]:
+    """The parts of a field's name, and its value, which is YAML."""
+    dotted_name, equals, text = assignment.partition("=")
+    names = dotted_name.strip().split(".")
+    if not equals or not all(names) or len(names) > 2:
+        raise RecipeError("is no `field=value` or `field.parameter=value`", file=f"--set {assignment}")
+    if names[0] == "extends":
+        raise RecipeError("cannot be set; choose what to start from with `--recipe`", file=f"--set {assignment}")
+    return names, parse_document(f"value: {text}", f"--set {assignment}", RecipeError).data["value"]
+
+
+def _merge_field(
+    data: dict[str, Any], origins: dict[FieldPath, Origin], document: Document, key: str, value: Any
+) -> None:
+    if key in PLUGIN_FIELDS and isinstance(value, str):
+        value = {"name": value}
+    path: FieldPath = (key,)
+    if key not in _MERGED_FIELDS or not isinstance(value, dict):
+        _forget(data, origins, key)
+        data[key] = value
+        _note(origins, document, path)
+        return
+    if key in PLUGIN_FIELDS:
+        _choose_plugin(data, origins, document, key, value)
+    inherited = data.get(key)
+    data[key] = {**(inherited if isinstance(inherited, dict) else {}), **value}
+    origins[path] = Origin(document.file, document.line(path))
+    for sub in value:
+        _note(origins, document, (key, sub))
+
+
+def _choose_plugin(
+    data: dict[str, Any], origins: dict[FieldPath, Origin], document: Document, key: str, value: Mapping[str, Any]
+) -> None:
+    """Leave of what is inherited what goes with the plugin that a mapping names, if it names one."""
+    inherited = data.setdefault(key, {"name": Recipe.model_fields[key].default.name})
+    before = inherited["name"] if isinstance(inherited, dict) and "name" in inherited else None
+    if value.get("name", before) == before:
+        return
+    _forget(data, origins, key)
+    if key == "backbone" and "layers" not in document.data:
+        _forget(data, origins, "layers")
+
+
+def _forget(data: dict[str, Any], origins: dict[FieldPath, Origin], key: str) -> None:
+    data.pop(key, None)
+    for path in [path for path in origins if path[0] == key]:
+        del origins[path]
+
+
+def _note(origins: dict[FieldPath, Origin], document: Document, path: FieldPath) -> None:
+    origins[path] = Origin(document.file, document.line(path))
+    for inner, line in document.lines.items():
+        if len(inner) > len(path) and inner[: len(path)] == path:
+            origins[inner] = Origin(document.file, line)
+
+
+def _advice(place: FieldPath) -> str:
+    """The nearest right field to one that does not exist; `lr` at the top belongs into `ascent`."""
+    *holders, word = map(str, place)
+    if holders:
+        return suggestion(word, _SECTIONS[holders[0]].model_fields)
+    for section in ("ascent", "image", "output"):
+        if word in _SECTIONS[section].model_fields:
+            return f"did you mean {section}.{word}?"
+    return suggestion(word, [*Recipe.model_fields, "extends"])
+
+
+def _located(error: RecipeError, origins: Mapping[FieldPath, Origin]) -> RecipeError:
+    path: FieldPath = (*error.field, "name")  # what is wrong with a plugin is best shown where it is named
+    while path and path not in origins:
+        path = path[:-1]
+    origin = origins.get(path)
+    if error.file is not None or origin is None:
+        return error
+    return RecipeError(error.problem, file=origin.file, line=origin.line, field=error.field)

@@ -1,0 +1,205 @@
+"""Recipes: the model, how one inherits from another, and where each field came from.
+
+Knows YAML files and the words of a recipe. What the names in it stand for (is there a loss "l3"?) is the catalogue's to
+say, in `check_recipe`; whether a network has a layer is known only where the network is.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from dreamd.errors import FieldPath, RecipeError, UnknownNameError
+from dreamd.fields import Count, FieldModel, Index, Integer, Number
+from dreamd.plugin_host.catalogue import Catalogue, Kind
+from dreamd.wording import suggestion
+
+OutputFormat = Literal["same", "png", "jpeg", "webp", "avif", "tiff"]
+
+PrecisionName = Literal["auto", "fp32", "bf16", "tf32"]
+
+_TEMPLATE_FIELDS = ("stem", "job", "backbone", "loss", "schedule", "seed")
+
+
+class Plugin(BaseModel):
+    """A plugin by name, with the values that the recipe gives to its parameters: `{name: l2, ...}` or just `l2`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: object) -> object:
+        if not isinstance(value, str | dict | Plugin):
+            raise PydanticCustomError("a_plugin", "a name, or a mapping with a name and parameters")
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The values for the plugin's parameters."""
+        return dict(self.model_extra or {})
+
+
+class BackboneChoice(Plugin):
+    """A backbone and its weights: `default`, `random` (drawn from the recipe's seed) or the path of a state dict."""
+
+    weights: str = Field(default="default", min_length=1)
+
+
+class LayerChoice(FieldModel):
+    """A layer to look at.
+
+    Attributes:
+        name: its name, or its number in the order the layers run, from 1.
+        weight: what its loss counts for; negative to see less of it.
+        channels: the channels to look at, from 0; None for all.
+    """
+
+    name: str | Integer
+    weight: Number = 1.0
+    channels: Annotated[tuple[Index, ...], Field(min_length=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: object) -> object:
+        if not isinstance(value, str | int | dict | LayerChoice):
+            raise PydanticCustomError("a_layer", "a layer's name or number, or a mapping with its name")
+        return {"name": value} if isinstance(value, str | int) else value
+
+    @field_validator("name")
+    @classmethod
+    def _from_one(cls, value: str | int) -> str | int:
+        if isinstance(value, int) and value < 1:
+            raise ValueError("layers are counted from 1")
+        return value
+
+
+class Ascent(FieldModel):
+    """The gradient ascent at one scale.
+
+    Attributes:
+        iterations: gradient steps.
+        lr: how far a step goes, in units of the backbone's standard deviation of pixels, times the gradient.
+        momentum: how much of the sum of the gradients so far is kept; 1 is the article's plain sum.
+        jitter: the largest random circular shift before each step, in pixels.
+    """
+
+    iterations: Integer = Field(default=10, ge=1, le=10_000)
+    lr: Number = 0.05
+    momentum: Number = Field(default=0.0, ge=0.0, le=1.0)
+    jitter: Integer = Field(default=32, ge=0, le=4096)
+
+
+class Image(FieldModel):
+    """What is done to the picture before the dream.
+
+    Attributes:
+        max_side: shrink it so that no side is longer, in pixels; None keeps its own size.
+    """
+
+    max_side: Count | None = None
+
+
+class Output(FieldModel):
+    """How the result is written.
+
+    Attributes:
+        format: a file format, or `same` as the picture's.
+        quality: for formats that lose something, 1 to 100.
+        name: the result's name without its extension; may hold {stem}, {job}, {backbone}, {loss}, {schedule}, {seed}.
+    """
+
+    format: OutputFormat = "same"
+    quality: Integer = Field(default=92, ge=1, le=100)
+    name: str = Field(default="{stem}", min_length=1)
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        try:
+            fields = [part[1:] for part in string.Formatter().parse(value) if part[1] is not None]
+        except ValueError as error:
+            raise ValueError(f"is no template: {error}; a brace itself is written twice") from error
+        for name, form, conversion in fields:
+            if name not in _TEMPLATE_FIELDS:
+                raise ValueError(f"{{{name}}} is not known; {suggestion(str(name), _TEMPLATE_FIELDS)}")
+            if form or conversion:
+                raise ValueError(f"takes no format: write {{{name}}}")
+        if "/" in value or "\0" in value or value.startswith("."):
+            raise ValueError("must be a file name: without /, and not hidden by a dot")
+        return value
+
+
+class Recipe(FieldModel):
+    """An effective recipe: every field has its value.
+
+    Attributes:
+        layers: None for the backbone's own default layer.
+        gradient: what is done to the gradient, in order; () leaves it bare.
+        seed: of everything random: shifts, noise, random weights.
+    """
+
+    backbone: BackboneChoice = BackboneChoice(name="vgg19")
+    layers: Annotated[tuple[LayerChoice, ...], Field(min_length=1)] | None = None
+    loss: Plugin = Plugin(name="l2")
+    schedule: Plugin = Plugin(name="octaves")
+    ascent: Ascent = Ascent()
+    gradient: tuple[Plugin, ...] = (Plugin(name="smooth"), Plugin(name="normalize"))
+    image: Image = Image()
+    output: Output = Output()
+    precision: PrecisionName = "auto"
+    seed: Integer = Field(default=0, ge=0, lt=2**63)
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        if value is None:
+            return None
+        return value if isinstance(value, list | tuple) else [value]
+
+    def to_json(self) -> str:
+        """The recipe as one line of JSON; equal recipes give equal lines."""
+        return json.dumps(_canonical(self.model_dump(mode="json")), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The recipe of `to_json`."""
+        return cls.model_validate_json(text)
+
+
+def check_recipe(recipe: Recipe, catalogue: Catalogue) -> None:
+    """Check a recipe's names and parameters against what the plugins bring.
+
+    Raises:
+        RecipeError: a name or parameter is unknown, or a value is not what its parameter takes; with its field.
+    """
+    for kind, choice, field in choices_of(recipe):
+        try:
+            entry = catalogue.find(kind, choice.name)
+        except UnknownNameError as error:
+            raise RecipeError(str(error), field=field) from error
+        entry.check(choice.parameters, field)
+
+
+def choices_of(recipe: Recipe) -> list[tuple[Kind, Plugin, FieldPath]]:
+    """Every plugin that a recipe chooses, and the field that does."""
+    return [
+        (Kind.BACKBONE, recipe.backbone, ("backbone",)),
+        (Kind.LOSS, recipe.loss, ("loss",)),
+        (Kind.SCHEDULE, recipe.schedule, ("schedule",)),
+        *((Kind.GRADIENT, step, ("gradient", index)) for index, step in enumerate(recipe.gradient)),
+    ]
+
+
+def _canonical(value: Any) -> Any:
+    """2.0 as 2, wherever it stands: equal numbers in one writing."""
+    if isinstance(value, dict):
+        return {key: _canonical(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_canonical(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,185 @@
+"""The recipes of a tree: presets, named ones, and those of the folders."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from importlib.resources import files
+from itertools import zip_longest
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dreamd.errors import RecipeError, UnknownNameError
+from dreamd.settings.merging import Resolved, from_sidecar, resolve, with_weights_below
+from dreamd.settings.yamlfile import Document, document_of_text, parse_document, read_document
+
+RECIPE_FILES = ("recipe.yaml", "recipe.yml")
+
+
+class RecipeBook:
+    """All the recipes of an inbox: its folders' files, named recipes, presets and the config's defaults."""
+
+    def __init__(self, inbox: Path | None, *, named: Path | None = None, defaults: Document | None = None) -> None:
+        """A book.
+
+        Args:
+            inbox: the root whose folders have recipes; None when there is none (`dreamd dream`).
+            named: the folder of named recipes, for `extends`.
+            defaults: the config's `defaults`, below everything else.
+        """
+        self._inbox = inbox
+        self._named = named
+        self._defaults = [defaults] if defaults else []
+        self._read: dict[Path, tuple[tuple[int, int, int], Document | RecipeError]] = {}
+        self._resolved: dict[tuple[Path, ...], tuple[list[Document], Resolved]] = {}
+
+    def for_folder(self, folder: PurePosixPath) -> Resolved:
+        """The effective recipe of an inbox folder, as its files are now.
+
+        Raises:
+            RecipeError: one of the files it comes from is wrong.
+        """
+        if self._inbox is None:
+            return self.for_default()
+        return self._resolve([file for place in self._places(folder) if (file := recipe_file(place))])
+
+    def for_draft(self, folder: PurePosixPath, text: str) -> Resolved:
+        """The recipe that an inbox folder would have if this were the text of its own file. Raises RecipeError."""
+        *outer, own = self._places(folder)
+        file = recipe_file(own) or own / RECIPE_FILES[0]
+        documents = [*self._defaults]
+        for place in outer:
+            if above := recipe_file(place):
+                documents += self._with_extended(self._document(above), ())
+        draft = from_sidecar(document_of_text(text, file, RecipeError))
+        return resolve([*documents, *self._with_extended(with_weights_below(own, draft), ())])
+
+    def _places(self, folder: PurePosixPath) -> list[Path]:
+        """The inbox and its folders down to one of them, whose recipes it has."""
+        assert self._inbox is not None
+        return [self._inbox.joinpath(*folder.parts[:depth]) for depth in range(len(folder.parts) + 1)]
+
+    def for_default(self) -> Resolved:
+        """What counts where no recipe file says otherwise."""
+        return resolve(self._defaults)
+
+    def for_file(self, file: Path) -> Resolved:
+        """The effective recipe of one file, which inherits from the config's defaults alone."""
+        return resolve([*self._defaults, *self.documents_of_file(file)])
+
+    def for_name(self, name: str) -> Resolved:
+        """The effective recipe of a preset or a named recipe. Raises RecipeError when there is none."""
+        return resolve([*self._defaults, *self.documents_of_name(name)])
+
+    def documents_of_file(self, file: Path) -> list[Document]:
+        """What `resolve` makes the recipe of a file from: what it extends, then the file. Raises RecipeError."""
+        return self._with_extended(self._document(file), ())
+
+    def documents_of_name(self, name: str) -> list[Document]:
+        """What `resolve` makes a preset or a named recipe from. Raises RecipeError."""
+        return self._named_documents(name, ())
+
+    def names(self) -> dict[str, Path | str]:
+        """The names that `extends` knows, and where each stands."""
+        named = sorted(self._named.glob("*.yaml")) if self._named else []
+        return {name: f"preset {name}" for name in preset_names()} | {file.stem: file for file in named}
+
+    def _resolve(self, recipe_files: list[Path]) -> Resolved:
+        documents = [*self._defaults]
+        for file in recipe_files:
+            documents += self._with_extended(self._document(file), ())
+        known = self._resolved.get(key := tuple(recipe_files))
+        if known is None or any(new is not old for new, old in zip_longest(documents, known[0])):
+            known = self._resolved[key] = (documents, resolve(documents))
+        return known[1]
+
+    def _with_extended(self, document: Document, seen: tuple[str, ...]) -> list[Document]:
+        """A document below which the recipes that it extends lie."""
+        name = document.data.get("extends")
+        if name is None:
+            return [document]
+        line = document.line(("extends",))
+        try:
+            if not isinstance(name, str):
+                raise RecipeError("must be the name of a preset or of a named recipe")
+            return [*self._named_documents(name, seen), document]
+        except RecipeError as error:
+            if error.file is not None:
+                raise
+            raise RecipeError(error.problem, file=document.file, line=line, field=("extends",)) from error
+
+    def _named_documents(self, name: str, seen: tuple[str, ...]) -> list[Document]:
+        if name in seen:
+            raise RecipeError(f"goes round in a circle: {' → '.join((*seen, name))}")
+        file = self._named / f"{name}.yaml" if self._named and "/" not in name else None
+        is_preset = name in preset_names()
+        if file is not None and os.path.isfile(file):  # noqa: PTH113 (Path's raises for a name that is too long)
+            if is_preset:
+                raise RecipeError("has the name of a preset; give it another", file=file)
+            document = self._document(file)
+        elif is_preset:
+            document = preset(name)
+        else:
+            raise RecipeError(str(UnknownNameError("preset or named recipe", name, self.names())))
+        return self._with_extended(document, (*seen, name))
+
+    def _document(self, file: Path) -> Document:
+        """A file's document, read again only when the file has changed."""
+        try:
+            status = file.lstat() if self._is_in_inbox(file) else file.stat()
+        except OSError as problem:
+            raise RecipeError(f"cannot be read: {problem.strerror}", file=file) from problem
+        signature = (status.st_mtime_ns, status.st_size, status.st_ino)
+        known = self._read.get(file)
+        if known is None or known[0] != signature:
+            known = self._read[file] = (signature, self._read_anew(file))
+        if isinstance(known[1], RecipeError):
+            raise known[1].with_traceback(None)
+        return known[1]
+
+    def _read_anew(self, file: Path) -> Document | RecipeError:
+        try:
+            document = read_document(file, RecipeError, follow_symlinks=not self._is_in_inbox(file))
+        except RecipeError as error:
+            if isinstance(error.__cause__, OSError):  # goes away without a change of the file
+                raise
+            return error
+        return with_weights_below(file.parent, from_sidecar(document))
+
+    def _is_in_inbox(self, file: Path) -> bool:
+        return self._inbox is not None and self._inbox in file.parents
+
+
+def recipe_file(folder: Path) -> Path | None:
+    """The recipe file of a folder, if it has one. Raises RecipeError when it has two, or cannot be looked into."""
+    found = [file for name in RECIPE_FILES if _is_there(file := folder / name)]
+    if len(found) > 1:
+        raise RecipeError(f"stands beside {found[1].name}; keep one of them", file=found[0])
+    return found[0] if found else None
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as problem:
+        raise RecipeError(f"cannot be read: {problem.strerror}", file=file) from problem
+    return True
+
+
+@cache
+def preset_names() -> list[str]:
+    """The recipes that ship with dreamd."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in _presets().iterdir() if entry.name.endswith(".yaml"))
+
+
+@cache
+def preset(name: str) -> Document:
+    """The document of a preset."""
+    text = (_presets() / f"{name}.yaml").read_text(encoding="utf-8")
+    return parse_document(text, f"preset {name}", RecipeError)
+
+
+def _presets() -> Any:
+    return files("dreamd") / "presets"

@@ -1,1 +1,0 @@
-"""What the daemon shows of itself. `snapshot` is the file that `dreamd status` reads."""

@@ -1,0 +1,101 @@
+"""`dreamd retry`, `pause` and `resume`: what a person tells a daemon that may or may not be running.
+
+All of it is done in the folders and the journal, where a daemon finds it at its next look; one that runs is woken by a
+signal. So it works without a daemon too, and nothing is lost when one dies meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from dreamd.errors import UsageError
+from dreamd.job import Job, JobState
+from dreamd.settings.config import Config
+from dreamd.tree import snapshot
+from dreamd.tree.journal import Journal
+from dreamd.tree.layout import Folders
+from dreamd.tree.spool import Spool
+
+WAKE = signal.SIGUSR1
+"""Has the daemon look at the journal and at its held jobs now."""
+
+_ALL = 1_000_000
+
+
+def retry(config: Config, job_ids: Sequence[str], *, all_failed: bool) -> Iterator[str]:
+    """Give failed pictures back to the inbox, and have the daemon look at held ones now; yields a line for each.
+
+    Raises:
+        UsageError: a job does not exist, or is neither failed nor held.
+    """
+    spool = Spool(Folders(inbox=config.inbox, outbox=config.outbox, failed=config.failed, done=config.originals))
+    spool.prepare()
+    with Journal.open(config.state / "journal.sqlite3") as journal:
+        jobs = journal.jobs(state=JobState.FAILED, limit=_ALL) if all_failed else [_found(journal, i) for i in job_ids]
+        for job in jobs:
+            if job.state is JobState.HELD:
+                yield f"{job.path}: looked at again now"
+            elif spool.retry(job) and spool.give_back(job):
+                yield f"{job.path}: back in the inbox"
+            elif not all_failed:
+                raise UsageError(f"{job.path}: its picture is no longer in {config.failed}")
+    _wake(config)
+
+
+def pause(config: Config, folder: str) -> str:
+    """Start no more jobs from a folder and those below it; what runs is finished."""
+    name = _folder(config, folder)
+    config.state.mkdir(parents=True, exist_ok=True)
+    with Journal.open(config.state / "journal.sqlite3") as journal:
+        journal.pause(name)
+    _wake(config)
+    return "paused: everything" if name == "." else f"paused: {name}"
+
+
+def resume(config: Config, folder: str | None) -> str:
+    """Start jobs again, from a folder or from all."""
+    name = None if folder is None else _folder(config, folder)
+    config.state.mkdir(parents=True, exist_ok=True)
+    with Journal.open(config.state / "journal.sqlite3") as journal:
+        journal.resume(name)
+        left = sorted(journal.paused())
+    _wake(config)
+    return f"still paused: {', '.join(left)}" if left else "nothing is paused"
+
+
+def _found(journal: Journal, job_id: str) -> Job:
+    job = journal.get(job_id)
+    if job is None:
+        raise UsageError(f"there is no job {job_id!r}; `dreamd jobs --state failed` lists them")
+    if job.state not in (JobState.FAILED, JobState.HELD):
+        raise UsageError(f"job {job_id} is {job.state}, not failed or held")
+    return job
+
+
+def _folder(config: Config, folder: str) -> str:
+    """A folder relative to the inbox, given so or as a path of its own."""
+    path = PurePosixPath(os.path.abspath(folder))  # noqa: PTH100 (a symlink is not to be followed)
+    inbox = PurePosixPath(config.inbox)
+    relative = path.relative_to(inbox) if path.is_relative_to(inbox) else PurePosixPath(folder)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise UsageError(f"{folder} is no folder of the inbox {config.inbox}")
+    return str(relative)
+
+
+def _wake(config: Config) -> None:
+    """Tell a running daemon to look; one of another user or machine finds out by itself at its next rescan."""
+    values = snapshot.read(config.state)
+    if values is None or values["state"] == "stopped":
+        return
+    # Not the status file's pid, which may be the last run's: the lock's holder wrote its own.
+    holder = re.fullmatch(r"pid (\d+) on (.*)\n", Path(values["lock"]).read_text(encoding="utf-8"))
+    if holder is None or holder[2] != socket.gethostname():
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(int(holder[1]), WAKE)

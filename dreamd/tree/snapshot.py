@@ -1,0 +1,174 @@
+"""The daemon's state as one small JSON file, `<state>/status.json`, replaced whole whenever it changes.
+
+`dreamd status` must answer at once, and while the daemon is busy, paused in a debugger or gone; so it reads a file and
+asks nobody. Imports the standard library and `errors` only, and `yamlfile` for the state folder's place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from dreamd.errors import ConfigError, DreamdError
+from dreamd.wording import printable
+
+FILE_NAME = "status.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningJob:
+    """A job that is being dreamed. `share` is how much of it is done, 0 to 1."""
+
+    job: str
+    picture: str
+    ascent: int = 0
+    ascents: int = 0
+    iteration: int = 0
+    iterations: int = 0
+    share: float = 0.0
+    fetching: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerStatus:
+    """A worker: its device, what it is doing, and what went wrong with it last.
+
+    Attributes:
+        jobs: that it has in hand; those without progress wait for their turn in it.
+        busy_share: the part of the last minute that its device was dreaming, 0 to 1; 0 when it has nothing to do.
+    """
+
+    device: str
+    device_name: str
+    precision: str
+    state: str
+    pid: int | None
+    error: str | None
+    busy_share: float = 0.0
+    jobs: list[RunningJob] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """Held jobs of one folder and reason.
+
+    Attributes:
+        cause: recipe, weights, plugin or space.
+        jobs: how many.
+    """
+
+    folder: str
+    cause: str
+    reason: str
+    jobs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """All of it. The fields are the output of `dreamd status --json`, and stable.
+
+    Attributes:
+        state: starting, running, draining or stopped.
+        pid: of the daemon.
+        started_at: seconds since the epoch.
+        lock: the file that the daemon has locked while it runs.
+        watching: how the inbox is watched.
+        found_by_rescan_only: files that the watch missed and a rescan found: more than 0 calls for a look.
+        overflows: how often the system lost events of the watch; a rescan made up for it each time.
+        queued, running, held, done, failed: jobs by state; pictures that have settled and are about to be claimed
+            count as queued.
+        folders: the queued and held jobs by folder.
+        done_per_hour: from the last ten minutes.
+        eta_seconds: until the queue is empty, at that rate; None when it cannot be told.
+        plugins_not_loaded: name → reason.
+    """
+
+    state: str
+    pid: int
+    version: str
+    started_at: float
+    inbox: str
+    lock: str
+    watching: str
+    found_by_rescan_only: int
+    overflows: int
+    queued: int
+    running: int
+    held: int
+    done: int
+    failed: int
+    folders: dict[str, int]
+    done_per_hour: float
+    eta_seconds: float | None
+    paused: list[str]
+    workers: list[WorkerStatus]
+    holds: list[Hold]
+    plugins_not_loaded: dict[str, str]
+
+    def write(self, state_folder: Path) -> None:
+        """Replace the file. Not synced: after a power cut it says nothing that is still true."""
+        temporary = state_folder / f".{FILE_NAME}.new"
+        temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        temporary.replace(state_folder / FILE_NAME)
+
+
+def read(state_folder: Path) -> dict[str, Any] | None:
+    """The snapshot as JSON values, None when there is none.
+
+    When its daemon is gone, `state` is "stopped", no worker is left, and what was running counts as queued.
+
+    Raises:
+        DreamdError: the file cannot be read, or is of another version of dreamd.
+    """
+    file = state_folder / FILE_NAME
+    try:
+        values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        missing = {item.name for item in fields(Snapshot)} - values.keys()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DreamdError(f"{printable(str(file))}: cannot be read: {error.strerror}") from error
+    except (ValueError, AttributeError) as error:
+        raise DreamdError(f"{printable(str(file))}: is no status of dreamd; start the daemon anew") from error
+    if missing:
+        raise DreamdError(f"{printable(str(file))}: is of another version of dreamd; start the daemon anew")
+    if not is_locked(Path(values["lock"])):
+        queued = values["queued"] + values["running"]
+        values |= {"state": "stopped", "queued": queued, "running": 0, "workers": [], "eta_seconds": None}
+    return values
+
+
+def is_locked(lock_file: Path) -> bool:
+    """Whether a daemon has locked a file for itself."""
+    try:
+        descriptor = os.open(lock_file, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        # Shared: two that look at the same time must not take each other for the daemon.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def state_folder_of(config_file: Path) -> Path:
+    """The state folder that a config names, without checking the rest, which takes longer than all of `status`."""
+    from dreamd.settings.yamlfile import read_document
+
+    if not config_file.exists():
+        raise ConfigError("does not exist; `dreamd init DIR` makes one", file=config_file)
+    document = read_document(config_file, ConfigError)
+    state = document.data.get("state", "state")
+    try:
+        return (config_file.absolute().parent / Path(state).expanduser()).absolute()
+    except (TypeError, RuntimeError) as error:
+        problem = f"{state!r} is not the path of a folder"
+        line = document.line(("state",))
+        raise ConfigError(problem, file=config_file, line=line, field=("state",)) from error

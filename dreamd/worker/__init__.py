@@ -1,0 +1,4 @@
+"""The worker process: decodes, dreams and encodes pictures on one device. Here the engine meets recipes and files.
+
+Knows no journal, no queue and no daemon: it is given a batch and answers with messages.
+"""

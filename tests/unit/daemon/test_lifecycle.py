@@ -1,0 +1,667 @@
+"""What becomes of a job, with real folders, journal and recipes, and a worker that is the test itself."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+import dreamd.daemon.lifecycle
+import dreamd.tree.spool
+from dreamd.daemon.lifecycle import Lifecycle
+from dreamd.errors import SpaceError
+from dreamd.job import Job, JobState
+from dreamd.messages import Done, NotDone, Order, Sidecar
+from dreamd.plugin_host.catalogue import Catalogue, Entry, Kind
+from dreamd.settings.recipe_book import RecipeBook
+from dreamd.tree.journal import Journal
+from dreamd.tree.layout import Folders
+from dreamd.tree.spool import Spool
+
+ATTEMPTS = 3
+FAR = 1e12
+"""A time of `time.monotonic` at which every wait is over."""
+
+CATALOGUE = Catalogue(
+    entries=tuple(
+        Entry(kind=kind, name=name, plugin=name, origin="test")
+        for kind, name in (
+            (Kind.BACKBONE, "vgg19"),
+            (Kind.LOSS, "l2"),
+            (Kind.SCHEDULE, "octaves"),
+            (Kind.GRADIENT, "smooth"),
+            (Kind.GRADIENT, "normalize"),
+        )
+    )
+)
+
+
+class House:
+    """The folders, the journal, and a lifecycle on them that can be given up and begun anew, as a daemon is."""
+
+    def __init__(self, root: Path) -> None:
+        self.folders = Folders(inbox=root / "inbox", outbox=root / "outbox", failed=root / "failed", done=root / "done")
+        self.folders.inbox.mkdir(parents=True)
+        self.spool = Spool(self.folders)
+        self.spool.prepare()
+        self.journal = Journal.open(root / "journal.sqlite3")
+        self.told: list[Job] = []
+        self.life = self.begin()
+
+    def begin(self) -> Lifecycle:
+        """Another life, which knows nothing of the one before."""
+        self.life = Lifecycle(
+            spool=self.spool,
+            journal=self.journal,
+            book=self.book(),
+            attempts=ATTEMPTS,
+            checkpoints=self.folders.inbox.parent / "checkpoints",
+            changed=self.told.append,
+        )
+        return self.life
+
+    def book(self) -> RecipeBook:
+        return RecipeBook(self.folders.inbox, named=self.folders.inbox.parent / "recipes")
+
+    def recipe(self, folder: str, text: str) -> None:
+        path = self.folders.inbox / folder / "recipe.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def drop(self, *paths: str) -> None:
+        """Pictures that have settled."""
+        for path in paths:
+            target = self.folders.inbox / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(b"the picture " + path.encode())
+        assert self.life.take_in([PurePosixPath(path) for path in paths]) == []
+
+    def started(self) -> tuple[Job, Order]:
+        batch = self.life.start()
+        assert batch is not None
+        (order,) = batch.orders
+        return self.life.running[order.job], order
+
+    def dream(self) -> Job:
+        """The next job is dreamed, all the way."""
+        job, order = self.started()
+        self.done(self.answer(job, order))
+        return self.memory(job)
+
+    def done(self, answer: Done) -> None:
+        """What the daemon does with a worker's answer."""
+        publish = self.life.publish(answer)
+        if publish is not None:
+            self.life.published(publish())
+
+    def answer(self, job: Job, order: Order) -> Done:
+        """A worker's, with the result where it should be."""
+        (order.folder / "result.png").write_bytes(b"the dream of " + order.source.read_bytes())
+        sidecar = Sidecar(
+            job=job.id,
+            picture=job.name,
+            input_sha256="",
+            recipe=json.loads(job.recipe),
+            versions={},
+            weights_sha256=None,
+            device="cpu",
+            precision="fp32",
+            seed=0,
+            size=(1, 1),
+            tiling=None,
+            seconds=0.5,
+            loss_before=1.0,
+            loss_after=2.0,
+        )
+        return Done(job=job.id, file="result.png", sidecar=sidecar)
+
+    def memory(self, job: Job) -> Job:
+        """What the journal says of a job."""
+        self.life.flush()
+        known = self.journal.get(job.id)
+        assert known is not None
+        return known
+
+    def lose_the_journal(self) -> None:
+        """Somebody deletes it while no daemon runs."""
+        self.journal.close()
+        for file in self.folders.inbox.parent.glob("journal.sqlite3*"):
+            file.unlink()
+        self.journal = Journal.open(self.folders.inbox.parent / "journal.sqlite3")
+
+    def only(self) -> Job:
+        """The one job of the journal."""
+        self.life.flush()
+        (job,) = self.journal.jobs()
+        return job
+
+    def files(self, name: str) -> list[str]:
+        folder: Path = getattr(self.folders, name)
+        paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+        return sorted(str(path) for path in paths if path.parts[0] != ".dreamd")
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path)
+    yield house
+    house.journal.close()
+
+
+def refusal(job: Job, **changes: object) -> NotDone:
+    values = {"job": job.id, "hold": None, "final": False, "reason": "it broke", **changes}
+    return NotDone.model_validate(values)
+
+
+# Out and away
+
+
+def test_a_picture_comes_out_in_its_own_place_with_a_sidecar_and_its_original_is_put_away(house: House) -> None:
+    house.drop("a/b/cat.png")
+    job = house.dream()
+    assert job.state is JobState.DONE
+    assert (job.result, job.seconds, job.attempts) == ("a/b/cat.png", 0.5, 1)
+    assert house.files("outbox") == ["a/b/cat.png", "a/b/cat.png.json"]
+    assert house.files("done") == ["a/b/cat.png"]
+    assert house.files("inbox") == []
+    assert not list(house.spool.claimed())
+
+
+def test_every_change_of_state_is_told_in_order(house: House) -> None:
+    house.drop("cat.png")
+    house.dream()
+    assert [job.state for job in house.told] == [JobState.QUEUED, JobState.RUNNING, JobState.DONE]
+
+
+def test_a_journal_that_takes_nothing_holds_what_has_not_begun_and_is_written_when_it_can_be(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(jobs: object) -> None:
+        raise SpaceError("the disk is full")
+
+    house.drop("cat.png")
+    with monkeypatch.context() as patch:
+        patch.setattr(house.journal, "save", full)
+        assert house.life.start() is None
+        (held,) = house.life.held.values()
+        assert (held.hold, held.attempts) == ("space", 0)
+    house.life.look_again(math.inf)
+    assert house.dream().state is JobState.DONE
+
+
+def test_an_attempt_is_written_down_before_it_starts(house: House) -> None:
+    house.drop("cat.png")
+    job, _ = house.started()
+    assert (house.memory(job).state, house.memory(job).attempts) == (JobState.RUNNING, 1)
+
+
+def test_a_result_is_named_as_its_recipe_wants(house: House) -> None:
+    house.recipe("a", "output: {name: '{stem}-{loss}-{seed}'}\nseed: 7\n")
+    house.drop("a/cat.png")
+    assert house.dream().result == "a/cat-l2-7.png"
+
+
+def test_a_second_picture_of_the_same_name_does_not_overwrite_the_first_result(house: House) -> None:
+    for _ in range(2):
+        house.drop("cat.png")
+        house.dream()
+    assert house.files("outbox") == ["cat-2.png", "cat-2.png.json", "cat.png", "cat.png.json"]
+    assert house.files("done") == ["cat-2.png", "cat.png"]
+
+
+def test_a_job_answered_twice_has_one_result(house: House) -> None:
+    house.drop("cat.png")
+    job, order = house.started()
+    answer = house.answer(job, order)
+    house.done(answer)
+    house.done(answer)
+    house.life.not_done(refusal(job))
+    house.life.worker_died([job.id], "the worker was killed by SIGSEGV", was_ready=True)
+    assert house.memory(job).state is JobState.DONE
+    assert house.files("outbox") == ["cat.png", "cat.png.json"]
+    assert house.files("failed") == []
+    assert len(house.life.queue) == 0
+
+
+def test_a_file_that_has_gone_before_the_claim_is_no_job(house: House) -> None:
+    assert house.life.take_in([PurePosixPath("gone.png")]) == []
+    assert house.journal.jobs() == []
+
+
+# Failures and retries
+
+
+def test_a_failure_that_is_final_is_not_tried_again(house: House) -> None:
+    house.drop("a/cat.png")
+    job, _ = house.started()
+    house.life.not_done(refusal(job, final=True, reason="it is no picture"))
+    assert house.memory(job).state is JobState.FAILED
+    assert house.files("failed") == ["a/cat.png", "a/cat.png.reason.txt"]
+    reason = (house.folders.failed / "a" / "cat.png.reason.txt").read_text()
+    assert "it is no picture" in reason
+    assert "move it back to a in the inbox" in reason
+    assert house.life.next_deadline() is None
+
+
+def test_an_attempt_that_failed_is_tried_again_later_and_ever_later(house: House) -> None:
+    house.drop("cat.png")
+    waits = []
+    for attempt in range(1, ATTEMPTS):
+        job, _ = house.started()
+        assert job.attempts == attempt
+        house.life.not_done(refusal(job))
+        assert house.life.start() is None
+        due = house.life.next_deadline()
+        assert due is not None
+        waits.append(due - time.monotonic())
+        house.life.look_again(due)
+    assert waits == [pytest.approx(2.0, abs=0.5), pytest.approx(4.0, abs=0.5)]
+    job, _ = house.started()
+    house.life.not_done(refusal(job))
+    assert house.memory(job).state is JobState.FAILED
+    assert house.memory(job).reason == "it broke (attempt 3 of 3)"
+
+
+def test_a_retry_that_is_due_keeps_the_loop_from_spinning_while_no_worker_is_free(house: House) -> None:
+    house.drop("cat.png")
+    job, _ = house.started()
+    house.life.not_done(refusal(job))
+    due = house.life.next_deadline()
+    assert due is not None
+    house.life.look_again(due)
+    assert house.life.next_deadline() is None
+    assert house.started()[0].id == job.id
+
+
+def test_the_death_of_a_worker_costs_its_jobs_an_attempt(house: House) -> None:
+    house.drop("cat.png")
+    for _ in range(ATTEMPTS):
+        job, _ = house.started()
+        house.life.worker_died([job.id], "the worker was killed by SIGSEGV", was_ready=True)
+        house.life.look_again(FAR)
+    assert house.memory(job).state is JobState.FAILED
+    assert house.memory(job).reason == "the worker was killed by SIGSEGV (attempt 3 of 3)"
+
+
+def test_jobs_given_together_are_begun_together_and_after_a_death_each_alone(house: House) -> None:
+    house.drop("a.png", "b.png", "c.png")
+    batch = house.life.start(2)
+    assert batch is not None
+    assert [house.memory(house.life.running[id_]).attempts for id_ in batch.jobs] == [1, 1]
+    house.life.worker_died(batch.jobs, "the worker was killed by SIGSEGV", was_ready=True)
+    assert "with 1 other in hand; each is tried again alone" in str(
+        next(job for job in house.life.queue if job.id == batch.jobs[0]).reason
+    )
+    house.life.look_again(FAR)
+    sizes = []
+    while (batch := house.life.start(8)) is not None:
+        sizes.append(len(batch.orders))
+    assert sizes == [1, 1, 1]
+
+
+def test_the_death_of_a_worker_that_never_was_ready_costs_no_attempt(house: House) -> None:
+    house.drop("cat.png")
+    for _ in range(ATTEMPTS + 1):
+        job, _ = house.started()
+        house.life.worker_died([job.id], "the worker ended with code 1", was_ready=False)
+    assert (house.memory(job).state, house.memory(job).attempts) == (JobState.QUEUED, 0)
+    assert house.dream().attempts == 1
+
+
+def test_a_picture_that_cannot_be_put_away_is_put_away_later(house: House) -> None:
+    house.drop("cat.png")
+    job, order = house.started()
+    answer = house.answer(job, order)
+    house.folders.done.rename(house.folders.done.with_name("away"))
+    house.folders.done.write_text("in the way")
+    house.done(answer)
+    assert house.memory(job).state is JobState.DONE
+    assert [one.id for one in house.life.not_put_away] == [job.id]
+    house.folders.done.unlink()
+    house.folders.done.with_name("away").rename(house.folders.done)
+    due = house.life.next_deadline()
+    assert due is not None
+    house.life.look_again(due)
+    assert house.files("done") == ["cat.png"]
+    assert house.life.not_put_away == []
+    assert house.life.next_deadline() is None
+
+
+# Holds
+
+
+def test_a_broken_recipe_holds_its_own_folder_only_with_file_and_line(house: House) -> None:
+    house.recipe("bad", "seed: 1\nlos: l2\n")
+    house.drop("bad/a.png", "good/b.png")
+    assert [held.name for held in house.life.held.values()] == ["a.png"]
+    (held,) = house.life.held.values()
+    assert held.hold == "recipe"
+    assert "bad/recipe.yaml:2: los: is not a field; did you mean loss?" in (held.reason or "")
+    assert house.life.next_deadline() is None
+    assert house.dream().name == "b.png"
+    assert house.life.start() is None
+
+
+def test_a_mended_recipe_lets_its_folder_go_on(house: House) -> None:
+    house.recipe("bad", "los: l2\n")
+    house.drop("bad/below/a.png")
+    house.recipe("bad", "seed: 5\n")
+    house.life.recipe_changed(PurePosixPath("elsewhere"))
+    assert house.life.start() is None
+    house.life.recipe_changed(PurePosixPath("bad"))
+    assert json.loads(house.dream().recipe)["seed"] == 5
+    assert house.life.held == {}
+
+
+def test_a_changed_recipe_counts_for_the_next_picture_and_not_for_those_queued(house: House) -> None:
+    house.recipe("a", "seed: 1\n")
+    house.drop("a/one.png")
+    house.recipe("a", "seed: 22\n")
+    house.life.recipe_changed(PurePosixPath("a"))
+    house.drop("a/two.png")
+    assert [json.loads(house.dream().recipe)["seed"] for _ in range(2)] == [1, 22]
+
+
+def test_what_the_plugins_bring_is_held_against_the_queued_recipes(house: House) -> None:
+    house.recipe("bad", "schedule: octave\n")
+    house.drop("bad/a.png", "good/b.png")
+    assert house.life.held == {}
+    house.life.learn(CATALOGUE)
+    (held,) = house.life.held.values()
+    assert "bad/recipe.yaml:1: schedule: no schedule 'octave'; did you mean octaves?" in (held.reason or "")
+    assert house.dream().name == "b.png"
+
+
+def test_a_plugin_that_comes_lets_those_go_on_that_were_held_for_want_of_it(house: House) -> None:
+    house.life.learn(CATALOGUE)
+    house.recipe("a", "loss: l3\n")
+    house.drop("a/cat.png")
+    assert len(house.life.held) == 1
+    l3 = Entry(kind=Kind.LOSS, name="l3", plugin="l3", origin="test")
+    house.life.learn(CATALOGUE.model_copy(update={"entries": (*CATALOGUE.entries, l3)}))
+    assert house.life.held == {}
+    assert house.dream().state is JobState.DONE
+
+
+def test_what_only_a_worker_can_know_holds_the_folder_with_file_and_line(house: House) -> None:
+    house.recipe("bad", "seed: 1\nlayers: [relu9_9]\n")
+    house.drop("bad/a.png", "bad/b.png", "good/c.png")
+    job, _ = house.started()
+    house.life.not_done(refusal(job, hold="recipe", reason="no layer 'relu9_9'", field=("layers", 0)))
+    assert {held.name for held in house.life.held.values()} == {"a.png", "b.png"}
+    for held in house.life.held.values():
+        assert held.attempts == 0
+        assert "bad/recipe.yaml:2: layers[0]: no layer 'relu9_9'" in (held.reason or "")
+    assert house.dream().name == "c.png"
+
+
+L3 = Entry(kind=Kind.LOSS, name="l3", plugin="mine", origin="/plugins/mine.py", version="sha256:1")
+
+
+def catalogue(version: str = "sha256:1") -> Catalogue:
+    """With a plugin that is not dreamd's own."""
+    own = tuple(entry.model_copy(update={"own": True}) for entry in CATALOGUE.entries)
+    return Catalogue(entries=(*own, L3.model_copy(update={"version": version})))
+
+
+def test_a_broken_plugin_holds_the_picture_until_its_file_changes(house: House) -> None:
+    house.life.learn(catalogue())
+    house.recipe("a", "loss: l3\n")
+    house.drop("a/one.png", "a/two.png", "b/other.png")
+    for name in ("one.png", "two.png"):
+        job = next(job for job in iter(lambda: house.started()[0], None) if job.name == name)
+        house.life.not_done(refusal(job, hold="plugin", reason="loss 'l3' of plugin 'mine': ValueError: no"))
+        if name == "one.png":
+            assert house.dream().name == "other.png"
+    assert {(job.name, job.hold, job.attempts) for job in house.life.held.values()} == {
+        ("one.png", "plugin", 0), ("two.png", "plugin", 0),
+    }  # fmt: skip
+    house.life.look_again(FAR)  # no time mends a plugin
+    assert len(house.life.held) == 2
+    house.life.learn(catalogue("sha256:2"))
+    assert [house.dream().state for _ in range(2)] == [JobState.DONE] * 2
+
+
+def test_where_a_plugin_dreams_others_by_the_same_recipe_the_picture_is_at_fault(house: House) -> None:
+    house.life.learn(catalogue())
+    house.recipe("a", "loss: l3\n")
+    house.drop("a/bad.png", "a/good.png")
+    job, _ = house.started()
+    house.life.not_done(refusal(job, hold="plugin", reason="ValueError: no"))
+    assert house.dream().name == "good.png"
+    assert house.life.held == {}
+    for attempt in range(1, ATTEMPTS + 1):
+        job, _ = house.started()
+        assert (job.name, job.attempts) == ("bad.png", attempt)
+        house.life.not_done(refusal(job, hold="plugin", reason="ValueError: no"))
+        house.life.look_again(FAR)
+    assert house.memory(job).state is JobState.FAILED
+    assert "ValueError: no (attempt 3 of 3)" in (house.memory(job).reason or "")
+
+
+def test_a_changed_plugin_has_to_prove_itself_anew(house: House) -> None:
+    house.life.learn(catalogue())
+    house.recipe("a", "loss: l3\n")
+    house.drop("a/one.png", "a/two.png")
+    house.dream()
+    house.life.learn(catalogue("sha256:2"))
+    job, _ = house.started()
+    house.life.not_done(refusal(job, hold="plugin", reason="ValueError: no"))
+    assert [held.name for held in house.life.held.values()] == ["two.png"]
+
+
+def test_when_a_worker_dies_the_plugins_that_may_be_behind_it_are_named_but_not_dreamds_own(house: House) -> None:
+    house.life.learn(catalogue())
+    house.recipe("a", "loss: l3\n")
+    house.drop("a/one.png", "b/two.png")
+    reasons = {}
+    for _ in range(2 * ATTEMPTS):
+        job, _ = house.started()
+        house.life.worker_died([job.id], "it took too long", was_ready=True)
+        house.life.look_again(FAR)
+        reasons[job.name] = house.memory(job).reason
+    assert reasons == {
+        "one.png": "it took too long (attempt 3 of 3); its recipe uses the plugin mine (/plugins/mine.py)",
+        "two.png": "it took too long (attempt 3 of 3)",
+    }
+
+
+def test_a_hold_that_ends_by_itself_is_looked_at_ever_less_often(house: House) -> None:
+    house.drop("cat.png")
+    waits = []
+    for _ in range(4):
+        job, _ = house.started()
+        house.life.not_done(refusal(job, hold="weights", reason="there are no weights"))
+        due = house.life.next_deadline()
+        assert due is not None
+        waits.append(round(due - time.monotonic()))
+        house.life.look_again(due - 1)
+        assert house.life.start() is None
+        house.life.look_again(due)
+    assert waits == [15, 60, 300, 300]
+    assert house.dream().attempts == 1
+
+
+def test_a_success_has_the_next_hold_begin_with_the_short_wait(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dreamd.daemon.lifecycle, "_HOLD_SECONDS", (1.0, 1000.0))
+    for wait in (1, 1000):
+        house.drop("cat.png")
+        job, _ = house.started()
+        house.life.not_done(refusal(job, hold="weights"))
+        due = house.life.next_deadline()
+        assert due is not None
+        assert round(due - time.monotonic()) == wait
+        house.life.look_again(FAR)
+    house.dream()
+    job, _ = house.started()
+    house.life.not_done(refusal(job, hold="weights"))
+    due = house.life.next_deadline()
+    assert due is not None
+    assert due - time.monotonic() <= 1
+
+
+def test_an_outbox_that_takes_nothing_holds_all_its_jobs_without_an_attempt(house: House) -> None:
+    drafts = house.folders.outbox / ".dreamd"
+    house.drop("a.png", "b/b.png")
+    aside = drafts.with_name("aside")
+    drafts.rename(aside)
+    drafts.write_text("in the way")
+    assert house.life.start() is None
+    assert {held.hold for held in house.life.held.values()} == {"folder"}
+    assert {held.attempts for held in house.life.held.values()} == {0}
+    assert len(house.life.held) == 2
+    drafts.unlink()
+    aside.rename(drafts)
+    house.life.look_again(FAR)
+    assert {house.dream().name, house.dream().name} == {"a.png", "b.png"}
+
+
+def test_a_result_that_cannot_be_published_is_held_and_comes_out_later(house: House) -> None:
+    house.drop("a/cat.png")
+    job, order = house.started()
+    answer = house.answer(job, order)
+    blocked = house.folders.outbox / "a"
+    blocked.write_text("in the way")
+    house.done(answer)
+    (held,) = house.life.held.values()
+    assert (held.hold, held.attempts) == ("folder", 0)
+    assert house.files("outbox") == ["a"]
+    blocked.unlink()
+    house.life.look_again(FAR)
+    assert house.dream().result == "a/cat.png"
+    assert house.files("outbox") == ["a/cat.png", "a/cat.png.json"]
+
+
+def test_another_book_has_every_held_job_looked_at_again(house: House) -> None:
+    house.recipe(".", "extends: mine\n")
+    house.drop("cat.png")
+    assert len(house.life.held) == 1
+    named = house.folders.inbox.parent / "recipes"
+    named.mkdir()
+    (named / "mine.yaml").write_text("seed: 3\n")
+    house.life.use_book(house.book())
+    assert json.loads(house.dream().recipe)["seed"] == 3
+
+
+# The next start
+
+
+def test_what_was_queued_is_queued_again_at_the_next_start(house: House) -> None:
+    house.drop("a/one.png", "two.png")
+    house.begin().recover()
+    assert {house.dream().name, house.dream().name} == {"one.png", "two.png"}
+    assert house.files("outbox") == ["a/one.png", "a/one.png.json", "two.png", "two.png.json"]
+
+
+def test_what_was_running_has_had_its_attempt_at_the_next_start(house: House) -> None:
+    house.drop("cat.png")
+    for _ in range(ATTEMPTS):
+        job, _ = house.started()
+        house.begin().recover()
+    assert house.life.start() is None
+    assert house.memory(job).state is JobState.FAILED
+    assert "each of 3 attempts" in (house.memory(job).reason or "")
+    assert house.files("failed") == ["cat.png", "cat.png.reason.txt"]
+
+
+def test_what_the_daemon_itself_broke_off_has_had_no_attempt(house: House) -> None:
+    house.drop("cat.png")
+    for _ in range(ATTEMPTS + 1):
+        job, _ = house.started()
+        house.life.release()
+        assert house.life.running == {}
+        assert (house.memory(job).state, house.memory(job).attempts) == (JobState.QUEUED, 0)
+        house.begin().recover()
+    assert house.dream().attempts == 1
+
+
+def test_what_was_held_is_looked_at_anew_at_the_next_start(house: House) -> None:
+    house.recipe("bad", "los: l2\n")
+    house.drop("bad/a.png")
+    house.recipe("bad", "loss: l2\n")
+    house.begin().recover()
+    assert house.dream().state is JobState.DONE
+
+
+@pytest.mark.parametrize("is_journal_lost", [False, True])
+@pytest.mark.parametrize("name", ["{stem}", "dream-of-{job}"])
+def test_a_result_published_before_the_end_is_not_dreamed_again(house: House, name: str, is_journal_lost: bool) -> None:
+    house.recipe(".", f"output: {{name: '{name}'}}\n")
+    house.drop("cat.png")
+    job, order = house.started()
+    answer = house.answer(job, order)
+    # The kill comes after the publication and before the journal knows.
+    wanted = PurePosixPath(name.format(stem="cat", job=job.id) + ".png")
+    house.spool.publish(job, wanted, order.folder / answer.file, answer.sidecar.model_dump_json().encode())
+    if is_journal_lost:
+        house.lose_the_journal()
+    house.begin().recover()
+    assert house.life.start() is None
+    assert house.memory(job).state is JobState.DONE
+    assert house.files("outbox") == [str(wanted), f"{wanted}.json"]
+    assert house.files("done") == ["cat.png"]
+
+
+def test_a_result_whose_publication_failed_at_its_last_step_is_not_published_twice(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.drop("a/cat.png")
+    real, steps = dreamd.files.durable.sync_folder, iter(range(9))
+
+    def failing(folder: Path) -> None:
+        if folder.name == "a" and folder.parent == house.folders.outbox and next(steps) == 1:
+            raise OSError(errno.EIO, "the disk is broken")
+        real(folder)
+
+    monkeypatch.setattr(dreamd.tree.spool, "sync_folder", failing)
+    job, order = house.started()
+    house.done(house.answer(job, order))
+    assert house.files("outbox") == ["a/cat.png", "a/cat.png.json"]
+    assert house.memory(job).state is JobState.HELD
+    house.life.look_again(FAR)
+    assert house.dream().state is JobState.DONE
+    assert house.files("outbox") == ["a/cat.png", "a/cat.png.json"]
+
+
+def test_a_claim_that_the_journal_does_not_know_is_a_job(house: House) -> None:
+    """The kill came between the claim and the journal, or the journal is lost."""
+    (house.folders.inbox / "a").mkdir()
+    (house.folders.inbox / "a" / "cat.png").write_bytes(b"x")
+    assert house.spool.claim(PurePosixPath("a/cat.png"), "0000000000001")
+    house.begin().recover()
+    assert house.dream().result == "a/cat.png"
+
+
+def test_a_job_whose_picture_is_gone_is_failed_and_not_waited_for(house: House) -> None:
+    house.drop("cat.png")
+    job, order = house.started()
+    order.source.unlink()
+    house.begin().recover()
+    assert house.life.start() is None
+    assert house.memory(job).state is JobState.FAILED
+    assert house.memory(job).reason == "its picture is gone from work"
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_a_picture_put_away_only_half_is_put_away_at_the_next_start(house: House, final: bool) -> None:
+    """The journal says done or failed, and the original is in work still."""
+    house.drop("cat.png")
+    job, order = house.started()
+    if final:
+        house.journal.save([replace(job, state=JobState.FAILED, reason="it broke")])
+    else:
+        answer = house.answer(job, order)
+        house.spool.publish(
+            job, PurePosixPath("cat.png"), order.folder / answer.file, answer.sidecar.model_dump_json().encode()
+        )
+        house.journal.save([replace(job, state=JobState.DONE, result="cat.png")])
+    house.begin().recover()
+    assert house.files("failed" if final else "done")[0] == "cat.png"
+    assert not list(house.spool.claimed())
+    assert house.only().state is (JobState.FAILED if final else JobState.DONE)

@@ -1,0 +1,253 @@
+"""Winograd's convolutions: the values of torch's own, wherever they are used at all."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dreamd.engine.ascent import AscentSettings
+from dreamd.engine.backbone import Backbone
+from dreamd.engine.dream import Ascend, Dreamer, dream
+from dreamd.engine.locality import locality_of
+from dreamd.engine.objective import Objective, Term
+from dreamd.engine.precision import Precision, prepared, winograd_gains
+from dreamd.engine.winograd import WinogradConv2d, straight, use_winograd
+
+CPU = torch.device("cpu")
+
+
+def convolution(channels: int = 64, out_channels: int = 128, **options: object) -> nn.Conv2d:
+    torch.manual_seed(0)
+    return nn.Conv2d(channels, out_channels, 3, **options).requires_grad_(False)  # type: ignore[arg-type]
+
+
+def winograd(of: nn.Conv2d) -> nn.Conv2d:
+    """A copy of a convolution that takes Winograd's way."""
+    network = nn.Sequential(copy.deepcopy(of))
+    use_winograd(network)
+    assert isinstance(network[0], WinogradConv2d)
+    return network[0]
+
+
+def noise(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
+
+
+def error(found: Tensor, exact: Tensor) -> float:
+    return float((found.double() - exact).norm() / exact.norm())
+
+
+def taken_both_ways(of: nn.Conv2d, x: Tensor) -> tuple[float, float]:
+    """The errors of a convolution's values and of its gradient, against float64."""
+    swapped, exact = winograd(of), copy.deepcopy(of).double()
+    single, double = x.clone().requires_grad_(), x.double().requires_grad_()
+    values, expected = swapped(single), exact(double)
+    assert values.shape == expected.shape
+    slope = noise(*values.shape)
+    (gradient,) = torch.autograd.grad(values, single, slope)
+    (expected_gradient,) = torch.autograd.grad(expected, double, slope.double())
+    return error(values.detach(), expected.detach()), error(gradient, expected_gradient)
+
+
+def is_winograd(module: nn.Module, x: Tensor) -> bool:
+    """Whether values come from tiles: there a not-a-number spoils cells that do not see it."""
+    x = x.clone()
+    x[:, :, 0, 0] = math.nan
+    return bool(module(x)[:, :, 3, 3].isnan().any())
+
+
+@pytest.mark.parametrize("padding", [0, 1, 2, (0, 2), "same", "valid"])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("size", [(32, 32), (33, 30), (23, 47)])
+def test_values_and_gradients_are_those_of_the_convolution(
+    padding: int | tuple[int, int] | str, bias: bool, size: tuple[int, int]
+) -> None:
+    of = convolution(padding=padding, bias=bias)
+    assert is_winograd(winograd(of), noise(1, 64, *size))
+    assert max(taken_both_ways(of, noise(1, 64, *size))) < 2e-6
+
+
+@pytest.mark.parametrize(("channels", "out_channels"), [(96, 64), (64, 256), (512, 512)])
+def test_the_error_is_some_roundings_of_float32_however_many_channels(channels: int, out_channels: int) -> None:
+    of, x = convolution(channels, out_channels, padding=1), noise(1, channels, 32, 32)
+    assert max(taken_both_ways(of, x)) < 24 * 2**-24
+
+
+def test_each_picture_of_a_batch_has_the_bits_that_it_has_alone() -> None:
+    swapped, x = winograd(convolution(padding=1)), noise(3, 64, 40, 24)
+    assert torch.equal(swapped(x), torch.cat([swapped(picture[None]) for picture in x]))
+
+
+@pytest.mark.parametrize("size", [(200, 24), (24, 200), (20, 900)])
+def test_bands_of_tiles_join_without_a_seam(size: tuple[int, int]) -> None:
+    of, x = convolution(padding=1), noise(1, 64, *size)
+    swapped = winograd(of)(x)
+    exact = copy.deepcopy(of).double()(x.double())
+    assert (swapped.double() - exact).abs().max() < 2e-5
+
+
+@pytest.mark.parametrize("across", [120, 256, 416])
+def test_a_piece_that_begins_between_two_tiles_has_the_bits_of_the_whole_inside(across: int) -> None:
+    swapped, x = winograd(convolution(padding=1)), noise(1, 64, 96, 480)
+    whole, piece = swapped(x), swapped(x[:, :, 16:80, 64 : 64 + across])
+    assert torch.equal(piece[:, :, 4:-4, 4:-4], whole[:, :, 20:76, 68 : 60 + across])
+
+
+def test_pieces_for_a_network_that_has_it_begin_between_its_tiles() -> None:
+    network = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(3, 64, 1), convolution(padding=1)).requires_grad_(False)
+    picture = torch.Size([1, 3, 640, 480])
+
+    def look(x: Tensor) -> list[Tensor]:
+        return [network(x)]
+
+    plain = locality_of(network, ["2"], look, 32).sides(look, picture)
+    network = copy.deepcopy(network)
+    use_winograd(network)
+    tiled = locality_of(network, ["2"], look, 32).sides(look, picture)
+    assert plain is not None
+    assert tiled is not None
+    assert [(side.step, side.halo) for side in plain] == [(2, 2)] * 2
+    assert [(side.step, side.halo) for side in tiled] == [(8, 8)] * 2
+    assert [side.layers for side in tiled] == [side.layers for side in plain]
+
+
+def test_the_order_of_memory_that_comes_in_changes_no_bit_and_channels_come_out_last() -> None:
+    swapped, x = winograd(convolution(padding=1)), noise(1, 64, 33, 30)
+    values = swapped(x)
+    assert torch.equal(values, swapped(x.contiguous(memory_format=torch.channels_last)))
+    assert values.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        convolution(64, 64),
+        convolution(stride=2),
+        convolution(dilation=2),
+        convolution(groups=2),
+        convolution(padding=3),
+        convolution(padding_mode="reflect", padding=1),
+        nn.Conv2d(64, 128, (1, 3)),
+        nn.Conv2d(64, 128, 1),
+        nn.ConvTranspose2d(64, 128, 3),
+    ],
+    ids=str,
+)
+def test_what_it_cannot_compute_or_does_not_gain_by_is_left_as_it_is(other: nn.Module) -> None:
+    network = nn.Sequential(other)
+    use_winograd(network)
+    assert type(network[0]) is type(other)
+
+
+@pytest.mark.parametrize(("size", "expected"), [((12, 12), False), ((14, 14), False), ((20, 20), True)])
+def test_small_pictures_are_convolved_straight(size: tuple[int, int], expected: bool) -> None:
+    assert is_winograd(winograd(convolution(padding=1)), noise(1, 64, *size)) is expected
+
+
+def test_other_number_formats_and_single_pictures_without_a_batch_are_convolved_straight() -> None:
+    of = convolution(padding=1)
+    swapped, x = winograd(of), noise(1, 64, 32, 32)
+    assert torch.equal(swapped(x[0]), of(x[0]))
+    half = copy.deepcopy(swapped).to(torch.bfloat16)
+    assert half(x.bfloat16()).dtype is torch.bfloat16
+
+
+def test_a_convolution_takes_it_wherever_the_network_holds_it_and_keeps_hooks_names_and_weights() -> None:
+    inner = convolution(padding=1)
+    network = nn.Sequential(nn.Sequential(nn.ReLU(), inner), convolution(128, 64))
+    held_in_a_list, seen = [inner], []
+    inner.register_forward_hook(lambda _module, _inputs, output: seen.append(output.shape))
+    names, weight = list(network.state_dict()), inner.weight
+    use_winograd(network)
+    assert network[0][1] is held_in_a_list[0]
+    assert is_winograd(held_in_a_list[0], noise(1, 64, 32, 32))
+    assert seen
+    assert inner.weight is weight
+    assert list(network.state_dict()) == names
+
+
+def test_inside_straight_a_cell_depends_on_what_it_sees_alone() -> None:
+    swapped, x = winograd(convolution(padding=1)), noise(1, 64, 32, 32)
+    with straight():
+        assert not is_winograd(swapped, x)
+    with pytest.raises(KeyError), straight():
+        raise KeyError
+    assert is_winograd(swapped, x)
+
+
+def small_vgg(precision: Precision, *, exact: bool, memory: int | None = None) -> Dreamer:
+    """Of a network like VGG's with four convolutions, the last two of them wide."""
+    torch.manual_seed(0)
+    layers: list[nn.Module] = [nn.Conv2d(3, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 96, 3, padding=1), nn.ReLU()]
+    layers += [nn.MaxPool2d(2), nn.Conv2d(96, 128, 3, padding=1), nn.ReLU()]
+    network = nn.Sequential(*layers)
+    names = {str(index): str(index) for index in range(len(network))}
+    backbone = Backbone(network=network, layers=names, default_layer="6", min_side=16).frozen()
+    prepared(network, precision, CPU, exact=exact)
+    return Dreamer(
+        backbone=backbone,
+        objective=Objective((Term("6", lambda activation: activation.flatten(1).norm(dim=1)),)),
+        settings=AscentSettings(iterations=3, lr=30, momentum=1.0),
+        schedule=once,
+        precision=precision,
+        exact=exact,
+        memory=memory,
+    )
+
+
+def once(image: Tensor, ascend: Ascend) -> list[Tensor]:
+    return [ascend(image)]
+
+
+@pytest.fixture
+def gains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor that gains by Winograd's way, whatever this one does."""
+    monkeypatch.setattr("dreamd.engine.precision.winograd_gains", lambda *_: True)
+
+
+@pytest.mark.usefixtures("gains")
+def test_the_reference_keeps_torchs_convolutions_and_auto_dreams_its_picture() -> None:
+    exact, fast = (small_vgg(Precision.FP32, exact=exact) for exact in (True, False))
+    assert not any(isinstance(module, WinogradConv2d) for module in exact.backbone.network.modules())
+    assert isinstance(fast.backbone.network[5], WinogradConv2d)  # type: ignore[index]
+    picture = F.interpolate(noise(1, 3, 8, 8).sigmoid(), (96, 72), mode="bicubic").clamp(0, 1)
+    reference, result = (dream(picture, by, seeds=[0]).images for by in (exact, fast))
+    assert (reference - picture).abs().mean() > 0.02
+    assert (result - reference).abs().mean() < 1e-4
+
+
+@pytest.mark.usefixtures("gains")
+def test_pictures_in_tiles_are_the_whole_picture_also_in_winograds_way() -> None:
+    picture = F.interpolate(noise(1, 3, 8, 8).sigmoid(), (700, 300), mode="bicubic").clamp(0, 1)
+    whole = dream(picture, small_vgg(Precision.FP32, exact=False), seeds=[0])
+    tiled = dream(picture, small_vgg(Precision.FP32, exact=False, memory=780_000_000), seeds=[0])
+    assert whole.tiling is None
+    assert tiled.tiling is not None
+    assert "overlapped" not in tiled.tiling
+    assert (tiled.images - whole.images).abs().mean() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"), [("AVX2", True), ("AVX512", True), ("DEFAULT", False), ("SVE256", False)]
+)
+def test_the_processors_instructions_decide_so_that_every_dream_has_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch, capability: str, expected: bool
+) -> None:
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
+    monkeypatch.setattr("torch.backends.mkl.is_available", lambda: True)
+    assert winograd_gains(Precision.FP32, CPU) is expected
+    assert not winograd_gains(Precision.FP32, torch.device("cuda"))
+    assert not winograd_gains(Precision.BF16, CPU)
+    monkeypatch.setattr("torch.backends.mkl.is_available", lambda: False)
+    assert not winograd_gains(Precision.FP32, CPU)
+
+
+def test_a_network_that_gains_nothing_is_left_with_torchs_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dreamd.engine.precision.winograd_gains", lambda *_: False)
+    network = prepared(nn.Sequential(convolution(padding=1)), Precision.FP32, CPU, exact=False)
+    assert type(network[0]) is nn.Conv2d  # type: ignore[index]

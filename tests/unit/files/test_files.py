@@ -1,0 +1,81 @@
+"""Files below a folder: what cannot lead out of it, and what is never replaced."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from dreamd.errors import UsageError
+from dreamd.files.durable import rename_new_at as move_new
+from dreamd.files.durable import write_over
+from dreamd.files.names import parts_of
+from dreamd.files.nofollow import folders_below, opened_file, opened_folder
+
+
+@pytest.mark.parametrize(
+    "path", ["..", "a/..", "/a", "a//b", "a/", ".hidden", "a/.b", "a\0b", "x" * 256, "a/" * 40 + "a"]
+)
+def test_a_path_that_leads_elsewhere_is_none(path: str) -> None:
+    with pytest.raises(UsageError):
+        parts_of(path)
+
+
+def test_paths_are_names_below_the_folder() -> None:
+    assert (parts_of("."), parts_of(""), parts_of("a/b c/ü")) == ((), (), ("a", "b c", "ü"))
+
+
+def test_a_symlink_is_followed_nowhere_on_the_way(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "a").mkdir(parents=True)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "secret").write_text("secret")
+    (root / "link").symlink_to(tmp_path / "out")
+    (root / "a" / "file").symlink_to(tmp_path / "out" / "secret")
+    for path in ("link/secret", "a/file"):
+        with pytest.raises(OSError, match=r"symbolic|Not a directory"):
+            opened_file(root, PurePosixPath(path))
+    with pytest.raises(OSError, match="Not a directory"), opened_folder(root, ("link", "new"), make=True):
+        pass
+    assert not (tmp_path / "out" / "new").exists()
+
+
+def test_what_is_no_file_is_not_read_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(OSError, match="is no regular file"):
+            opened_file(tmp_path, PurePosixPath(name))
+
+
+def test_folders_are_listed_in_order_and_so_many(tmp_path: Path) -> None:
+    for name in ("b", "a/deep", ".hidden/x", "a-b"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    assert folders_below(tmp_path, 100) == [".", "a", "a/deep", "a-b", "b"]
+    assert folders_below(tmp_path, 4) == [".", "a", "a-b", "b"]
+    assert folders_below(tmp_path / "missing", 4) == ["."]
+
+
+def test_a_file_is_moved_over_no_other(tmp_path: Path) -> None:
+    (tmp_path / "new").write_text("new")
+    (tmp_path / "old").write_text("old")
+    with opened_folder(tmp_path, ()) as folder:
+        with pytest.raises(FileExistsError):
+            move_new(folder, "new", folder, "old")
+        assert (tmp_path / "old").read_text() == "old"
+        move_new(folder, "new", folder, "free")
+    assert (tmp_path / "free").read_text() == "new"
+
+
+def test_a_file_is_written_over_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    with opened_folder(tmp_path, ()) as folder:
+        with pytest.raises(OSError, match="directory"):
+            write_over(folder, "target", b"data")
+        assert [file.name for file in tmp_path.iterdir()] == ["target"]
+        write_over(folder, "file", b"one")
+        write_over(folder, "file", b"two")
+    assert (tmp_path / "file").read_bytes() == b"two"

@@ -1,0 +1,324 @@
+"""The journal: real SQLite files, several connections, damage."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dreamd.errors import DreamdError
+from dreamd.job import Job, JobState, new_job_id
+from dreamd.tree.journal import Finished, Journal
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state/journal.sqlite3"
+
+
+@pytest.fixture
+def journal(path):
+    with Journal.open(path) as journal:
+        yield journal
+
+
+def job_of(number: int = 0, path: str = "trips/cat.jpg", **fields: object) -> Job:
+    pure = PurePosixPath(path)
+    return Job(id=f"{number:013}", folder=pure.parent, name=pure.name, **fields)
+
+
+NAME = st.binary(min_size=1, max_size=255).filter(
+    lambda name: not {0, ord("/")} & set(name) and name not in (b".", b"..")
+)
+TIME = st.floats(min_value=0, max_value=1e11)
+JOBS = st.builds(
+    Job,
+    id=st.uuids().map(str),
+    folder=st.lists(NAME.map(os.fsdecode), max_size=3).map(lambda parts: PurePosixPath(*parts)),
+    name=NAME.map(os.fsdecode),
+    state=st.sampled_from(JobState),
+    recipe=st.text(st.characters(exclude_categories=["Cs"])),
+    attempts=st.integers(0, 1000),
+    claimed_at=TIME,
+    started_at=st.none() | TIME,
+    finished_at=st.none() | TIME,
+    hold=st.sampled_from([None, "recipe", "weights", "plugin", "space"]),
+    reason=st.none() | st.text(st.characters(exclude_categories=[])),
+    result=st.none() | NAME.map(os.fsdecode),
+    seconds=st.none() | TIME,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@given(jobs=st.lists(JOBS, max_size=3, unique_by=lambda job: job.id))
+def test_every_job_comes_back_as_it_was_whatever_bytes_its_name_has(journal, jobs):
+    journal.save(jobs)
+    assert [journal.get(job.id) for job in jobs] == jobs
+
+
+def test_jobs_outlive_the_process_that_wrote_them(path):
+    program = (
+        "import os, sys; from pathlib import *; from dreamd.tree.journal import *; from dreamd.job import *;"
+        "journal = Journal.open(Path(sys.argv[1]));"
+        "journal.add([Job(id='1', folder=PurePosixPath('.'), name='cat.jpg')]); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program, os.fspath(path)], check=False, timeout=60)
+    with Journal.open(path) as journal:
+        assert journal.get("1") == Job(id="1", folder=PurePosixPath(), name="cat.jpg")
+
+
+def test_every_commit_is_synced_to_a_write_ahead_log(journal, path):
+    assert journal._connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert journal._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_adding_a_job_twice_adds_none_of_its_company(journal):
+    journal.add([job_of(1)])
+    with pytest.raises(sqlite3.IntegrityError):
+        journal.add([job_of(2), job_of(1)])
+    assert journal.get(job_of(2).id) is None
+
+
+def test_updating_writes_every_field_and_only_known_jobs(journal):
+    journal.add([job_of(1), job_of(2)])
+    changed = job_of(1, state=JobState.FAILED, attempts=3, reason="broken", finished_at=5.0)
+    journal.update(changed)
+    assert journal.get(changed.id) == changed
+    assert journal.get(job_of(2).id) == job_of(2)
+    with pytest.raises(KeyError):
+        journal.update(job_of(3))
+
+
+def test_saving_adds_and_replaces(journal):
+    journal.save([job_of(1)])
+    journal.save([job_of(1, state=JobState.HELD, hold="space"), job_of(2)])
+    assert journal.get(job_of(1).id) == job_of(1, state=JobState.HELD, hold="space")
+    assert len(journal.jobs()) == 2
+
+
+def test_unfinished_jobs_come_in_the_order_of_their_claim(journal):
+    states = list(JobState)
+    journal.add(job_of(9 - number, state=states[number % 5]) for number in range(10))
+    unfinished = journal.unfinished()
+    assert [job.id for job in unfinished] == sorted(job.id for job in unfinished)
+    assert {job.state for job in unfinished} == {JobState.QUEUED, JobState.RUNNING, JobState.HELD}
+    assert len(unfinished) == 6
+
+
+def test_the_newest_jobs_come_first_and_no_more_than_asked_for(journal):
+    journal.add(job_of(number, state=JobState.DONE if number % 2 else JobState.FAILED) for number in range(10))
+    assert [int(job.id) for job in journal.jobs(limit=3)] == [9, 8, 7]
+    assert [int(job.id) for job in journal.jobs(state=JobState.FAILED, limit=3)] == [8, 6, 4]
+    assert len(journal.jobs(limit=-1)) == 10
+
+
+def test_counts_name_every_state_of_all_and_of_each_folder(journal):
+    journal.add([job_of(1, "caf\udce9/a.jpg"), job_of(2, "caf\udce9/b.jpg", state=JobState.DONE), job_of(3, "c.jpg")])
+    nothing = dict.fromkeys(JobState, 0)
+    assert journal.counts() == nothing | {JobState.QUEUED: 2, JobState.DONE: 1}
+    assert journal.counts_by_folder() == {
+        "caf\udce9": nothing | {JobState.QUEUED: 1, JobState.DONE: 1},
+        ".": nothing | {JobState.QUEUED: 1},
+    }
+
+
+def test_rates_go_by_what_was_done_since(journal):
+    done = {"state": JobState.DONE}
+    journal.add(
+        [
+            job_of(1, **done, finished_at=300.0, seconds=3.0),
+            job_of(2, **done, finished_at=100.0, seconds=1.0),
+            job_of(3, **done, finished_at=200.0, seconds=2.0),
+            job_of(4, state=JobState.FAILED, finished_at=250.0, seconds=9.0),
+            job_of(5, **done, finished_at=250.0),
+        ]
+    )
+    assert journal.finished_since(200.0) == [Finished(200.0, 2.0), Finished(300.0, 3.0)]
+
+
+def test_pauses_are_kept_and_taken_back(journal, path):
+    journal.pause("trips/")
+    journal.pause("trips")
+    journal.pause("caf\udce9")
+    journal.pause(".")
+    with Journal.open(path) as other:
+        assert other.paused() == {"trips", "caf\udce9", "."}
+        other.resume("trips")
+    assert journal.paused() == {"caf\udce9", "."}
+    journal.resume(None)
+    assert journal.paused() == frozenset()
+
+
+def test_another_process_is_noticed_and_ones_own_writing_is_not(journal, path):
+    before = journal.data_version()
+    journal.add([job_of(1)])
+    assert journal.data_version() == before
+    with Journal.open(path) as other:
+        other.update(job_of(1, state=JobState.QUEUED, attempts=1))
+    assert journal.data_version() != before
+
+
+def damaged(path) -> None:
+    path.write_bytes(b"this is no database, and never was one" * 100)
+
+
+def foreign(path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE jobs (id)")
+    connection.close()
+
+
+def of_later_version(path) -> None:
+    Journal.open(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+
+def damaged_within(path) -> None:
+    with Journal.open(path) as journal:
+        journal.add(job_of(number, recipe="x" * 500) for number in range(500))
+    with path.open("r+b") as file:
+        file.seek(8192)
+        file.write(os.urandom(16384))
+
+
+@pytest.mark.parametrize("spoil", [damaged, foreign, of_later_version, damaged_within])
+def test_a_file_that_cannot_be_used_is_set_aside_whole_and_a_new_one_made(path, caplog, spoil):
+    path.parent.mkdir()
+    spoil(path)
+    content = path.read_bytes()
+    with caplog.at_level(logging.WARNING), Journal.open(path) as journal:
+        journal.add([job_of(1)])
+        assert journal.unfinished() == [job_of(1)]
+    (broken,) = path.parent.glob("journal.sqlite3.broken-*")
+    assert broken.read_bytes() == content
+    assert broken.name in caplog.text
+    with Journal.open(path) as journal:
+        assert len(journal.jobs()) == 1
+    assert len(list(path.parent.glob("*.broken-*"))) == 1
+
+
+def test_a_locked_journal_is_an_error_and_is_not_set_aside(path, monkeypatch):
+    monkeypatch.setattr("dreamd.tree.journal._BUSY_SECONDS", 0.01)
+    Journal.open(path).close()
+    holder = sqlite3.connect(path)
+    holder.execute("BEGIN EXCLUSIVE")
+    with Journal.open(path) as journal, pytest.raises(DreamdError, match="locked by another process"):
+        journal.add([job_of(1)])
+    holder.close()
+    assert list(path.parent.glob("*.broken-*")) == []
+
+
+def test_a_state_folder_that_cannot_be_made_is_explained(tmp_path):
+    (tmp_path / "state").write_text("a file")
+    with pytest.raises(DreamdError, match="state"):
+        Journal.open(tmp_path / "state/journal.sqlite3")
+
+
+def test_looking_makes_nothing(path):
+    assert Journal.open_readonly(path) is None
+    assert not path.parent.exists()
+    Journal.open(path).close()
+    before = sorted(path.parent.iterdir())
+    with Journal.open_readonly(path) as look:
+        assert look.counts()[JobState.DONE] == 0
+        with pytest.raises(DreamdError):
+            look.add([job_of(1)])
+    assert sorted(path.parent.iterdir()) == before == [path]
+
+
+def test_looking_sees_what_a_running_daemon_has_just_written(journal, path):
+    with Journal.open_readonly(path) as look:
+        journal.add([job_of(1)])
+        assert look.unfinished() == [job_of(1)]
+        version = look.data_version()
+        journal.add([job_of(2)])
+        assert look.data_version() != version
+
+
+def test_looking_neither_waits_for_the_daemon_nor_holds_it_up(journal, path):
+    journal.add([job_of(1)])
+    with journal._transaction() as writing:
+        writing.execute("DELETE FROM jobs")
+        began = time.perf_counter()
+        with Journal.open_readonly(path) as look:
+            assert look.unfinished() == [job_of(1)]
+            assert time.perf_counter() - began < 0.05
+            look._connection.execute("BEGIN")
+            look.unfinished()
+            writing.execute("COMMIT")
+            writing.execute("BEGIN")
+    assert journal.jobs() == []
+
+
+@pytest.mark.parametrize("spoil", [damaged, foreign, of_later_version])
+def test_looking_at_a_file_that_is_no_journal_finds_none_and_leaves_it(path, spoil):
+    path.parent.mkdir()
+    spoil(path)
+    assert Journal.open_readonly(path) is None
+    assert list(path.parent.glob("*.broken-*")) == []
+
+
+def test_counting_a_long_history_is_quick(journal, path):
+    template = job_of(state=JobState.DONE, finished_at=1.0, seconds=1.0, recipe="x" * 1000)
+    journal.add(replace(template, id=new_job_id() + str(number)) for number in range(20_000))
+    began = time.perf_counter()
+    with Journal.open_readonly(path) as look:
+        assert look.counts()[JobState.DONE] == 20_000
+        assert look.counts_by_folder()["trips"][JobState.DONE] == 20_000
+        assert len(look.unfinished()) == 0
+    assert time.perf_counter() - began < 0.1
+
+
+def test_results_come_newest_first_after_the_last_that_is_known(journal):
+    jobs = [
+        job_of(n, f"{'ab'[n % 2]}/{n}.png", state=JobState.DONE, finished_at=100.0 + n // 3, result=f"{n}")
+        for n in range(20)
+    ]
+    journal.save([*jobs, job_of(90, state=JobState.FAILED, finished_at=999.0), job_of(91, state=JobState.QUEUED)])
+    newest = sorted(jobs, key=lambda job: (job.finished_at, job.id), reverse=True)
+    assert journal.results(limit=7) == newest[:7]
+    assert journal.results(before=(newest[6].finished_at, newest[6].id), limit=7) == newest[7:14]
+    assert journal.results(folder="a", limit=50) == [job for job in newest if job.folder == PurePosixPath("a")]
+    assert journal.last_result_at() == newest[0].finished_at
+
+
+def test_newest_results_are_found_by_an_index_and_not_by_sorting_all(journal):
+    journal.save(job_of(n, state=JobState.DONE, finished_at=float(n)) for n in range(3000))
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    journal._connection.set_progress_handler(count, 100)
+    journal.results(limit=10)
+    journal.results(before=(1500.0, "x"), limit=10)
+    journal.last_result_at()
+    assert steps < 30  # of 100 instructions each; sorting takes a thousand
+
+
+def test_what_ended_comes_in_its_order_and_without_its_recipe(journal):
+    journal.save([job_of(1, "a/x", state=JobState.FAILED, finished_at=7.0, claimed_at=1.0, started_at=2.0, attempts=3),
+                  job_of(2, state=JobState.DONE, finished_at=5.0), job_of(3, state=JobState.HELD)])  # fmt: skip
+    assert [(ended.folder, ended.state, ended.attempts, ended.finished_at) for ended in journal.ended_since(6.0)] == [
+        ("a", JobState.FAILED, 3, 7.0)
+    ]
+    assert [ended.finished_at for ended in journal.ended_since(0.0)] == [5.0, 7.0]
+    assert journal.last_result_at() == 5.0
+
+
+def test_before_anything_came_out_there_is_no_last_result(journal):
+    assert journal.last_result_at() is None
+    assert journal.results() == journal.ended_since(0.0) == []

@@ -1,0 +1,75 @@
+"""Several daemons on one inbox: refused, unless all share it."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from dreamd.errors import DreamdError
+from dreamd.job import Job
+from dreamd.tree.layout import Folders
+from dreamd.tree.spool import Spool
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    (tmp_path / "inbox").mkdir()
+    return Folders(
+        inbox=tmp_path / "inbox", outbox=tmp_path / "outbox", failed=tmp_path / "failed", done=tmp_path / "done"
+    )
+
+
+def prepared(folders: Folders, share: str | None) -> Spool:
+    spool = Spool(folders, share=share)
+    spool.prepare()
+    return spool
+
+
+def test_a_second_daemon_is_refused_and_told_who_has_the_inbox_and_how_to_share(folders):
+    with prepared(folders, None).lock(), pytest.raises(DreamdError, match=r"pid \d+ on .*--share"):
+        prepared(folders, None).lock()
+
+
+@pytest.mark.parametrize(("first", "second"), [(None, "b"), ("a", None)])
+def test_sharing_takes_both(folders, first, second):
+    with prepared(folders, first).lock(), pytest.raises(DreamdError, match="works on"):
+        prepared(folders, second).lock()
+
+
+def test_daemons_that_share_work_side_by_side(folders):
+    with prepared(folders, "a").lock(), prepared(folders, "b").lock():
+        pass
+
+
+def test_one_state_folder_cannot_be_shared(folders):
+    with prepared(folders, "a").lock(), pytest.raises(DreamdError, match="a state folder each"):
+        prepared(folders, "a").lock()
+
+
+def test_only_one_of_those_that_share_claims_a_picture(folders):
+    (folders.inbox / "cat.jpg").write_bytes(b"cat")
+    path = PurePosixPath("cat.jpg")
+    claims = [prepared(folders, name).claim(path, f"job-{name}") for name in ("a", "b")]
+    assert claims == [True, False]
+
+
+def test_a_daemon_that_shares_does_not_recover_what_another_works_on(folders):
+    (folders.inbox / "cat.jpg").write_bytes(b"cat")
+    first = prepared(folders, "a")
+    first.claim(PurePosixPath("cat.jpg"), "job-1")
+    assert list(prepared(folders, "b").claimed()) == []
+    assert list(prepared(folders, "a").claimed()) == [("job-1", PurePosixPath("cat.jpg"))]
+
+
+def test_a_daemon_alone_takes_over_what_those_that_shared_left(folders):
+    (folders.inbox / "cats").mkdir()
+    (folders.inbox / "cats" / "cat.jpg").write_bytes(b"cat")
+    prepared(folders, "a").claim(PurePosixPath("cats/cat.jpg"), "job-1")
+    alone = prepared(folders, None)
+    with alone.lock():
+        assert list(alone.claimed()) == [("job-1", PurePosixPath("cats/cat.jpg"))]
+        job = Job(id="job-1", folder=PurePosixPath("cats"), name="cat.jpg")
+        assert alone.give_back(job)
+    assert (folders.inbox / "cats" / "cat.jpg").read_bytes() == b"cat"
+    assert not list((folders.inbox / ".dreamd").glob("work-*"))

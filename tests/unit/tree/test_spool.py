@@ -1,0 +1,836 @@
+"""The folders: real files, and a kill between any two system calls."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dreamd.errors import ConfigError, DreamdError, SpaceError
+from dreamd.files import durable
+from dreamd.job import Job, new_job_id
+from dreamd.tree.layout import Folders
+from dreamd.tree.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ORIGINAL = b"an original"
+DREAM = b"a dream"
+SYSTEM_CALLS = ("mkdir", "rmdir", "unlink", "rename", "link", "open", "fsync", "fchmod")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    (tmp_path / "inbox").mkdir()
+    return Folders(
+        inbox=tmp_path / "inbox", outbox=tmp_path / "outbox", failed=tmp_path / "failed", done=tmp_path / "done"
+    )
+
+
+@pytest.fixture
+def spool(folders):
+    spool = Spool(folders)
+    spool.prepare()
+    return spool
+
+
+@pytest.fixture
+def shm():
+    """A folder on another filesystem than `tmp_path`."""
+    root = Path("/dev/shm")
+    if not root.is_dir() or root.stat().st_dev == Path(tempfile.gettempdir()).stat().st_dev:
+        pytest.skip("/dev/shm is no other filesystem here")
+    folder = Path(tempfile.mkdtemp(dir=root))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["links", "no links", "neither links nor renameat2"])
+def filesystem(request, monkeypatch):
+    """What the outbox's filesystem can do."""
+    if request.param != "links":
+        monkeypatch.setattr(os, "link", refuse(errno.EPERM))
+    if request.param == "neither links nor renameat2":
+        monkeypatch.setattr(durable, "_renameat2", lambda: None)
+    return request.param
+
+
+def refuse(code: int) -> Callable[..., None]:
+    def call(*_args: object, **_kwargs: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return call
+
+
+def job_of(path: str, **fields: object) -> Job:
+    pure = PurePosixPath(path)
+    return Job(id=new_job_id(), folder=pure.parent, name=pure.name, **fields)
+
+
+def drop(spool: Spool, path: str, data: bytes = ORIGINAL) -> None:
+    target = spool.folders.inbox / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data)
+
+
+def claimed(spool: Spool, path: str = "trips/cat.jpg", data: bytes = ORIGINAL) -> Job:
+    drop(spool, path, data)
+    job = job_of(path)
+    assert spool.claim(job.path, job.id)
+    return job
+
+
+def dream(spool: Spool, job: Job) -> Path:
+    picture = spool.temporary(job) / "result"
+    picture.write_bytes(DREAM)
+    return picture
+
+
+def sidecar(job: Job) -> bytes:
+    return json.dumps({"job": job.id}).encode()
+
+
+def publish(spool: Spool, job: Job, result: str = "trips/cat.jpg") -> PurePosixPath:
+    return spool.publish(job, PurePosixPath(result), dream(spool, job), sidecar(job))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        os.fspath(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+# Preparing
+
+
+def test_every_folder_but_the_inbox_is_made(spool, folders):
+    assert folders.outbox.is_dir()
+    assert folders.failed.is_dir()
+    assert folders.done.is_dir()
+    assert (folders.inbox / ".dreamd/work").is_dir()
+    assert (folders.outbox / ".dreamd").is_dir()
+
+
+def test_a_missing_inbox_is_an_error_and_is_not_made(folders):
+    folders.inbox.rmdir()
+    with pytest.raises(ConfigError, match="mount its disk"):
+        Spool(folders).prepare()
+    assert not folders.inbox.exists()
+
+
+def test_a_second_daemon_is_told_who_has_the_inbox(spool, folders):
+    program = (
+        "import sys; from pathlib import Path; from dreamd.tree.spool import *; p = Path(sys.argv[1]);"
+        "Spool(Folders(inbox=p, outbox=p, failed=p, done=None)).lock()"
+    )
+    with spool.lock():
+        arguments = [sys.executable, "-c", program, os.fspath(folders.inbox)]
+        second = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
+    assert second.returncode != 0
+    assert f"another dreamd (pid {os.getpid()} on " in second.stderr
+    with spool.lock():
+        pass
+
+
+# Claiming
+
+
+def test_a_claimed_picture_waits_under_its_job_and_its_own_path(spool, folders):
+    drop(spool, "trips/rome/cat.jpg")
+    job = job_of("trips/rome/cat.jpg")
+    assert spool.claim(job.path, job.id)
+    assert spool.work_path(job) == folders.inbox / f".dreamd/work/{job.id}/trips/rome/cat.jpg"
+    assert spool.work_path(job).read_bytes() == ORIGINAL
+    assert list(spool.claimed()) == [(job.id, PurePosixPath("trips/rome/cat.jpg"))]
+
+
+def test_claiming_a_file_that_is_gone_is_false_and_leaves_nothing(spool, folders):
+    assert not spool.claim(PurePosixPath("trips/cat.jpg"), "1")
+    assert not spool.claim(PurePosixPath("cat.jpg"), "1")
+    assert list((folders.inbox / ".dreamd/work").iterdir()) == []
+
+
+def test_two_threads_that_claim_the_same_file_cannot_both_have_it(spool, folders):
+    for _ in range(50):
+        drop(spool, "trips/cat.jpg")
+        barrier = threading.Barrier(2)
+        answers: list[bool] = []
+
+        def claim(barrier=barrier, answers=answers) -> None:
+            barrier.wait()
+            answers.append(spool.claim(PurePosixPath("trips/cat.jpg"), new_job_id()))
+
+        threads = [threading.Thread(target=claim) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(answers) == [False, True]
+    assert len(list((folders.inbox / ".dreamd/work").iterdir())) == 50
+
+
+def test_symlinks_and_special_files_are_never_claimed(spool, folders, tmp_path, monkeypatch):
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret/key.jpg").write_bytes(b"secret")
+    (folders.inbox / "link.jpg").symlink_to(tmp_path / "secret/key.jpg")
+    (folders.inbox / "folder").symlink_to(tmp_path / "secret")
+    (folders.inbox / "album").mkdir()
+    os.mkfifo(folders.inbox / "pipe.jpg")
+    monkeypatch.setattr(os, "rename", refuse(errno.EIO))  # they are not even moved
+    for path in ("link.jpg", "folder/key.jpg", "folder", "album", "pipe.jpg"):
+        assert not spool.claim(PurePosixPath(path), new_job_id()), path
+    assert files(tmp_path / "secret") == {"key.jpg": b"secret"}
+    assert list((folders.inbox / ".dreamd/work").iterdir()) == []
+
+
+def test_a_race_of_symlinks_against_claims_never_reaches_outside(spool, folders, tmp_path):
+    """Somebody swaps a folder for a symlink to another, again and again, while pictures of that folder are claimed."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "cat.jpg").write_bytes(b"nobody's business")
+    inside, aside, link = folders.inbox / "trips", tmp_path / "aside", tmp_path / "link"
+    inside.mkdir()
+    link.symlink_to(outside)
+    over = threading.Event()
+
+    def swap() -> None:
+        while not over.is_set():
+            inside.rename(aside)
+            link.rename(inside)
+            inside.rename(link)
+            aside.rename(inside)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        taken = []
+        while len(taken) < 200:
+            with suppress(FileNotFoundError, FileExistsError, NotADirectoryError):
+                (aside / "cat.jpg").write_bytes(ORIGINAL)
+            job = job_of("trips/cat.jpg")
+            if spool.claim(job.path, job.id):
+                taken.append(job)
+    finally:
+        over.set()
+        thread.join()
+    assert {spool.work_path(job).read_bytes() for job in taken} <= {ORIGINAL, b""}
+    assert (outside / "cat.jpg").read_bytes() == b"nobody's business"
+
+
+def test_a_symlink_that_slips_in_between_look_and_rename_is_put_back(spool, folders, tmp_path, monkeypatch):
+    drop(spool, "cat.jpg")
+    (tmp_path / "secret").write_bytes(b"secret")
+    real = os.rename
+
+    def swap_first(source, target, **more):
+        (folders.inbox / "cat.jpg").unlink()
+        (folders.inbox / "cat.jpg").symlink_to(tmp_path / "secret")
+        real(source, target, **more)
+
+    monkeypatch.setattr(os, "rename", swap_first)
+    assert not spool.claim(PurePosixPath("cat.jpg"), new_job_id())
+    assert (folders.inbox / "cat.jpg").is_symlink()
+    assert list(spool.claimed()) == []
+
+
+@pytest.mark.parametrize("path", ["../cat.jpg", "/etc/passwd", "a/../../cat.jpg", ".", ".dreamd/lock", "a\0b"])
+def test_paths_out_of_the_inbox_are_refused(spool, path):
+    with pytest.raises(DreamdError):
+        spool.claim(PurePosixPath(path), new_job_id())
+
+
+@pytest.mark.parametrize("folder", ["..", "/etc", "a/../.."])
+def test_results_out_of_the_outbox_are_refused(spool, folder):
+    job = replace(job_of("cat.jpg"), folder=PurePosixPath(folder))
+    with pytest.raises(DreamdError):
+        spool.result_name(job, "cat", "jpg")
+    with pytest.raises(DreamdError):
+        spool.publish(job, PurePosixPath(folder) / "cat.jpg", Path("x"), b"{}")
+
+
+@pytest.mark.parametrize("stem", ["../cat", "a/b", "a\0b", "\ud800"])
+def test_a_stem_that_is_no_file_name_is_refused(spool, stem):
+    with pytest.raises(DreamdError, match="cannot be the name"):
+        spool.result_name(job_of("cat.jpg"), stem, "jpg")
+
+
+def test_a_job_id_that_is_in_use_takes_no_second_picture(spool):
+    job = claimed(spool)
+    drop(spool, "trips/cat.jpg", b"another")
+    with pytest.raises(DreamdError):
+        spool.claim(job.path, job.id)
+    assert spool.work_path(job).read_bytes() == ORIGINAL
+
+
+def test_a_folder_on_another_filesystem_is_explained(spool, folders, monkeypatch):
+    drop(spool, "usb/cat.jpg")
+    monkeypatch.setattr(os, "rename", refuse(errno.EXDEV))
+    with pytest.raises(DreamdError, match=r"usb/cat\.jpg.*another filesystem"):
+        spool.claim(PurePosixPath("usb/cat.jpg"), new_job_id())
+    assert (folders.inbox / "usb/cat.jpg").exists()
+    assert list((folders.inbox / ".dreamd/work").iterdir()) == []
+
+
+def test_empty_job_folders_are_removed_and_strangers_left_alone(spool, folders):
+    job = claimed(spool)
+    work = folders.inbox / ".dreamd/work"
+    (work / "0000000000000/trips/rome").mkdir(parents=True)
+    (work / "note.txt").write_text("not dreamd's")
+    assert list(spool.claimed()) == [(job.id, job.path)]
+    assert sorted(path.name for path in work.iterdir()) == [job.id, "note.txt"]
+
+
+def test_a_copy_that_was_cut_off_is_no_claimed_picture(spool):
+    job = claimed(spool)
+    spool.work_path(job).with_name(f".dreamd-{job.id}").write_bytes(b"half")
+    assert list(spool.claimed()) == [(job.id, job.path)]
+    spool.finish(job)
+    assert list(spool.claimed()) == []
+
+
+NAMES = [
+    b"caf\xe9.jpg",
+    b"a\nb.jpg",
+    b"-rf",
+    "猫.jpg".encode(),
+    b"n" * 251 + b".jpg",
+    ("猫" * 83 + ".png").encode(),
+    b"a." + b"b" * 253,
+    b"*.jpg",
+    b"cat.jpg.json",
+]
+
+
+@pytest.mark.parametrize("encoded", NAMES)
+def test_any_name_passes_through_every_folder(spool, folders, encoded):
+    name = os.fsdecode(encoded)
+    job = claimed(spool, f"caf\udce9/{name}")
+    result = spool.result_name(job, PurePosixPath(name).stem, "jpg")
+    published = spool.publish(job, result, dream(spool, job), sidecar(job))
+    assert spool.published(job, PurePosixPath(name).stem) == published
+    assert spool.published(replace(job, result=str(result)), "") == published
+    spool.finish(job)
+    assert files(folders.done) == {f"caf\udce9/{name}": ORIGINAL}
+    again = claimed(spool, f"caf\udce9/{name}", b"second")
+    kept = spool.fail(again, "it is\nbroken \udce9")
+    assert kept.read_bytes() == b"second"
+    assert spool.retry(again)
+    assert spool.give_back(again)
+    assert files(folders.inbox / "caf\udce9") == {name: b"second"}
+
+
+def test_a_long_name_is_cut_at_a_character_so_that_the_sidecar_fits(spool):
+    name = spool.result_name(job_of("x.jpg"), "猫" * 83, "jpg").name
+    assert len(os.fsencode(name)) <= 250
+    assert name == "猫" * 82 + ".jpg"
+
+
+# Publishing
+
+
+def test_a_result_has_the_mode_of_an_ordinary_file_and_its_sidecar_beside_it(spool, folders):
+    job = claimed(spool)
+    picture = dream(spool, job)
+    picture.chmod(0o600)
+    before = os.umask(0o027)
+    try:
+        result = spool.publish(job, PurePosixPath("trips/cat.jpg"), picture, sidecar(job))
+    finally:
+        os.umask(before)
+    assert result == PurePosixPath("trips/cat.jpg")
+    visible = {name: data for name, data in files(folders.outbox).items() if not name.startswith(".dreamd")}
+    assert visible == {"trips/cat.jpg": DREAM, "trips/cat.jpg.json": sidecar(job)}
+    for name in visible:
+        assert stat.S_IMODE((folders.outbox / name).stat().st_mode) == 0o640
+
+
+def test_free_names_are_counted_on_from_two_and_a_sidecar_takes_a_name_too(spool, folders):
+    job = job_of("cat.jpg")
+    assert spool.result_name(job, "cat", ".jpg") == PurePosixPath("cat.jpg")
+    (folders.outbox / "cat.jpg").touch()
+    assert spool.result_name(job, "cat", "jpg") == PurePosixPath("cat-2.jpg")
+    (folders.outbox / "cat-2.jpg.json").touch()
+    assert spool.result_name(job, "cat", "jpg") == PurePosixPath("cat-3.jpg")
+
+
+@pytest.mark.parametrize("taken", ["trips/cat.jpg", "trips/cat.jpg.json"])
+def test_publishing_to_a_taken_name_takes_the_next_and_overwrites_nothing(spool, folders, filesystem, taken):
+    (folders.outbox / "trips").mkdir()
+    (folders.outbox / taken).write_bytes(b"somebody's")
+    job = claimed(spool)
+    assert publish(spool, job) == PurePosixPath("trips/cat-2.jpg")
+    spool.finish(job)
+    expected = {taken: b"somebody's", "trips/cat-2.jpg": DREAM, "trips/cat-2.jpg.json": sidecar(job)}
+    assert files(folders.outbox) == expected
+
+
+def test_both_files_are_on_disk_before_they_have_names_and_the_sidecar_is_first(spool, folders, monkeypatch):
+    job = claimed(spool)
+    picture = dream(spool, job)
+    steps = []
+    sync, link = os.fsync, os.link
+
+    def synced(descriptor):
+        steps.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
+        sync(descriptor)
+
+    def linked(source, target, **more):
+        steps.append(f"name {Path(target).name}")
+        link(source, target, **more)
+
+    (folders.outbox / "trips").mkdir()
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "link", linked)
+    spool.publish(job, PurePosixPath("trips/cat.jpg"), picture, sidecar(job))
+    assert steps == [
+        "sync .sidecar",
+        "sync result",
+        "name cat.jpg.json",
+        "sync trips",
+        "name cat.jpg",
+        "sync trips",
+    ]
+
+
+def test_a_name_taken_between_sidecar_and_picture_is_given_up_whole(spool, folders, monkeypatch):
+    job = claimed(spool)
+    real = os.link
+
+    def steal(source, target, **more):
+        if os.fspath(target).endswith("/cat.jpg"):
+            Path(target).write_bytes(b"somebody's")
+        real(source, target, **more)
+
+    monkeypatch.setattr(os, "link", steal)
+    assert publish(spool, job) == PurePosixPath("trips/cat-2.jpg")
+    spool.finish(job)
+    expected = {"trips/cat.jpg": b"somebody's", "trips/cat-2.jpg": DREAM, "trips/cat-2.jpg.json": sidecar(job)}
+    assert files(folders.outbox) == expected
+
+
+def test_publishing_twice_gives_the_same_result(spool, folders):
+    job = claimed(spool)
+    first = publish(spool, job)
+    assert publish(spool, job) == first
+    spool.finish(job)
+    assert list(files(folders.outbox)) == ["trips/cat.jpg", "trips/cat.jpg.json"]
+
+
+def test_a_result_is_only_its_own_jobs(spool):
+    first, second = claimed(spool), claimed(spool)
+    publish(spool, first)
+    assert spool.published(second, "cat") is None
+    assert spool.published(replace(second, result="trips/cat.jpg"), "cat") is None
+    publish(spool, second)
+    assert spool.published(replace(second, result="trips/cat.jpg"), "cat") == PurePosixPath("trips/cat-2.jpg")
+    assert spool.published(second, "cat") == PurePosixPath("trips/cat-2.jpg")
+
+
+def test_a_sidecar_without_its_picture_is_removed_if_it_is_the_jobs(spool, folders):
+    job = claimed(spool)
+    (folders.outbox / "trips").mkdir()
+    (folders.outbox / "trips/cat.jpg.json").write_bytes(sidecar(job))
+    (folders.outbox / "trips/cat.json").write_text(f"no json, but it names {job.id}")
+    (folders.outbox / "trips/cat-2.jpg.json").write_bytes(sidecar(job_of("cat.jpg")))
+    assert spool.published(job, "cat") is None
+    assert list(files(folders.outbox)) == ["trips/cat-2.jpg.json", "trips/cat.json"]
+
+
+def test_the_temporary_folder_is_fresh_for_each_attempt(spool):
+    job = claimed(spool)
+    (spool.temporary(job) / "half").write_bytes(b"half")
+    assert list(spool.temporary(job).iterdir()) == []
+
+
+def test_a_symlink_in_the_outbox_is_not_followed(spool, folders, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (folders.outbox / "trips").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DreamdError, match="symlink"):
+        publish(spool, claimed(spool))
+    assert files(tmp_path / "elsewhere") == {}
+
+
+# Putting originals away
+
+
+def test_originals_of_one_name_are_all_kept(spool, folders):
+    for data in (b"1", b"2", b"3"):
+        spool.finish(claimed(spool, data=data))
+    assert files(folders.done) == {"trips/cat.jpg": b"1", "trips/cat-2.jpg": b"2", "trips/cat-3.jpg": b"3"}
+    assert list((folders.inbox / ".dreamd/work").iterdir()) == []
+
+
+def test_originals_are_deleted_when_there_is_no_done_folder(folders, tmp_path):
+    spool = Spool(replace(folders, done=None))
+    spool.prepare()
+    job = claimed(spool)
+    publish(spool, job)
+    spool.finish(job)
+    spool.finish(job)
+    assert files(folders.inbox) == {}
+    assert list(files(folders.outbox)) == ["trips/cat.jpg", "trips/cat.jpg.json"]
+
+
+def test_a_failed_original_has_its_reason_beside_it(spool, folders):
+    job = claimed(spool)
+    kept = spool.fail(job, "the picture is broken")
+    assert kept == folders.failed / "trips/cat.jpg"
+    assert (folders.failed / "trips/cat.jpg.reason.txt").read_text() == f"the picture is broken\n\njob {job.id}\n"
+    assert spool.fail(job, "asked again") == kept
+    other = claimed(spool, data=b"other")
+    assert spool.fail(other, "broken too") == folders.failed / "trips/cat-2.jpg"
+    assert (folders.failed / "trips/cat-2.jpg.reason.txt").exists()
+    assert list(spool.claimed()) == []
+
+
+def test_failing_a_job_whose_original_is_gone_is_an_error(spool):
+    job = claimed(spool)
+    spool.work_path(job).unlink()
+    with pytest.raises(DreamdError, match="is gone"):
+        spool.fail(job, "broken")
+
+
+def test_a_failed_picture_can_be_taken_back_into_work(spool, folders):
+    first, second = claimed(spool, data=b"1"), claimed(spool, data=b"2")
+    spool.fail(first, "broken")
+    spool.fail(second, "broken")
+    assert spool.retry(second)
+    assert spool.retry(second)
+    assert spool.work_path(second).read_bytes() == b"2"
+    assert list(files(folders.failed)) == ["trips/cat.jpg", "trips/cat.jpg.reason.txt"]
+    (folders.failed / "trips/cat.jpg").unlink()
+    assert not spool.retry(first)
+
+
+def test_a_picture_is_given_back_under_a_free_name(spool, folders):
+    job = claimed(spool)
+    drop(spool, "trips/cat.jpg", b"another")
+    assert spool.give_back(job)
+    assert not spool.give_back(job)
+    assert files(folders.inbox) == {"trips/cat.jpg": b"another", "trips/cat-2.jpg": ORIGINAL}
+
+
+def test_across_filesystems_bytes_times_and_mode_are_kept(folders, shm):
+    spool = Spool(replace(folders, done=shm / "done", failed=shm / "failed"))
+    spool.prepare()
+    for put_away in (spool.finish, lambda job: spool.fail(job, "broken")):
+        job = claimed(spool)
+        os.utime(spool.work_path(job), ns=(10**18, 10**18 + 5))
+        spool.work_path(job).chmod(0o604)
+        put_away(job)
+    for kept in (shm / "done/trips/cat.jpg", shm / "failed/trips/cat.jpg"):
+        assert kept.read_bytes() == ORIGINAL
+        assert kept.stat().st_mtime_ns == 10**18 + 5
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o604
+    assert spool.retry(job)
+    assert spool.work_path(job).read_bytes() == ORIGINAL
+    assert list(files(shm)) == ["done/trips/cat.jpg"]
+
+
+def test_across_filesystems_a_taken_name_is_never_overwritten(folders, shm):
+    spool = Spool(replace(folders, done=shm))
+    spool.prepare()
+    for data in (b"1", b"2"):
+        spool.finish(claimed(spool, data=data))
+    assert files(shm) == {"trips/cat.jpg": b"1", "trips/cat-2.jpg": b"2"}
+
+
+# Errors
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_a_space_error_and_leaves_no_half_result(spool, folders, monkeypatch, code):
+    job = claimed(spool)
+    picture = dream(spool, job)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", refuse(code))
+        with pytest.raises(SpaceError, match=r"trips/cat\.jpg"):
+            spool.publish(job, PurePosixPath("trips/cat.jpg"), picture, sidecar(job))
+    assert spool.publish(job, PurePosixPath("trips/cat.jpg"), picture, sidecar(job)) == PurePosixPath("trips/cat.jpg")
+    assert spool.work_path(job).exists()
+
+
+def test_a_full_disk_at_the_copy_leaves_the_original_and_no_draft(folders, shm, monkeypatch):
+    spool = Spool(replace(folders, done=shm))
+    spool.prepare()
+    job = claimed(spool)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfileobj", refuse(errno.ENOSPC))
+        with pytest.raises(SpaceError):
+            spool.finish(job)
+    assert files(shm) == {}
+    assert spool.work_path(job).exists()
+    spool.finish(job)
+    assert files(shm) == {"trips/cat.jpg": ORIGINAL}
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [(errno.EACCES, "right to read"), (errno.EROFS, "writable"), (errno.EIO, "dmesg"), (errno.ENOTSUP, "usable")],
+)
+def test_other_failures_name_the_path_and_say_what_to_do(spool, monkeypatch, code, remedy):
+    drop(spool, "a\nb.jpg")
+    monkeypatch.setattr(os, "rename", refuse(code))
+    with pytest.raises(DreamdError, match=remedy) as caught:
+        spool.claim(PurePosixPath("a\nb.jpg"), new_job_id())
+    assert r"a\nb.jpg" in str(caught.value)
+    assert not isinstance(caught.value, SpaceError)
+
+
+# Kills
+
+
+class KilledError(BaseException):
+    """The process ends here: nothing that it would have done afterwards is done."""
+
+
+@contextmanager
+def killed_before(call: int, patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Lets `call` system calls through that change something, and none after them."""
+    done: list[str] = []
+
+    def guarded(name: str, real: Callable[..., object]) -> Callable[..., object]:
+        def run(*args: object, **kwargs: object) -> object:
+            if len(done) >= call:
+                raise KilledError
+            done.append(name)
+            return real(*args, **kwargs)
+
+        return run
+
+    with patch.context() as patched:
+        for name in SYSTEM_CALLS:
+            patched.setattr(os, name, guarded(name, getattr(os, name)))
+        renameat2 = durable._renameat2()
+        if renameat2 is not None:
+            patched.setattr(durable, "_renameat2", lambda: guarded("renameat2", renameat2))
+        patched.setattr(shutil, "copyfileobj", guarded("copy", shutil.copyfileobj))
+        yield done
+
+
+def go_on(spool: Spool, job: Job) -> None:
+    """What the daemon does with a claimed job, at first and after a kill."""
+    if spool.published(job, "cat") is None:
+        result = spool.result_name(job, "cat", "png")
+        spool.publish(replace(job, result=str(result)), result, dream(spool, job), sidecar(job))
+    spool.finish(job)
+
+
+def give_up(spool: Spool, job: Job) -> None:
+    spool.fail(job, "broken")
+
+
+def recover(spool: Spool, treat: Callable[[Spool, Job], None]) -> None:
+    spool.prepare()
+    for job_id, path in spool.claimed():
+        treat(spool, Job(id=job_id, folder=path.parent, name=path.name))
+    if (spool.folders.inbox / "trips/cat.jpg").exists():
+        job = job_of("trips/cat.jpg")
+        assert spool.claim(job.path, job.id)
+        treat(spool, job)
+
+
+def places(folders: Folders) -> list[str]:
+    """Where the original is, by its bytes."""
+    roots = {"inbox": folders.inbox, "done": folders.done, "failed": folders.failed}
+    found = []
+    for root, folder in roots.items():
+        found += [f"{root}/{name}" for name, data in files(folder).items() if data == ORIGINAL]
+    return found
+
+
+def results(folders: Folders) -> dict[str, bytes]:
+    return {name: data for name, data in files(folders.outbox).items() if not name.startswith(".dreamd/")}
+
+
+def kill_everywhere(
+    folders: Folders, patch: pytest.MonkeyPatch, treat: Callable[[Spool, Job], None], after_kill: Callable[[], None]
+) -> int:
+    """Runs the story once for each system call in it, killed before that call; yields how many there were."""
+    for call in range(1000):
+        for folder in (folders.inbox, folders.outbox, folders.failed, folders.done):
+            shutil.rmtree(folder, ignore_errors=True)
+        folders.inbox.mkdir()
+        spool = Spool(folders)
+        spool.prepare()
+        drop(spool, "trips/cat.jpg")
+        job = job_of("trips/cat.jpg")
+        try:
+            with killed_before(call, patch):
+                spool.claim(job.path, job.id)
+                treat(spool, job)
+        except KilledError:
+            after_kill()
+            recover(Spool(folders), treat)
+            after_kill()
+            yield call
+        else:
+            return
+
+
+def test_a_kill_anywhere_leaves_one_original_and_in_the_end_one_result(folders, filesystem, monkeypatch):
+    def check() -> None:
+        assert len(places(folders)) == 1
+        for name, data in results(folders).items():
+            assert data == DREAM or name.endswith(".json"), "a partial result"
+
+    calls = 0
+    for _ in kill_everywhere(folders, monkeypatch, go_on, check):
+        calls += 1
+        assert places(folders) == ["done/trips/cat.jpg"]
+        assert list(results(folders)) == ["trips/cat.png", "trips/cat.png.json"]
+        assert list((folders.inbox / ".dreamd/work").iterdir()) == []
+        assert list((folders.outbox / ".dreamd").iterdir()) == []
+    assert calls > 30
+
+
+def test_a_kill_anywhere_while_failing_leaves_the_original_claimable_or_explained(folders, filesystem, monkeypatch):
+    def check() -> None:
+        (place,) = places(folders)
+        assert place.startswith("inbox/") or (folders.failed / "trips/cat.jpg.reason.txt").exists()
+
+    calls = 0
+    for _ in kill_everywhere(folders, monkeypatch, give_up, check):
+        calls += 1
+        assert list(files(folders.failed)) == ["trips/cat.jpg", "trips/cat.jpg.reason.txt"]
+        assert list((folders.inbox / ".dreamd/work").iterdir()) == []
+    assert calls > 8
+
+
+def test_a_kill_while_failing_leaves_no_trace_when_the_next_attempt_is_well(folders, monkeypatch):
+    def first_bad_then_well(spool: Spool, job: Job) -> None:
+        (give_up if spool is first[0] else go_on)(spool, job)
+
+    first: list[Spool] = []
+    real = Spool.prepare
+
+    def remember(spool: Spool) -> None:
+        real(spool)
+        if not (spool.folders.inbox / "trips").exists() and not list(spool.claimed()):
+            first[:] = [spool]
+
+    monkeypatch.setattr(Spool, "prepare", remember)
+    for _ in kill_everywhere(folders, monkeypatch, first_bad_then_well, lambda: None):
+        if "done/trips/cat.jpg" in places(folders):
+            assert files(folders.failed) == {}
+
+
+@pytest.mark.parametrize("treat", [go_on, give_up])
+def test_across_filesystems_a_kill_anywhere_loses_nothing_and_ends_with_one_original(folders, shm, monkeypatch, treat):
+    far = replace(folders, done=shm / "done", failed=shm / "failed")
+
+    def check() -> None:
+        assert len(places(far)) in (1, 2)
+        drafts = [path for path in places(far) if ".dreamd-" in path]
+        assert len(places(far)) - len(drafts) >= 1
+
+    calls = 0
+    for _ in kill_everywhere(far, monkeypatch, treat, check):
+        calls += 1
+        assert places(far) == ["done/trips/cat.jpg" if treat is go_on else "failed/trips/cat.jpg"]
+    assert calls > 8
+
+
+def test_a_kill_anywhere_while_retrying_loses_nothing(folders, monkeypatch):
+    for call in range(100):
+        spool = Spool(folders)
+        spool.prepare()
+        job = claimed(spool)
+        spool.fail(job, "broken")
+        try:
+            with killed_before(call, monkeypatch):
+                spool.retry(job)
+        except KilledError:
+            assert len(places(folders)) == 1
+            assert Spool(folders).retry(job)
+            assert places(folders) == [f"inbox/.dreamd/work/{job.id}/trips/cat.jpg"]
+            assert files(folders.failed) == {}
+            spool.give_back(job)
+            (folders.inbox / "trips/cat.jpg").unlink()
+        else:
+            assert call > 3
+            return
+
+
+def test_nothing_heavy_is_imported():
+    program = (
+        "import sys, dreamd.tree.spool, dreamd.tree.journal\n"
+        "print({'torch', 'PIL', 'pydantic', 'ctypes'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "set()\n"
+
+
+def test_a_failed_picture_is_there_until_somebody_takes_it(spool):
+    job = claimed(spool)
+    assert not spool.is_failed(job)
+    kept = spool.fail(job, "why")
+    assert spool.is_failed(job)
+    assert not spool.is_failed(replace(job, id=new_job_id()))
+    kept.unlink()
+    assert not spool.is_failed(job)
+
+
+# Syncing folders
+
+
+@pytest.fixture
+def gated_sync(monkeypatch):
+    """Syncs that wait at a gate; `folders` are those that were begun."""
+    gate = SimpleNamespace(open=threading.Event(), begun=threading.Semaphore(0), folders=[], fails=0)
+
+    def sync(folder: Path) -> None:
+        gate.folders.append(folder)
+        gate.begun.release()
+        assert gate.open.wait(30)
+        if len(gate.folders) <= gate.fails:
+            raise OSError(errno.EIO, "the disk is broken")
+
+    monkeypatch.setattr(durable, "_sync_now", sync)
+    return gate
+
+
+def test_those_that_come_while_a_folder_is_synced_share_the_next_sync(gated_sync, tmp_path):
+    syncs = durable._SharedSyncs()
+    with ThreadPoolExecutor(6) as pool:
+        first = pool.submit(syncs, tmp_path)
+        assert gated_sync.begun.acquire(timeout=30)
+        others = [pool.submit(syncs, tmp_path) for _ in range(4)]
+        elsewhere = pool.submit(syncs, tmp_path / "other")
+        assert gated_sync.begun.acquire(timeout=30), "another folder waits for nobody"
+        while syncs._inside[tmp_path] < 5:
+            pass
+        assert not any(future.done() for future in (first, *others))
+        gated_sync.open.set()
+        for future in (first, *others, elsewhere):
+            future.result(30)
+    assert gated_sync.folders.count(tmp_path) == 2
+    assert not any((syncs._inside, syncs._begun, syncs._ended, syncs._running))
+
+
+def test_a_sync_that_fails_serves_nobody_else(gated_sync, tmp_path):
+    gated_sync.fails = 2
+    syncs = durable._SharedSyncs()
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(syncs, tmp_path) for _ in range(4)]
+        while syncs._inside[tmp_path] < 4:
+            pass
+        gated_sync.open.set()
+        failed = [future for future in futures if future.exception(30)]
+    assert len(failed) == 2
+    assert len(gated_sync.folders) in (3, 4)

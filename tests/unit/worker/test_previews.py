@@ -1,0 +1,80 @@
+"""Previews of dreams that go on: small, whole, and cheap."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from dreamd.worker import previews as preview
+from dreamd.worker.previews import SIDE, Previews
+
+
+def test_a_preview_is_small_and_shows_the_picture(tmp_path: Path) -> None:
+    images = torch.zeros(2, 3, 300, 1600)
+    images[1, 0] = 1.0
+    Previews(tmp_path / "previews").show(["a", "b"], images)
+    for job, colour in (("a", (0, 0, 0)), ("b", (255, 0, 0))):
+        with Image.open(tmp_path / "previews" / f"{job}.jpg") as shown:
+            assert shown.size == (SIDE, 60)
+            assert max(abs(one - other) for one, other in zip(shown.getpixel((9, 9)), colour, strict=True)) < 6
+    assert sorted(file.name for file in (tmp_path / "previews").iterdir()) == ["a.jpg", "b.jpg"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (7, 3), (5000, 2000)])
+def test_a_picture_of_any_shape_has_one(tmp_path: Path, size: tuple[int, int]) -> None:
+    Previews(tmp_path).show(["a"], torch.rand(1, 3, *size))
+    with Image.open(tmp_path / "a.jpg") as shown:
+        assert max(shown.size) <= SIDE
+
+
+def test_the_next_one_waits_a_hundred_times_as_long_as_the_last_one_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "process_time", lambda: now)
+
+    def write(image: torch.Tensor, target: Path) -> None:
+        nonlocal now
+        now += 0.05
+        written.append(target.stem)
+
+    written: list[str] = []
+    monkeypatch.setattr(preview, "_write", write)
+    previews = Previews(tmp_path)
+    for job in ("a", "b"):
+        previews.show([job], torch.zeros(1, 3, 8, 8))
+    now += 4.9
+    previews.show(["c"], torch.zeros(1, 3, 8, 8))
+    now += 0.2
+    previews.show(["d"], torch.zeros(1, 3, 8, 8))
+    assert written == ["a", "d"]
+
+
+def test_where_nobody_looks_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    previews = Previews(None)
+    previews.show(["a"], torch.zeros(1, 3, 8, 8))
+    previews.drop(["a"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_ends_the_previews_and_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    previews = Previews(tmp_path / "file" / "previews")
+    for _ in range(2):
+        previews.show(["a"], torch.zeros(1, 3, 8, 8))
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["no more previews"]
+
+
+def test_a_preview_goes_with_its_job(tmp_path: Path) -> None:
+    previews = Previews(tmp_path)
+    previews.show(["a"], torch.zeros(1, 3, 8, 8))
+    previews.drop(["a", "never"])
+    assert list(tmp_path.iterdir()) == []

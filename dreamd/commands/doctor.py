@@ -21,8 +21,9 @@ from pathlib import Path
 from dreamd.commands.introspect import check_whole, daemon_catalogue, engine_plugins, find_recipe, recipe_files
 from dreamd.errors import DreamdError, RecipeError
 from dreamd.inbox.filesystems import filesystem_type, is_deaf
-from dreamd.plugin_host.catalogue import Kind, merged
+from dreamd.plugin_host.catalogue import merged
 from dreamd.plugin_host.host import Plugins
+from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.config import Config, load_config
 from dreamd.settings.merging import Resolved
 from dreamd.settings.recipe import BackboneChoice

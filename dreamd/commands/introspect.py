@@ -14,8 +14,9 @@ from typing import Any
 from dreamd.commands.progress import progress
 from dreamd.engine.backbone import Backbone, Layer
 from dreamd.errors import RecipeError, UnknownNameError, UsageError, WeightsError
-from dreamd.plugin_host.catalogue import Catalogue, Entry, Kind, merged
-from dreamd.plugin_host.host import Group, Plugins
+from dreamd.plugin_host.catalogue import Catalogue, Entry, merged
+from dreamd.plugin_host.host import Plugins
+from dreamd.plugin_host.kinds import Group, Kind
 from dreamd.settings.config import Config
 from dreamd.settings.explaining import explained
 from dreamd.settings.merging import Resolved

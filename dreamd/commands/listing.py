@@ -11,7 +11,8 @@ from textwrap import wrap
 
 from dreamd.commands.introspect import WeightsRow
 from dreamd.engine.backbone import Layer
-from dreamd.plugin_host.catalogue import Catalogue, Entry, Kind
+from dreamd.plugin_host.catalogue import Catalogue, Entry
+from dreamd.plugin_host.kinds import Kind
 
 _ORDER = (Kind.LOSS, Kind.SCHEDULE, Kind.GRADIENT, Kind.DECODER, Kind.EXECUTOR, Kind.NOTIFY, Kind.BACKBONE)
 """Of kinds: backbones last, for they are many."""

@@ -33,9 +33,11 @@ from dreamd.inbox.inotify import FileEvent
 from dreamd.inbox.watcher import RecipeChanged, Settled, Watcher
 from dreamd.job import Job, JobState
 from dreamd.messages import Advanced, Done, Fetching, NotDone, Ready
-from dreamd.plugin_host.catalogue import CATALOGUE_FILE, Catalogue, Kind, merged
-from dreamd.plugin_host.guard import explained
-from dreamd.plugin_host.host import Plugins, fingerprint
+from dreamd.plugin_host.blame import describe_error
+from dreamd.plugin_host.catalogue import CATALOGUE_FILE, Catalogue, merged
+from dreamd.plugin_host.discovery import stamp_of
+from dreamd.plugin_host.host import Plugins
+from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.config import Config, load_config
 from dreamd.settings.explaining import recipe_schema
 from dreamd.tree.control import WAKE
@@ -402,7 +404,7 @@ class Daemon:
             self._load_plugins_anew()
 
     def _look_at_plugin_files(self) -> tuple[object, ...]:
-        return fingerprint(self._config.plugins.engine), fingerprint(self._config.plugins.daemon)
+        return stamp_of(self._config.plugins.engine), stamp_of(self._config.plugins.daemon)
 
     def _load_plugins_anew(self) -> None:
         """Those that listen, here; the engine's, in new workers, each when its batch is finished.
@@ -517,7 +519,7 @@ class Daemon:
             executor: Executor = registered.function(context)
         except Exception as error:  # it is a plugin's: it may raise anything
             whose = f"executor {name!r} of plugin {registered.entry.plugin!r}"
-            raise PluginError(f"{whose}: {explained(error)}") from error
+            raise PluginError(f"{whose}: {describe_error(error)}") from error
         return executor
 
     # Showing

@@ -7,50 +7,18 @@ checked by the same rules everywhere. A parameter is described by JSON Schema, d
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from dreamd.errors import FieldPath, RecipeError, UnknownNameError
-from dreamd.plugin_host.parameters import Parameter, check_value
+from dreamd.plugin_host.kinds import Kind
+from dreamd.plugin_host.parameters import Parameter
 from dreamd.wording import suggestion
 
-if TYPE_CHECKING:
-    pass
-
-
 CATALOGUE_FILE = "catalogue.json"
-"""Where in the state folder the daemon leaves what its workers bring, for the page."""
-
-
-class Kind(StrEnum):
-    """The kinds of thing that a plugin brings."""
-
-    BACKBONE = "backbone"
-    LOSS = "loss"
-    SCHEDULE = "schedule"
-    GRADIENT = "gradient"
-    DECODER = "decoder"
-    EXECUTOR = "executor"
-    NOTIFY = "notify"
-
-    @property
-    def hook(self) -> str:
-        """The hook through which it is brought."""
-        return _HOOKS[self]
-
-
-_HOOKS = {
-    Kind.BACKBONE: "dreamd_backbones",
-    Kind.LOSS: "dreamd_losses",
-    Kind.SCHEDULE: "dreamd_schedules",
-    Kind.GRADIENT: "dreamd_gradients",
-    Kind.DECODER: "dreamd_decoders",
-    Kind.EXECUTOR: "dreamd_executors",
-    Kind.NOTIFY: "dreamd_job_changed",
-}
+"""The file in the state folder in which the daemon leaves what its workers bring, for the page."""
 
 
 class Entry(BaseModel):
@@ -59,10 +27,10 @@ class Entry(BaseModel):
     Attributes:
         plugin: the plugin's name.
         origin: the module of an installed plugin, or the drop-in file.
-        version: of the installed package, or the beginning of the drop-in file's SHA-256.
+        version: the installed package's, or the beginning of the drop-in file's SHA-256.
         own: whether dreamd itself brings it.
         doc: the function's docstring.
-        extensions: of the files that a decoder reads.
+        extensions: the endings of the files that a decoder reads.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -100,7 +68,7 @@ class Entry(BaseModel):
                     f"{self.kind} {self.name!r} has no parameter {name!r}; {suggestion(name, known)}",
                     field=(*field, name),
                 )
-            check_value(known[name], value, (*field, name))
+            known[name].check(value, (*field, name))
         for parameter in self.parameters:
             if parameter.required and parameter.name not in values:
                 raise RecipeError(f"{self.kind} {self.name!r} needs the parameter {parameter.name!r}", field=field)
@@ -110,7 +78,7 @@ class Problem(BaseModel):
     """A plugin that is not used, and why.
 
     Attributes:
-        deliberate: whether somebody wanted it so: then it is no trouble.
+        deliberate: whether somebody wanted it so; then it is no trouble.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -130,11 +98,11 @@ class Catalogue(BaseModel):
     problems: tuple[Problem, ...] = ()
 
     def names(self, kind: Kind) -> list[str]:
-        """The names of a kind, in alphabetical order."""
+        """Return the names of a kind, in alphabetical order."""
         return sorted(entry.name for entry in self.entries if entry.kind == kind)
 
     def find(self, kind: Kind, name: str) -> Entry:
-        """The entry of a name; a pattern such as `timm/*` answers for a whole family.
+        """Find the entry of a name; a pattern such as `timm/*` answers for a whole family.
 
         Raises:
             UnknownNameError: nobody brings that name; says which plugins could not be loaded, if any.
@@ -146,16 +114,16 @@ class Catalogue(BaseModel):
             return found[0]
         error = UnknownNameError(kind, name, self.names(kind))
         if self.problems:
-            error.args = (f"{error} (not loaded: {'; '.join(map(_in_brackets, self.problems))})",)
+            error.args = (f"{error} (not loaded: {'; '.join(map(_describe, self.problems))})",)
         raise error
 
 
-def _in_brackets(problem: Problem) -> str:
+def _describe(problem: Problem) -> str:
     return problem.plugin if problem.deliberate else f"{problem.plugin}: {problem.reason}"
 
 
 def merged(catalogues: Iterable[Catalogue]) -> Catalogue:
-    """Several catalogues as one: the engine's, which a worker sends, and the daemon's own."""
+    """Return several catalogues as one: the engine's, which a worker sends, and the daemon's own."""
     parts = list(catalogues)
     return Catalogue(
         entries=tuple(entry for part in parts for entry in part.entries),

@@ -1,4 +1,4 @@
-"""The plugin host: find, load, register and check plugins, each apart from the others.
+"""The plugin host: load plugins, register what they bring, check it, each plugin apart from the others.
 
 A plugin that cannot be imported, names a hook that does not exist, takes a name that is taken or raises is left out,
 named with its reason, and the others go on. Core knows no plugin by name; the first-party ones come by the same entry
@@ -7,23 +7,16 @@ points as anyone's.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import inspect
 import logging
 import os
 import re
-import stat
-import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
-from importlib.machinery import SourceFileLoader
-from importlib.metadata import EntryPoint, entry_points
+from functools import cached_property
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import pluggy
 
@@ -31,44 +24,30 @@ from dreamd import api
 from dreamd.errors import PluginError
 from dreamd.job import Job
 from dreamd.plugin_host import hookspecs
-from dreamd.plugin_host.catalogue import Catalogue, Entry, Kind, Problem
-from dreamd.plugin_host.guard import (
-    Check,
-    TookTooLongError,
+from dreamd.plugin_host.blame import TookTooLongError, describe_error
+from dreamd.plugin_host.catalogue import Catalogue, Entry, Problem
+from dreamd.plugin_host.discovery import Candidate, find_plugins
+from dreamd.plugin_host.guard import guarded
+from dreamd.plugin_host.kinds import Group, Kind
+from dreamd.plugin_host.listener import Listener
+from dreamd.plugin_host.parameters import SUPPLIED, parameters_of
+from dreamd.plugin_host.results import (
+    Inspector,
     eight_bit_colours,
-    explained,
-    guarded,
     like_the_gradient,
     one_value_a_picture,
     pictures_like_the_first,
-    time_limit,
 )
-from dreamd.plugin_host.listener import Listener
-from dreamd.plugin_host.parameters import SUPPLIED, parameters_of
+from dreamd.plugin_host.time_limit import time_limit
 from dreamd.weights.sources import Source
 from dreamd.wording import suggestion
 
 log = logging.getLogger(__name__)
 
-Group = Literal["dreamd.engine", "dreamd.daemon"]
-
-_KINDS: dict[Group, tuple[Kind, ...]] = {
-    "dreamd.engine": (Kind.BACKBONE, Kind.LOSS, Kind.SCHEDULE, Kind.GRADIENT, Kind.DECODER),
-    "dreamd.daemon": (Kind.EXECUTOR,),
-}
-"""What is brought through a `register`; `dreamd_job_changed` alone is called with what happens."""
+LOAD_PLUGINS = "DREAMD_LOAD_PLUGINS"
+"""The environment variable that names the plugins to load beside dreamd's own, with commas; empty: none."""
 
 _SPECS: dict[Group, type] = {"dreamd.engine": hookspecs.EngineHooks, "dreamd.daemon": hookspecs.DaemonHooks}
-_NAME = re.compile(r"[A-Za-z0-9_.*-]+(/[A-Za-z0-9_.*-]+)*")
-_EXTENSION = re.compile(r"\.[a-z0-9]+")
-
-_CHECKS: dict[Kind, Check] = {
-    Kind.LOSS: one_value_a_picture,
-    Kind.GRADIENT: like_the_gradient,
-    Kind.SCHEDULE: pictures_like_the_first,
-    Kind.DECODER: eight_bit_colours,
-}
-_OPTIONS: dict[Kind, frozenset[str]] = {Kind.BACKBONE: frozenset({"weights"}), Kind.DECODER: frozenset({"extensions"})}
 
 _LOAD_SECONDS: dict[Group, float] = {"dreamd.engine": 60.0, "dreamd.daemon": 10.0}
 """How long a plugin may take to load; a daemon's plugins need no torch, and its loop waits for them."""
@@ -76,8 +55,8 @@ _LOAD_SECONDS: dict[Group, float] = {"dreamd.engine": 60.0, "dreamd.daemon": 10.
 _LISTEN_SECONDS = 5.0
 """How long the end of the daemon waits for listeners to hear what happened last."""
 
-LOAD_PLUGINS = "DREAMD_LOAD_PLUGINS"
-"""The environment variable that names the plugins to load beside dreamd's own, with commas; empty: none."""
+_NAME = re.compile(r"[A-Za-z0-9_.*-]+(/[A-Za-z0-9_.*-]+)*")
+_EXTENSION = re.compile(r"\.[a-z0-9]+")
 
 _OWN_EXTENSIONS = frozenset(
     {
@@ -85,7 +64,17 @@ _OWN_EXTENSIONS = frozenset(
         *(".ico", ".jp2", ".qoi", ".pcx", ".sgi", ".tga"),
     }
 )
-"""Of the files that dreamd reads by itself."""
+"""The endings of the files that dreamd reads by itself: no decoder gets them."""
+
+_OPTIONS: dict[Kind, frozenset[str]] = {Kind.BACKBONE: frozenset({"weights"}), Kind.DECODER: frozenset({"extensions"})}
+"""The keyword arguments that `register` takes, by kind."""
+
+_INSPECTORS: dict[Kind, Inspector] = {
+    Kind.LOSS: one_value_a_picture,
+    Kind.GRADIENT: like_the_gradient,
+    Kind.SCHEDULE: pictures_like_the_first,
+    Kind.DECODER: eight_bit_colours,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,19 +89,8 @@ class Registered:
     weights: Source | Callable[[str], Source] | None = None
 
     def source(self, name: str) -> Source | None:
-        """The default weights of a backbone's name."""
+        """Return the default weights of a backbone's name."""
         return self.weights(name) if callable(self.weights) else self.weights
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Candidate:
-    """A plugin before it is loaded."""
-
-    name: str
-    origin: str
-    version: str
-    load: Callable[[], object]
-    own: bool = False
 
 
 class Plugins:
@@ -130,7 +108,7 @@ class Plugins:
 
         Args:
             group: the entry-point group.
-            folders: folders of drop-in `*.py` files.
+            folders: folders of drop-in files.
             disable: names of plugins to leave out.
             only: names of the plugins to load beside dreamd's own, whatever else there is; None: what the environment
                 variable DREAMD_LOAD_PLUGINS names, or all.
@@ -142,7 +120,7 @@ class Plugins:
         self._problems: list[Problem] = []
         self._listeners: list[Listener] = []
         wanted = _named_in_environment() if only is None else only
-        for candidate in [*_from_entry_points(group), *_from_folders(folders)]:
+        for candidate in find_plugins(group, folders):
             if candidate.name in disable:
                 self._leave_out(candidate, "disabled by plugins.disable")
             elif candidate.own or wanted is None or candidate.name in wanted:
@@ -156,12 +134,12 @@ class Plugins:
         return Catalogue(entries=tuple(item.entry for item in self._registered), problems=tuple(self._problems))
 
     def get(self, kind: Kind, name: str) -> Registered:
-        """The registered function of a name. Raises UnknownNameError as `Catalogue.find` does."""
+        """Return the registered function of a name. Raises UnknownNameError as `Catalogue.find` does."""
         entry = self.catalogue.find(kind, name)
         return next(item for item in self._registered if item.entry == entry)
 
     def decoder(self, path: Path) -> Registered | None:
-        """What decodes a picture's file instead of dreamd itself, by the ending of its name; None: dreamd does."""
+        """Return what decodes a picture's file by the ending of its name; None: dreamd does it itself."""
         ending = path.suffix.lower()
         return next((item for item in self._registered if ending and ending in item.entry.extensions), None)
 
@@ -176,11 +154,11 @@ class Plugins:
         for listener in self._listeners:
             listener.close(max(0.0, end - time.monotonic()))
 
-    def _load(self, candidate: _Candidate) -> None:
+    def _load(self, candidate: Candidate) -> None:
         if self._manager.has_plugin(candidate.name):
             self._refuse(candidate, f"there is another plugin {candidate.name!r}; give the file another name")
             return
-        before = len(self._registered)
+        count_before = len(self._registered)
         try:
             with time_limit(_LOAD_SECONDS[self._group]):
                 plugin = candidate.load()
@@ -189,16 +167,16 @@ class Plugins:
                 self._check_hooks(plugin)
                 self._call_hooks(candidate)
         except (Exception, SystemExit, TookTooLongError) as error:
-            del self._registered[before:]
+            del self._registered[count_before:]
             if self._manager.has_plugin(candidate.name):
                 self._manager.unregister(name=candidate.name)
-            self._refuse(candidate, _explain(error))
+            self._refuse(candidate, _describe_load_error(error))
             log.debug("plugin %s", candidate.name, exc_info=error)
         else:
-            self._listen_to(candidate)
+            self._add_listeners(candidate)
 
     def _check_hooks(self, plugin: object) -> None:
-        """pluggy takes a misspelt hook, and a file without any, in silence."""
+        """Refuse a misspelt hook, and a module without any: pluggy takes both in silence."""
         known = [name for name in vars(_SPECS[self._group]) if name.startswith("dreamd_")]
         callers = self._manager.get_hookcallers(plugin) or []
         for hook in callers:
@@ -207,25 +185,29 @@ class Plugins:
         if not callers:
             raise PluginError(f"has no hook of {self._group}: mark its functions with `@hookimpl` of dreamd.api")
 
-    def _call_hooks(self, candidate: _Candidate) -> None:
-        for kind in _KINDS[self._group]:
-            for implementation in getattr(self._manager.hook, kind.hook).get_hookimpls():
-                if implementation.plugin_name == candidate.name:
-                    implementation.function(self._registrar(candidate, kind))
+    def _call_hooks(self, candidate: Candidate) -> None:
+        for kind in Kind:
+            if kind.group == self._group and kind is not Kind.NOTIFY:  # which registers nothing: it is told of jobs
+                for function in self._implementations(candidate, kind):
+                    function(self._registrar(candidate, kind))
 
-    def _listen_to(self, candidate: _Candidate) -> None:
-        if self._group == "dreamd.engine":
+    def _add_listeners(self, candidate: Candidate) -> None:
+        if Kind.NOTIFY.group != self._group:
             return
-        for implementation in self._manager.hook.dreamd_job_changed.get_hookimpls():
-            if implementation.plugin_name == candidate.name:
-                function = implementation.function
-                entry = _entry(Kind.NOTIFY, candidate.name, candidate, function)
-                self._registered.append(Registered(entry=entry, function=function))
-                self._listeners.append(
-                    Listener(candidate.name, function, takes_job=bool(implementation.argnames))
-                )  # fmt: skip
+        for function in self._implementations(candidate, Kind.NOTIFY):
+            entry = _entry(Kind.NOTIFY, candidate.name, candidate, function)
+            self._registered.append(Registered(entry=entry, function=function))
+            takes_job = bool(inspect.signature(function).parameters)
+            self._listeners.append(Listener(candidate.name, function, takes_job=takes_job))
 
-    def _registrar(self, candidate: _Candidate, kind: Kind) -> Callable[..., None]:
+    def _implementations(self, candidate: Candidate, kind: Kind) -> list[Callable[..., object]]:
+        """Return a plugin's own functions for the hook of a kind."""
+        found = getattr(self._manager.hook, kind.hook).get_hookimpls()
+        return [implementation.function for implementation in found if implementation.plugin_name == candidate.name]
+
+    def _registrar(self, candidate: Candidate, kind: Kind) -> Callable[..., None]:
+        """Make the `register` that a plugin's hook is called with."""
+
         def register(name: str, function: Callable[..., Any], **options: Any) -> None:
             self._check_name(kind, name)
             if not callable(function):
@@ -235,7 +217,7 @@ class Plugins:
             extensions = self._checked_extensions(name, options.get("extensions", ())) if kind is Kind.DECODER else ()
             entry = _entry(kind, name, candidate, function, extensions)
             label = f"{kind} {name!r} of plugin {candidate.name!r}"
-            made = function if kind is Kind.EXECUTOR else guarded(function, label, _CHECKS.get(kind))
+            made = function if kind is Kind.EXECUTOR else guarded(function, label, _INSPECTORS.get(kind))
             weights = options.get("weights")
             source = guarded(weights, f"the weights of {label}") if callable(weights) else weights
             self._registered.append(Registered(entry=entry, function=made, weights=source))
@@ -265,23 +247,22 @@ class Plugins:
                     raise PluginError(f"decoder {name!r}: {extension} {taken}; leave that out")
         return tuple(extensions)
 
-    def _refuse(self, candidate: _Candidate, reason: str) -> None:
+    def _refuse(self, candidate: Candidate, reason: str) -> None:
         log.warning("plugin %s (%s) is not used: %s", candidate.name, candidate.origin, reason)
         self._problems.append(Problem(plugin=candidate.name, origin=candidate.origin, reason=reason))
 
-    def _leave_out(self, candidate: _Candidate, reason: str) -> None:
+    def _leave_out(self, candidate: Candidate, reason: str) -> None:
         problem = Problem(plugin=candidate.name, origin=candidate.origin, reason=reason, deliberate=True)
         self._problems.append(problem)
 
 
 def _entry(
-    kind: Kind, name: str, candidate: _Candidate, function: Callable[..., Any], extensions: tuple[str, ...] = ()
+    kind: Kind, name: str, candidate: Candidate, function: Callable[..., Any], extensions: tuple[str, ...] = ()
 ) -> Entry:
-    """The catalogue's entry of a function. Raises PluginError when a parameter of it can be no field."""
+    """Make the catalogue's entry of a function. Raises PluginError when a parameter of it can be no field."""
     try:
-        has_fields = kind not in (Kind.EXECUTOR, Kind.DECODER, Kind.NOTIFY)
         supplied = SUPPLIED if kind is Kind.GRADIENT else frozenset()
-        parameters = parameters_of(function, supplied=supplied) if has_fields else ()
+        parameters = parameters_of(function, supplied=supplied) if kind.has_parameters else ()
     except PluginError as error:
         raise PluginError(f"{kind} {name!r}: {error}") from error
     return Entry(
@@ -316,82 +297,9 @@ def _check_version(plugin: object) -> None:
         )
 
 
-def _from_entry_points(group: Group) -> Iterator[_Candidate]:
-    # dreamd's own names are registered first, so that nobody takes `l2` or `vgg19` from under a recipe.
-    for entry_point in sorted(entry_points(group=group), key=lambda point: (not _is_own(point), point.name)):
-        package = entry_point.dist
-        yield _Candidate(
-            name=entry_point.name,
-            origin=entry_point.value,
-            version=package.version if package else "",
-            load=entry_point.load,
-            own=_is_own(entry_point),
-        )
-
-
-def _is_own(entry_point: EntryPoint) -> bool:
-    return entry_point.dist is not None and entry_point.dist.name == "dreamd"
-
-
-def _from_folders(folders: Sequence[Path]) -> Iterator[_Candidate]:
-    for file in _drop_ins(folders):
-        yield _Candidate(name=file.stem, origin=str(file), version=_digest(file), load=partial(_load_file, file))
-
-
-def _drop_ins(folders: Sequence[Path]) -> Iterator[Path]:
-    for folder in folders:
-        yield from sorted(folder.glob("[!_]*.py"))
-
-
-def _digest(file: Path) -> str:
-    """The version of a drop-in file: what is in it."""
-    try:
-        return f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
-    except OSError:
-        return ""  # `_load_file` says why
-
-
-def fingerprint(folders: Sequence[Path]) -> tuple[object, ...]:
-    """What changes when a drop-in file comes, goes or changes, or when others may write it; a few system calls."""
-    return tuple(_look(path) for path in (*folders, *_drop_ins(folders)))
-
-
-def _look(path: Path) -> tuple[object, ...]:
-    try:
-        status = path.stat()
-    except OSError:
-        return (path,)
-    looks = (path, status.st_mode, status.st_uid)
-    return looks if stat.S_ISDIR(status.st_mode) else (*looks, status.st_mtime_ns, status.st_size, status.st_ino)
-
-
-def _load_file(file: Path) -> ModuleType:
-    """Import a drop-in file. Raises PluginError when somebody else could have written it."""
-    real = file.resolve()
-    for path in (real, *{file.parent, real.parent}):
-        status = path.stat()
-        if status.st_uid not in (0, os.getuid()) or status.st_mode & 0o022:
-            raise PluginError(
-                f"{path} can be written by others, who could run code through it; "
-                f"do `chmod go-w {path}` and see that {'you' if os.getuid() else 'root'} own it"
-            )
-    loader = SourceFileLoader(f"dreamd_dropin_{file.stem}", str(file))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[loader.name] = module
-    try:
-        # Not by `exec_module`: that also runs what lies in __pycache__, which others may be able to write.
-        exec(loader.source_to_code(loader.get_data(str(file)), str(file)), vars(module))
-    except BaseException:
-        del sys.modules[loader.name]
-        raise
-    return module
-
-
-def _explain(error: BaseException) -> str:
+def _describe_load_error(error: BaseException) -> str:
     if isinstance(error, pluggy.PluginValidationError):
         return str(error).splitlines()[-1]
     if isinstance(error, ImportError) and error.name == "dreamd.api":
-        return f"{explained(error)}; dreamd.api is version {api.VERSION} here, and a newer dreamd may have it"
-    return explained(error)
+        return f"{describe_error(error)}; dreamd.api is version {api.VERSION} here, and a newer dreamd may have it"
+    return describe_error(error)

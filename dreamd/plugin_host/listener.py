@@ -10,15 +10,15 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from dreamd.job import Job
-from dreamd.plugin_host.guard import explained
+from dreamd.plugin_host.blame import describe_error
 
 log = logging.getLogger(__name__)
 
-_WAITING = 1_000
-"""So many jobs wait for a slow listener; it is not told of those that come when there are more."""
+_MOST_WAITING = 1_000
+"""The number of jobs that wait for a slow listener at most; it is not told of those that come beyond them."""
 
 _LONG_SECONDS = 60.0
-"""A call that takes longer is logged: the plugin hangs, or its network does."""
+"""The seconds after which a call is logged as a long one: the plugin hangs, or its network does."""
 
 
 class Listener:
@@ -28,9 +28,9 @@ class Listener:
         self._plugin = plugin
         self._function = function
         self._takes_job = takes_job
-        self._waiting: queue.Queue[Job | None] = queue.Queue(_WAITING)
-        self._since: float | None = None
-        self._is_told_of = False
+        self._waiting: queue.Queue[Job | None] = queue.Queue(_MOST_WAITING)
+        self._called_at: float | None = None
+        self._has_warned = False
         self._thread: threading.Thread | None = None
 
     def tell(self, job: Job) -> None:
@@ -42,7 +42,7 @@ class Listener:
         try:
             self._waiting.put_nowait(job)
         except queue.Full:
-            log.warning("plugin %s is not told of %s: %d jobs wait for it", self._plugin, job.id, _WAITING)
+            log.warning("plugin %s is not told of %s: %d jobs wait for it", self._plugin, job.id, _MOST_WAITING)
 
     def close(self, seconds: float) -> None:
         """Let it hear what it has not heard yet, and wait for that so many seconds at most."""
@@ -56,17 +56,17 @@ class Listener:
             self._say_when_long(0.0)
 
     def _say_when_long(self, patience: float = _LONG_SECONDS) -> None:
-        since = self._since
-        if since is not None and not self._is_told_of and time.monotonic() - since > patience:
-            self._is_told_of = True
+        since = self._called_at
+        if since is not None and not self._has_warned and time.monotonic() - since > patience:
+            self._has_warned = True
             log.warning("plugin %s: dreamd_job_changed has not returned yet; everything else goes on", self._plugin)
 
     def _listen(self) -> None:
         while (job := self._waiting.get()) is not None:
-            self._since = time.monotonic()
+            self._called_at = time.monotonic()
             try:
                 self._function(*([job] if self._takes_job else []))
             except (Exception, SystemExit) as error:
-                log.error("plugin %s: dreamd_job_changed failed: %s", self._plugin, explained(error))
+                log.error("plugin %s: dreamd_job_changed failed: %s", self._plugin, describe_error(error))
                 log.debug("plugin %s", self._plugin, exc_info=error)
-            self._since, self._is_told_of = None, False
+            self._called_at, self._has_warned = None, False

@@ -12,17 +12,41 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.errors import PydanticUserError
 
 from dreamd.errors import FieldPath, PluginError, RecipeError
-from dreamd.fields import nearest, shown
+from dreamd.wording import in_brief, nearest
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 
 SUPPLIED = frozenset({"progress"})
-"""Keyword parameters that the engine gives; they are no fields."""
+"""The keyword parameters that the engine gives; they are no fields."""
 
 _RESERVED = frozenset({"name", "weights"})
-"""Fields of every plugin or backbone, which no parameter can be."""
+"""The fields that every plugin or backbone has; no parameter can have their names."""
+
+_TYPES = {
+    "number": "a number",
+    "integer": "a whole number",
+    "string": "text",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+}
+"""The types of JSON Schema in words."""
+
+_BOUNDS = {
+    "minimum": "≥ {}",
+    "exclusiveMinimum": "> {}",
+    "maximum": "≤ {}",
+    "exclusiveMaximum": "< {}",
+    "multipleOf": "divisible by {}",
+    "minLength": "of at least {} characters",
+    "maxLength": "of at most {} characters",
+    "pattern": "like {}",
+    "minItems": "of at least {} entries",
+    "maxItems": "of at most {} entries",
+}
+"""The limits of JSON Schema in words, which follow the type's."""
 
 
 class Parameter(BaseModel):
@@ -48,9 +72,23 @@ class Parameter(BaseModel):
         """Its type in a few words: `a number ≥ 0`, `a whole number or null`, `"mean" or "std"`."""
         return _words(self.schema_)
 
+    def check(self, value: Any, field: FieldPath) -> None:
+        """Check a value from a recipe. Raises RecipeError, with the field, when it is not what the schema says."""
+        from jsonschema.exceptions import best_match  # on demand: the command line answers without it
+
+        error = best_match(_strict_validator()(self.schema_).iter_errors(value))
+        if error is None:
+            return
+        where, schema = (*field, *error.absolute_path), self.schema_
+        if error.absolute_path:
+            value, schema = error.instance, error.schema
+        choices = [str(choice) for choice in schema.get("enum", [])]
+        near = nearest(value, choices)
+        raise RecipeError(f"must be {_words(schema)}, not {in_brief(value)}{near}", field=where)
+
 
 def parameters_of(function: Callable[..., object], *, supplied: frozenset[str] = frozenset()) -> tuple[Parameter, ...]:
-    """The keyword-only parameters of a function, as fields.
+    """Return the keyword-only parameters of a function, as fields.
 
     Args:
         function: what a plugin registers.
@@ -72,7 +110,7 @@ def parameters_of(function: Callable[..., object], *, supplied: frozenset[str] =
 
 
 def supplied_to(function: Callable[..., object]) -> frozenset[str]:
-    """Which of the engine's own values a function asks for by name."""
+    """Return which of the engine's own values a function asks for by name."""
     return SUPPLIED & inspect.signature(function).parameters.keys()
 
 
@@ -89,7 +127,7 @@ def _parameter(function: Callable[..., object], parameter: inspect.Parameter, do
 
 
 def _schema(function: Callable[..., object], parameter: inspect.Parameter) -> dict[str, Any]:
-    """The JSON Schema of a parameter's annotation."""
+    """Return the JSON Schema of a parameter's annotation."""
     annotation = parameter.annotation
     cannot = f"parameter {parameter.name!r} has the annotation {annotation!r}, which YAML cannot fill"
     try:
@@ -106,7 +144,7 @@ def _schema(function: Callable[..., object], parameter: inspect.Parameter) -> di
 
 
 def _default(parameter: inspect.Parameter) -> object:
-    """A parameter's default as YAML could give it."""
+    """Return a parameter's default as YAML could give it."""
     try:
         return TypeAdapter(Any).dump_python(parameter.default, mode="json")
     except ValueError as error:
@@ -115,7 +153,7 @@ def _default(parameter: inspect.Parameter) -> object:
 
 
 def _globals_of(function: Callable[..., object]) -> dict[str, Any]:
-    """The names that a function's annotations are written with; of a partial or an object that is called, too."""
+    """Return the names that a function's annotations use; a partial and an object that is called have them deeper."""
     while isinstance(function, partial):
         function = function.func
     function = inspect.unwrap(function)
@@ -126,29 +164,16 @@ def _globals_of(function: Callable[..., object]) -> dict[str, Any]:
 
 
 def _documented_arguments(docstring: str) -> dict[str, str]:
-    """The `Args:` section of a docstring in Google's style, one sentence an argument."""
+    """Read the `Args:` section of a docstring in Google's style: what it says of each argument."""
     _, _, section = docstring.partition("\nArgs:\n")
     section = re.split(r"\n\S", section, maxsplit=1)[0]
     found = re.findall(r"^ {4}(\w+)(?: \([^)]*\))?:\s*(.*(?:\n {5,}.*)*)", section, flags=re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in found}
 
 
-def check_value(parameter: Parameter, value: Any, field: FieldPath) -> None:
-    from jsonschema.exceptions import best_match  # on demand: the command line answers without it
-
-    error = best_match(_strict_validator()(parameter.schema_).iter_errors(value))
-    if error is None:
-        return
-    where, schema = (*field, *error.absolute_path), parameter.schema_
-    if error.absolute_path:
-        value, schema = error.instance, error.schema
-    choices = [str(choice) for choice in schema.get("enum", [])]
-    raise RecipeError(f"must be {_words(schema)}, not {shown(value)}{nearest(value, choices)}", field=where)
-
-
 @cache
 def _strict_validator() -> type[Validator]:
-    """Of JSON Schema, but for one thing: 2.0 is no integer, because a function that counts cannot take it."""
+    """Return JSON Schema's validator with one change: 2.0 is no integer, as a count must be one."""
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
@@ -158,29 +183,6 @@ def _strict_validator() -> type[Validator]:
     types = Draft202012Validator.TYPE_CHECKER.redefine("integer", is_integer)
     strict: type[Validator] = extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]
     return strict
-
-
-_TYPES = {
-    "number": "a number",
-    "integer": "a whole number",
-    "string": "text",
-    "boolean": "true or false",
-    "array": "a list",
-    "object": "a mapping",
-}
-
-_BOUNDS = {
-    "minimum": "≥ {}",
-    "exclusiveMinimum": "> {}",
-    "maximum": "≤ {}",
-    "exclusiveMaximum": "< {}",
-    "multipleOf": "divisible by {}",
-    "minLength": "of at least {} characters",
-    "maxLength": "of at most {} characters",
-    "pattern": "like {}",
-    "minItems": "of at least {} entries",
-    "maxItems": "of at most {} entries",
-}
 
 
 def _words(schema: Mapping[str, Any]) -> str:

@@ -33,9 +33,10 @@ from dreamd.errors import PictureError, PluginError, RecipeError
 from dreamd.executors.executor import Executor, ExecutorContext
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.pictures.reading import read_picture
-from dreamd.plugin_host.catalogue import Entry, Kind
-from dreamd.plugin_host.guard import explained
+from dreamd.plugin_host.blame import describe_error
+from dreamd.plugin_host.catalogue import Entry
 from dreamd.plugin_host.host import Registered
+from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import supplied_to
 from dreamd.plugin_tools.tiny import mean_square, tiny_backbone, tiny_dream
 from dreamd.settings.config import load_config
@@ -165,7 +166,7 @@ def _told_with(values: Mapping[str, Any]) -> Iterator[None]:
         yield
     except Exception as error:  # of a plugin: it may be anything
         given = ", ".join(f"{name}={value!r}" for name, value in values.items())
-        raise PluginError(f"{explained(error)}{f', with {given}' if given else ''}") from error
+        raise PluginError(f"{describe_error(error)}{f', with {given}' if given else ''}") from error
 
 
 _STATE: dict[str, Callable[[], object]] = {

@@ -17,8 +17,9 @@ from pathlib import Path
 import torch
 
 from dreamd.errors import PluginError, UnknownNameError, UsageError
-from dreamd.plugin_host.guard import TookTooLongError, explained, time_limit
+from dreamd.plugin_host.blame import TookTooLongError, describe_error
 from dreamd.plugin_host.host import Registered
+from dreamd.plugin_host.time_limit import time_limit
 from dreamd.plugin_tools.clauses import clauses_of
 from dreamd.plugin_tools.fresh_process import loads_in_daemon, recipe_with, works_in_worker
 from dreamd.plugin_tools.target import Subject, subject_of
@@ -48,7 +49,7 @@ class Check:
             with redirect_stdout(sys.stderr), time_limit(_CHECK_SECONDS, hangs):
                 self.run()
         except (Exception, SystemExit, TookTooLongError) as error:  # noqa: BLE001 (a plugin may raise anything)
-            return explained(error)
+            return describe_error(error)
         return None
 
 

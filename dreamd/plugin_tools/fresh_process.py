@@ -17,8 +17,9 @@ from PIL import Image
 
 from dreamd.errors import PluginError
 from dreamd.messages import Batch, Done, NotDone, Order, Ready, Settings, Unable, from_worker
-from dreamd.plugin_host.catalogue import Catalogue, Entry, Kind
+from dreamd.plugin_host.catalogue import Catalogue, Entry
 from dreamd.plugin_host.host import LOAD_PLUGINS, Registered
+from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_tools.clauses import default_values, must
 from dreamd.plugin_tools.target import Subject
 from dreamd.settings.recipe import Recipe

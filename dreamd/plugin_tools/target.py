@@ -12,7 +12,8 @@ from typing import get_args
 
 from dreamd.errors import PluginError, UnknownNameError, UsageError
 from dreamd.plugin_host.hookspecs import DaemonHooks, EngineHooks
-from dreamd.plugin_host.host import Group, Plugins, Registered
+from dreamd.plugin_host.host import Plugins, Registered
+from dreamd.plugin_host.kinds import Group
 
 
 @dataclass(frozen=True, kw_only=True)

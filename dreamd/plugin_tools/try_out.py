@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from dreamd.errors import RecipeError, UsageError
-from dreamd.plugin_host.catalogue import Entry, Kind
+from dreamd.plugin_host.catalogue import Entry
 from dreamd.plugin_host.host import Registered
+from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_tools.target import subject_of
 from dreamd.settings.merging import resolve, set_fields
 from dreamd.settings.recipe_book import RecipeBook

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from dreamd.errors import ConfigError, FieldPath, RecipeError
-from dreamd.fields import Count, FieldModel, Integer, Number, complaint
+from dreamd.settings.fields import Count, FieldModel, Integer, Number, complaint
 from dreamd.settings.merging import resolve, with_weights_below
 from dreamd.settings.recipe_book import RecipeBook
 from dreamd.settings.yamlfile import Document, read_document

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dreamd.errors import FieldPath, dotted
-from dreamd.plugin_host.catalogue import Catalogue, Kind
+from dreamd.plugin_host.catalogue import Catalogue
+from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.merging import BUILT_IN, PLUGIN_FIELDS, Resolved
 from dreamd.settings.recipe import Recipe
 from dreamd.settings.recipe_book import preset_names

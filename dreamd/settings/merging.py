@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dreamd.errors import FieldPath, RecipeError
-from dreamd.fields import FieldModel, complaint
+from dreamd.settings.fields import FieldModel, complaint
 from dreamd.settings.recipe import Ascent, Image, LayerChoice, Output, Recipe
 from dreamd.settings.yamlfile import Document, parse_document
 from dreamd.wording import suggestion

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from dreamd.errors import FieldPath, RecipeError, UnknownNameError
-from dreamd.fields import Count, FieldModel, Index, Integer, Number
-from dreamd.plugin_host.catalogue import Catalogue, Kind
+from dreamd.plugin_host.catalogue import Catalogue
+from dreamd.plugin_host.kinds import Kind
+from dreamd.settings.fields import Count, FieldModel, Index, Integer, Number
 from dreamd.wording import suggestion
 
 OutputFormat = Literal["same", "png", "jpeg", "webp", "avif", "tiff"]

@@ -25,10 +25,10 @@ from dreamd.engine.objective import Objective, Term
 from dreamd.engine.precision import Precision, fastest, prepared
 from dreamd.errors import NotANumberError, PluginError, RecipeError, UnknownNameError, WeightsError
 from dreamd.pictures.reading import Decode
-from dreamd.plugin_host.catalogue import Kind
-from dreamd.plugin_host.guard import looking_for_nan
 from dreamd.plugin_host.host import Plugins, Registered
+from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import supplied_to
+from dreamd.plugin_host.results import looking_for_nan
 from dreamd.settings.recipe import BackboneChoice, Plugin, Recipe, check_recipe, choices_of
 from dreamd.weights import cache, fetching, loading
 

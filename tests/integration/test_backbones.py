@@ -17,8 +17,8 @@ from dreamd.engine.ascent import AscentSettings
 from dreamd.engine.dream import Dreamer, dream
 from dreamd.engine.objective import Objective, Term
 from dreamd.errors import PluginError, UnknownNameError, WeightsError
-from dreamd.plugin_host.catalogue import Kind
 from dreamd.plugin_host.host import Plugins
+from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.recipe import BackboneChoice
 from dreamd.weights.sources import Download, Packaged
 from dreamd.worker.builder import build_network, load_backbone

@@ -20,8 +20,8 @@ from torch import Tensor
 from dreamd.errors import PictureError, WeightsError
 from dreamd.job import Job, JobState
 from dreamd.pictures.reading import read_picture
-from dreamd.plugin_host.catalogue import Kind
 from dreamd.plugin_host.host import Plugins
+from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_tools.contract import checks_of
 from dreamd.settings.recipe import BackboneChoice
 from dreamd.worker.builder import load_backbone

@@ -65,7 +65,7 @@ def test_a_first_party_plugin_imports_nothing_of_dreamd_but_its_api(file):
 FLOORS = [
     {"wording", "processes"},
     {"errors", "logs"},
-    {"files", "fields", "job", "weights", "pictures", "engine", "inbox"},
+    {"files", "job", "weights", "pictures", "engine", "inbox"},
     {"api"},
     {"plugin_host"},
     {"messages", "settings"},
@@ -80,7 +80,7 @@ FLOORS = [
 HEAVY = {"torch", "torchvision", "timm", "PIL", "numpy", "safetensors"}
 
 LIGHT_ROOMS = {
-    "api", "cli", "daemon", "errors", "executors", "fields", "files", "inbox", "job", "logs", "messages", "plugin_host",
+    "api", "cli", "daemon", "errors", "executors", "files", "inbox", "job", "logs", "messages", "plugin_host",
     "processes", "settings", "tree", "wording",
 }  # fmt: skip
 """What the daemon's process is made of, and the command line until it knows what to do."""

@@ -26,7 +26,8 @@ from dreamd.messages import (
     Unable,
     from_worker,
 )
-from dreamd.plugin_host.catalogue import Catalogue, Entry, Kind
+from dreamd.plugin_host.catalogue import Catalogue, Entry
+from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import Parameter
 
 names = st.binary(min_size=1, max_size=40).filter(lambda name: b"\0" not in name)

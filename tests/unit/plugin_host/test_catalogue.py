@@ -11,7 +11,8 @@ import pytest
 from pydantic import Field
 
 from dreamd.errors import PluginError, RecipeError, UnknownNameError
-from dreamd.plugin_host.catalogue import Catalogue, Entry, Kind, Problem, merged
+from dreamd.plugin_host.catalogue import Catalogue, Entry, Problem, merged
+from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import Parameter, parameters_of, supplied_to
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import errno
 import inspect
-import signal
-import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -16,15 +13,13 @@ from torch import Tensor
 from dreamd.api import summed
 from dreamd.engine.objective import sums_of
 from dreamd.errors import PictureError, PluginError
-from dreamd.plugin_host.guard import (
-    TookTooLongError,
+from dreamd.plugin_host.guard import guarded
+from dreamd.plugin_host.results import (
     eight_bit_colours,
-    guarded,
     like_the_gradient,
     looking_for_nan,
     one_value_a_picture,
     pictures_like_the_first,
-    time_limit,
 )
 
 LABEL = "loss 'mine' of plugin 'yours'"
@@ -193,44 +188,3 @@ def test_who_passes_a_not_a_number_on_is_not_blamed_for_it() -> None:
     with looking_for_nan():
         guarded(mean, LABEL, one_value_a_picture)(torch.full((1, 1, 2, 2), torch.nan))
         guarded(torch.neg, LABEL, like_the_gradient)(torch.full((1, 3, 2, 2), torch.inf))
-
-
-# Time
-
-
-def test_what_takes_too_long_is_ended_although_it_catches_everything() -> None:
-    def stubborn() -> None:
-        while True:
-            try:
-                time.sleep(60)
-            except Exception:  # noqa: BLE001 (that is the point)
-                continue
-
-    with pytest.raises(TookTooLongError, match=r"it was not loaded after 0\.05 s"), time_limit(0.05):
-        stubborn()
-
-
-def test_a_time_limit_leaves_the_alarm_of_others_as_it_was() -> None:
-    rung = threading.Event()
-    before = signal.signal(signal.SIGALRM, lambda *_: rung.set())
-    others, _ = signal.setitimer(signal.ITIMER_REAL, 0.2)
-    try:
-        with time_limit(60):
-            pass
-        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
-        assert rung.wait(5) or not signal.pause()  # type: ignore[func-returns-value]
-    finally:
-        signal.signal(signal.SIGALRM, before)
-        signal.setitimer(signal.ITIMER_REAL, others)
-    assert rung.is_set()
-
-
-def test_in_another_thread_there_is_no_limit_and_no_error() -> None:
-    ended = threading.Event()
-
-    def work() -> None:
-        with time_limit(0.001):
-            ended.set()
-
-    threading.Thread(target=work).start()
-    assert ended.wait(5)

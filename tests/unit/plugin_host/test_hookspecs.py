@@ -12,8 +12,8 @@ import pytest
 import dreamd
 from dreamd import api
 from dreamd.plugin_host import hookspecs
-from dreamd.plugin_host.catalogue import Kind
 from dreamd.plugin_host.host import Plugins
+from dreamd.plugin_host.kinds import Kind
 
 CORE = Path(dreamd.__file__).parent
 REPOSITORY = CORE.parent

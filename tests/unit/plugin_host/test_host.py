@@ -16,8 +16,10 @@ import dreamd.plugin_host.host
 from dreamd import api
 from dreamd.errors import UnknownNameError
 from dreamd.job import Job, JobState
-from dreamd.plugin_host.catalogue import Catalogue, Kind, Problem
-from dreamd.plugin_host.host import Plugins, fingerprint
+from dreamd.plugin_host.catalogue import Catalogue, Problem
+from dreamd.plugin_host.discovery import stamp_of
+from dreamd.plugin_host.host import Plugins
+from dreamd.plugin_host.kinds import Kind
 
 GOOD = """
 from dreamd.api import hookimpl
@@ -619,11 +621,11 @@ def test_a_plugin_that_only_listens_stands_in_the_catalogue(folder):
 
 
 def test_every_change_that_matters_changes_the_fingerprint_of_a_folder(folder):
-    seen = {fingerprint([folder])}
+    seen = {stamp_of([folder])}
 
     def has_changed() -> bool:
-        seen.add(now := fingerprint([folder]))
-        return fingerprint([folder]) == now
+        seen.add(now := stamp_of([folder]))
+        return stamp_of([folder]) == now
 
     file = write(folder, "mine", GOOD)
     assert has_changed()
@@ -636,5 +638,5 @@ def test_every_change_that_matters_changes_the_fingerprint_of_a_folder(folder):
         assert len(seen) == before + 1
     (folder / "notes.txt").write_text("no plugin")
     write(folder, "_shared", "")
-    assert fingerprint([folder]) in seen
-    assert fingerprint([folder / "nowhere"])
+    assert stamp_of([folder]) in seen
+    assert stamp_of([folder / "nowhere"])

@@ -5,7 +5,6 @@ Knows no particular file: `recipe.py` and `config.py` say which fields there are
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
@@ -14,10 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails, PydanticKnownError
 
 from dreamd.errors import FieldPath
-from dreamd.wording import suggestion
-
-_SHOWN_CHARACTERS = 60
-"""Of a wrong value, in a message of one or two lines."""
+from dreamd.wording import in_brief, nearest
 
 _WANTED = {
     "int_type": "a whole number",
@@ -31,12 +27,15 @@ _WANTED = {
     "byte_size": "a size such as 512MB",
     "byte_size_unit": "a size such as 512MB",
 }
+"""What a field takes, in words, by the type of pydantic's complaint."""
+
 _WANTED_BOUNDS = {
     "greater_than_equal": ("at least", "ge"),
     "greater_than": ("more than", "gt"),
     "less_than_equal": ("at most", "le"),
     "less_than": ("less than", "lt"),
 }
+"""The words before a limit, and the limit's name in the complaint, by the type of pydantic's complaint."""
 
 
 class FieldModel(BaseModel):
@@ -60,9 +59,12 @@ def _number(value: object) -> object:
 Integer = Annotated[int, BeforeValidator(_integer)]
 """A whole number; pydantic alone would also take `true` and "1", which the JSON Schema does not."""
 
-Index = Annotated[int, Field(ge=0), BeforeValidator(_integer)]
-Count = Annotated[int, Field(ge=1), BeforeValidator(_integer)]
 # Bounds stand before the validator: behind it pydantic leaves them out of the JSON Schema of a union or a list.
+Index = Annotated[int, Field(ge=0), BeforeValidator(_integer)]
+"""A whole number that counts from 0."""
+
+Count = Annotated[int, Field(ge=1), BeforeValidator(_integer)]
+"""A whole number that counts from 1."""
 
 Number = Annotated[float, BeforeValidator(_number)]
 """A number; pydantic alone would also take `true` and "1", which the JSON Schema does not."""
@@ -71,17 +73,17 @@ Number = Annotated[float, BeforeValidator(_number)]
 def complaint(
     error: ValidationError, data: Mapping[str, Any], advice: Callable[[FieldPath], str]
 ) -> tuple[str, FieldPath]:
-    """What is wrong first, in a sentence that follows the field's name, and the field.
+    """Return what is wrong first, in a sentence that follows the field's name, and the field.
 
     Args:
-        error: pydantic's.
+        error: pydantic's error.
         data: what was validated.
         advice: what to write instead of a field that is not known: "did you mean layers?".
     """
     # What is wrong in a list also counts as too few entries.
     details = [d for d in error.errors() if not (d["type"] == "too_short" and d["input"])]
     places = [_place(detail, data) for detail in details]
-    # Of a union's variants the one that got deepest into the value is the one that was meant.
+    # A union complains once for each variant; the one that got deepest into the value is the one that was meant.
     place = max((place for place in places if place[:1] == places[0][:1]), key=len)
     here = [detail for detail, its_place in zip(details, places, strict=True) if its_place == place]
     first = here[0]
@@ -90,27 +92,15 @@ def complaint(
     if first["type"] == "missing":
         return "is missing", place
     if first["type"] == "value_error":
-        return f"{shown(first['input'])}: {first['msg'].removeprefix('Value error, ')}", place
+        return f"{in_brief(first['input'])}: {first['msg'].removeprefix('Value error, ')}", place
     return _expectation(here), place
-
-
-def shown(value: object) -> str:
-    """A value as a recipe would write it, cut to what fits into a message."""
-    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
-
-
-def nearest(word: object, known: list[str]) -> str:
-    """`; did you mean png?`, or nothing when nothing is near."""
-    near = suggestion(str(word), known)
-    return f"; {near}" if near.endswith("?") else ""
 
 
 def _expectation(details: list[ErrorDetails]) -> str:
     value = details[0]["input"]
     wanted = dict.fromkeys(_wanted(detail) for detail in details)
     choices = [choice for detail in details for choice in _choices(detail)]
-    return f"must be {' or '.join(wanted)}, not {shown(value)}{nearest(value, choices)}"
+    return f"must be {' or '.join(wanted)}, not {in_brief(value)}{nearest(value, choices)}"
 
 
 def _wanted(detail: ErrorDetails) -> str:
@@ -137,7 +127,7 @@ def _choices(detail: ErrorDetails) -> list[str]:
 
 
 def _place(detail: ErrorDetails, data: Mapping[str, Any]) -> FieldPath:
-    """The path of the field that a complaint is about: pydantic's has the variants of unions in it, too."""
+    """Return the path of the field that a complaint is about; pydantic's own also holds the variants of unions."""
     place: FieldPath = ()
     value: object = data
     parts = detail["loc"]

@@ -1,0 +1,49 @@
+"""The kinds of things that plugins bring, and the two groups of plugins. Imports nothing heavy: `--help` needs it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal, get_args
+
+Group = Literal["dreamd.engine", "dreamd.daemon"]
+"""An entry-point group: the engine's plugins run in workers, the daemon's in the daemon."""
+
+GROUPS: tuple[Group, ...] = get_args(Group)
+
+
+class Kind(StrEnum):
+    """The kinds of things that a plugin brings."""
+
+    LOSS = "loss"
+    BACKBONE = "backbone"
+    SCHEDULE = "schedule"
+    GRADIENT = "gradient"
+    DECODER = "decoder"
+    EXECUTOR = "executor"
+    NOTIFY = "notify"
+
+    @property
+    def hook(self) -> str:
+        """The hook through which a plugin brings it."""
+        return _HOOKS[self]
+
+    @property
+    def group(self) -> Group:
+        """The entry-point group of the plugins that bring it."""
+        return "dreamd.daemon" if self in (Kind.EXECUTOR, Kind.NOTIFY) else "dreamd.engine"
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether a recipe chooses it, so that the parameters of its function are fields of the recipe."""
+        return self in (Kind.LOSS, Kind.BACKBONE, Kind.SCHEDULE, Kind.GRADIENT)
+
+
+_HOOKS = {
+    Kind.LOSS: "dreamd_losses",
+    Kind.BACKBONE: "dreamd_backbones",
+    Kind.SCHEDULE: "dreamd_schedules",
+    Kind.GRADIENT: "dreamd_gradients",
+    Kind.DECODER: "dreamd_decoders",
+    Kind.EXECUTOR: "dreamd_executors",
+    Kind.NOTIFY: "dreamd_job_changed",
+}

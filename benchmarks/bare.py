@@ -13,7 +13,8 @@ import json
 import time
 from pathlib import Path
 
-from dreamd.pictures.writing import output_format, write_picture
+from dreamd.pictures.formats import output_format
+from dreamd.pictures.writing import write_picture
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.config import Limits
 from dreamd.settings.merging import resolve

@@ -1,27 +1,31 @@
-"""Any mode and profile, to 8-bit sRGB and alpha."""
+"""Colour: pixels of any mode and profile become 8-bit sRGB and an alpha channel."""
 
 from __future__ import annotations
 
 import io
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from dreamd.pictures.damage import left_out_when_broken
-from dreamd.pictures.picture import Bytes, Numbers
-
-if TYPE_CHECKING:
-    pass
-
+from dreamd.pictures.picture import Bytes
 
 _BAND_ROWS = 256
+"""A deep picture is scaled so many rows at a time: doubles of the whole would take eight times its size."""
+
+_WHITE_OF_16_BIT = 65_535
+_WHITE_OF_12_BIT = 4095
 
 
 def colour_and_alpha(image: Image.Image) -> tuple[Image.Image, Bytes | None]:
-    """The colour in a mode that an ICC profile may describe (L, RGB, CMYK or LAB), and the alpha channel."""
+    """Take a picture apart.
+
+    Returns:
+        The colour in a mode that an ICC profile may describe (L, RGB, CMYK or LAB), and the alpha channel `[H, W]`,
+        None where the format has none.
+    """
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _eight_bit_grey(image)
     if image.mode in ("CMYK", "LAB"):
@@ -42,7 +46,7 @@ def _eight_bit_grey(image: Image.Image) -> tuple[Image.Image, Bytes | None]:
     if image.mode == "F":
         grey = _from_float(values)
     elif image.mode == "I":
-        grey = _from_int(values, white=65_535 if image.format == "PPM" else None)
+        grey = _from_int(values, white=_WHITE_OF_16_BIT if image.format == "PPM" else None)
     else:
         grey = _from_int(values, white=_white(image))
     return Image.fromarray(~grey if _white_is_zero(image) else grey), alpha
@@ -53,27 +57,35 @@ def _tiff_tag(image: Image.Image, tag: int) -> object:
 
 
 def _white(image: Image.Image) -> int:
-    """The value of white in a 16-bit mode: Pillow leaves 12-bit TIFFs unscaled."""
-    return 4095 if _tiff_tag(image, TiffImagePlugin.BITSPERSAMPLE) == (12,) else 65_535
+    """Return the value of white in a 16-bit mode: Pillow leaves 12-bit TIFFs unscaled."""
+    return _WHITE_OF_12_BIT if _tiff_tag(image, TiffImagePlugin.BITSPERSAMPLE) == (12,) else _WHITE_OF_16_BIT
 
 
 def _white_is_zero(image: Image.Image) -> bool:
-    """True for a TIFF whose zero is white: Pillow turns that round for 8 bit only."""
+    """Tell whether zero is white in this TIFF: Pillow turns that round for 8 bit only."""
     return _tiff_tag(image, TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
 
 
 def _from_int(values: NDArray[np.integer], *, white: int | None) -> Bytes:
-    """Scale to 8 bit. `white` None guesses: a range that fits 8 or 16 bit is that, any other is stretched."""
+    """Scale to 8 bit.
+
+    Args:
+        values: `[H, W]`.
+        white: the value of white; None: values that fit 8 or 16 bit are that, others are stretched over their range.
+    """
     if white is not None:
         return _stretched(values, 0, white)
     low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65_535:
+    if low < 0 or high > _WHITE_OF_16_BIT:
         return _stretched(values, low, high)
-    return _stretched(values, 0, 255 if high <= 255 else 65_535)
+    return _stretched(values, 0, 255 if high <= 255 else _WHITE_OF_16_BIT)
 
 
 def _from_float(values: NDArray[np.floating]) -> Bytes:
-    """[0, 1] as it is, else stretched over the finite values' range. NaN is black, infinities are the range's ends."""
+    """Take values in [0, 1] as they are, and stretch others over the range of the finite ones.
+
+    NaN becomes black, and infinities become the range's ends.
+    """
     finite = np.isfinite(values)
     low = float(values.min(where=finite, initial=math.inf))
     high = float(values.max(where=finite, initial=-math.inf))
@@ -82,16 +94,23 @@ def _from_float(values: NDArray[np.floating]) -> Bytes:
     return _stretched(values, low, high)
 
 
-def _stretched(values: Numbers, low: float, high: float) -> Bytes:
+def _stretched(values: NDArray[np.integer] | NDArray[np.floating], low: float, high: float) -> Bytes:
     grey = np.empty(values.shape, np.uint8)
     scale = 255 / ((high - low) or 1)
-    for top in range(0, len(values), _BAND_ROWS):  # in bands: doubles of the whole picture take eight times its size
+    for top in range(0, len(values), _BAND_ROWS):
         band = np.nan_to_num(values[top : top + _BAND_ROWS].astype(np.float64), nan=low, posinf=high, neginf=low)
         grey[top : top + _BAND_ROWS] = np.rint(np.clip((band - low) * scale, 0, 255))
     return grey
 
 
 def in_srgb(colour: Image.Image, profile: object, name: str) -> Image.Image:
+    """Return the colour in sRGB; a broken profile is logged and left out.
+
+    Args:
+        colour: in a mode that `colour_and_alpha` gives.
+        profile: the bytes of its ICC profile, or nothing.
+        name: the picture's file name, printable.
+    """
     if profile:
         with left_out_when_broken("ICC profile", name):
             if not isinstance(profile, bytes):

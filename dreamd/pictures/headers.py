@@ -1,4 +1,4 @@
-"""Sizes told by headers, before memory is taken."""
+"""Sizes that a file's headers declare beside the picture's own, read before any memory is taken for them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# ---- sizes that a header declares beside the picture's own
-
-
 def sizes_used_on_opening(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Sizes for which Pillow allocates or decodes while it opens the file."""
+    """Yield each width and height for which Pillow allocates or decodes while it opens the file."""
     file.seek(0)
     magic = file.read(4)
     try:
@@ -29,7 +26,10 @@ def sizes_used_on_opening(file: BinaryIO) -> Iterator[tuple[int, int]]:
 
 
 def _gif_frame_size(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """The first frame's box: it may be larger than the screen, and is filled at once when it is to be disposed of."""
+    """Yield the screen's size and the far corner of the first frame.
+
+    That frame may be larger than the screen, and Pillow fills it at once when it is to be disposed of.
+    """
     file.seek(6)
     width, height, flags = struct.unpack("<HHB2x", file.read(7))
     yield width, height
@@ -47,7 +47,7 @@ def _gif_frame_size(file: BinaryIO) -> Iterator[tuple[int, int]]:
 
 
 def _icon_sizes(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """What the pictures inside an ICO declare themselves: its own index cannot say more than 256."""
+    """Yield what the pictures inside an ICO declare themselves: its own index cannot say more than 256."""
     (count,) = struct.unpack("<H", file.read(2))
     entries = [file.read(16) for _ in range(count)]
     for entry in entries:
@@ -62,7 +62,10 @@ def _icon_sizes(file: BinaryIO) -> Iterator[tuple[int, int]]:
 
 
 def sizes_used_on_loading(image: Image.Image) -> Iterator[tuple[int, int]]:
-    """A TIFF's tile is decoded whole, however small the picture that it is cut to."""
+    """Yield each width and height for which Pillow allocates while it loads an opened picture.
+
+    A TIFF's tile is decoded whole, however small the picture that it is cut to.
+    """
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         width, height = (image.tag_v2.get(tag, 0) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
         yield int(width), int(height)

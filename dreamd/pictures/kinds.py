@@ -1,25 +1,21 @@
-"""What kind of file it is, by its first bytes."""
+"""Kinds of files: which ones are decoded, and what a file that cannot be decoded looks like."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO
-
-if TYPE_CHECKING:
-    pass
-
+from typing import BinaryIO
 
 READABLE = (
     *("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "PPM", "ICO"),
     *("JPEG2000", "QOI", "PCX", "SGI", "TGA"),  # TGA last: it has no magic number and tries anything
 )
-"""Pillow's names of the formats that are decoded; JPEG's decoder makes "MPO" of some files.
+"""These are Pillow's names of the formats that are decoded; JPEG's decoder makes "MPO" of some files.
 
 EPS is not among them, for it starts ghostscript; nor is what hardly anyone keeps a picture in: each decoder is a risk.
 """
 
-# ---- what else it may be
+_Magics = tuple[tuple[int, bytes, str], ...]
 
-_READABLE_MAGICS: tuple[tuple[int, bytes, str], ...] = (
+_READABLE_MAGICS: _Magics = (
     (0, b"\x89PNG\r\n", "PNG"),
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"GIF8", "GIF"),
@@ -29,8 +25,9 @@ _READABLE_MAGICS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"MM\0*", "TIFF"),
     (0, b"BM", "BMP"),
 )
+"""The formats that are decoded begin with these bytes, at this offset."""
 
-_OTHER_MAGICS: tuple[tuple[int, bytes, str], ...] = (
+_OTHER_MAGICS: _Magics = (
     (0, b"%!PS", "an EPS or PostScript drawing"),
     (0, b"\xc5\xd0\xd3\xc6", "an EPS drawing"),
     (0, b"%PDF", "a PDF document"),
@@ -54,18 +51,23 @@ _OTHER_MAGICS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"Rar!", "a RAR archive"),
     (0, b"\x7fELF", "a program"),
 )
+"""Other files begin with these bytes, at this offset; of two that fit, the upper one is meant."""
+
+_HEAD_BYTES = 1024
+"""The kind of a file is told by so many of its first bytes."""
 
 
-def looks_like(file: BinaryIO) -> str:
+def what_it_looks_like(file: BinaryIO) -> str:
+    """Return what a file that is no readable picture seems to be, and what to do with it, in words."""
     file.seek(0)
-    head = file.read(1024)
+    head = file.read(_HEAD_BYTES)
     if kind := _by_magic(head, _READABLE_MAGICS):
         return f"it begins as {kind}, but is broken, cut off or of a rare kind; copy it again or save it as PNG"
     other = _by_magic(head, _OTHER_MAGICS) or _kind_of_text(head) or "nothing known"
     return f"it looks like {other}; save it as JPEG or PNG"
 
 
-def _by_magic(head: bytes, magics: tuple[tuple[int, bytes, str], ...]) -> str | None:
+def _by_magic(head: bytes, magics: _Magics) -> str | None:
     return next((kind for offset, magic, kind in magics if head.startswith(magic, offset)), None)
 
 

@@ -1,25 +1,42 @@
-"""EXIF and resolution: what is kept of them."""
+"""What a file says about its picture: which way is up, EXIF to keep, and dots per inch."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from dreamd.pictures.damage import left_out_when_broken
+from dreamd.pictures.picture import Bytes
 
-if TYPE_CHECKING:
-    pass
+_MAX_EXIF_BYTES = 65_533
+"""One segment of a JPEG holds so many bytes of EXIF."""
+
+_MAX_DPI = 65_535
+"""JPEG has 16 bits for the dots per inch."""
+
+_KEPT_TAGS = (
+    *(ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.Software),
+    *(ExifTags.Base.DateTime, ExifTags.Base.Artist, ExifTags.Base.HostComputer, ExifTags.Base.Copyright),
+    *(ExifTags.Base.Rating, ExifTags.Base.XPTitle, ExifTags.Base.XPComment, ExifTags.Base.XPAuthor),
+    *(ExifTags.Base.XPKeywords, ExifTags.Base.XPSubject),
+)
+"""These tags speak of the picture and not of the file: a TIFF's directory holds its strips and compression as well."""
+
+_DROPPED_TAGS = frozenset(
+    {
+        *(ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight),  # of the picture before it was dreamed
+        *(ExifTags.Base.MakerNote, ExifTags.Base.ExifInteroperabilityOffset),  # full of offsets into the old file
+        *(ExifTags.Base.ExifOffset, ExifTags.Base.GPSInfo, ExifTags.Base.Orientation),  # none belongs this deep
+        ExifTags.Base.ColorSpace,  # the pixels are sRGB now
+    }
+)
+"""These tags of the inner directories are true of the old file only."""
 
 
-_MAX_EXIF_BYTES = 65_533  # what one JPEG segment holds; a longer one is no camera's
-
-
-def upright(array: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """A contiguous, writable copy of `array` (`[H, W, …]`), turned as EXIF orientation 1 to 8 says."""
+def upright(array: Bytes, orientation: int) -> Bytes:
+    """Return a contiguous, writable copy of `array` (`[H, W, …]`), turned as EXIF orientation 1 to 8 says."""
     if orientation >= 5:
         array = array.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
@@ -30,6 +47,7 @@ def upright(array: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 
 
 def orientation_of(image: Image.Image, name: str) -> int:
+    """Return the EXIF orientation, 1 to 8; 1, which is upright, when there is none or it is broken."""
     with left_out_when_broken("EXIF orientation", name):
         orientation = _checked_exif(image).get(ExifTags.Base.Orientation, 1)
         return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
@@ -44,25 +62,8 @@ def _checked_exif(image: Image.Image) -> Image.Exif:
     return image.getexif()
 
 
-_KEPT_TAGS = (
-    *(ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.Software),
-    *(ExifTags.Base.DateTime, ExifTags.Base.Artist, ExifTags.Base.HostComputer, ExifTags.Base.Copyright),
-    *(ExifTags.Base.Rating, ExifTags.Base.XPTitle, ExifTags.Base.XPComment, ExifTags.Base.XPAuthor),
-    *(ExifTags.Base.XPKeywords, ExifTags.Base.XPSubject),
-)
-"""What speaks of the picture and not of the file: a TIFF's directory holds its strips and compression as well."""
-
-_DROPPED_TAGS = frozenset(
-    {
-        *(ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight),  # of the picture before it was dreamed
-        *(ExifTags.Base.MakerNote, ExifTags.Base.ExifInteroperabilityOffset),  # full of offsets into the old file
-        *(ExifTags.Base.ExifOffset, ExifTags.Base.GPSInfo, ExifTags.Base.Orientation),  # none belongs this deep
-        ExifTags.Base.ColorSpace,  # the pixels are sRGB now
-    }
-)
-
-
 def kept_exif(image: Image.Image, name: str) -> bytes | None:
+    """Return the EXIF that is true of the result too, ready to be written; None when there is none or it is broken."""
     with left_out_when_broken("EXIF", name):
         old = _checked_exif(image)
         new = Image.Exif()
@@ -88,9 +89,10 @@ def _exif_bytes(exif: Image.Exif) -> bytes | None:
 
 
 def resolution(image: Image.Image, name: str) -> tuple[float, float] | None:
+    """Return the dots per inch, across and down; None when the file does not say."""
     with left_out_when_broken("resolution", name):
         across, down = (float(value) for value in image.info.get("dpi", (0, 0)))
-        # Pillow gives 1 for a TIFF that says nothing; JPEG has 16 bits for it.
-        if all(math.isfinite(value) and 1 < value <= 65_535 for value in (across, down)):
+        # Pillow gives 1 for a TIFF that says nothing.
+        if all(math.isfinite(value) and 1 < value <= _MAX_DPI for value in (across, down)):
             return across, down
     return None

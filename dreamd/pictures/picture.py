@@ -1,21 +1,15 @@
-"""A picture in memory."""
+"""A picture in memory, and the same picture made smaller."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-if TYPE_CHECKING:
-    pass
-
-
 Bytes = NDArray[np.uint8]
-
-Numbers = NDArray[np.integer] | NDArray[np.floating]
+"""An array of bytes: a picture's pixels, or its alpha channel."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,15 +24,15 @@ class Picture:
         dpi: dots per inch, across and down.
     """
 
-    pixels: NDArray[np.uint8]
-    alpha: NDArray[np.uint8] | None
+    pixels: Bytes
+    alpha: Bytes | None
     format: str
     exif: bytes | None
     dpi: tuple[float, float] | None
 
 
 def shrunk(picture: Picture, max_side: int | None) -> Picture:
-    """The picture made smaller, so that no side is longer than `max_side` pixels; None leaves it as it is."""
+    """Return the picture made smaller, so that no side is longer than `max_side` pixels; None leaves it as it is."""
     height, width = picture.pixels.shape[:2]
     if max_side is None or max(height, width) <= max_side:
         return picture

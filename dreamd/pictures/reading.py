@@ -1,12 +1,12 @@
-"""Picture files to arrays and back, with Pillow. Knows files and pixels; no recipe, no folder, no torch.
+"""Reading: a file becomes a `Picture`, or a `PictureError` says what is wrong with it, whatever the file holds.
 
-Runs in worker processes only: a decoder is the first thing that a hostile file reaches. Whatever a file holds, reading
-it ends in a `Picture` or in a `PictureError` that says what is wrong with it.
+Runs in worker processes only, for a decoder is the first thing that a hostile file reaches.
 """
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 import threading
@@ -20,9 +20,9 @@ from PIL import Image, UnidentifiedImageError
 
 from dreamd.errors import PictureError
 from dreamd.pictures.colour import colour_and_alpha, in_srgb
-from dreamd.pictures.damage import BAD_DATA, log, told
+from dreamd.pictures.damage import BAD_DATA, words_of
 from dreamd.pictures.headers import sizes_used_on_loading, sizes_used_on_opening
-from dreamd.pictures.kinds import READABLE, looks_like
+from dreamd.pictures.kinds import READABLE, what_it_looks_like
 from dreamd.pictures.metadata import kept_exif, orientation_of, resolution, upright
 from dreamd.pictures.picture import Bytes, Picture
 from dreamd.wording import printable
@@ -31,24 +31,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+log = logging.getLogger(__name__)
 
 # Pillow's own limit warns at one size and raises at twice that size. `_check_pixels` holds ours instead, exactly and
 # for every size that a file declares, before anything is allocated for it.
 Image.MAX_IMAGE_PIXELS = None
 
 Decode = Callable[[BinaryIO, Callable[[int, int], None]], Bytes]
-"""A plugin's decoder: `(file, check_size(width, height)) → [H, W, 3 or 4]`."""
+"""A plugin's decoder is called as `decode(file, check_size)` and returns `[H, W, 3 or 4]` bytes.
+
+It calls `check_size(width, height)` before it takes memory.
+"""
 
 _MACHINE_FAULTS = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
-"""Errors of the disk, the network or the process: the same picture may be read the next time."""
+"""These are errors of the disk, the network or the process: the same picture may be read the next time."""
 
-_MAX_LOGGED_WARNINGS = 5  # a picture; a hostile file can bring thousands
+_MAX_LOGGED_WARNINGS = 5
+"""At most so many warnings about one picture are logged: a hostile file can bring thousands."""
 
 _MEGABYTE = 1_000_000
 
 _one_decode = threading.Lock()
-
-# ---- reading
+"""Its holder may change the filters of warnings, which are the whole process's."""
 
 
 def read_picture(path: Path, *, max_pixels: int, max_bytes: int, decode: Decode | None = None) -> Picture:
@@ -75,7 +79,7 @@ def read_picture(path: Path, *, max_pixels: int, max_bytes: int, decode: Decode 
             length = _check_bytes(file, name, max_bytes)
             with _one_decode, _warnings_logged(name):
                 if decode is not None:
-                    return _decoded_by_plugin(decode, file, name, max_pixels)
+                    return _decode_with_plugin(decode, file, name, max_pixels)
                 return _decode(file, name, length, max_pixels)
     except OSError as error:
         if error.errno in _MACHINE_FAULTS:
@@ -123,13 +127,13 @@ def _amount(length: int) -> str:
 
 @contextmanager
 def _warnings_logged(name: str) -> Iterator[None]:
-    # `catch_warnings` changes the whole process: the caller holds `_one_decode`.
+    # The caller holds `_one_decode`.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             yield
         finally:
-            texts = list(dict.fromkeys(told(str(warning.message)) for warning in caught))
+            texts = list(dict.fromkeys(words_of(warning.message) for warning in caught))
             for text in texts[:_MAX_LOGGED_WARNINGS]:
                 log.info("%s: %s", name, text)
             if len(texts) > _MAX_LOGGED_WARNINGS:
@@ -147,7 +151,7 @@ def _decode(file: BinaryIO, name: str, length: int, max_pixels: int) -> Picture:
             image.load()
             return _picture(image, name)
     except UnidentifiedImageError as error:
-        raise PictureError(f"{name}: not a picture that can be read: {looks_like(file)}") from error
+        raise PictureError(f"{name}: not a picture that can be read: {what_it_looks_like(file)}") from error
     except BAD_DATA as error:
         if isinstance(error, OSError) and error.errno in _MACHINE_FAULTS:
             raise
@@ -155,7 +159,7 @@ def _decode(file: BinaryIO, name: str, length: int, max_pixels: int) -> Picture:
         raise PictureError(f"{name}: {broken}; copy it again or save it anew") from error
 
 
-def _decoded_by_plugin(decode: Decode, file: BinaryIO, name: str, max_pixels: int) -> Picture:
+def _decode_with_plugin(decode: Decode, file: BinaryIO, name: str, max_pixels: int) -> Picture:
     def check_size(width: int, height: int) -> None:
         _check_pixels((width, height), name, max_pixels)
 
@@ -180,10 +184,7 @@ def _what_broke(error: BaseException, length: int) -> str:
         return f"it is cut off after {_amount(length)}"
     if "could not create decoder" in text:  # all that WebP's decoder says
         return f"it is broken, or cut off after {_amount(length)}"
-    return told(str(error) or type(error).__name__)
-
-
-# ---- from Pillow's image to a picture
+    return words_of(error) or type(error).__name__
 
 
 def _picture(image: Image.Image, name: str) -> Picture:

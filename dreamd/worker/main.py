@@ -32,8 +32,9 @@ from dreamd.engine.precision import fastest, winograd_gains
 from dreamd.errors import DreamdError, PictureError, RecipeError, hold_cause
 from dreamd.logs import configure, inherited_style
 from dreamd.messages import Advanced, Batch, Done, Fetching, NotDone, Order, Ready, Said, Settings, Unable
+from dreamd.pictures.formats import output_format
 from dreamd.pictures.picture import Picture
-from dreamd.pictures.writing import output_format, write_picture
+from dreamd.pictures.writing import write_picture
 from dreamd.plugin_host.host import Plugins
 from dreamd.processes import die_with_parent
 from dreamd.settings.recipe import Recipe

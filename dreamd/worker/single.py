@@ -16,8 +16,9 @@ import numpy as np
 from dreamd.engine.dream import Progress
 from dreamd.errors import RecipeError, UsageError
 from dreamd.job import new_job_id
+from dreamd.pictures.formats import output_format
 from dreamd.pictures.picture import Picture
-from dreamd.pictures.writing import output_format, write_picture
+from dreamd.pictures.writing import write_picture
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.config import Limits
 from dreamd.settings.merging import Resolved, resolve, set_fields

@@ -238,9 +238,9 @@ def _weights(backbone: BackboneChoice, plugins: Plugins) -> str:
     source = plugins.get(Kind.BACKBONE, name).source(name)
     if source is None:
         raise DreamdError(f"{name} has none of its own: give `backbone: {{name: {name}, weights: PATH}}`")
-    state = cache.status(source)
-    if state.state in ("missing", "partial"):
-        raise DreamdError(f"{name}: {state.state}; `dreamd weights fetch {name}`, or put the file at {state.path}")
+    found = cache.find(source)
+    if found.state in ("missing", "partial"):
+        raise DreamdError(f"{name}: {found.state}; `dreamd weights fetch {name}`, or put the file at {found.path}")
     cache.verify(source)
     return f"{name}: here and sound"
 

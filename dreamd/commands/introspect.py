@@ -139,10 +139,10 @@ def weights_rows(backbones: Sequence[str], config: Config | None) -> list[Weight
     """Whether the weights of these backbones, or of all with a name of their own, are here."""
     rows = []
     for name, source in _sources(backbones, config, all_if_none=True):
-        state = cache.status(source)
+        found = cache.find(source)
         rows.append(
             WeightsRow(
-                backbone=name, state=state.state, size=state.size, path=str(state.path), sha256=state.sha256 or None
+                backbone=name, state=found.state, size=found.size, path=str(found.path), sha256=found.sha256 or None
             )
         )
     return rows
@@ -155,7 +155,7 @@ def fetch_weights(backbones: Sequence[str], config: Config | None) -> Iterator[s
             path = fetching.fetch(
                 source,
                 backbone=name,
-                progress=lambda done, total: show(
+                on_bytes=lambda done, total: show(
                     done / total if total else 0, f"{done / 1e6:.0f} of {(total or 0) / 1e6:.0f} MB"
                 ),
             )
@@ -165,7 +165,7 @@ def fetch_weights(backbones: Sequence[str], config: Config | None) -> Iterator[s
 def verify_weights(backbones: Sequence[str], config: Config | None) -> Iterator[tuple[str, bool]]:
     """A line for each file of weights that is here, and whether it is sound; for those asked for also if missing."""
     for name, source in _sources(backbones, config, all_if_none=True):
-        state = cache.status(source).state
+        state = cache.find(source).state
         if state in ("missing", "partial"):
             if backbones:
                 yield f"{name}: {state}; `dreamd weights fetch {name}` brings them", False

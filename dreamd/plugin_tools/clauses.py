@@ -495,7 +495,7 @@ def _gradient_of(backbone: Backbone) -> Gradient:
 
 def _loads_its_weights(item: Registered, name: str) -> None:
     source = item.source(name)
-    if source is None or cache.status(source).state not in ("cached", "packaged"):
+    if source is None or cache.find(source).state not in ("cached", "packaged"):
         return
     load_backbone(item, BackboneChoice(name=name, **default_values(item.entry)), 0)
 

@@ -1,4 +1,4 @@
-"""Weights read into memory, without running what they hold."""
+"""Loading: a file of weights becomes tensors in memory, without running what it holds."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from dreamd.errors import WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-# Reading
 
 
 def load_state_dict(path: Path) -> dict[str, Tensor]:

@@ -1,22 +1,24 @@
-"""Where weights come from."""
+"""Sources: where a file of weights comes from, and how it is told from another file."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from dreamd.errors import WeightsError
 
-if TYPE_CHECKING:
-    pass
 
-
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes that are here and the bytes of the whole file, None when the server does not say."""
+def check_address(url: str) -> None:
+    """Raise WeightsError unless `url` is a plain http or https address."""
+    words = f"{url!r} is no address to fetch weights from; it must be a plain http:// or https:// one"
+    try:
+        host = urlsplit(url).hostname
+    except ValueError as error:
+        raise WeightsError(words) from error
+    if not host or not re.fullmatch(r"https?://[!-~]+", url):
+        raise WeightsError(words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +79,4 @@ class Packaged:
 
 
 Source = Download | Packaged
-
-
-def check_address(url: str) -> None:
-    words = f"{url!r} is no address to fetch weights from; it must be a plain http:// or https:// one"
-    try:
-        host = urlsplit(url).hostname
-    except ValueError as error:
-        raise WeightsError(words) from error
-    if not host or not re.fullmatch(r"https?://[!-~]+", url):
-        raise WeightsError(words)
+"""A file of weights comes from the network, or with an installed package."""

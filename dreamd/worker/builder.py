@@ -30,7 +30,7 @@ from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import supplied_to
 from dreamd.plugin_host.results import looking_for_nan
 from dreamd.settings.recipe import BackboneChoice, Plugin, Recipe, check_recipe, choices_of
-from dreamd.weights import cache, fetching, loading
+from dreamd.weights import digests, fetching, loading
 
 log = logging.getLogger(__name__)
 
@@ -278,7 +278,7 @@ def load_backbone(registered: Registered, choice: BackboneChoice, seed: int, on_
     except (RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(f"{file} does not fit {choice.name}: {reason}") from error
-    return Loaded(backbone.frozen(), cache.sha256_of(file))
+    return Loaded(backbone.frozen(), digests.sha256_of(file))
 
 
 def _weights_file(registered: Registered, choice: BackboneChoice, on_fetch: OnFetch | None) -> Path:
@@ -289,7 +289,7 @@ def _weights_file(registered: Registered, choice: BackboneChoice, on_fetch: OnFe
         raise WeightsError(
             f"{choice.name} has no default weights; give `backbone: {{name: {choice.name}, weights: PATH}}`"
         )
-    return fetching.ready(source, backbone=choice.name, progress=on_fetch)
+    return fetching.ready(source, backbone=choice.name, on_bytes=on_fetch)
 
 
 def _built(registered: Registered, name: str, parameters: Mapping[str, object]) -> Backbone:

@@ -38,7 +38,7 @@ from dreamd.pictures.writing import write_picture
 from dreamd.plugin_host.host import Plugins
 from dreamd.processes import die_with_parent
 from dreamd.settings.recipe import Recipe
-from dreamd.weights.cache import sha256_of
+from dreamd.weights.digests import sha256_of
 from dreamd.worker.builder import Built, OnFetch
 from dreamd.worker.previews import Previews
 from dreamd.worker.session import Dream, Limits, Studio, choose_device, device_name, free_memory, versions

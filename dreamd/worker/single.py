@@ -23,7 +23,7 @@ from dreamd.plugin_host.host import Plugins
 from dreamd.settings.config import Limits
 from dreamd.settings.merging import Resolved, resolve, set_fields
 from dreamd.settings.recipe_book import RecipeBook, preset_names
-from dreamd.weights.cache import sha256_of
+from dreamd.weights.digests import sha256_of
 from dreamd.worker.session import Limits as PictureLimits
 from dreamd.worker.session import Studio, choose_device, free_memory
 

@@ -9,12 +9,14 @@ import json
 import os
 import pickle
 import re
+import resource
 import shutil
 import socket
 import ssl
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,7 +26,7 @@ import pytest
 
 from dreamd.errors import SpaceError, WeightsError
 from dreamd.weights import cache as weights_cache
-from dreamd.weights import fetching, loading
+from dreamd.weights import fetching, loading, transfer
 from dreamd.weights.sources import Download, Packaged
 
 if TYPE_CHECKING:
@@ -195,11 +197,22 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+@contextmanager
+def no_more_bytes_written() -> Iterator[None]:
+    """Whatever this process writes to a file fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 # Where files are
 
 
 def test_the_module_works_without_torch() -> None:
-    code = "import sys, dreamd.weights; sys.exit('torch' in sys.modules or 'safetensors' in sys.modules)"
+    code = "import sys, dreamd.weights.fetching; sys.exit('torch' in sys.modules or 'safetensors' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -274,7 +287,7 @@ def test_fetched_once_it_needs_no_server(server: Server) -> None:
 
 def test_progress_grows_from_nothing_to_the_whole(server: Server) -> None:
     seen: list[tuple[int, int | None]] = []
-    fetching.fetch(server.download(), backbone="vgg19", progress=lambda here, total: seen.append((here, total)))
+    fetching.fetch(server.download(), backbone="vgg19", on_bytes=lambda here, total: seen.append((here, total)))
     places = [here for here, _ in seen]
     assert places == [0, 1 << 20, 2 << 20, len(CONTENT)]
     assert {total for _, total in seen} == {len(CONTENT)}
@@ -299,8 +312,8 @@ def test_a_connection_that_keeps_breaking_off_is_given_up_and_the_part_kept(serv
     assert waits == sorted(set(waits))
     assert len(waits) == 5
     assert (cache / "file.pth.part").read_bytes() == CONTENT[:6000]
-    assert weights_cache.status(server.download()).state == "partial"
-    assert weights_cache.status(server.download()).size == 6000
+    assert weights_cache.find(server.download()).state == "partial"
+    assert weights_cache.find(server.download()).size == 6000
 
 
 def test_a_later_fetch_goes_on_with_the_part_that_an_earlier_one_left(server: Server) -> None:
@@ -308,7 +321,7 @@ def test_a_later_fetch_goes_on_with_the_part_that_an_earlier_one_left(server: Se
     with pytest.raises(WeightsError):
         fetching.fetch(server.download(), backbone="vgg19", pause=no_pause)
     seen: list[int] = []
-    path = fetching.fetch(server.download(), backbone="vgg19", progress=lambda here, _: seen.append(here))
+    path = fetching.fetch(server.download(), backbone="vgg19", on_bytes=lambda here, _: seen.append(here))
     assert path.read_bytes() == CONTENT
     assert server.shelf.ranges_asked()[-1] == "bytes=1000-"
     assert seen[0] == 1000
@@ -323,7 +336,7 @@ def test_chunks_that_break_off_are_resumed_behind_the_last_whole_piece(server: S
 
 
 def test_a_server_that_falls_silent_is_asked_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(transfer, "_TIMEOUT_SECONDS", 0.2)
     server.shelf.stalls, server.shelf.breaks_at = True, [2 << 20]
     path = fetching.fetch(server.download(), backbone="vgg19", pause=no_pause)
     assert path.read_bytes() == CONTENT
@@ -626,7 +639,7 @@ def test_a_file_put_there_by_hand_is_accepted_and_recorded(
     cache.mkdir()
     weights_cache.cached_path(source).write_bytes(CONTENT)
     assert use(source, backbone="vgg19").read_bytes() == CONTENT
-    assert weights_cache.status(source).sha256 == digest_of(CONTENT)
+    assert weights_cache.find(source).sha256 == digest_of(CONTENT)
 
 
 @pytest.mark.parametrize("pin", [digest_of(CONTENT), digest_of(CONTENT)[:8]])
@@ -646,9 +659,9 @@ def test_the_record_of_another_version_gives_way_to_a_new_pin(server: Server, pi
     fetching.ready(server.download(digest_of(CONTENT)), backbone="vgg19")
     server.shelf.content = OTHER
     newer = server.download(pin)
-    assert weights_cache.status(newer).state == "damaged"
+    assert weights_cache.find(newer).state == "damaged"
     assert fetching.fetch(newer, backbone="vgg19").read_bytes() == OTHER
-    assert weights_cache.status(newer).sha256 == digest_of(OTHER)
+    assert weights_cache.find(newer).sha256 == digest_of(OTHER)
 
 
 def test_a_right_file_put_over_another_version_gets_a_new_record(server: Server, cache: Path) -> None:
@@ -661,7 +674,7 @@ def test_a_right_file_put_over_another_version_gets_a_new_record(server: Server,
 def test_an_unreadable_record_is_no_reason_to_trust_the_file(server: Server, cache: Path) -> None:
     fetching.ready(server.download(), backbone="vgg19")
     (cache / "file.pth.sha256").write_text("")
-    assert weights_cache.status(server.download()).state == "damaged"
+    assert weights_cache.find(server.download()).state == "damaged"
     with pytest.raises(WeightsError, match=r"file\.pth\.sha256 is not a SHA-256"):
         fetching.ready(server.download(), backbone="vgg19")
 
@@ -669,12 +682,11 @@ def test_an_unreadable_record_is_no_reason_to_trust_the_file(server: Server, cac
 def test_a_record_that_cannot_be_written_matters_only_without_a_pin(cache: Path) -> None:
     cache.mkdir()
     (cache / "file.pth").write_bytes(CONTENT)
-    # Stands for a folder that only another user may write, which root would not notice.
-    (cache / f"file.pth.sha256.{os.getpid()}").mkdir()
     url = "https://example.invalid/file.pth"
-    fetching.ready(Download(url=url, sha256=digest_of(CONTENT)), backbone="vgg19")
-    with pytest.raises(WeightsError, match="cannot record"):
-        fetching.ready(Download(url=url), backbone="vgg19")
+    with no_more_bytes_written():  # stands for a folder that only another user may write, which root would not notice
+        fetching.ready(Download(url=url, sha256=digest_of(CONTENT)), backbone="vgg19")
+        with pytest.raises(WeightsError, match="cannot record"):
+            fetching.ready(Download(url=url), backbone="vgg19")
 
 
 def test_the_record_is_one_that_sha256sum_reads(server: Server, cache: Path) -> None:
@@ -684,13 +696,13 @@ def test_the_record_is_one_that_sha256sum_reads(server: Server, cache: Path) -> 
 
 def test_status_tells_missing_from_cached_and_emptied(server: Server, cache: Path) -> None:
     source = server.download()
-    missing = weights_cache.status(source)
+    missing = weights_cache.find(source)
     assert (missing.state, missing.size, missing.sha256) == ("missing", 0, "")
     path = fetching.ready(source, backbone="vgg19")
-    cached = weights_cache.status(source)
+    cached = weights_cache.find(source)
     assert (cached.state, cached.size, cached.sha256) == ("cached", len(CONTENT), digest_of(CONTENT))
     path.write_bytes(b"")
-    assert weights_cache.status(source).state == "damaged"
+    assert weights_cache.find(source).state == "damaged"
 
 
 def test_verify_of_a_missing_file_says_how_to_get_it() -> None:
@@ -706,8 +718,8 @@ def test_a_packaged_file_is_found_and_checked_without_importing_its_package() ->
     assert path.name == "efficientnet-lite0-57934424.pth"
     assert fetching.fetch(LITE0, backbone="efficientnet_lite0") == path
     assert weights_cache.verify(LITE0) == LITE0.sha256
-    assert weights_cache.status(LITE0).state == "packaged"
-    assert weights_cache.status(LITE0).size == path.stat().st_size
+    assert weights_cache.find(LITE0).state == "packaged"
+    assert weights_cache.find(LITE0).size == path.stat().st_size
     assert LITE0.package not in sys.modules
 
 
@@ -739,7 +751,7 @@ def test_a_damaged_packaged_file_is_refused(package: Path) -> None:
 
 def test_a_package_that_is_not_installed_is_named() -> None:
     source = Packaged(package="no_such_package_here", path="w.pth", sha256="0" * 64)
-    assert weights_cache.status(source).state == "missing"
+    assert weights_cache.find(source).state == "missing"
     with pytest.raises(WeightsError, match="install the Python package no_such_package_here"):
         fetching.ready(source, backbone="x")
 

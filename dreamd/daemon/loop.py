@@ -29,8 +29,10 @@ from dreamd.daemon.queue import InTurn, Pace
 from dreamd.daemon.systemd import Pulse, Service
 from dreamd.errors import ConfigError, DreamdError, PluginError
 from dreamd.executors.executor import Executor, ExecutorContext, ExecutorEvent, WorkerDied, WorkerState
-from dreamd.inbox.inotify import FileEvent
-from dreamd.inbox.watcher import RecipeChanged, Settled, Watcher
+from dreamd.inbox.events import FileEvent
+from dreamd.inbox.recipes import RecipeChanged
+from dreamd.inbox.settling import Settled
+from dreamd.inbox.watcher import Watcher
 from dreamd.job import Job, JobState
 from dreamd.messages import Advanced, Done, Fetching, NotDone, Ready
 from dreamd.plugin_host.blame import describe_error

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 MOUNTS = Path("/proc/self/mountinfo")
+"""The file in which the kernel lists what is mounted where."""
 
 # fmt: off
 _DEAF_FILESYSTEMS = frozenset((
@@ -18,12 +14,17 @@ _DEAF_FILESYSTEMS = frozenset((
     "prl_fs", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs",
 ))
 # fmt: on
-"""Filesystems that other machines write to: inotify sees none of that, and a lease says nothing about it. All of
-`fuse.*` counts as one of them."""
+"""The types of filesystem that other machines write to: inotify sees none of that, and a lease says nothing about it.
+Every type that begins with `fuse.` counts as one of them."""
 
 
 def filesystem_type(path: str, mountinfo: str) -> str:
-    """The type of the filesystem that holds an absolute, resolved path, by `/proc/self/mountinfo`; "" if unknown."""
+    """Return the type of the filesystem that holds an absolute, resolved path; "" if it is unknown.
+
+    Args:
+        path: the path.
+        mountinfo: what `/proc/self/mountinfo` says.
+    """
     best, found = -1, ""
     for line in mountinfo.splitlines():
         fields, separator, rest = line.partition(" - ")
@@ -38,5 +39,5 @@ def filesystem_type(path: str, mountinfo: str) -> str:
 
 
 def is_deaf(filesystem: str) -> bool:
-    """Whether other machines write to filesystems of a type, which inotify does not tell of."""
+    """Return whether other machines write to filesystems of a type, which inotify does not tell of."""
     return filesystem in _DEAF_FILESYSTEMS or filesystem.startswith("fuse.")

@@ -1,11 +1,10 @@
-"""Watchdog's threads, cut down to what puts events into a queue."""
+"""Watchdog's threads, cut down to what puts `FileEvent`s into a queue."""
 
 from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from watchdog.events import (
     DirCreatedEvent,
@@ -23,13 +22,15 @@ from watchdog.observers.api import BaseObserver
 from watchdog.observers.inotify import InotifyFullEmitter
 from watchdog.observers.inotify_c import InotifyFD
 
-from dreamd.inbox.ignored import Ignored
+from dreamd.inbox.events import FileEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from watchdog.observers.inotify_c import CallbackId, InotifyEvent, Mask, Watch, WatchCallback, WatchDescriptor
 
+    from dreamd.inbox.events import FileEventKind
+    from dreamd.inbox.ignored import Ignored
 
 _WATCHED: list[type[FileSystemEvent]] = [
     FileClosedEvent,
@@ -40,23 +41,10 @@ _WATCHED: list[type[FileSystemEvent]] = [
     DirMovedEvent,
     DirDeletedEvent,
 ]
+"""The events that watchdog asks the kernel for."""
 
-FileEventKind = Literal["closed", "moved", "created", "deleted", "overflow", "limit"]
-
-
-@dataclass(frozen=True, slots=True)
-class FileEvent:
-    """What watchdog's threads tell the daemon's loop.
-
-    Attributes:
-        kind: what happened; "overflow": events were lost; "limit": no more folders can be watched.
-        path: relative to the inbox; "" for the inbox itself.
-        is_folder: whether it happened to a folder.
-    """
-
-    kind: FileEventKind
-    path: str = ""
-    is_folder: bool = False
+_KINDS: dict[str, FileEventKind] = {"closed": "closed", "created": "created", "deleted": "deleted"}
+"""Our kind for each kind of watchdog's that tells of one path."""
 
 
 class InboxObserver(BaseObserver):
@@ -79,12 +67,12 @@ class InboxObserver(BaseObserver):
         return bool(self.emitters) and all(thread.is_alive() for thread in threads) and not self.reached_limit
 
     def join(self, timeout: float | None = None) -> None:
-        """Waits for the end of the thread, if it was ever started."""
+        """Wait for the end of the thread, if it was ever started."""
         if self.ident is not None:
             super().join(timeout)
 
     def on_thread_stop(self) -> None:
-        """Ends the other threads; watchdog calls it."""
+        """End the other threads; watchdog calls it."""
         super().on_thread_stop()
         self._descriptor.stop()
         self._descriptor.join()
@@ -104,10 +92,10 @@ class _InboxDescriptor(InotifyFD):
         self.reached_limit = False
 
     def add_callback(self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId) -> WatchDescriptor:
-        """Watches a folder, unless it is one that is left alone.
+        """Watch a folder, unless it is one that is left alone.
 
-        watchdog takes an `OSError` for any folder but the root as: it is gone, go on without it. That is what a folder
-        to leave alone should be to it, and it is why the limit of watches has to be noted here.
+        When this raises an `OSError` for any folder but the root, watchdog thinks that the folder is gone, and goes on
+        without it. That is right for a folder to leave alone. It hides the limit of watches, which is noted here.
         """
         if self._ignored.path(_relative(os.fsdecode(path), self._root) or "inbox"):
             raise FileNotFoundError(errno.ENOENT, "left alone", path)
@@ -120,13 +108,16 @@ class _InboxDescriptor(InotifyFD):
             raise
 
     def _get_or_create_watch(self, path: bytes, mask: Mask) -> Watch:
-        """One folder may be reported by its own event and by its parent's walk; watchdog warns at the second."""
+        """Return the folder's watch without the callbacks that it has.
+
+        A folder may be reported by its own event and by its parent's walk, and watchdog warns at the second.
+        """
         watch = super()._get_or_create_watch(path, mask)
         watch.callbacks.clear()  # this descriptor serves one callback, which is added again at once
         return watch
 
     def handle_event(self, event: InotifyEvent) -> None:
-        """Tells of lost events, and drops what tells of a file that was moved away.
+        """Report lost events, and drop those of files that were moved away.
 
         watchdog holds such an event, and all that come after it, for half a second, to see whether the file turns up
         elsewhere. Every claim is such a move.
@@ -138,16 +129,16 @@ class _InboxDescriptor(InotifyFD):
 
 
 class _Enqueue(FileSystemEventHandler):
-    """Turns watchdog's events into `FileEvent`s. Does no more: a handler that raises ends watchdog's thread."""
+    """Turns watchdog's events into `FileEvent`s and does no more: a handler that raises ends watchdog's thread."""
 
     def __init__(self, root: str, notify: Callable[[FileEvent], None]) -> None:
         self._root = root
         self._notify = notify
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        """Called by watchdog, in its thread."""
+        """Pass an event on; watchdog calls it, in its thread."""
         if event.is_synthetic:
-            return  # watchdog's own walk of a folder that was moved; `handle` does that better
+            return  # from watchdog's own walk of a folder that was moved; the watcher walks it better
         if not isinstance(event, FileSystemMovedEvent):
             self._tell(_KINDS[event.event_type], event.src_path, event)
             return
@@ -158,9 +149,6 @@ class _Enqueue(FileSystemEventHandler):
 
     def _tell(self, kind: FileEventKind, path: str | bytes, event: FileSystemEvent) -> None:
         self._notify(FileEvent(kind, _relative(os.fsdecode(path), self._root), event.is_directory))
-
-
-_KINDS: dict[str, FileEventKind] = {"closed": "closed", "created": "created", "deleted": "deleted"}
 
 
 def _relative(path: str, root: str) -> str:

@@ -7,8 +7,6 @@ import errno
 import os
 import queue
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path, PurePosixPath
@@ -16,11 +14,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 from watchdog.observers import inotify_c
 
-from dreamd.inbox import look, watcher
-from dreamd.inbox.filesystems import filesystem_type
-from dreamd.inbox.inotify import FileEvent
-from dreamd.inbox.look import looks_complete
-from dreamd.inbox.watcher import RecipeChanged, Settled, Watcher
+from dreamd.inbox import appearance, leases, watch
+from dreamd.inbox.events import FileEvent
+from dreamd.inbox.recipes import RecipeChanged
+from dreamd.inbox.settling import Settled
+from dreamd.inbox.watcher import Watcher
 
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(200) + PNG_END
@@ -111,14 +109,14 @@ def by_rescan(path: str) -> Settled:
 
 def no_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another user's file, as far as the system call can tell."""
-    real = look.fcntl.fcntl
+    real = leases.fcntl.fcntl
 
     def refused(descriptor, command, argument=0):
-        if command == look.fcntl.F_SETLEASE:
+        if command == leases.fcntl.F_SETLEASE:
             raise PermissionError(errno.EACCES, "not yours")
         return real(descriptor, command, argument)
 
-    monkeypatch.setattr(look.fcntl, "fcntl", refused)
+    monkeypatch.setattr(leases.fcntl, "fcntl", refused)
 
 
 # Settling
@@ -214,54 +212,6 @@ def test_without_leases_a_file_moved_into_place_settles_at_once(make, inbox, tmp
     (tmp_path / "cat.png").write_bytes(PNG)
     (tmp_path / "cat.png").rename(inbox / "cat.png")
     assert desk.settle(1) == [by_event("cat.png")]
-
-
-def test_a_writer_that_comes_while_the_lease_is_held_does_not_kill_the_process(tmp_path):
-    # The kernel signals whoever holds a lease that is broken; by default that signal ends the process.
-    program = f"""
-import fcntl, os
-from dreamd.inbox import look
-path = {os.fspath(tmp_path / "cat.png")!r}
-open(path, "wb").close()
-real = fcntl.fcntl
-def meddle(descriptor, command, argument=0):
-    answer = real(descriptor, command, argument)
-    if command == fcntl.F_SETLEASE and argument == fcntl.F_RDLCK:
-        try:
-            os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-        except BlockingIOError:
-            print("broke the lease")
-    return answer
-look.fcntl.fcntl = meddle
-descriptor = os.open(path, os.O_RDONLY)
-print(look.has_writer(descriptor))
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stdout) == (0, "broke the lease\nFalse\n"), done.stderr
-
-
-@pytest.mark.parametrize(
-    ("data", "complete"),
-    [
-        (JPEG, True),
-        (JPEG[:-1], False),
-        (PNG, True),
-        (PNG[:-1], False),
-        (PNG + b"\0", False),
-        (b"GIF89a" + bytes(20) + b";", True),
-        (b"GIF89a" + bytes(20), False),
-        (b"RIFF" + (24).to_bytes(4, "little") + b"WEBP" + bytes(20), True),
-        (b"RIFF" + (24).to_bytes(4, "little") + b"WEBP" + bytes(19), False),
-        (b"BM" + (30).to_bytes(4, "little") + bytes(24), True),
-        (b"BM" + (30).to_bytes(4, "little") + bytes(23), False),
-        (b"", False),
-        (b"\xff\xd9", False),
-        (b"II*\0" + bytes(50), False),
-    ],
-)
-def test_a_picture_looks_complete_when_its_beginning_and_its_end_say_so(tmp_path, data, complete):
-    (tmp_path / "picture").write_bytes(data)
-    assert looks_complete(tmp_path / "picture") is complete
 
 
 # Reporting once
@@ -373,7 +323,6 @@ def test_files_in_folders_made_a_moment_ago_are_found_by_events(desk, inbox):
     assert desk.settle(1) == [by_event("z7/b/c/cat.png")]
     (inbox / "z7/b/c/dog.png").write_bytes(PNG)
     assert desk.settle(1) == [by_event("z7/b/c/dog.png")]
-    assert desk.watcher.rebuilds == 0
 
 
 def test_a_folder_that_loses_its_hidden_name_is_watched_from_then_on(desk, inbox):
@@ -427,7 +376,7 @@ def test_litter_and_temporary_names_are_ignored_by_event_and_by_rescan(make, inb
 def test_only_regular_files_are_reported_and_nothing_else_is_opened(desk, inbox, tmp_path, monkeypatch):
     opened = []
     real = os.open
-    monkeypatch.setattr(look.os, "open", lambda path, *rest, **more: opened.append(path) or real(path, *rest))
+    monkeypatch.setattr(appearance.os, "open", lambda path, *rest, **more: opened.append(path) or real(path, *rest))
     (tmp_path / "secret.png").write_bytes(PNG)
     (inbox / "link.png").symlink_to(tmp_path / "secret.png")
     (inbox / "folder").symlink_to(tmp_path)
@@ -485,13 +434,6 @@ def test_twenty_thousand_files_at_once_are_all_reported_once(desk, inbox):
     found += desk.paths(after=31)
     assert len(found) == count
     assert len(set(found)) == count
-
-
-def test_a_tree_that_takes_long_to_walk_is_walked_seldomer_beside_inotify_yet_not_for_ever(make, inbox):
-    desk = make(rescan_seconds=30.0).start()
-    assert desk.watcher._pause_after(0.01) == 30
-    assert desk.watcher._pause_after(0.3) == pytest.approx(100)
-    assert desk.watcher._pause_after(60.0) == 300
 
 
 def test_of_very_many_files_some_are_looked_at_in_a_turn_and_none_is_left_out(make, inbox):
@@ -557,22 +499,21 @@ def test_a_file_that_the_rescan_saw_before_its_event_was_found_by_the_event(desk
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_observer_that_died_is_rebuilt_by_the_rescan(make, inbox):
-    desk = make()
-    put, died = desk.events.put, threading.Event()
+    died = threading.Event()
 
     def notify(event: FileEvent) -> None:
         if not died.is_set():
             died.set()
             raise RuntimeError("a handler must not raise")
-        put(event)
+        desk.events.put(event)
 
-    desk.watcher._notify = notify
-    desk.start().due()
+    desk = make(notify=notify).start()
+    desk.due()
+    observer = next(thread for thread in threading.enumerate() if type(thread).__name__ == "InboxObserver")
     (inbox / "lost.png").write_bytes(PNG)
     assert died.wait(WAIT_SECONDS)
-    next(thread for thread in threading.enumerate() if type(thread).__name__ == "InboxObserver").join(WAIT_SECONDS)
+    observer.join(WAIT_SECONDS)
     assert desk.paths(after=31) == ["lost.png"]
-    assert desk.watcher.rebuilds == 1
     (inbox / "cat.png").write_bytes(PNG)
     assert desk.settle(1) == [by_event("cat.png")]
 
@@ -607,7 +548,6 @@ def test_an_inbox_replaced_by_another_folder_is_watched_anew(desk, inbox, tmp_pa
     inbox.rename(tmp_path / "old")
     inbox.mkdir()
     assert desk.due(after=31) == []
-    assert desk.watcher.rebuilds == 1
     (inbox / "cow.png").write_bytes(PNG)
     assert desk.settle(1) == [by_event("cow.png")]
 
@@ -622,7 +562,7 @@ def test_a_watcher_starts_before_its_inbox_is_there(make, tmp_path):
 
 
 def test_an_overflow_of_events_brings_a_rescan_soon(desk, inbox):
-    descriptor = desk.watcher._observer._descriptor
+    descriptor = desk.watcher._watch._observer._descriptor
     overflow = inotify_c.InotifyEvent(-1, inotify_c.InotifyConstants.IN_Q_OVERFLOW, 0, b"")
     (inbox / "cat.png").write_bytes(PNG)
     desk.until("closed", "cat.png")
@@ -647,7 +587,7 @@ def test_folders_of_dreamds_own_cost_no_watch(make, inbox):
     (inbox / ".dreamd/work/late").mkdir()
     (inbox / "album").mkdir()
     desk.until("created", "album")
-    assert len(desk.watcher._observer._descriptor._watch_for_wd) == 2
+    assert len(desk.watcher._watch._observer._descriptor._watch_for_wd) == 2
 
 
 def test_a_claim_does_not_hold_up_the_events_after_it(desk, inbox):
@@ -675,34 +615,12 @@ def test_the_polling_backend_finds_files_and_says_why_it_polls(make, inbox):
 def test_a_share_is_polled_and_its_leases_are_not_believed(make, inbox, tmp_path, monkeypatch):
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"1 0 0:1 / / rw - ext4 /dev/sda rw\n2 1 0:2 / {inbox} rw - nfs4 server:/x rw\n")
-    monkeypatch.setattr(watcher, "MOUNTS", mounts)
+    monkeypatch.setattr(watch, "MOUNTS", mounts)
     desk = make().start()
     assert desk.watcher.backend == "polling: nfs4"
     (inbox / "cat.png").write_bytes(PNG)
     assert desk.due() == []
     assert desk.due(after=1) == [by_rescan("cat.png")]
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/home/ann/inbox", "ext4"),
-        ("/mnt/share", "cifs"),
-        ("/mnt/share/inbox", "cifs"),
-        ("/mnt/shared", "ext4"),
-        ("/mnt/my disk/inbox", "fuse.sshfs"),
-        ("/mnt/twice/inbox", "nfs"),
-    ],
-)
-def test_the_filesystem_of_a_path_is_that_of_its_nearest_and_latest_mount(path, expected):
-    mountinfo = (
-        "20 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
-        "21 20 0:40 / /mnt/share rw - cifs //host/share rw\n"
-        r"22 20 0:41 / /mnt/my\040disk rw master:2 - fuse.sshfs host: rw" + "\n"
-        "23 20 0:42 / /mnt/twice rw - xfs /dev/sdb rw\n"
-        "24 20 0:43 / /mnt/twice rw - nfs host:/x rw\n"
-    )
-    assert filesystem_type(path, mountinfo) == expected
 
 
 def test_at_the_limit_of_watches_it_polls_says_which_limit_and_tries_again(make, inbox, monkeypatch):

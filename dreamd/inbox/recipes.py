@@ -1,0 +1,54 @@
+"""Which folders' recipe files have changed. Reads none of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_RECIPE_FILES = frozenset(("recipe.yaml", "recipe.yml"))
+"""The names that make a file the recipe of its folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeChanged:
+    """A folder's recipe file came, changed or went. `folder` is relative to the inbox, "." for its root."""
+
+    folder: PurePosixPath
+
+
+def is_recipe_file(path: str) -> bool:
+    """Whether a path is that of a folder's recipe, by its name."""
+    return path.rpartition("/")[2] in _RECIPE_FILES
+
+
+class RecipeChanges:
+    """Remembers how every recipe file looked, and so finds those that have changed."""
+
+    def __init__(self) -> None:
+        self._stamps: dict[str, int] = {}
+        self._changed_folders: set[str] = set()
+
+    def see(self, path: str, stamp: int | None) -> None:
+        """Take in how a recipe file looks now; None: it is not there."""
+        if stamp == self._stamps.get(path):
+            return
+        if stamp is None:
+            del self._stamps[path]
+        else:
+            self._stamps[path] = stamp
+        self._changed_folders.add(path.rpartition("/")[0] or ".")
+
+    def keep_only(self, paths: Collection[str]) -> None:
+        """Take in that no other recipe files are there than those of some paths."""
+        for path in self._stamps.keys() - set(paths):
+            self.see(path, None)
+
+    def take(self) -> list[RecipeChanged]:
+        """Return the changes since the last call, in the order of their folders."""
+        changes = [RecipeChanged(PurePosixPath(folder)) for folder in sorted(self._changed_folders)]
+        self._changed_folders.clear()
+        return changes

@@ -1,0 +1,176 @@
+"""Which files have settled: what is pending, and when it is inspected again.
+
+A file settles at once when it was moved into place, or when nobody writes it and its bytes are a whole picture; else
+when it has not changed for `settle_seconds` and nobody is known to write it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from dreamd.inbox.appearance import Appearance
+
+_INSPECTIONS_A_TURN = 2_000
+"""How many files are inspected before the loop has its turn again; one inspection takes about 40 µs."""
+
+_WRITER_SECONDS = 0.25
+"""How often a file that somebody writes is inspected at most; its end is an event where there is inotify."""
+
+FoundBy: TypeAlias = Literal["event", "rescan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A file that is whole. `path` is relative to the inbox; `stamp` is the one that it settled with."""
+
+    path: PurePosixPath
+    found_by: FoundBy
+    stamp: int = field(default=0, compare=False)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A file that has not settled yet.
+
+    Attributes:
+        found_by: what has told of it.
+        was_moved: whether it was moved into place, and nobody has been seen writing it since.
+        stamp: its stamp when it was inspected last.
+        since: when it was first seen with this stamp.
+        at: when it is inspected again.
+    """
+
+    found_by: FoundBy
+    was_moved: bool = False
+    stamp: int = 0
+    since: float = 0.0
+    at: float = 0.0
+
+
+class Settling:
+    """Inspects files that were found until they have settled, and reports each once.
+
+    A file is reported again only when it has changed, or went and came again.
+    """
+
+    def __init__(self, inspect: Callable[[str], Appearance | None], *, settle_seconds: float) -> None:
+        """Begin with no file.
+
+        Args:
+            inspect: says how the file at a path relative to the inbox appears; None: there is none to report.
+            settle_seconds: how long a file must be still when nothing else shows that it is whole.
+        """
+        self._inspect = inspect
+        self._settle_seconds = settle_seconds
+        self._pending: dict[str, _Pending] = {}
+        self._reported: dict[str, int] = {}
+        self._deadlines: list[tuple[float, int, str]] = []  # the number keeps those of one time in their order
+        self._numbers = itertools.count()
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether there are files that have not settled yet, as far as is known."""
+        return bool(self._pending)
+
+    def expect(self, path: str, at: float, *, found_by: FoundBy, was_moved: bool = False) -> None:
+        """Inspect a file at a time; what an event has told of counts as found by it, whatever found it before."""
+        pending = self._pending.setdefault(path, _Pending(found_by))
+        pending.was_moved = pending.was_moved or was_moved
+        if found_by == "event":
+            pending.found_by = "event"
+        self._schedule(path, pending, at)
+
+    def report_again(self, path: str, at: float) -> None:
+        """Report a file once more at a time, if it is still there then."""
+        self._reported.pop(path, None)
+        self._pending[path] = pending = _Pending("event", was_moved=True)
+        self._schedule(path, pending, at)
+
+    def is_known(self, path: str, stamp: int) -> bool:
+        """Return whether a file is pending, or was reported with this stamp."""
+        return path in self._pending or self._reported.get(path) == stamp
+
+    def forget_report(self, path: str) -> None:
+        """Take in that what is at a path now is another file than the one reported, however much it looks like it."""
+        self._reported.pop(path, None)
+
+    def forget(self, path: str) -> None:
+        """Take in that a file is gone."""
+        self._pending.pop(path, None)
+        self._reported.pop(path, None)
+
+    def forget_below(self, folder: str) -> None:
+        """Take in that a folder is gone, with all that was in it."""
+        gone = f"{folder}/"
+        for path in [path for known in (self._pending, self._reported) for path in known if path.startswith(gone)]:
+            self.forget(path)
+
+    def keep_only(self, paths: Collection[str]) -> None:
+        """Take in that no other files are there than those of some paths."""
+        for path in [path for known in (self._pending, self._reported) for path in known if path not in paths]:
+            self.forget(path)
+
+    def settle(self, now: float) -> list[Settled]:
+        """Inspect what is due and return what has settled.
+
+        Of very many files only some are inspected; `next_deadline` is then past.
+        """
+        found = []
+        for _ in range(_INSPECTIONS_A_TURN):
+            if not self._deadlines or self._deadlines[0][0] > now:
+                break
+            at, _, path = heapq.heappop(self._deadlines)
+            pending = self._pending.get(path)
+            if pending is not None and pending.at == at and (settled := self._settle_one(path, pending, now)):
+                found.append(settled)
+        return found
+
+    def next_deadline(self) -> float | None:
+        """Return when a file is to be inspected next; None while there is none."""
+        while self._deadlines and self._is_outdated(*self._deadlines[0]):
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def _settle_one(self, path: str, pending: _Pending, now: float) -> Settled | None:
+        """Inspect a file; report it where it has settled, and else say when it is inspected again."""
+        appearance = self._inspect(path)
+        if appearance is None:
+            self.forget(path)
+            return None
+        if appearance.stamp == self._reported.get(path):
+            del self._pending[path]
+            return None
+        if appearance.stamp != pending.stamp:
+            pending.stamp, pending.since = appearance.stamp, now
+        if appearance.has_writer:
+            pending.was_moved = False  # whoever moved it goes on writing: now it must show that it is whole
+        at = self._settles_at(pending, appearance, now)
+        if at > now:
+            self._schedule(path, pending, at)
+            return None
+        del self._pending[path]
+        self._reported[path] = appearance.stamp
+        return Settled(PurePosixPath(path), pending.found_by, appearance.stamp)
+
+    def _settles_at(self, pending: _Pending, appearance: Appearance, now: float) -> float:
+        """Return when a file that goes on looking like this has settled, or is to be inspected again."""
+        if appearance.has_writer:
+            return now + max(self._settle_seconds, _WRITER_SECONDS)
+        if pending.was_moved or appearance.is_whole:
+            return now
+        return pending.since + self._settle_seconds
+
+    def _schedule(self, path: str, pending: _Pending, at: float) -> None:
+        pending.at = at
+        heapq.heappush(self._deadlines, (at, next(self._numbers), path))
+
+    def _is_outdated(self, at: float, _number: int, path: str) -> bool:
+        pending = self._pending.get(path)
+        return pending is None or pending.at != at

@@ -288,13 +288,13 @@ def recipe_explain(file: str, config_file: Path, as_json: bool) -> None:
     FILE_OR_NAME is a recipe file, a folder or a picture in the inbox, or a preset's name.
     """
     from dreamd.commands.introspect import explain
-    from dreamd.commands.listing import explained_lines
+    from dreamd.commands.listing import field_lines
 
     rows = explain(file, _config_or_none(config_file))
     if as_json:
-        _print_json([{"field": name, "value": json.loads(value), "origin": origin} for name, value, origin in rows])
+        _print_json([{"field": row.name, "value": row.value, "origin": row.origin} for row in rows])
         return
-    _print_lines(explained_lines(rows))
+    _print_lines(field_lines(rows))
 
 
 @recipe.command("schema")
@@ -302,7 +302,7 @@ def recipe_explain(file: str, config_file: Path, as_json: bool) -> None:
 def recipe_schema(config_file: Path) -> None:
     """Print a JSON Schema of recipe.yaml, for editors."""
     from dreamd.commands.introspect import engine_catalogue
-    from dreamd.settings.explaining import recipe_schema as schema
+    from dreamd.settings.schema import recipe_schema as schema
 
     _print_json(schema(engine_catalogue(_config_or_none(config_file))))
 

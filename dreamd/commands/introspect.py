@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,9 +17,10 @@ from dreamd.plugin_host.catalogue import Catalogue, Entry, merged
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Group, Kind
 from dreamd.settings.config import Config
-from dreamd.settings.explaining import explained
+from dreamd.settings.explaining import ExplainedField
+from dreamd.settings.explaining import explain as explain_fields
 from dreamd.settings.merging import Resolved
-from dreamd.settings.recipe import BackboneChoice, check_recipe
+from dreamd.settings.recipe import BackboneChoice
 from dreamd.settings.recipe_book import RECIPE_FILES, RecipeBook, recipe_file
 from dreamd.weights import cache, fetching, sources
 from dreamd.wording import printable
@@ -102,16 +102,16 @@ def recipe_files(folder: Path) -> list[Path]:
     return sorted(file for name in RECIPE_FILES for file in folder.rglob(name))
 
 
-def explain(name: str, config: Config | None) -> list[tuple[str, str, str]]:
-    """Every effective field of a recipe as (name, value as JSON, origin). Raises RecipeError."""
+def explain(name: str, config: Config | None) -> list[ExplainedField]:
+    """Explain every effective field of a recipe. Raises RecipeError."""
     plugins = engine_plugins(config)
     resolved = find_recipe(name, config)
     check_whole(resolved, plugins)
-    rows = explained(resolved, plugins.catalogue)
+    fields = explain_fields(resolved, plugins.catalogue)
     if resolved.recipe.layers is not None:
-        return rows
-    layer = json.dumps(_network(resolved.recipe.backbone, plugins).default_layer)
-    return [(field, layer if field == "layers" else value, origin) for field, value, origin in rows]
+        return fields
+    layer = _network(resolved.recipe.backbone, plugins).default_layer
+    return [replace(field, value=layer) if field.name == "layers" else field for field in fields]
 
 
 def describe_layers(name: str, config: Config | None) -> tuple[list[Layer], str | None]:
@@ -228,15 +228,13 @@ def check_whole(resolved: Resolved, plugins: Plugins) -> None:
     The network is built to know its layers, without its weights.
     """
     recipe = resolved.recipe
-    try:
-        check_recipe(recipe, plugins.catalogue)
+    resolved.check(plugins.catalogue)
+    with resolved.locating():
         if recipe.layers is not None:
             layer_modules(recipe, _network(recipe.backbone, plugins))
         file = recipe.backbone.weights
         if file not in ("default", "random") and not Path(file).is_file():
             raise RecipeError(f"there is no file {printable(file)}", field=("backbone", "weights"))
-    except RecipeError as error:
-        raise resolved.located(error) from error
 
 
 def _network(choice: BackboneChoice, plugins: Plugins) -> Backbone:

@@ -13,6 +13,7 @@ from dreamd.commands.introspect import WeightsRow
 from dreamd.engine.backbone import Layer
 from dreamd.plugin_host.catalogue import Catalogue, Entry
 from dreamd.plugin_host.kinds import Kind
+from dreamd.settings.explaining import ExplainedField
 
 _ORDER = (Kind.LOSS, Kind.SCHEDULE, Kind.GRADIENT, Kind.DECODER, Kind.EXECUTOR, Kind.NOTIFY, Kind.BACKBONE)
 """Of kinds: backbones last, for they are many."""
@@ -83,11 +84,11 @@ def weights_lines(rows: Sequence[WeightsRow], *, fold: bool) -> Iterator[str]:
         yield from _wrapped("  ", ", ".join(missing))
 
 
-def explained_lines(rows: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+def field_lines(fields: Sequence[ExplainedField]) -> Iterator[str]:
     """`field: value  # where it came from`, which is YAML again."""
-    width = max(len(f"{name}: {value}") for name, value, _ in rows)
-    for name, value, origin in rows:
-        yield f"{f'{name}: {value}':<{width}}  # {origin}"
+    width = max(len(f"{field.name}: {field.text}") for field in fields)
+    for field in fields:
+        yield f"{f'{field.name}: {field.text}':<{width}}  # {field.origin}"
 
 
 def _groups(entries: Iterable[Entry]) -> list[list[Entry]]:

@@ -22,7 +22,7 @@ from dreamd.errors import DreamdError, HoldCause, RecipeError, SpaceError, Unkno
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.messages import Batch, Done, NotDone, Order
 from dreamd.plugin_host.catalogue import Catalogue
-from dreamd.settings.recipe import Recipe, check_recipe, choices_of
+from dreamd.settings.recipe import Recipe, choices_of
 from dreamd.settings.recipe_book import RecipeBook
 from dreamd.tree.journal import Journal
 from dreamd.tree.spool import Spool
@@ -329,10 +329,7 @@ class Lifecycle:
     def _recipe(self, folder: PurePosixPath) -> str:
         resolved = self._book.for_folder(folder)
         if self._catalogue is not None:
-            try:
-                check_recipe(resolved.recipe, self._catalogue)
-            except RecipeError as error:
-                raise resolved.located(error) from error
+            resolved.check(self._catalogue)
         return resolved.json
 
     def _look_again(self, jobs: Sequence[Job]) -> None:

@@ -41,7 +41,7 @@ from dreamd.plugin_host.discovery import stamp_of
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.config import Config, load_config
-from dreamd.settings.explaining import recipe_schema
+from dreamd.settings.schema import recipe_schema
 from dreamd.tree.control import WAKE
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import Folders

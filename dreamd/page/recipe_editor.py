@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,9 +15,9 @@ from dreamd.files.names import parts_of
 from dreamd.files.nofollow import folders_below, opened_file, opened_folder
 from dreamd.plugin_host.catalogue import CATALOGUE_FILE, Catalogue
 from dreamd.settings.config import Config
-from dreamd.settings.explaining import explained
-from dreamd.settings.merging import BUILT_IN, Resolved
-from dreamd.settings.recipe import Recipe, check_recipe
+from dreamd.settings.explaining import explain
+from dreamd.settings.merging import Resolved
+from dreamd.settings.recipe import Recipe
 from dreamd.settings.recipe_book import RECIPE_FILES, preset, preset_names, recipe_file
 from dreamd.settings.yamlfile import MAX_BYTES
 from dreamd.wording import printable
@@ -30,15 +28,6 @@ FOLDERS = 2000
 
 class ChangedError(UsageError):
     """The recipe was changed by somebody else since it was shown."""
-
-
-@dataclass(frozen=True)
-class _Field:
-    """A field of an effective recipe: its dotted name, its value as JSON, and where it comes from."""
-
-    name: str
-    value: str
-    origin: str
 
 
 class Recipes:
@@ -94,11 +83,8 @@ class Recipes:
         return self.shown(folder)
 
     def text_of(self, recipe: str) -> str:
-        """A job's recipe as the text of a recipe file. Raises UsageError for one that this version cannot read."""
-        try:
-            fields = Recipe.from_json(recipe).model_dump(mode="json")
-        except ValidationError as error:
-            raise UsageError("this recipe is of another version of dreamd") from error
+        """A job's recipe as the text of a recipe file. Raises RecipeError for one that this version cannot read."""
+        fields = Recipe.from_json(recipe).model_dump(mode="json")
         return "".join(f"{name}: {_flow(value)}\n" for name, value in fields.items())
 
     def _checked(self, folder: str) -> tuple[str, ...]:
@@ -135,16 +121,13 @@ class Recipes:
             resolved = self._resolved(folder, text)
         except RecipeError as error:
             return {"fields": [], "problem": self._problem(error, folder)}
-        return {"fields": [vars(field) for field in self._fields(resolved)], "problem": None}
+        return {"fields": self._fields(resolved), "problem": None}
 
     def _resolved(self, folder: PurePosixPath, text: str) -> Resolved:
         resolved = self._config.recipe_book().for_draft(folder, text)
         catalogue = self._catalogue()
         if catalogue is not None:
-            try:
-                check_recipe(resolved.recipe, catalogue)
-            except RecipeError as error:
-                raise resolved.located(error) from error
+            resolved.check(catalogue)
         return resolved
 
     def _problem(self, error: RecipeError, folder: PurePosixPath) -> dict[str, Any]:
@@ -153,10 +136,9 @@ class Recipes:
         is_own = isinstance(error.file, Path) and error.file.parent == own
         return {"text": printable(self._short(str(error))), "line": error.line if is_own else None}
 
-    def _fields(self, resolved: Resolved) -> list[_Field]:
-        catalogue = self._catalogue()
-        rows = _plain(resolved) if catalogue is None else explained(resolved, catalogue)
-        return [_Field(name, value, self._short(origin)) for name, value, origin in rows]
+    def _fields(self, resolved: Resolved) -> list[dict[str, str]]:
+        fields = explain(resolved, self._catalogue())
+        return [{"name": field.name, "value": field.text, "origin": self._short(field.origin)} for field in fields]
 
     def _short(self, text: str) -> str:
         """A text without the inbox's place, which is the same everywhere on the page."""
@@ -168,13 +150,6 @@ class Recipes:
             return Catalogue.model_validate_json((self._config.state / CATALOGUE_FILE).read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
-
-
-def _plain(resolved: Resolved) -> list[tuple[str, str, str]]:
-    """The fields as far as they can be told before a worker has said what its plugins bring."""
-    values = resolved.recipe.model_dump(mode="json")
-    origins = {path[0]: str(origin) for path, origin in reversed(list(resolved.origins.items()))}
-    return [(name, json.dumps(value), origins.get(name, BUILT_IN)) for name, value in values.items()]
 
 
 def _preset_text(name: str) -> str:

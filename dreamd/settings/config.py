@@ -26,6 +26,9 @@ from dreamd.settings.recipe_book import RecipeBook
 from dreamd.settings.yamlfile import Document, read_document
 from dreamd.wording import suggestion
 
+TOKEN_RULE = "16 or more letters, digits and signs, without spaces, such as `openssl rand -hex 24` makes"
+"""What a token must be, in words that follow "must be"."""
+
 
 def _absolute(value: object, info: ValidationInfo) -> Path:
     if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
@@ -39,6 +42,7 @@ def _absolute(value: object, info: ValidationInfo) -> Path:
 
 
 LocalPath = Annotated[Path, BeforeValidator(_absolute)]
+"""A path in the file, made absolute: it is relative to the file's folder."""
 
 
 def _size(value: object) -> object:
@@ -48,6 +52,7 @@ def _size(value: object) -> object:
 
 
 Size = Annotated[ByteSize, Field(ge=1), BeforeValidator(_size)]
+"""A size in bytes, written as `512MB`."""
 
 
 class PluginsConfig(FieldModel):
@@ -70,7 +75,7 @@ class WatchConfig(FieldModel):
     Attributes:
         backend: `auto` chooses by the filesystem.
         settle_seconds: how long a file must not change before it is taken.
-        rescan_seconds: how often the whole inbox is looked through; seldomer beside inotify, where that takes long.
+        rescan_seconds: how often the whole inbox is looked through; less often where that takes long and inotify works.
         ignore: patterns of names that are no pictures yet.
     """
 
@@ -84,9 +89,9 @@ class Limits(FieldModel):
     """What a picture may cost.
 
     Attributes:
-        max_pixels: width times height.
-        max_bytes: of the file.
-        timeout_seconds: of one attempt.
+        max_pixels: the largest product of width and height.
+        max_bytes: the largest size of a picture's file.
+        timeout_seconds: how long one attempt may take.
         attempts: how often a job is started at most.
         stop_seconds: how long running jobs may go on when the daemon is told to stop; what takes longer waits for the
             next start.
@@ -100,14 +105,14 @@ class Limits(FieldModel):
 
 
 class WorkersConfig(FieldModel):
-    """What dreams.
+    """What dreams, and on what.
 
     Attributes:
         devices: `auto` (every GPU, or else the processor), or a list such as `[cuda:0, cpu]`.
         executor: the plugin that runs jobs.
         batch: how many pictures of equal recipe and shape to dream together at most, and to give to a worker at a time;
             `auto`: 32 on a GPU, as far as its memory goes, and 1 on a processor, where more bring nothing.
-        memory: of one worker, or `auto`, which is most of what is free when it starts.
+        memory: what one worker may hold, or `auto`, which is most of what is free when it starts.
         idle_unload_seconds: a worker idle for so long is stopped, and its device given back.
     """
 
@@ -149,12 +154,12 @@ class StatusConfig(FieldModel):
     @field_validator("token", mode="before")
     @classmethod
     def _is_text(cls, value: object) -> object:
-        """What is no text is refused as a token, later and without showing it."""
+        """Make a token that is no text an empty one, which is refused later without being shown."""
         return value if value is None or isinstance(value, str) else ""
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port of `listen`, an IPv6 address without its brackets; only where it is not None."""
+        """The host and port of `listen`, an IPv6 address without its brackets; only where it is not None."""
         host, _, port = (self.listen or "").rpartition(":")
         return host.removeprefix("[").removesuffix("]"), int(port)
 
@@ -203,8 +208,18 @@ class Config(FieldModel):
         return None if value == "delete" else value
 
     def recipe_book(self) -> RecipeBook:
-        """The recipes of this config's inbox."""
+        """Open the recipes of this config's inbox."""
         return RecipeBook(self.inbox, named=self.recipes, defaults=self.defaults)
+
+
+_SECTIONS: dict[str, type[FieldModel]] = {
+    "plugins": PluginsConfig,
+    "watch": WatchConfig,
+    "limits": Limits,
+    "workers": WorkersConfig,
+    "status": StatusConfig,
+}
+"""The sections of the file, by their names."""
 
 
 def load_config(file: Path) -> Config:
@@ -232,7 +247,7 @@ def load_config(file: Path) -> Config:
 
 
 def _defaults(document: Document) -> Document:
-    """`defaults` as a document of its own, checked as the recipe it is."""
+    """Take `defaults` as a document of its own, and check it as the recipe it is."""
     data = document.data.get("defaults", {})
     if not isinstance(data, dict):
         raise _located("must be a mapping of recipe fields", document, ("defaults",))
@@ -256,7 +271,7 @@ def _located(problem: str, document: Document, field: FieldPath) -> ConfigError:
 
 
 def _advice(place: FieldPath) -> str:
-    """The nearest right field to one that does not exist; `attempts` at the top belongs into `limits`."""
+    """Say which field was meant by one that does not exist; `attempts` at the top belongs into `limits`."""
     *holders, word = map(str, place)
     if holders:
         return suggestion(word, _SECTIONS[holders[0]].model_fields)
@@ -266,17 +281,8 @@ def _advice(place: FieldPath) -> str:
     return suggestion(word, [name for name in Config.model_fields if name != "file"])
 
 
-_SECTIONS: dict[str, type[FieldModel]] = {
-    "plugins": PluginsConfig,
-    "watch": WatchConfig,
-    "limits": Limits,
-    "workers": WorkersConfig,
-    "status": StatusConfig,
-}
-
-
 def _check_apart(config: Config, document: Document) -> None:
-    """Results must not land where pictures are taken from, or dreams would be dreamed again for ever."""
+    """Refuse folders where results would land where pictures are taken from, and be dreamed again for ever."""
     inbox = config.inbox.resolve()
     seen: dict[Path, str] = {inbox: "inbox"}
     for name in ("outbox", "originals", "failed", "state"):
@@ -296,7 +302,7 @@ def _check_apart(config: Config, document: Document) -> None:
 
 
 def _check_status(status: StatusConfig, document: Document) -> None:
-    """Whoever reaches the page may drop pictures and change recipes: others than this machine's users need a token."""
+    """Refuse a page without a token that others than this machine's users can reach: they could change recipes."""
     if status.token is not None and status.token_file is not None:
         raise _located("is one token too many, beside status.token; keep one", document, ("status", "token_file"))
     if status.token is not None and not is_token(status.token.get_secret_value()):
@@ -306,16 +312,13 @@ def _check_status(status: StatusConfig, document: Document) -> None:
         raise _located(f"{status.listen!r} needs a token: {why}", document, ("status", "listen"))
 
 
-TOKEN_RULE = "16 or more letters, digits and signs, without spaces, such as `openssl rand -hex 24` makes"
-
-
 def is_token(token: str) -> bool:
-    """Whether a token can be typed, and not be guessed."""
+    """Whether a token can be typed, and cannot be guessed."""
     return len(token) >= 16 and token.isascii() and token.isprintable() and " " not in token
 
 
 def _check_plugins_apart(config: Config, inbox: Path, document: Document) -> None:
-    """A picture's folder is for anybody who may drop pictures; what lies in a folder of plugins is run."""
+    """Refuse folders of plugins in the inbox: whoever may drop pictures there could run code."""
     for name in ("engine", "daemon"):
         for folder in getattr(config.plugins, name):
             if inbox in (folder.resolve(), *folder.resolve().parents):

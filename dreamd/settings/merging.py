@@ -1,9 +1,10 @@
-"""Recipes merged: which field comes from which file."""
+"""How one recipe goes over another, and which file each field of the result comes from."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +13,20 @@ from typing import Any
 from pydantic import ValidationError
 
 from dreamd.errors import FieldPath, RecipeError
+from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.settings.fields import FieldModel, complaint
-from dreamd.settings.recipe import Ascent, Image, LayerChoice, Output, Recipe
+from dreamd.settings.recipe import Ascent, Image, LayerChoice, Output, Recipe, check_recipe
 from dreamd.settings.yamlfile import Document, parse_document
 from dreamd.wording import suggestion
 
 PLUGIN_FIELDS = ("backbone", "loss", "schedule")
+"""The fields that choose one plugin each."""
+
+BUILT_IN = "built-in"
+"""What `explain` calls the origin of a value that nothing but the model gives."""
 
 _MERGED_FIELDS = (*PLUGIN_FIELDS, "ascent", "image", "output")
+"""The fields whose mapping goes over the inherited one field by field; the others replace it."""
 
 _SECTIONS: dict[str, type[FieldModel]] = {"ascent": Ascent, "image": Image, "output": Output, "layers": LayerChoice}
 
@@ -47,13 +54,26 @@ class Resolved:
         """The recipe as one line of JSON, one string for all the jobs that share it."""
         return self.recipe.to_json()
 
+    def check(self, catalogue: Catalogue) -> None:
+        """Check the names and parameters in the recipe against what the plugins bring.
+
+        Raises:
+            RecipeError: a name or parameter is unknown, or a value is not what its parameter takes; with file and line.
+        """
+        with self.locating():
+            check_recipe(self.recipe, catalogue)
+
+    @contextmanager
+    def locating(self) -> Iterator[None]:
+        """Inside, give every RecipeError the file and line that its field came from."""
+        try:
+            yield
+        except RecipeError as error:
+            raise self.located(error) from error
+
     def located(self, error: RecipeError) -> RecipeError:
-        """The same error, with the file and line its field came from."""
+        """Return the same error, with the file and line that its field came from."""
         return _located(error, self.origins)
-
-
-BUILT_IN = "built-in"
-"""What `explain` calls the origin of a value that nothing but the model gives."""
 
 
 def resolve(documents: Iterable[Document]) -> Resolved:
@@ -79,7 +99,7 @@ def resolve(documents: Iterable[Document]) -> Resolved:
 
 
 def from_sidecar(document: Document) -> Document:
-    """The recipe in a sidecar, with the precision that was in fact used, so that a dream can be repeated.
+    """Take the recipe out of a sidecar, with the precision that was in fact used, so that a dream can be repeated.
 
     `auto` stays where it came to fp32: asked for by name, fp32 is the reference, which differs by rounding. A document
     that is no sidecar comes back as it is.
@@ -94,7 +114,7 @@ def from_sidecar(document: Document) -> Document:
 
 
 def with_weights_below(folder: Path, document: Document) -> Document:
-    """The document with a path to weights made absolute: it is relative to the folder of the file that says it."""
+    """Make a document's path to weights absolute: it is relative to the folder of the file that says it."""
     backbone = document.data.get("backbone")
     if not isinstance(backbone, dict) or not isinstance(weights := backbone.get("weights"), str):
         return document
@@ -105,7 +125,7 @@ def with_weights_below(folder: Path, document: Document) -> Document:
 
 
 def set_fields(assignments: Sequence[str]) -> Document:
-    """The document of `--set layers=relu5_1 --set ascent.lr=0.1`. Raises RecipeError for what is no assignment."""
+    """Make a document of `--set layers=relu5_1 --set ascent.lr=0.1`. Raises RecipeError for what is no assignment."""
     data: dict[str, Any] = {}
     for assignment in assignments:
         names, value = _assigned(assignment)
@@ -120,7 +140,7 @@ def set_fields(assignments: Sequence[str]) -> Document:
 
 
 def _assigned(assignment: str) -> tuple[list[str], Any]:
-    """The parts of a field's name, and its value, which is YAML."""
+    """Read an assignment: the parts of a field's name, and its value, which is YAML."""
     dotted_name, equals, text = assignment.partition("=")
     names = dotted_name.strip().split(".")
     if not equals or not all(names) or len(names) > 2:
@@ -153,7 +173,7 @@ def _merge_field(
 def _choose_plugin(
     data: dict[str, Any], origins: dict[FieldPath, Origin], document: Document, key: str, value: Mapping[str, Any]
 ) -> None:
-    """Leave of what is inherited what goes with the plugin that a mapping names, if it names one."""
+    """Forget what is inherited where a mapping names another plugin than before: it starts from its own defaults."""
     inherited = data.setdefault(key, {"name": Recipe.model_fields[key].default.name})
     before = inherited["name"] if isinstance(inherited, dict) and "name" in inherited else None
     if value.get("name", before) == before:
@@ -177,7 +197,7 @@ def _note(origins: dict[FieldPath, Origin], document: Document, path: FieldPath)
 
 
 def _advice(place: FieldPath) -> str:
-    """The nearest right field to one that does not exist; `lr` at the top belongs into `ascent`."""
+    """Say which field was meant by one that does not exist; `lr` at the top belongs into `ascent`."""
     *holders, word = map(str, place)
     if holders:
         return suggestion(word, _SECTIONS[holders[0]].model_fields)

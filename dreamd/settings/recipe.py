@@ -1,7 +1,7 @@
-"""Recipes: the model, how one inherits from another, and where each field came from.
+"""The recipe: its fields, their values, and what is checked of them without files.
 
-Knows YAML files and the words of a recipe. What the names in it stand for (is there a loss "l3"?) is the catalogue's to
-say, in `check_recipe`; whether a network has a layer is known only where the network is.
+Whether there is a loss "l3" is checked against the catalogue, in `check_recipe`. Whether a network has a layer is known
+only where the network is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import string
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from dreamd.errors import FieldPath, RecipeError, UnknownNameError
@@ -20,13 +20,16 @@ from dreamd.settings.fields import Count, FieldModel, Index, Integer, Number
 from dreamd.wording import suggestion
 
 OutputFormat = Literal["same", "png", "jpeg", "webp", "avif", "tiff"]
+"""The formats that a result may be written in; `same` is the picture's own."""
 
 PrecisionName = Literal["auto", "fp32", "bf16", "tf32"]
+"""The precisions that a recipe may ask for; `auto` is the fastest that the device has."""
 
 _TEMPLATE_FIELDS = ("stem", "job", "backbone", "loss", "schedule", "seed")
+"""The words in braces that `output.name` may hold."""
 
 
-class Plugin(BaseModel):
+class PluginChoice(BaseModel):
     """A plugin by name, with the values that the recipe gives to its parameters: `{name: l2, ...}` or just `l2`."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -36,7 +39,7 @@ class Plugin(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, value: object) -> object:
-        if not isinstance(value, str | dict | Plugin):
+        if not isinstance(value, str | dict | PluginChoice):
             raise PydanticCustomError("a_plugin", "a name, or a mapping with a name and parameters")
         return {"name": value} if isinstance(value, str) else value
 
@@ -46,7 +49,7 @@ class Plugin(BaseModel):
         return dict(self.model_extra or {})
 
 
-class BackboneChoice(Plugin):
+class BackboneChoice(PluginChoice):
     """A backbone and its weights: `default`, `random` (drawn from the recipe's seed) or the path of a state dict."""
 
     weights: str = Field(default="default", min_length=1)
@@ -84,7 +87,7 @@ class Ascent(FieldModel):
     """The gradient ascent at one scale.
 
     Attributes:
-        iterations: gradient steps.
+        iterations: how many gradient steps are made.
         lr: how far a step goes, in units of the backbone's standard deviation of pixels, times the gradient.
         momentum: how much of the sum of the gradients so far is kept; 1 is the article's plain sum.
         jitter: the largest random circular shift before each step, in pixels.
@@ -100,7 +103,7 @@ class Image(FieldModel):
     """What is done to the picture before the dream.
 
     Attributes:
-        max_side: shrink it so that no side is longer, in pixels; None keeps its own size.
+        max_side: the longest side in pixels, to which a larger picture is shrunk; None keeps its own size.
     """
 
     max_side: Count | None = None
@@ -142,15 +145,15 @@ class Recipe(FieldModel):
     Attributes:
         layers: None for the backbone's own default layer.
         gradient: what is done to the gradient, in order; () leaves it bare.
-        seed: of everything random: shifts, noise, random weights.
+        seed: where everything random starts from: shifts, noise, random weights.
     """
 
     backbone: BackboneChoice = BackboneChoice(name="vgg19")
     layers: Annotated[tuple[LayerChoice, ...], Field(min_length=1)] | None = None
-    loss: Plugin = Plugin(name="l2")
-    schedule: Plugin = Plugin(name="octaves")
+    loss: PluginChoice = PluginChoice(name="l2")
+    schedule: PluginChoice = PluginChoice(name="octaves")
     ascent: Ascent = Ascent()
-    gradient: tuple[Plugin, ...] = (Plugin(name="smooth"), Plugin(name="normalize"))
+    gradient: tuple[PluginChoice, ...] = (PluginChoice(name="smooth"), PluginChoice(name="normalize"))
     image: Image = Image()
     output: Output = Output()
     precision: PrecisionName = "auto"
@@ -164,13 +167,21 @@ class Recipe(FieldModel):
         return value if isinstance(value, list | tuple) else [value]
 
     def to_json(self) -> str:
-        """The recipe as one line of JSON; equal recipes give equal lines."""
+        """Write the recipe as one line of JSON; equal recipes give equal lines."""
         return json.dumps(_canonical(self.model_dump(mode="json")), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The recipe of `to_json`."""
-        return cls.model_validate_json(text)
+        """Read a recipe that `to_json` wrote, of this version of dreamd or another.
+
+        Raises:
+            RecipeError: this version has no such fields or values.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            problem = "cannot be read: the recipe is of another version of dreamd"
+            raise RecipeError(problem, field=error.errors()[0]["loc"]) from error
 
 
 def check_recipe(recipe: Recipe, catalogue: Catalogue) -> None:
@@ -187,8 +198,8 @@ def check_recipe(recipe: Recipe, catalogue: Catalogue) -> None:
         entry.check(choice.parameters, field)
 
 
-def choices_of(recipe: Recipe) -> list[tuple[Kind, Plugin, FieldPath]]:
-    """Every plugin that a recipe chooses, and the field that does."""
+def choices_of(recipe: Recipe) -> list[tuple[Kind, PluginChoice, FieldPath]]:
+    """Return every plugin that a recipe chooses, with its kind and the field that chooses it."""
     return [
         (Kind.BACKBONE, recipe.backbone, ("backbone",)),
         (Kind.LOSS, recipe.loss, ("loss",)),
@@ -198,7 +209,7 @@ def choices_of(recipe: Recipe) -> list[tuple[Kind, Plugin, FieldPath]]:
 
 
 def _canonical(value: Any) -> Any:
-    """2.0 as 2, wherever it stands: equal numbers in one writing."""
+    """Write 2.0 as 2, wherever it stands: equal numbers have one writing."""
     if isinstance(value, dict):
         return {key: _canonical(inner) for key, inner in value.items()}
     if isinstance(value, list):

@@ -14,13 +14,14 @@ from dreamd.settings.merging import Resolved, from_sidecar, resolve, with_weight
 from dreamd.settings.yamlfile import Document, document_of_text, parse_document, read_document
 
 RECIPE_FILES = ("recipe.yaml", "recipe.yml")
+"""The names of a folder's recipe file, of which it may have one."""
 
 
 class RecipeBook:
     """All the recipes of an inbox: its folders' files, named recipes, presets and the config's defaults."""
 
     def __init__(self, inbox: Path | None, *, named: Path | None = None, defaults: Document | None = None) -> None:
-        """A book.
+        """Open a book.
 
         Args:
             inbox: the root whose folders have recipes; None when there is none (`dreamd dream`).
@@ -34,7 +35,7 @@ class RecipeBook:
         self._resolved: dict[tuple[Path, ...], tuple[list[Document], Resolved]] = {}
 
     def for_folder(self, folder: PurePosixPath) -> Resolved:
-        """The effective recipe of an inbox folder, as its files are now.
+        """Resolve the recipe of an inbox folder, as its files are now.
 
         Raises:
             RecipeError: one of the files it comes from is wrong.
@@ -44,7 +45,7 @@ class RecipeBook:
         return self._resolve([file for place in self._places(folder) if (file := recipe_file(place))])
 
     def for_draft(self, folder: PurePosixPath, text: str) -> Resolved:
-        """The recipe that an inbox folder would have if this were the text of its own file. Raises RecipeError."""
+        """Resolve the recipe that a folder would have if this were the text of its own file. Raises RecipeError."""
         *outer, own = self._places(folder)
         file = recipe_file(own) or own / RECIPE_FILES[0]
         documents = [*self._defaults]
@@ -55,32 +56,32 @@ class RecipeBook:
         return resolve([*documents, *self._with_extended(with_weights_below(own, draft), ())])
 
     def _places(self, folder: PurePosixPath) -> list[Path]:
-        """The inbox and its folders down to one of them, whose recipes it has."""
+        """Return the folders from the inbox down to one; the recipe of each goes over those before it."""
         assert self._inbox is not None
         return [self._inbox.joinpath(*folder.parts[:depth]) for depth in range(len(folder.parts) + 1)]
 
     def for_default(self) -> Resolved:
-        """What counts where no recipe file says otherwise."""
+        """Resolve what counts where no recipe file says otherwise."""
         return resolve(self._defaults)
 
     def for_file(self, file: Path) -> Resolved:
-        """The effective recipe of one file, which inherits from the config's defaults alone."""
+        """Resolve the recipe of one file, which inherits from the config's defaults alone."""
         return resolve([*self._defaults, *self.documents_of_file(file)])
 
     def for_name(self, name: str) -> Resolved:
-        """The effective recipe of a preset or a named recipe. Raises RecipeError when there is none."""
+        """Resolve a preset or a named recipe. Raises RecipeError when there is none."""
         return resolve([*self._defaults, *self.documents_of_name(name)])
 
     def documents_of_file(self, file: Path) -> list[Document]:
-        """What `resolve` makes the recipe of a file from: what it extends, then the file. Raises RecipeError."""
+        """Return the documents of a file's recipe: what it extends, then the file. Raises RecipeError."""
         return self._with_extended(self._document(file), ())
 
     def documents_of_name(self, name: str) -> list[Document]:
-        """What `resolve` makes a preset or a named recipe from. Raises RecipeError."""
+        """Return the documents of a preset or named recipe: what it extends, then itself. Raises RecipeError."""
         return self._named_documents(name, ())
 
     def names(self) -> dict[str, Path | str]:
-        """The names that `extends` knows, and where each stands."""
+        """Return the names that `extends` knows, and where each stands."""
         named = sorted(self._named.glob("*.yaml")) if self._named else []
         return {name: f"preset {name}" for name in preset_names()} | {file.stem: file for file in named}
 
@@ -94,7 +95,7 @@ class RecipeBook:
         return known[1]
 
     def _with_extended(self, document: Document, seen: tuple[str, ...]) -> list[Document]:
-        """A document below which the recipes that it extends lie."""
+        """Return what a document extends, the outermost first, then the document."""
         name = document.data.get("extends")
         if name is None:
             return [document]
@@ -124,7 +125,7 @@ class RecipeBook:
         return self._with_extended(document, (*seen, name))
 
     def _document(self, file: Path) -> Document:
-        """A file's document, read again only when the file has changed."""
+        """Return a file's document, and read it again only when the file has changed."""
         try:
             status = file.lstat() if self._is_in_inbox(file) else file.stat()
         except OSError as problem:
@@ -170,13 +171,13 @@ def _is_there(file: Path) -> bool:
 
 @cache
 def preset_names() -> list[str]:
-    """The recipes that ship with dreamd."""
+    """Return the names of the recipes that ship with dreamd."""
     return sorted(entry.name.removesuffix(".yaml") for entry in _presets().iterdir() if entry.name.endswith(".yaml"))
 
 
 @cache
 def preset(name: str) -> Document:
-    """The document of a preset."""
+    """Read a preset."""
     text = (_presets() / f"{name}.yaml").read_text(encoding="utf-8")
     return parse_document(text, f"preset {name}", RecipeError)
 

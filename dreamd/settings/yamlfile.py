@@ -20,13 +20,13 @@ from yaml.scanner import ScannerError
 from dreamd.errors import FieldError, FieldPath
 
 MAX_BYTES = 64 * 1024
-"""No recipe a person writes is larger."""
+"""The largest file that is read: no recipe that a person writes is larger."""
 
 MAX_NODES = 10_000
-"""Nodes with their aliases expanded: ten lines of aliases can stand for billions."""
+"""The most nodes of a file with its aliases expanded: ten lines of aliases can stand for billions."""
 
 MAX_DEPTH = 32
-"""Mappings and lists in one another: an alias can make a list that holds itself."""
+"""The most mappings and lists in one another: an alias can make a list that holds itself."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Document:
     lines: dict[FieldPath, int] = field(default_factory=dict)
 
     def line(self, path: FieldPath) -> int | None:
-        """The line of a field, or of the nearest field that holds it."""
+        """Return the line of a field, or of the nearest field that holds it."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path)
@@ -95,7 +95,7 @@ def read_document(file: Path, error: type[FieldError], *, follow_symlinks: bool 
 
 
 def document_of_text(text: str, file: Path | str, error: type[FieldError]) -> Document:
-    """The document that a file with this text would be. Raises `error` as `read_document` does."""
+    """Return the document that a file with this text would be. Raises `error` as `read_document` does."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise error(f"is larger than {MAX_BYTES // 1024} KB; that is no file a person writes", file=file)
     return parse_document(text, file, error)
@@ -119,7 +119,7 @@ def parse_document(text: str, file: Path | str, error: type[FieldError]) -> Docu
 
 
 def _read_regular_file(file: Path, flags: int) -> str:
-    """The text of a file that is no FIFO or device, whose reading could last for ever."""
+    """Read a file that is no FIFO or device: reading those could last for ever."""
     if flags & os.O_NOFOLLOW and file.is_symlink():
         raise ValueError("is a symbolic link, which is not followed in an inbox; put the file itself here")
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
@@ -185,7 +185,7 @@ class _Builder:
         raise self._fail(f"is read as a {type(value).__name__}; put it in quotes", node, path)
 
     def _text(self, value: str, node: yaml.Node, path: FieldPath) -> str:
-        """JSON may write a character as two escapes, which YAML leaves apart."""
+        """Join the two escapes by which JSON may write one character: YAML leaves them apart."""
         try:
             return value.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError as problem:

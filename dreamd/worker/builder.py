@@ -29,7 +29,7 @@ from dreamd.plugin_host.host import Plugins, Registered
 from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import supplied_to
 from dreamd.plugin_host.results import looking_for_nan
-from dreamd.settings.recipe import BackboneChoice, Plugin, Recipe, check_recipe, choices_of
+from dreamd.settings.recipe import BackboneChoice, PluginChoice, Recipe, check_recipe, choices_of
 from dreamd.weights import digests, fetching, loading
 
 log = logging.getLogger(__name__)
@@ -182,7 +182,7 @@ class Workshop:
         choices = zip(modules, recipe.layers, strict=True)
         return Objective(tuple(Term(module, loss, layer.weight, layer.channels) for module, layer in choices))
 
-    def _filled_in(self, kind: Kind, choice: Plugin) -> partial[torch.Tensor]:
+    def _filled_in(self, kind: Kind, choice: PluginChoice) -> partial[torch.Tensor]:
         return partial(self._plugins.get(kind, choice.name).function, **choice.parameters)
 
     def _versions(self, recipe: Recipe) -> dict[str, str]:

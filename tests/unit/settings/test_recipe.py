@@ -18,10 +18,11 @@ from dreamd.errors import RecipeError
 from dreamd.messages import Sidecar
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.explaining import explained, recipe_schema
+from dreamd.settings.explaining import explain
 from dreamd.settings.merging import Resolved, resolve, set_fields
 from dreamd.settings.recipe import LayerChoice, Recipe, check_recipe
 from dreamd.settings.recipe_book import RecipeBook, preset, preset_names, recipe_file
+from dreamd.settings.schema import recipe_schema
 from dreamd.settings.yamlfile import Document, parse_document
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -683,7 +684,7 @@ def test_explain_shows_every_effective_field_and_where_it_came_from(catalogue, i
     lines = (files("dreamd") / "presets" / "classic.yaml").read_text().splitlines()
     in_classic = {word: next(n for n, line in enumerate(lines, 1) if line.startswith(f"{word}:")) for word in
                   ("loss", "schedule", "ascent")}  # fmt: skip
-    rows = {name: (value, origin) for name, value, origin in explained(found, catalogue)}
+    rows = {field.name: (field.text, field.origin) for field in explain(found, catalogue)}
     assert rows == {
         "backbone.name": ('"vgg16"', "config.yaml:1"),
         "backbone.weights": ('"default"', "built-in"),
@@ -714,7 +715,7 @@ def test_explain_shows_every_effective_field_and_where_it_came_from(catalogue, i
 
 def test_explain_says_what_a_plugin_and_a_backbone_decide_themselves(catalogue):
     found = resolve([document("schedule: article\nloss: {}\ngradient: []\n")])
-    rows = {name: (value, origin) for name, value, origin in explained(found, catalogue)}
+    rows = {field.name: (field.text, field.origin) for field in explain(found, catalogue)}
     assert rows["layers"] == ("null", "default of backbone vgg19")
     assert rows["schedule.name"] == ('"article"', "recipe.yaml:1")
     assert rows["schedule.num_octaves"] == ("100", "default of schedule article")
@@ -733,6 +734,23 @@ def test_a_recipe_survives_its_json():
     )
     assert Recipe.from_json(recipe.to_json()) == recipe
     assert "\n" not in recipe.to_json()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"ascent": {"lr": "fast"}}', "ascent.lr: cannot be read: the recipe is of another version of dreamd"),
+        ('{"momentum": 1}', "momentum: cannot be read: the recipe is of another version of dreamd"),
+        ("", "cannot be read: the recipe is of another version of dreamd"),
+        ('{"seed": ', "cannot be read: the recipe is of another version of dreamd"),
+        ("[]", "cannot be read: the recipe is of another version of dreamd"),
+        ('{"loss": "\ud800"}', "cannot be read: the recipe is of another version of dreamd"),
+    ],
+)
+def test_a_recipe_that_another_version_wrote_is_refused_with_one_kind_of_error(text, words):
+    with pytest.raises(RecipeError) as caught:
+        Recipe.from_json(text)
+    assert str(caught.value) == words
 
 
 def test_equal_recipes_give_equal_json():

@@ -1,0 +1,44 @@
+"""The JSON Schema of recipe.yaml, by which editors complete and check it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dreamd.plugin_host.catalogue import Catalogue
+from dreamd.plugin_host.kinds import Kind
+from dreamd.settings.recipe import Recipe
+from dreamd.settings.recipe_book import preset_names
+
+
+def recipe_schema(catalogue: Catalogue) -> dict[str, Any]:
+    """Make a JSON Schema of recipe.yaml, with the plugins there are, for editors."""
+    schema = Recipe.model_json_schema()
+    properties = schema["properties"]
+    for field, kind in (("backbone", Kind.BACKBONE), ("loss", Kind.LOSS), ("schedule", Kind.SCHEDULE)):
+        properties[field] = {"anyOf": _plugin_schemas(catalogue, kind)}
+    gradient = _plugin_schemas(catalogue, Kind.GRADIENT)
+    steps = [step | ({"required": ["name"]} if "properties" in step else {}) for step in gradient]
+    properties["gradient"] = {"type": "array", "items": {"anyOf": steps}}
+    layer = [{"type": "string"}, {"type": "integer", "minimum": 1}, {"$ref": "#/$defs/LayerChoice"}]
+    several = {"type": "array", "items": {"anyOf": layer}, "minItems": 1}
+    properties["layers"] = {"anyOf": [*layer, several, {"type": "null"}]}
+    properties["extends"] = {"type": "string", "description": "A preset or a named recipe.", "examples": preset_names()}
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "A dreamd recipe"
+    return schema
+
+
+def _plugin_schemas(catalogue: Catalogue, kind: Kind) -> list[dict[str, Any]]:
+    names = catalogue.names(kind)
+    families = [{"pattern": f"^{name.replace('.', '[.]').replace('*', '.*')}$"} for name in names if "*" in name]
+    single = [name for name in names if "*" not in name]
+    schemas: list[dict[str, Any]] = [{"type": "string", "anyOf": [{"enum": single}, *families]}]
+    for entry in (entry for entry in catalogue.entries if entry.kind == kind):
+        name = {"const": entry.name} if "*" not in entry.name else {"type": "string"}
+        properties: dict[str, Any] = {"name": name}
+        if kind is Kind.BACKBONE:
+            properties["weights"] = {"type": "string", "description": "default, random, or the path of a state dict"}
+        for parameter in entry.parameters:
+            properties[parameter.name] = {**parameter.schema_, "description": parameter.doc}
+        schemas.append({"type": "object", "properties": properties, "additionalProperties": False})
+    return schemas

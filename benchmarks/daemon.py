@@ -18,7 +18,7 @@ from benchmarks.nothing import PLUGIN
 from benchmarks.plan import BenchmarkError, Plan, run_process
 from benchmarks.report import Row, Table, at_least
 from benchmarks.timing import Way, alternate
-from dreamd.commands.painting import clouds
+from dreamd.commands.demo.painting import clouds
 from dreamd.job import JobState
 from dreamd.settings.recipe_book import preset_names
 from dreamd.tree.journal import Journal

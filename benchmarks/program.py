@@ -16,7 +16,7 @@ from benchmarks.nets import likeness, psnr
 from benchmarks.plan import BenchmarkError, Plan, run_process
 from benchmarks.report import Row, Table, at_least, figure
 from benchmarks.timing import Way, alternate
-from dreamd.commands.painting import clouds
+from dreamd.commands.demo.painting import clouds
 from dreamd.engine.precision import Precision, fastest
 from dreamd.worker.session import choose_device
 

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from dreamd.worker.single import Show
 
 _LINE_SECONDS = 10.0
-"""Between two lines where there is no terminal: a log is to be read, not filled."""
+"""The pause between two lines where there is no terminal: a log is to be read, not filled."""
 
 
 @contextmanager
 def progress(title: str) -> Iterator[Show]:
-    """A bar on the terminal's error stream, or a line every ten seconds where it is no terminal."""
+    """Show a bar on the terminal's error stream, or a line every ten seconds where it is no terminal."""
     if not sys.stderr.isatty():
         yield _line_by_line(title)
         return
-    with _shown(_bar()) as bar:
+    with _show(_bar()) as bar:
         task = bar.add_task(printable(title), total=1.0, words="")
 
         def show(share: float, words: str) -> None:
@@ -41,16 +41,16 @@ def progress(title: str) -> Iterator[Show]:
 
 @contextmanager
 def drain_progress() -> Iterator[Callable[[Snapshot], None] | None]:
-    """A bar for the whole inbox and one for each picture that runs; nothing where it is no terminal, but the log."""
+    """Show a bar for the whole inbox and one for each picture that runs; nothing where it is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return
-    with _shown(_bar()) as bar:
+    with _show(_bar()) as bar:
         yield _Bars(bar)
 
 
 class _Bars:
-    """The bars of a snapshot."""
+    """The bars of the snapshots that it is called with."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
@@ -86,8 +86,8 @@ def _bar() -> Progress:
 
 
 @contextmanager
-def _shown(bar: Progress) -> Iterator[Progress]:
-    """The bar on the terminal, with what is logged meanwhile above it and not across it."""
+def _show(bar: Progress) -> Iterator[Progress]:
+    """Show a bar on the terminal, with what is logged meanwhile above it and not across it."""
     log_to_stderr = [
         handler
         for handler in logging.getLogger().handlers

@@ -15,14 +15,38 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pydantic import ByteSize, TypeAdapter
+import click
 
+from dreamd.commands.options import config_at, config_option
 from dreamd.errors import ConfigError, DreamdError, UsageError
-from dreamd.settings.config import Config
-from dreamd.tree.journal import Journal
+from dreamd.wording import printable
+
+if TYPE_CHECKING:
+    from dreamd.settings.config import Config
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+"""The unit that each letter of an age stands for."""
+
+
+@click.command()
+@click.option("--older-than", metavar="AGE", help="Remove originals put away longer ago: 30d, 12h, 2w.")
+@click.option("--keep", metavar="SIZE", help="Keep no more than the newest that fit: 50GB.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
+@config_option
+def prune(older_than: str | None, keep: str | None, dry_run: bool, config_file: Path) -> None:
+    """Remove old originals from done/, and old jobs from the journal.
+
+    Results and failed pictures are not touched. With --older-than the journal forgets the jobs that were done before.
+    """
+    if older_than is None and keep is None:
+        raise click.UsageError("give --older-than AGE, --keep SIZE, or both")
+    config = config_at(config_file)
+    age = None if older_than is None else parse_age(older_than)
+    size = None if keep is None else parse_size(keep)
+    pruned = remove_originals(config, older_than=age, keep_bytes=size, dry_run=dry_run)
+    click.echo(printable(f"{'would remove' if dry_run else 'removed'} {pruned}"))
 
 
 @dataclass(frozen=True)
@@ -30,11 +54,11 @@ class Pruned:
     """What was removed, or would be.
 
     Attributes:
-        files: originals.
-        bytes: that they took.
-        kept_files: originals that stay.
-        kept_bytes: that those take.
-        jobs: finished jobs that the journal has forgotten.
+        files: how many originals were removed.
+        bytes: how many bytes they took.
+        kept_files: how many originals stay.
+        kept_bytes: how many bytes those take.
+        jobs: how many finished jobs the journal has forgotten.
     """
 
     files: int
@@ -60,7 +84,7 @@ class _Original:
 
 
 def parse_age(text: str) -> timedelta:
-    """`30d`, `12h`, `2w`, `90m` as a duration. Raises UsageError."""
+    """Read `30d`, `12h`, `2w` or `90m` as a duration. Raises UsageError."""
     match = re.fullmatch(r"(\d{1,6})([mhdw])", text.strip())
     if match is None:
         raise UsageError(f"{text!r} is no age: write 30d, 12h, 2w or 90m")
@@ -68,13 +92,17 @@ def parse_age(text: str) -> timedelta:
 
 
 def parse_size(text: str) -> int:
-    """`50GB`, `500MB` in bytes. Raises UsageError: for a bare number too, since 50 bytes are never meant."""
+    """Read `50GB` or `500MB` as bytes. Raises UsageError: for a bare number too, since 50 bytes are never meant."""
+    from pydantic import ByteSize, TypeAdapter
+
     if re.fullmatch(r"\d{1,6}(\.\d+)? ?[KMGT]i?B", text.strip(), re.IGNORECASE) is None:
         raise UsageError(f"{text!r} is no size: write 50GB or 500MB")
     return int(TypeAdapter(ByteSize).validate_python(text))
 
 
-def prune(config: Config, *, older_than: timedelta | None, keep_bytes: int | None, dry_run: bool = False) -> Pruned:
+def remove_originals(
+    config: Config, *, older_than: timedelta | None, keep_bytes: int | None, dry_run: bool = False
+) -> Pruned:
     """Remove what is too old, and then the oldest of what is too much.
 
     Args:
@@ -106,7 +134,7 @@ def prune(config: Config, *, older_than: timedelta | None, keep_bytes: int | Non
 
 
 def _kept(newest_first: list[_Original], before: float | None, keep_bytes: int | None) -> int:
-    """How many of the newest stay."""
+    """Count how many of the newest stay."""
     total = 0
     for number, original in enumerate(newest_first):
         total += original.bytes
@@ -117,9 +145,9 @@ def _kept(newest_first: list[_Original], before: float | None, keep_bytes: int |
 
 
 def _originals(folder: Path | None) -> Iterator[_Original]:
-    """The originals in `done`, by the time of the rename that put them there.
+    """Find the originals in `done`, with the time of the rename that put each there.
 
-    That is their ctime: their mtime is the camera's, and a picture of 2009 is not old because of it.
+    That is its ctime: its mtime is the camera's, and a picture of 2009 is not old because of it.
     """
     if folder is None:
         return
@@ -127,11 +155,11 @@ def _originals(folder: Path | None) -> Iterator[_Original]:
         for name in names:
             path = Path(place, name)
             try:
-                status = path.lstat()
+                found = path.lstat()
             except FileNotFoundError:  # somebody else was quicker
                 continue
-            if stat.S_ISREG(status.st_mode):
-                yield _Original(path, status.st_size, status.st_ctime)
+            if stat.S_ISREG(found.st_mode):
+                yield _Original(path, found.st_size, found.st_ctime)
 
 
 def _remove(path: Path) -> None:
@@ -142,7 +170,11 @@ def _remove(path: Path) -> None:
 
 
 def _check_alone(config: Config) -> None:
-    """Every file below `originals` is taken for an original, so that nothing else may be kept there."""
+    """Make sure that nothing else lies below `originals`, where every file is taken for an original.
+
+    Raises:
+        ConfigError: another folder of dreamd's lies there.
+    """
     for name in ("outbox", "failed", "state", "recipes"):
         if config.originals is not None and config.originals.resolve() in getattr(config, name).resolve().parents:
             problem = (
@@ -152,6 +184,9 @@ def _check_alone(config: Config) -> None:
 
 
 def _forget(config: Config, before: float, *, dry_run: bool) -> int:
+    """Have the journal forget the jobs that were done before a time; count them."""
+    from dreamd.tree.journal import Journal
+
     file = config.state / "journal.sqlite3"
     if not file.exists():
         return 0

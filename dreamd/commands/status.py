@@ -1,4 +1,4 @@
-"""`dreamd status` and `dreamd jobs` for people. Must be quick: imports no more than it prints with."""
+"""`dreamd status`: the daemon's snapshot, for people and as JSON. It answers at once, so it imports little."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from typing import Any
 
 import click
 
-from dreamd.errors import DreamdError
-from dreamd.job import Job, JobState
-from dreamd.tree.journal import Journal
+from dreamd.commands.options import config_option, json_option
 from dreamd.tree.snapshot import read, state_folder_of
 from dreamd.wording import printable
 
@@ -23,11 +21,23 @@ _REMEDIES = {
     "space": "make room on the disk; it goes on by itself",
     "folder": "mend the folder's permissions; it goes on by itself",
 }
+"""What a person can do about each cause of a hold."""
+
 _FOLLOW_SECONDS = 0.5
+"""The pause between two looks of `--follow`."""
+
+
+@click.command()
+@config_option
+@json_option
+@click.option("--follow", is_flag=True, help="Go on showing it, until Ctrl-C.")
+def status(config_file: Path, as_json: bool, follow: bool) -> None:
+    """Show the queue, the workers, the rate, and what is held and why."""
+    show_status(config_file, as_json=as_json, follow=follow)
 
 
 def show_status(config_file: Path, *, as_json: bool, follow: bool) -> None:
-    """Print the daemon's state; when following, again whenever it has changed, until Ctrl-C."""
+    """Print the snapshot; when following, print it again whenever it has changed, until Ctrl-C."""
     state_folder = state_folder_of(config_file)
     shown = None
     try:
@@ -44,48 +54,6 @@ def show_status(config_file: Path, *, as_json: bool, follow: bool) -> None:
             time.sleep(_FOLLOW_SECONDS)
     except KeyboardInterrupt:  # the way to end it, and nothing went wrong
         return
-
-
-def show_jobs(config_file: Path, *, state: str | None, limit: int, as_json: bool) -> None:
-    """Print the journal's jobs, the newest first."""
-    jobs = _jobs(state_folder_of(config_file) / "journal.sqlite3", JobState(state) if state else None, limit)
-    if as_json:
-        click.echo(json.dumps([_job_values(job) for job in jobs], indent=1))
-        return
-    for job in jobs:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.finished_at or job.started_at or job.claimed_at))
-        end = f"→ {job.result}" if job.state is JobState.DONE else " ".join((job.reason or "").split("\n"))
-        seconds = f"{job.seconds:.1f} s" if job.seconds is not None else ""
-        click.echo(printable(f"{job.id}  {when}  {job.state:<7} {seconds:>8}  {job.path}  {end}").rstrip())
-    if not jobs:
-        click.echo(f"no {state} jobs" if state else "no jobs yet", err=True)
-
-
-def _jobs(file: Path, state: JobState | None, limit: int) -> list[Job]:
-    journal = Journal.open_readonly(file)
-    if journal is not None:
-        with journal:
-            return journal.jobs(state=state, limit=limit)
-    if file.exists():
-        raise DreamdError(f"{file}: cannot be read as a journal; see its permissions, or start the daemon anew")
-    return []
-
-
-def _job_values(job: Job) -> dict[str, Any]:
-    return {
-        "id": job.id,
-        "picture": str(job.path),
-        "state": job.state,
-        "attempts": job.attempts,
-        "claimed_at": job.claimed_at,
-        "started_at": job.started_at,
-        "finished_at": job.finished_at,
-        "hold": job.hold,
-        "reason": job.reason,
-        "result": job.result,
-        "seconds": job.seconds,
-        "recipe": json.loads(job.recipe) if job.recipe else None,
-    }
 
 
 def _words(values: dict[str, Any] | None, config_file: Path) -> str:
@@ -126,7 +94,7 @@ def _worker_lines(worker: dict[str, Any]) -> list[str]:
 
 
 def doing(job: Mapping[str, Any]) -> str:
-    """What a running job is at."""
+    """Say what a running job is at."""
     if job["fetching"]:
         return str(job["fetching"])
     if not job["ascents"]:

@@ -15,7 +15,7 @@ from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor, nn
 from torchvision import transforms
 
-from dreamd.commands.painting import clouds
+from dreamd.commands.demo.painting import clouds
 from dreamd.engine.dream import Progress, dream
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.merging import resolve, set_fields

@@ -12,7 +12,7 @@ import torch
 import torchvision
 from torch import nn
 
-from dreamd.commands.painting import clouds
+from dreamd.commands.demo.painting import clouds
 from dreamd.engine.ascent import AscentSettings
 from dreamd.engine.dream import Dreamer, dream
 from dreamd.engine.objective import Objective, Term

@@ -20,6 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import dreamd.cli
+from dreamd.cli import COMMANDS
 from dreamd.job import Job, JobState
 from dreamd.tree.journal import Journal
 
@@ -104,7 +105,9 @@ def config_of(folder: Path, *names: bytes) -> Path:
 # Quick answers
 
 
-@pytest.mark.parametrize("line", ["--help", "status", "status --json", "jobs", "jobs --help"])
+@pytest.mark.parametrize(
+    "line", ["--help", *(f"{name} --help" for name in COMMANDS), "status", "status --json", "jobs"]
+)
 def test_what_must_answer_at_once_imports_little(tmp_path: Path, line: str) -> None:
     config_of(tmp_path, b"a.png")
     code = (
@@ -124,8 +127,10 @@ def test_what_must_answer_at_once_imports_little(tmp_path: Path, line: str) -> N
 
 
 def commands(group: click.Group, name: str = "") -> Iterator[tuple[str, click.Command]]:
-    for command in group.commands.values():
-        path = f"{name} {command.name}".strip()
+    context = click.Context(group)
+    for word in group.list_commands(context):
+        path, command = f"{name} {word}".strip(), group.get_command(context, word)
+        assert command is not None
         yield path, command
         if isinstance(command, click.Group):
             yield from commands(command, path)
@@ -353,7 +358,7 @@ def test_one_plugin_whose_weights_are_wrong_keeps_nobody_from_the_others(
     names = {row["backbone"] for row in json.loads(result.stdout)}
     assert {"far", "vgg19", "mnasnet0_5", "shufflenet_v2_x1_0"} <= names
     assert "wrong" not in names
-    assert [record.getMessage() for record in caplog.records if record.name == "dreamd.commands.introspect"] == [
+    assert [record.getMessage() for record in caplog.records if record.name == "dreamd.commands.weights"] == [
         "wrong: 'nonsense' is no SHA-256: give its 64 hex digits, the first 8 of them, or none"
     ]
 

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from dreamd.commands.painting import clouds
+from dreamd.commands.demo.painting import clouds
 
 ROOT = Path(__file__).parents[2]
 

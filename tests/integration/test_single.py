@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from dreamd.cli import main
-from dreamd.commands.painting import clouds
+from dreamd.commands.demo.painting import clouds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import dreamd
+from dreamd.cli import COMMANDS
 
 CORE = Path(dreamd.__file__).parent
 REPOSITORY = CORE.parent
@@ -86,7 +87,8 @@ LIGHT_ROOMS = {
 }  # fmt: skip
 """What the daemon's process is made of, and the command line until it knows what to do."""
 
-LIGHT_MODULES = ["commands.status", "commands.prune", "page.server"]
+LIGHT_MODULES = ["page.server", *(module.removeprefix("dreamd.") for module in sorted(set(COMMANDS.values())))]
+"""The page, and every command until it is called: `dreamd --help` imports each of them."""
 
 
 def room(module: str) -> str:

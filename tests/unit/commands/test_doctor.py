@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 import yaml
 
-from dreamd.commands import doctor
-from dreamd.commands.doctor import Finding, examine
+from dreamd.commands.doctor import folders, machine, user
+from dreamd.commands.doctor.examination import examine
+from dreamd.commands.doctor.finding import Finding
 from dreamd.job import Job
 from dreamd.plugin_tools.scaffold import make_tree
 from dreamd.tree import snapshot
@@ -212,7 +213,7 @@ def test_a_full_disk_is_trouble(root: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_too_many_folders_to_watch_come_with_the_sysctl(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "_INOTIFY", tmp_path)
+    monkeypatch.setattr(machine, "_INOTIFY", tmp_path)
     assert "polled" in findings(root)["watching"].text
     (tmp_path / "max_user_watches").write_text("3\n")
     ((check, text),) = trouble(root)
@@ -222,7 +223,7 @@ def test_too_many_folders_to_watch_come_with_the_sysctl(
 
 def test_a_share_whose_clock_is_off_is_trouble(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
-    monkeypatch.setattr("dreamd.commands.doctor.time.time", lambda: now + 61)
+    monkeypatch.setattr("dreamd.commands.doctor.machine.time.time", lambda: now + 61)
     ((check, text),) = trouble(root)
     assert (check, text[:24]) == ("clock", "the inbox's clock is -61")
 
@@ -258,7 +259,7 @@ def test_a_filesystem_in_the_inbox_is_trouble(root: Path, share: Path) -> None:
 
 def test_a_journal_on_a_share_is_trouble(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mounts").write_text("1 1 0:1 / / rw - nfs4 server:/ rw\n")
-    monkeypatch.setattr(doctor, "_MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr(folders, "_MOUNTS", tmp_path / "mounts")
     ((check, text),) = trouble(root)
     assert (check, text) == (
         "filesystems", f"state, {root}/state, is on a share (nfs4), where SQLite is not safe: keep it on a disk",
@@ -282,14 +283,14 @@ def test_a_user_who_may_watch_no_more_is_told_the_sysctl(root: Path) -> None:
 def test_what_the_services_user_may_not_is_named_each_with_the_command(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "_HOMES", (root / "inbox",))
+    monkeypatch.setattr(user, "_HOMES", (root / "inbox",))
     found = [finding.text for finding in examine(root / "config.yaml", user="nobody") if finding.check == "user"]
     outbox = root / "outbox"
     assert f"nobody may not write {outbox}: `chown nobody {outbox}`, or its mode or those above" in found
     assert [text for text in found if "below a home" in text] == [
         f"{root}/inbox is below a home, which a hardened service cannot see: move it to /srv"
     ]
-    monkeypatch.setattr(doctor, "_HOMES", ())
+    monkeypatch.setattr(user, "_HOMES", ())
     assert [finding for finding in examine(root / "config.yaml", user="root") if finding.check == "user"] == [
         Finding("user", True, "root may do all that the daemon has to")
     ]

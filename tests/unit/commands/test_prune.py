@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from dreamd.cli import main
-from dreamd.commands.prune import parse_age, parse_size, prune
+from dreamd.commands.prune import parse_age, parse_size, remove_originals
 from dreamd.errors import ConfigError, UsageError
 from dreamd.job import Job, JobState
 from dreamd.plugin_tools.scaffold import make_tree
@@ -53,17 +53,17 @@ def tick(file: Path) -> int:
 def test_the_oldest_go_until_the_rest_fits_and_the_cameras_time_counts_for_nothing(config: Config) -> None:
     files = [put_away(config, f"cats/{number}.jpg") for number in range(5)]
     os.utime(files[0], (0, time.time() + 1000))  # touched last: it is the newest now
-    pruned = prune(config, older_than=None, keep_bytes=25)
+    pruned = remove_originals(config, older_than=None, keep_bytes=25)
     assert [file.exists() for file in files] == [True, False, False, False, True]
     assert (pruned.files, pruned.bytes, pruned.kept_files, pruned.kept_bytes) == (3, 30, 2, 20)
 
 
 def test_what_was_put_away_too_long_ago_goes(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     file = put_away(config, "old.jpg")
-    assert prune(config, older_than=DAY, keep_bytes=None).files == 0
+    assert remove_originals(config, older_than=DAY, keep_bytes=None).files == 0
     now = time.time()
     monkeypatch.setattr("dreamd.commands.prune.time.time", lambda: now + 2 * 86_400)
-    assert prune(config, older_than=DAY, keep_bytes=None).files == 1
+    assert remove_originals(config, older_than=DAY, keep_bytes=None).files == 1
     assert not file.exists()
 
 
@@ -71,9 +71,9 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(config: Config) -> None:
     files = [put_away(config, f"{number}.jpg") for number in range(3)]
     with Journal.open(config.state / "journal.sqlite3") as journal:
         journal.add([job(1, JobState.DONE)])
-    told = prune(config, older_than=timedelta(), keep_bytes=None, dry_run=True)
+    told = remove_originals(config, older_than=timedelta(), keep_bytes=None, dry_run=True)
     assert all(file.exists() for file in files)
-    assert told == prune(config, older_than=timedelta(), keep_bytes=None)
+    assert told == remove_originals(config, older_than=timedelta(), keep_bytes=None)
     assert (told.files, told.jobs) == (3, 1)
 
 
@@ -89,7 +89,7 @@ def test_only_regular_files_in_done_are_removed(config: Config, tmp_path: Path) 
     for file in kept:
         file.touch()
     put_away(config, "a.jpg")
-    assert prune(config, older_than=timedelta(), keep_bytes=None).files == 1
+    assert remove_originals(config, older_than=timedelta(), keep_bytes=None).files == 1
     assert all(file.exists() for file in [*kept, outside / "mine.jpg"])
     assert sorted(path.name for path in config.originals.iterdir()) == ["file.jpg", "folder", "pipe.jpg"]
 
@@ -110,12 +110,12 @@ def test_the_journal_forgets_what_was_done_and_nothing_that_is_of_use(
             job(12, JobState.QUEUED, finished_at=None),
         ]
         journal.add(stays)
-        assert prune(config, older_than=DAY, keep_bytes=None).jobs == 5
+        assert remove_originals(config, older_than=DAY, keep_bytes=None).jobs == 5
         assert sorted(journal.jobs(), key=lambda job: job.id) == stays
 
 
 def test_without_a_journal_or_originals_there_is_nothing_to_do(config: Config) -> None:
-    assert str(prune(config.model_copy(update={"originals": None}), older_than=DAY, keep_bytes=1)) == (
+    assert str(remove_originals(config.model_copy(update={"originals": None}), older_than=DAY, keep_bytes=1)) == (
         "0 originals (0 MB) and 0 jobs; 0 originals (0 MB) stay"
     )
     assert not config.state.exists()
@@ -126,7 +126,7 @@ def test_originals_that_hold_another_folder_are_refused(config: Config) -> None:
     mixed = config.model_copy(update={"outbox": config.originals / "out"})
     put_away(config, "out/result.jpg")
     with pytest.raises(ConfigError, match=r"originals: .*done holds outbox, which is not to be pruned"):
-        prune(mixed, older_than=timedelta(), keep_bytes=None)
+        remove_originals(mixed, older_than=timedelta(), keep_bytes=None)
     assert (config.originals / "out" / "result.jpg").exists()
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from dreamd.commands.status import show_jobs, show_status
+from dreamd.commands.jobs import show_jobs
+from dreamd.commands.status import show_status
 from dreamd.errors import ConfigError, DreamdError
 from dreamd.job import Job, JobState
 from dreamd.tree import snapshot

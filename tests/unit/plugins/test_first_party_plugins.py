@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dreamd.api import Backbone
-from dreamd.commands.painting import clouds
+from dreamd.commands.demo.painting import clouds
 from dreamd.engine.ascent import AscentSettings
 from dreamd.engine.dream import Dreamer, dream
 from dreamd.engine.objective import Objective, Term

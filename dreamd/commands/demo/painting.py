@@ -1,4 +1,4 @@
-"""Paints the demo's picture: clouds in an evening sky over hills. So no file under another's licence is shipped.
+"""The demo's picture: clouds in an evening sky over hills, painted so that no file under another's licence is shipped.
 
 The sky's clouds are fractal noise (sums of smoothed noise at halving scales; Perlin, 1985), thresholded softly.
 """
@@ -21,7 +21,7 @@ _NEAR_HILL = np.array([46, 66, 52], np.float32)
 
 
 def clouds(width: int, height: int, *, seed: int = 0) -> Image.Image:
-    """A picture of clouds, 8 bit RGB; the same for the same size and seed."""
+    """Paint clouds, 8 bit RGB; the same for the same size and seed."""
     random = np.random.default_rng(seed)
     y = np.linspace(0, 1, height, dtype=np.float32)[:, None]
     sky = _mix(_ZENITH, _HORIZON, np.broadcast_to(y**1.4, (height, width)))
@@ -58,7 +58,7 @@ def _fractal(random: np.random.Generator, width: int, height: int, cells: float)
 
 
 def _slope(value: Field, down: int, right: int) -> Field:
-    """How much a value grows over some pixels, seen from the light in the upper left."""
+    """Tell how much a value grows over some pixels, seen from the light in the upper left."""
     height, width = value.shape
     return value - np.pad(value, ((down, 0), (right, 0)), mode="reflect")[:height, :width]
 

@@ -1,0 +1,44 @@
+"""`dreamd retry`, `pause` and `resume`: what a person tells a daemon, whether it runs or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dreamd.commands.options import config_at, config_option
+from dreamd.wording import printable
+
+
+@click.command()
+@click.argument("job_ids", metavar="[ID]...", nargs=-1)
+@click.option("--all-failed", is_flag=True, help="Every failed job whose picture is still there.")
+@config_option
+def retry(job_ids: tuple[str, ...], all_failed: bool, config_file: Path) -> None:
+    """Try failed or held jobs again."""
+    from dreamd.tree import control
+
+    if bool(job_ids) == all_failed:
+        raise click.UsageError("give the IDs of jobs (see `dreamd jobs --state failed`), or --all-failed")
+    for line in control.retry(config_at(config_file), job_ids, all_failed=all_failed):
+        click.echo(printable(line))
+
+
+@click.command()
+@click.argument("folder", default=".")
+@config_option
+def pause(folder: str, config_file: Path) -> None:
+    """Start no more jobs from FOLDER and those below it (default: all)."""
+    from dreamd.tree import control
+
+    click.echo(printable(control.pause(config_at(config_file), folder)))
+
+
+@click.command()
+@click.argument("folder", required=False)
+@config_option
+def resume(folder: str | None, config_file: Path) -> None:
+    """Start jobs from FOLDER again (default: all)."""
+    from dreamd.tree import control
+
+    click.echo(printable(control.resume(config_at(config_file), folder)))

@@ -1,0 +1,79 @@
+"""The doctor's look at what dreams are made with: device, plugins, recipes and weights. Imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from dreamd.commands.doctor.finding import Finding, found_by
+from dreamd.commands.plugin_loading import daemon_catalogue
+from dreamd.commands.recipe_lookup import check_whole, find_recipe, recipe_files
+from dreamd.engine.precision import fastest
+from dreamd.errors import DreamdError, RecipeError
+from dreamd.plugin_host.catalogue import merged
+from dreamd.plugin_host.host import Plugins
+from dreamd.plugin_host.kinds import Kind
+from dreamd.settings.config import Config
+from dreamd.settings.merging import Resolved
+from dreamd.settings.recipe import BackboneChoice
+from dreamd.weights import cache
+from dreamd.worker.session import choose_device, device_name
+
+
+def look_at_device() -> str:
+    """Tell the device that workers take. Raises DreamdError when there is a GPU that torch cannot use."""
+    device = choose_device("auto")
+    if device.type == "cpu" and Path("/proc/driver/nvidia/version").exists():
+        raise DreamdError(
+            "there is an NVIDIA driver, but torch cannot use it: "
+            "see `nvidia-smi`, and whether this user may open /dev/nvidia*"
+        )
+    return f"{device} ({device_name(device)}), precision auto is {fastest(device)}"
+
+
+def look_at_plugins(config: Config, engine: Plugins) -> Iterator[Finding]:
+    """Look at the plugins that are not used. Those that somebody disabled are no trouble."""
+    catalogue = merged([engine.catalogue, daemon_catalogue(config)])
+    for problem in catalogue.problems:
+        if not problem.deliberate:
+            yield Finding("plugin", False, f"{problem.plugin} ({problem.origin}): {problem.reason}")
+    used = {entry.plugin for entry in catalogue.entries}
+    yield Finding("plugins", True, f"{len(used)} in use; `dreamd plugins list` shows what they bring")
+
+
+def look_at_recipes_and_weights(config: Config, plugins: Plugins) -> Iterator[Finding]:
+    """Look at each recipe, and at the weights of every backbone that the right ones name."""
+    sound: dict[str, BackboneChoice] = {}
+    wrong: dict[str, None] = {}
+    looks: list[Callable[[], Resolved]] = [config.recipe_book().for_default]
+    looks += [partial(find_recipe, str(file), config) for file in recipe_files(config.inbox)]
+    for look in looks:
+        try:
+            resolved = look()
+            check_whole(resolved, plugins)
+        except RecipeError as error:
+            wrong[str(error)] = None
+            continue
+        backbone = resolved.recipe.backbone
+        sound[f"{backbone.name} {backbone.weights}"] = backbone
+    yield from (Finding("recipe", False, text) for text in wrong)
+    if not wrong:
+        yield Finding("recipes", True, f"{len(looks) - 1} in the inbox, and the config's defaults")
+    for backbone in sound.values():
+        yield found_by("weights", partial(_look_at_weights, backbone, plugins))
+
+
+def _look_at_weights(backbone: BackboneChoice, plugins: Plugins) -> str:
+    """Look whether a backbone's weights are here; those of a file are, since its recipe has been checked."""
+    name = backbone.name
+    if backbone.weights != "default":
+        return f"{name}: {backbone.weights}"
+    source = plugins.get(Kind.BACKBONE, name).source(name)
+    if source is None:
+        raise DreamdError(f"{name} has none of its own: give `backbone: {{name: {name}, weights: PATH}}`")
+    found = cache.find(source)
+    if found.state in ("missing", "partial"):
+        raise DreamdError(f"{name}: {found.state}; `dreamd weights fetch {name}`, or put the file at {found.path}")
+    cache.verify(source)
+    return f"{name}: here and sound"

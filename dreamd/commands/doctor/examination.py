@@ -1,0 +1,52 @@
+"""Every look of the doctor, in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dreamd.commands.doctor.engine import look_at_device, look_at_plugins, look_at_recipes_and_weights
+from dreamd.commands.doctor.finding import Finding, found_by
+from dreamd.commands.doctor.folders import look_at_filesystems, look_at_folders
+from dreamd.commands.doctor.machine import look_at_clock, look_at_watches
+from dreamd.commands.doctor.user import look_at_rights, take_home_of
+from dreamd.commands.plugin_loading import engine_plugins
+from dreamd.errors import DreamdError
+from dreamd.settings.config import Config, load_config
+from dreamd.tree import snapshot
+
+
+def examine(config_file: Path, *, user: str | None = None) -> list[Finding]:
+    """Look at everything; without a config that can be read, at that and the device only.
+
+    Args:
+        config_file: the config.
+        user: who is to run the daemon, when that is not whoever looks. `~`, and with it the weights, is theirs then.
+    """
+    if user is not None:
+        take_home_of(user)
+    device = found_by("device", look_at_device)
+    try:
+        config = load_config(config_file)
+    except (DreamdError, OSError) as error:
+        return [device, Finding("config", False, str(error))]
+    folders = list(look_at_folders(config))
+    findings = [device, Finding("config", True, str(config.file)), *folders]
+    if user is not None:
+        findings += look_at_rights(config, user)
+    plugins = engine_plugins(config)
+    findings += look_at_plugins(config, plugins)
+    findings += look_at_recipes_and_weights(config, plugins)
+    findings.append(found_by("watching", lambda: look_at_watches(config)))
+    if folders[0].ok:
+        findings.append(found_by("filesystems", lambda: look_at_filesystems(config)))
+        findings.append(found_by("clock", lambda: look_at_clock(config)))
+    findings.append(found_by("daemon", lambda: look_at_daemon(config)))
+    return findings
+
+
+def look_at_daemon(config: Config) -> str:
+    """Tell whether a daemon runs, and how it watches. Raises DreamdError when its snapshot cannot be read."""
+    values = snapshot.read(config.state)
+    if values is None or values["state"] == "stopped":
+        return "not running"
+    return f"running, pid {values['pid']}, watching by {values['watching']}"

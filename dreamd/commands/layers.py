@@ -1,0 +1,49 @@
+"""`dreamd layers`: what there is to look at in a backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dreamd.commands.options import config_option, config_or_none, json_option
+from dreamd.commands.printing import print_json, print_lines
+
+if TYPE_CHECKING:
+    from dreamd.engine.backbone import Layer
+
+
+@click.command()
+@click.argument("backbone")
+@config_option
+@json_option
+def layers(backbone: str, config_file: Path, as_json: bool) -> None:
+    """List a backbone's layers in the order they run.
+
+    With the shape of the activation for a picture of 224 by 224 pixels, the stride, and how many pixels across a cell
+    sees.
+    """
+    from dreamd.commands.plugin_loading import bare_network, engine_plugins
+    from dreamd.settings.recipe import BackboneChoice
+
+    network = bare_network(BackboneChoice(name=backbone), engine_plugins(config_or_none(config_file)))
+    described, default = network.describe_layers(), network.default_layer
+    if as_json:
+        rows = [{**asdict(layer), "default": layer.name == default} for layer in described]
+        print_json([{"number": number, **row} for number, row in enumerate(rows, 1)])
+    else:
+        print_lines(_lines(described, default))
+
+
+def _lines(described: Sequence[Layer], default: str | None) -> Iterator[str]:
+    """Draw a table of layers; the default of recipes that name none is marked."""
+    width = max((len(layer.name) for layer in described), default=0)
+    yield f"{'#':>4}  {'layer':<{width}}  {'shape':<16} {'stride':>6} {'sees':>6}"
+    for number, layer in enumerate(described, 1):
+        shape = "×".join(map(str, layer.shape))
+        mark = "  default" if layer.name == default else ""
+        field = layer.receptive_field or "all"
+        yield f"{number:>4}  {layer.name:<{width}}  {shape:<16} {layer.stride or '-':>6} {field:>6}{mark}"

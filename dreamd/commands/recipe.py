@@ -1,0 +1,119 @@
+"""`dreamd recipe check`, `explain`, `schema` and `list`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dreamd.commands.options import PATH, InOrder, config_option, config_or_none, json_option
+from dreamd.commands.printing import print_findings, print_json, print_lines
+from dreamd.errors import UsageError
+
+if TYPE_CHECKING:
+    from dreamd.settings.config import Config
+    from dreamd.settings.explaining import ExplainedField
+
+
+@click.group(cls=InOrder)
+def recipe() -> None:
+    """Check and explain recipes."""
+
+
+@recipe.command()
+@click.argument("file", type=PATH)
+@config_option
+def check(file: Path, config_file: Path) -> None:
+    """Check a recipe file, or every recipe below a folder."""
+    print_findings(_check(file, config_or_none(config_file)), exit_code=2)
+
+
+@recipe.command()
+@click.argument("file", metavar="FILE_OR_NAME")
+@config_option
+@json_option
+def explain(file: str, config_file: Path, as_json: bool) -> None:
+    """Show every effective field and where it came from.
+
+    FILE_OR_NAME is a recipe file, a folder or a picture in the inbox, or a preset's name.
+    """
+    rows = _explain(file, config_or_none(config_file))
+    if as_json:
+        print_json([{"field": row.name, "value": row.value, "origin": row.origin} for row in rows])
+    else:
+        print_lines(_field_lines(rows))
+
+
+@recipe.command()
+@config_option
+def schema(config_file: Path) -> None:
+    """Print a JSON Schema of recipe.yaml, for editors."""
+    from dreamd.commands.plugin_loading import engine_plugins
+    from dreamd.settings.schema import recipe_schema
+
+    print_json(recipe_schema(engine_plugins(config_or_none(config_file)).catalogue))
+
+
+@recipe.command("list")
+@config_option
+@json_option
+def list_names(config_file: Path, as_json: bool) -> None:
+    """List the presets and named recipes that `extends` knows."""
+    from dreamd.commands.recipe_lookup import book_of
+
+    names = {name: str(place) for name, place in book_of(config_or_none(config_file)).names().items()}
+    if as_json:
+        print_json(names)
+    else:
+        print_lines(f"{name:<16} {place}" for name, place in names.items())
+
+
+def _check(path: Path, config: Config | None) -> Iterator[tuple[str, bool]]:
+    """Say of every recipe file at `path` or below it whether it is right; one that many inherit is told once.
+
+    Raises:
+        UsageError: there is no recipe.
+    """
+    from dreamd.commands.plugin_loading import engine_plugins
+    from dreamd.commands.recipe_lookup import check_whole, find_recipe, recipe_files
+
+    names = [str(file) for file in recipe_files(path)] if path.is_dir() else [str(path)]
+    if not names:
+        raise UsageError(f"{path}: there is no recipe.yaml in it or below it")
+    plugins = engine_plugins(config)
+    told = set()
+    for name in names:
+        try:
+            check_whole(find_recipe(name, config), plugins)
+        except UsageError as error:
+            if str(error) not in told:
+                yield str(error), False
+            told.add(str(error))
+        else:
+            yield f"{name}: ok", True
+
+
+def _explain(name: str, config: Config | None) -> list[ExplainedField]:
+    """Explain every effective field of a recipe. Raises RecipeError."""
+    from dreamd.commands.plugin_loading import bare_network, engine_plugins
+    from dreamd.commands.recipe_lookup import check_whole, find_recipe
+    from dreamd.settings.explaining import explain as explain_fields
+
+    plugins = engine_plugins(config)
+    resolved = find_recipe(name, config)
+    check_whole(resolved, plugins)
+    fields = explain_fields(resolved, plugins.catalogue)
+    if resolved.recipe.layers is not None:
+        return fields
+    layer = bare_network(resolved.recipe.backbone, plugins).default_layer
+    return [replace(field, value=layer) if field.name == "layers" else field for field in fields]
+
+
+def _field_lines(fields: Sequence[ExplainedField]) -> Iterator[str]:
+    """Write `field: value  # where it came from`, which is YAML again."""
+    width = max(len(f"{field.name}: {field.text}") for field in fields)
+    for field in fields:
+        yield f"{f'{field.name}: {field.text}':<{width}}  # {field.origin}"

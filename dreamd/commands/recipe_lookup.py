@@ -1,0 +1,70 @@
+"""The recipe that a person names on the command line, and everything that can be wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from dreamd.commands.plugin_loading import bare_network
+from dreamd.errors import RecipeError, UsageError
+from dreamd.plugin_host.host import Plugins
+from dreamd.settings.merging import Resolved
+from dreamd.settings.recipe_book import RECIPE_FILES, RecipeBook, recipe_file
+from dreamd.wording import printable
+
+if TYPE_CHECKING:
+    from dreamd.settings.config import Config
+
+
+def book_of(config: Config | None) -> RecipeBook:
+    """Return the config's recipes; without a config, the presets."""
+    return config.recipe_book() if config else RecipeBook(None)
+
+
+def recipe_files(folder: Path) -> list[Path]:
+    """Find every recipe file in a folder and below it."""
+    return sorted(file for name in RECIPE_FILES for file in folder.rglob(name))
+
+
+def find_recipe(name: str, config: Config | None) -> Resolved:
+    """Find the recipe of a file, of a folder or picture in the inbox, or of a name.
+
+    Raises:
+        UsageError: there is no such recipe.
+        RecipeError: the recipe is wrong.
+    """
+    book = book_of(config)
+    path = Path(name).absolute()
+    if not path.exists():
+        if "/" in name or path.suffix:
+            raise UsageError(f"{name}: there is no such file or folder")
+        return book.for_name(name)
+    folder = path if path.is_dir() else path.parent
+    if config is not None and (folder == config.inbox or config.inbox in folder.parents):
+        return book.for_folder(PurePosixPath(folder.relative_to(config.inbox)))
+    file = recipe_file(path) if path.is_dir() else path
+    if file is None:
+        raise UsageError(f"{name}: has no recipe.yaml, and is no folder of an inbox (give its --config)")
+    if file.suffix not in (".yaml", ".yml", ".json"):
+        raise UsageError(f"{name}: is no recipe, and no picture in an inbox (give its --config)")
+    return book.for_file(file)
+
+
+def check_whole(resolved: Resolved, plugins: Plugins) -> None:
+    """Check a recipe's names, parameters and layers, and whether its file of weights is there.
+
+    The network is built to know its layers, without its weights.
+
+    Raises:
+        RecipeError: the recipe is wrong; the error knows its file and line.
+    """
+    from dreamd.worker.builder import layer_modules  # on demand: it imports torch
+
+    recipe = resolved.recipe
+    resolved.check(plugins.catalogue)
+    with resolved.locating():
+        if recipe.layers is not None:
+            layer_modules(recipe, bare_network(recipe.backbone, plugins))
+        file = recipe.backbone.weights
+        if file not in ("default", "random") and not Path(file).is_file():
+            raise RecipeError(f"there is no file {printable(file)}", field=("backbone", "weights"))

@@ -1,0 +1,179 @@
+"""`dreamd weights list`, `fetch` and `verify`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dreamd.commands.options import InOrder, config_option, config_or_none, json_option
+from dreamd.commands.printing import print_findings, print_json, print_lines, wrap
+from dreamd.errors import WeightsError
+
+if TYPE_CHECKING:
+    from dreamd.plugin_host.host import Plugins
+    from dreamd.settings.config import Config
+    from dreamd.weights.sources import Source
+
+log = logging.getLogger(__name__)
+
+
+@click.group(cls=InOrder)
+def weights() -> None:
+    """Fetch and check networks' weights."""
+
+
+def weights_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the names of backbones, and a config."""
+    return click.argument("backbones", metavar="[BACKBONE]...", nargs=-1)(config_option(function))
+
+
+@weights.command("list")
+@weights_options
+@json_option
+def list_weights(backbones: tuple[str, ...], config_file: Path, as_json: bool) -> None:
+    """Show which weights are here.
+
+    Of BACKBONE, or of every backbone with a name of its own.
+    """
+    rows = list(_rows(backbones, config_or_none(config_file)))
+    if as_json:
+        print_json([asdict(row) for row in rows])
+    else:
+        print_lines(_lines(rows, fold=not backbones))
+
+
+@weights.command()
+@weights_options
+def fetch(backbones: tuple[str, ...], config_file: Path) -> None:
+    """Download weights, to be used offline afterwards.
+
+    Those of BACKBONE, or of the one that the config's defaults name.
+    """
+    print_lines(_fetch(backbones, config_or_none(config_file)))
+
+
+@weights.command()
+@weights_options
+def verify(backbones: tuple[str, ...], config_file: Path) -> None:
+    """Check the weights that are here against their SHA-256.
+
+    Of BACKBONE, or of every backbone whose weights are here. Exits with 1 when some are damaged.
+    """
+    print_findings(_verify(backbones, config_or_none(config_file)), exit_code=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsRow:
+    """A backbone's default weights. `state` is cached, packaged, partial, missing or damaged."""
+
+    backbone: str
+    state: str
+    size: int | None
+    path: str
+    sha256: str | None
+
+
+def _rows(backbones: Sequence[str], config: Config | None) -> Iterator[WeightsRow]:
+    from dreamd.weights import cache
+
+    for name, source in _sources(backbones, config, default=_named_backbones):
+        found = cache.find(source)
+        yield WeightsRow(
+            backbone=name, state=found.state, size=found.size, path=str(found.path), sha256=found.sha256 or None
+        )
+
+
+def _lines(rows: Sequence[WeightsRow], *, fold: bool) -> Iterator[str]:
+    """Write a line for each backbone's weights; when folding, name those that are missing at the end only."""
+    shown = [row for row in rows if not (fold and row.state == "missing")]
+    width = max((len(row.backbone) for row in shown), default=0)
+    for row in shown:
+        size = f"{row.size / 1e6:.0f} MB" if row.size else ""
+        yield f"{row.backbone:<{width}}  {row.state:<8}  {size:>7}  {row.path}"
+    missing = [row.backbone for row in rows if row not in shown]
+    if missing:
+        yield f"missing, `dreamd weights fetch NAME` brings {'it' if len(missing) == 1 else 'them'}:"
+        yield from wrap("  ", ", ".join(missing))
+
+
+def _fetch(backbones: Sequence[str], config: Config | None) -> Iterator[str]:
+    """Fetch weights; yield a line for each. Raises WeightsError."""
+    from dreamd.commands.progress import progress
+    from dreamd.weights import fetching
+
+    for name, source in _sources(backbones, config, default=_default_backbone):
+        with progress(f"weights of {name}") as show:
+            path = fetching.fetch(
+                source,
+                backbone=name,
+                on_bytes=lambda done, total: show(
+                    done / total if total else 0, f"{done / 1e6:.0f} of {(total or 0) / 1e6:.0f} MB"
+                ),
+            )
+        yield f"{name}: {path}"
+
+
+def _verify(backbones: Sequence[str], config: Config | None) -> Iterator[tuple[str, bool]]:
+    """Say of each file of weights that is here whether it is sound; of those asked for also if they are missing."""
+    from dreamd.weights import cache
+
+    for name, source in _sources(backbones, config, default=_named_backbones):
+        state = cache.find(source).state
+        if state in ("missing", "partial"):
+            if backbones:
+                yield f"{name}: {state}; `dreamd weights fetch {name}` brings them", False
+            continue
+        try:
+            yield f"{name}: ok, sha256 {cache.verify(source)}", True
+        except WeightsError as error:
+            yield f"{name}: {error}", False
+
+
+def _sources(
+    backbones: Sequence[str], config: Config | None, *, default: Callable[[Config | None, Plugins], list[str]]
+) -> Iterator[tuple[str, Source]]:
+    """Find where the weights of backbones come from.
+
+    Args:
+        backbones: the names that were asked for.
+        config: the config, if there is one.
+        default: names the backbones to look at when none was asked for.
+
+    Raises:
+        WeightsError: a backbone that was asked for has no default weights, or its plugin is wrong about them.
+    """
+    from dreamd.commands.plugin_loading import engine_plugins
+    from dreamd.plugin_host.kinds import Kind
+
+    plugins = engine_plugins(config)
+    for name in backbones or default(config, plugins):
+        try:
+            source = plugins.get(Kind.BACKBONE, name).source(name)
+        except WeightsError as error:
+            if backbones:
+                raise
+            log.warning("%s: %s", name, error)  # one plugin's mistake keeps nobody from the others
+            continue
+        if source is not None:
+            yield name, source
+        elif backbones:
+            raise WeightsError(f"{name} has no default weights; a recipe gives it `weights: PATH`")
+
+
+def _named_backbones(_config: Config | None, plugins: Plugins) -> list[str]:
+    """Name every backbone that has a name of its own, and is not one of a family like `timm/*`."""
+    from dreamd.plugin_host.kinds import Kind
+
+    return [name for name in plugins.catalogue.names(Kind.BACKBONE) if "*" not in name]
+
+
+def _default_backbone(config: Config | None, _plugins: Plugins) -> list[str]:
+    """Name the backbone of the config's defaults."""
+    from dreamd.commands.recipe_lookup import book_of
+
+    return [book_of(config).for_default().recipe.backbone.name]

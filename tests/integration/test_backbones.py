@@ -209,8 +209,9 @@ def scores(backbone: Backbone, seed: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_embedded_network_sees_a_landscape_in_painted_clouds(embedded: Backbone, seed: int) -> None:
-    assert int(scores(embedded, seed).argmax()) in SCENES
-    assert len([index for index in scores(embedded, seed).topk(6).indices if int(index) in SCENES]) >= 3
+    best, *others = map(int, scores(embedded, seed).topk(6).indices)
+    assert best in SCENES
+    assert sum(index in SCENES for index in others) >= 2
 
 
 def test_the_embedded_networks_weights_fill_every_key(plugins: Plugins, embedded: Backbone) -> None:

@@ -369,15 +369,14 @@ def test_a_signal_finishes_what_runs_and_leaves_the_rest_for_the_next_start(
 def test_a_second_signal_stops_at_once_and_costs_no_attempt(plain: Tree, gate: Path, run_daemon: Run) -> None:
     plain.configure(limits={"attempts": 1})
     plain.drop("busy.png")
-    for _ in range(2):
-        daemon = run_daemon(plain)
-        plain.wait_for(lambda daemon=daemon: daemon.status().get("running"), "the start")
-        daemon.signal(signal.SIGTERM)
-        daemon.wait_until("draining")
-        daemon.signal(signal.SIGINT)
-        assert daemon.wait() == 0
-        status = plain.status()
-        assert (status["state"], status["queued"], status["running"]) == ("stopped", 1, 0)
+    daemon = run_daemon(plain)
+    plain.wait_for(lambda: daemon.status().get("running"), "the start")
+    daemon.signal(signal.SIGTERM)
+    daemon.wait_until("draining")
+    daemon.signal(signal.SIGINT)
+    assert daemon.wait() == 0
+    status = plain.status()
+    assert (status["state"], status["queued"], status["running"]) == ("stopped", 1, 0)
     gate.touch()
     assert run_daemon(plain, "drain").wait() == 0
     assert (plain.outbox / "busy.png").exists()
@@ -415,8 +414,8 @@ def test_a_retry_that_is_due_while_the_executor_is_busy_costs_no_time(plain: Tre
     plain.drop("busy.png")
     plain.wait_for(lambda: daemon.status().get("queued") == 1, "the retry to be queued behind it")
     before = _cpu_seconds(daemon.process.pid)
-    time.sleep(1.5)  # a measurement
-    assert _cpu_seconds(daemon.process.pid) - before < 0.5
+    time.sleep(0.6)  # a measurement
+    assert _cpu_seconds(daemon.process.pid) - before < 0.2
     gate.touch()
     plain.result("flaky.png")
 

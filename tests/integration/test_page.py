@@ -24,6 +24,7 @@ from PIL import Image
 
 import dreamd
 from dreamd.job import Job, JobState
+from dreamd.page.uploads import AT_ONCE
 from dreamd.settings.config import load_config
 from dreamd.tree.control import WAKE
 from dreamd.tree.journal import Journal
@@ -45,6 +46,7 @@ HASTY = """
 import sys
 import dreamd.page.server as server, dreamd.page.uploads as uploads, dreamd.page.access as guard
 server._HEAD_SECONDS = 0.5
+server._TICK_SECONDS = 0.05
 uploads._CHUNK_SECONDS = 0.5
 guard._WRONG_TOKEN_SECONDS = 0.05
 sys.argv = ["server", *sys.argv[1:]]
@@ -500,7 +502,7 @@ def test_an_upload_without_end_is_cut_off_and_leaves_nothing(page: Served) -> No
 
 def test_uploads_that_dawdle_are_sent_away_and_others_get_their_turn(page: Served) -> None:
     with contextlib.ExitStack() as stack:
-        for number in range(12):
+        for number in range(2 * AT_ONCE):
             connection = stack.enter_context(page.connected())
             head = f"PUT /api/upload?name=slow{number}.png HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx"
             connection.sendall(head.encode())
@@ -780,7 +782,7 @@ def test_the_page_is_started_again_and_dies_with_the_daemon(tree: Tree, run_daem
     tree.drop("a.png")
     tree.result("a.png")  # the daemon goes on
     (second,) = tree.wait_for(lambda: [pid for pid in pages_of(daemon) if pid != first], "another page")
-    assert "the page is not served: its process ended with code -9; trying again in 1 s" in daemon.log
+    assert "the page is not served: its process ended with code -9; trying again in 0.1 s" in daemon.log
     daemon.process.kill()
     daemon.wait()
     tree.wait_for(lambda: not tree.is_alive(second), "the page to be gone")

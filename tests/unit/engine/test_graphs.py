@@ -100,12 +100,12 @@ def test_everything_that_decides_over_the_gradient_has_a_recording_of_its_own() 
 def test_a_network_that_is_gone_lends_its_recording_to_no_other() -> None:
     tape = Tape()
     graphs = Graphs(tape)
-    for seed in range(5):
+    for seed in range(3):
         net = network(seed)
         assert_plain(taken(net, graphs, picture()), net, picture())
         del net
         gc.collect()
-    assert len(tape.recorded) == 5
+    assert len(tape.recorded) == 3
 
 
 def test_recordings_keep_no_network() -> None:

@@ -19,8 +19,9 @@ from dreamd.plugin_host.host import Plugins
 from dreamd.settings.config import Limits
 from dreamd.settings.merging import resolve
 from dreamd.settings.recipe_book import RecipeBook
-from dreamd.worker.session import Limits as PictureLimits
-from dreamd.worker.session import Studio, choose_device, free_memory
+from dreamd.worker.bounds import Bounds
+from dreamd.worker.device import choose_device, free_memory
+from dreamd.worker.session import Session
 
 
 def main() -> None:
@@ -34,15 +35,15 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe = resolve(RecipeBook(None).documents_of_file(arguments.recipe)).recipe
     device, limits = choose_device(arguments.device), Limits()
-    studio = Studio(
+    session = Session(
         Plugins("dreamd.engine", folders=[arguments.plugins] if arguments.plugins else []),
         device,
-        PictureLimits(max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, memory=free_memory(device)),
+        Bounds(max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, memory=free_memory(device)),
     )
-    built = studio.build(recipe)
+    built = session.build(recipe)
     finished = []
     for file in sorted(arguments.source.iterdir()):
-        (dream,) = studio.dream([studio.read(file, recipe)], recipe, built, lambda _progress: None)
+        (dream,) = session.dream([session.read(file, recipe)], built, on_progress=lambda _progress: None)
         picture = dream.picture
         name, extension = output_format(recipe.output.format, picture.format)
         write_picture(picture, arguments.target / f"{file.stem}{extension}", format=name, quality=recipe.output.quality)

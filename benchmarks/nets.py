@@ -21,7 +21,7 @@ from dreamd.engine.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from dreamd.engine.dream import Ascend, Dreamer, dream
 from dreamd.engine.graphs import Graphs, Recorder
 from dreamd.engine.objective import Loss, Objective, Term, summed
-from dreamd.engine.precision import Precision, fastest, prepared
+from dreamd.engine.precision import Precision, arrange_network, fastest
 
 LAYERS = 36
 """Modules of VGG19's `features` that the article runs: to relu5_4."""
@@ -158,7 +158,7 @@ def dreamer(
     layers = {str(index): str(index) for index in range(len(network))}
     backbone = Backbone(network=network, layers=layers, default_layer=str(layer - 1)).frozen()
     exact = precision != "auto"
-    prepared(backbone.network, chosen, device, exact=exact)
+    arrange_network(backbone.network, chosen, device, exact=exact)
     return Dreamer(
         backbone=backbone,
         objective=Objective((Term(str(layer - 1), loss),)),

@@ -107,7 +107,6 @@ class Ready(_Message):
     device: str
     device_name: str
     precision: str
-    versions: dict[str, str]
     catalogue: Catalogue
 
 

@@ -37,7 +37,7 @@ def whole_catalogue(config: Config | None) -> Catalogue:
 
 def bare_network(choice: BackboneChoice, plugins: Plugins) -> Backbone:
     """Build a backbone's network without its weights, to know its layers. Raises UnknownNameError, PluginError."""
-    from dreamd.worker.builder import build_network  # on demand: it imports torch
+    from dreamd.worker.backbones import build_network  # on demand: it imports torch
 
     registered = plugins.get(Kind.BACKBONE, choice.name)
     with redirect_stdout(sys.stderr):

@@ -58,7 +58,7 @@ def check_whole(resolved: Resolved, plugins: Plugins) -> None:
     Raises:
         RecipeError: the recipe is wrong; the error knows its file and line.
     """
-    from dreamd.worker.builder import layer_modules  # on demand: it imports torch
+    from dreamd.worker.backbones import layer_modules  # on demand: it imports torch
 
     recipe = resolved.recipe
     resolved.check(plugins.catalogue)

@@ -1,4 +1,4 @@
-"""The ascent at one scale. Knows nothing of octaves, files or recipes."""
+"""The ascent at one scale. Knows a gradient as a function, and knows no octaves, files or recipes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+_BAND = 1 << 24
+"""The values of a band: 64 MB in float32."""
+
 
 class GradientStep(Protocol):
-    """What is done to a gradient `[N, 3, H, W]` before it moves the pictures; `progress` runs from 0 to 1."""
+    """A function of a gradient `[N, 3, H, W]` before it moves the pictures; `progress` runs from 0 to 1."""
 
     def __call__(self, gradient: Tensor, progress: float) -> Tensor: ...
 
@@ -58,12 +61,11 @@ def ascend(
     momentum, the velocity.
 
     Args:
-        x: where to start.
-        gradient_at: `x → (gradient [N, 3, H, W], loss [N])`.
+        x: the pictures to start from.
+        gradient_at: takes the gradient: `x → (gradient [N, 3, H, W], loss [N])`.
         settings: how to climb.
         steps: what is done to each gradient, in order.
-        generators: the random source of each picture's shifts, one a picture, so that a picture comes out the same in
-            any batch.
+        generators: one random source a picture for its shifts, so that a picture comes out the same in any batch.
         on_iteration: called after each step with its number, from 1.
         overwrite: climb in the memory of `x`, whose owner does not need it any more.
     """
@@ -86,18 +88,14 @@ def ascend(
 
 
 def bands(pictures: Tensor, axis: int = 2) -> Iterator[slice]:
-    """Stretches of an axis, so that what is computed of one at a time takes little memory; small pictures are one."""
+    """Cut an axis into stretches that take little memory to compute with; small pictures are one stretch."""
     length = pictures.shape[axis]
     band = max(1, length * _BAND // max(1, pictures.numel()))
     return (slice(start, min(start + band, length)) for start in range(0, length, band))
 
 
-_BAND = 1 << 24
-"""Values: 64 MB in float32."""
-
-
 def _velocity(velocity: Tensor | None, gradient: Tensor, momentum: float) -> Tensor:
-    """The sum of the gradients so far, each worth `momentum` times the next. Made in the memory of the last one."""
+    """Return the sum of the gradients so far, each worth `momentum` times the next, in the memory of the last sum."""
     if momentum == 0:
         return gradient
     return gradient.clone() if velocity is None else velocity.mul_(momentum).add_(gradient)
@@ -106,7 +104,7 @@ def _velocity(velocity: Tensor | None, gradient: Tensor, momentum: float) -> Ten
 def _gradient_of_shifted(
     x: Tensor, gradient_at: Callable[[Tensor], tuple[Tensor, Tensor]], shifts: Sequence[tuple[int, int]]
 ) -> tuple[Tensor, Tensor]:
-    """The gradient and the loss of shifted pictures, the gradient shifted back."""
+    """Take the gradient and the loss of shifted pictures, and shift the gradient back."""
     back = [(-down, -right) for down, right in shifts]
     if x.numel() <= _BAND:
         gradient, loss = gradient_at(_rolled(x, shifts))
@@ -126,7 +124,7 @@ def _shift(jitter: int, generator: torch.Generator) -> tuple[int, int]:
 
 
 def _roll(x: Tensor, shifts: Sequence[tuple[int, int]]) -> None:
-    """`_rolled` in place, for pictures too large to be held twice."""
+    """Shift pictures as `_rolled` does, but in place, for pictures too large to be held twice."""
     for picture, shift in zip(x, shifts, strict=True):
         for axis, distance in zip((1, 2), shift, strict=True):
             for band in bands(picture, 3 - axis) if distance else ():
@@ -135,7 +133,7 @@ def _roll(x: Tensor, shifts: Sequence[tuple[int, int]]) -> None:
 
 
 def _rolled(x: Tensor, shifts: Sequence[tuple[int, int]]) -> Tensor:
-    """Each picture of `x` shifted circularly by its own (down, right)."""
+    """Return each picture of `x` shifted circularly by its own (down, right)."""
     if all(shift == (0, 0) for shift in shifts):
         return x
     if len(shifts) == 1:

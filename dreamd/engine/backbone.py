@@ -21,15 +21,19 @@ from dreamd.errors import UnknownNameError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Of ImageNet's pixels in [0, 1]; torchvision's models were trained with them."""
+"""The mean and standard deviation of ImageNet's pixels in [0, 1], with which torchvision's models were trained."""
 
 _PROBE_SIDE = 224
+"""The side in pixels of the picture that shows a network's layers."""
+
+_STRIP_ROWS = 1024
+"""The rows of the strip that shows receptive fields."""
 
 
 class EnoughError(BaseException):
-    """Ends a forward pass when the deepest wanted layer has run.
+    """The deepest wanted layer has run, which ends the forward pass.
 
-    No `Exception`, so that a network which catches those does not swallow it.
+    It is no `Exception`, so that a network which catches those does not swallow it.
     """
 
 
@@ -39,7 +43,7 @@ class Layer:
 
     Attributes:
         name: its name in recipes.
-        shape: of its activation for a 224×224 picture (or the backbone's own size), without the batch.
+        shape: the shape of its activation for a 224×224 picture (or the backbone's own size), without the batch.
         stride: pixels from one of its cells to the next; None where cells have no place in the picture.
         receptive_field: pixels that one cell sees across; None where a cell sees the whole picture.
     """
@@ -55,17 +59,17 @@ class Backbone:
     """A network to dream with.
 
     Attributes:
-        network: takes pictures `[N, 3, H, W]`, normalised.
-        mean: of the pixels it was trained on, in [0, 1], one a channel.
-        std: their standard deviation.
-        layers: layer name → name of the module, in the order they run. None: every module that runs exactly once,
-            by its own name.
+        network: the network, which takes normalised pictures `[N, 3, H, W]`.
+        mean: the mean of the pixels it was trained on, in [0, 1], one a channel.
+        std: the standard deviation of those pixels.
+        layers: the name of the module of each layer, in the order they run. None: every module that runs exactly
+            once, by its own name.
         default_layer: the layer for recipes that name none. None: the deepest whose cells are 16 pixels apart, where
             classifiers see parts of things.
-        input_size: the only side in pixels that the network takes, if there is but one; pictures are brought to it
+        input_size: the side in pixels of pictures for a network that takes one size only. They are brought to it
             inside the ascent.
         min_side: the shortest side in pixels that the network takes; smaller pictures are padded inside the ascent.
-        adapt: turns a state dict as people have it into one with this network's keys.
+        adapt: turns a state dict as it is published into one with this network's keys.
     """
 
     network: nn.Module
@@ -78,7 +82,7 @@ class Backbone:
     adapt: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
 
     def frozen(self) -> Backbone:
-        """The same backbone, ready to dream: frozen, in evaluation mode, its layers listed.
+        """Return the same backbone ready to dream: frozen, in evaluation mode, its layers listed.
 
         ReLUs stop working in place, since what a hook saw before them would be overwritten.
         """
@@ -96,7 +100,7 @@ class Backbone:
         )
 
     def module_name(self, layer: str | int) -> str:
-        """The module of a layer, given by its name or its number in the order they run, from 1.
+        """Return the module of a layer, given by its name or its number in the order they run, from 1.
 
         Raises:
             UnknownNameError: there is no such layer.
@@ -111,11 +115,11 @@ class Backbone:
         return layers[layer]
 
     def describe_layers(self) -> list[Layer]:
-        """Every layer with its shape, stride and receptive field, in the order they run.
+        """List every layer with its shape, stride and receptive field, in the order they run.
 
         Sets the network's parameters to zero: describe a backbone that is made for it.
         """
-        return _described(self)
+        return _describe(self)
 
     def _layers(self) -> Mapping[str, str]:
         if self.layers is None:
@@ -137,7 +141,7 @@ class Lookout:
         self._hooks = [network.get_submodule(name).register_forward_hook(self._hook(name)) for name in wanted]
 
     def __call__(self, x: Tensor) -> list[Tensor]:
-        """The activations of the modules, in the order they were given, for normalised pictures `[N, 3, H, W]`."""
+        """Return the modules' activations, in the order they were given, for normalised pictures `[N, 3, H, W]`."""
         self._seen.clear()
         try:
             with suppress(EnoughError):
@@ -174,13 +178,13 @@ class _WithoutInitialisation(TorchFunctionMode):
 
 @contextmanager
 def without_initialisation() -> Iterator[None]:
-    """Networks built inside leave their parameters as the memory was: for when weights are loaded anyway."""
+    """Have networks built inside leave their parameters as the memory was, for when weights are loaded anyway."""
     with _WithoutInitialisation():
         yield
 
 
 def _modules_in_order(backbone: Backbone) -> dict[str, torch.Size]:
-    """All modules that run exactly once and return a tensor, in the order they finish, with its shape."""
+    """Run the network; returns the modules that ran exactly once, in their order, with the shape of what they gave."""
     order: list[tuple[str, torch.Size]] = []
 
     def noted(name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
@@ -202,7 +206,7 @@ def _modules_in_order(backbone: Backbone) -> dict[str, torch.Size]:
 
 
 def _deepest_of_stride_16(shapes: Mapping[str, torch.Size], side: int) -> str:
-    """Of stride 16 or near it: networks that do not pad their borders have fewer cells than pixels by stride."""
+    """Return the deepest layer of stride 16 or near it: without padding there are fewer cells than pixels by stride."""
     maps = [name for name, shape in shapes.items() if len(shape) == 4 and shape[1] > 1]
     fitting = [name for name in maps if 11 < side / shapes[name][2] < 23]
     return (fitting or maps or list(shapes))[-1]
@@ -229,7 +233,7 @@ def _reach(
     return one.expand(-1, weight.shape[0], -1, -1)
 
 
-def _described(backbone: Backbone) -> list[Layer]:
+def _describe(backbone: Backbone) -> list[Layer]:
     # An infinity among uninitialised parameters would look like the not-a-number of `_receptive_fields`.
     for parameter in backbone.network.parameters():
         parameter.data.zero_()
@@ -251,29 +255,26 @@ def _outputs(backbone: Backbone, x: Tensor) -> dict[str, Tensor]:
 
 
 def _shapes(backbone: Backbone, side: int) -> dict[str, tuple[int, ...]]:
-    """The shape of every layer's activation for a square picture, without the batch."""
+    """Return the shape of every layer's activation for a square picture, without the batch."""
     outputs = _outputs(backbone, torch.zeros(1, 3, side, side))
     return {name: tuple(output.shape[1:]) for name, output in outputs.items()}
 
 
 def _strides(shapes: Mapping[str, tuple[int, ...]], backbone: Backbone) -> dict[str, int]:
-    """Pixels from cell to cell, told by how many more cells a larger picture has: borders do not blur that."""
+    """Return the pixels from cell to cell, told by how many more cells a larger picture has, whatever its borders."""
     larger = _shapes(backbone, 2 * _PROBE_SIDE)
     more = {name: larger[name][1] - shape[1] for name, shape in shapes.items() if len(shape) == 3}
     return {name: round(_PROBE_SIDE / cells) for name, cells in more.items() if cells > 0}
 
 
 def _strides_of_one_size(shapes: Mapping[str, tuple[int, ...]], side: int) -> dict[str, int]:
-    """The same for networks that take one size only: of layers `[C, H, W]` or `[H, W, C]` with more than one cell."""
+    """Return the same for networks that take one size only, for layers `[C, H, W]` or `[H, W, C]` of several cells."""
     maps = {name: shape[1] for name, shape in shapes.items() if len(shape) == 3 and shape[1] in (shape[0], shape[2])}
     return {name: round(side / cells) for name, cells in maps.items() if cells > 1}
 
 
-_STRIP_ROWS = 1024
-
-
 def _receptive_fields(backbone: Backbone, strides: Mapping[str, int]) -> dict[str, int]:
-    """The receptive field in pixels of every layer that has one narrower than 1,024.
+    """Find the receptive field in pixels of every layer that has one narrower than 1,024.
 
     A row of not-a-number pixels is put into a strip of 1,024 rows. Not-a-number passes through every operation that
     touches it, even times zero, so it shows exactly which cells see that row. Over one stride of neighbouring rows,
@@ -291,7 +292,7 @@ def _receptive_fields(backbone: Backbone, strides: Mapping[str, int]) -> dict[st
 
 
 def _cells_that_see(output: Tensor) -> int | None:
-    """In how many rows of an activation `[1, C, H, W]` a not-a-number shows; None when it reaches an edge."""
+    """Count the rows of an activation `[1, C, H, W]` where a not-a-number shows; None when it reaches an edge."""
     if output.dim() != 4 or output.shape[2] < 3:
         return None
     reached = output.sum((1, 3))[0].isnan()  # a sum is many times faster than any()

@@ -1,7 +1,9 @@
-"""Checkpoints: what a long dream keeps of its finished ascents, so that it can go on after its process was killed.
+"""Checkpoints: the finished ascents of a long dream, kept so that it can go on after its process was killed.
 
-A schedule is a running function and cannot be kept. But it does the same again when its ascents give the same again, so
-their results are all that a dream needs to be repeated up to where it was, at once.
+A schedule is a running function and cannot be kept. But a schedule whose ascents return the same results does the same
+again. So it is run once more from the start, and every ascent that was kept returns its result at once.
+
+Knows ascents and files. Knows no recipes.
 """
 
 from __future__ import annotations
@@ -32,13 +34,13 @@ class FinishedAscent:
     """An ascent that is over, and all that the rest of the dream depends on.
 
     Attributes:
-        number: of the ascent in its dream, from 1.
-        given: `fingerprint` of the pictures that it started from.
-        images: its result, `[N, 3, H, W]` in [0, 1].
-        first_loss: `[N]`, at its first iteration.
-        last_loss: `[N]`, at its last.
+        number: the ascent's number in its dream, from 1.
+        given: the `checksum` of the pictures that it started from.
+        images: the result, `[N, 3, H, W]` in [0, 1].
+        first_loss: the loss `[N]` at its first iteration.
+        last_loss: the loss `[N]` at its last iteration.
         generators: the state of each picture's random generator after it, `[N, bytes]` in uint8.
-        fit: after it; None for dreams without a limit to their memory.
+        fit: how the gradient fitted in memory; None for dreams without a limit to their memory.
     """
 
     number: int
@@ -53,8 +55,8 @@ class FinishedAscent:
 class Checkpoint(Protocol):
     """Keeps the finished ascents of one dream, and gives them back when the same dream is begun again."""
 
-    def kept(self, number: int) -> FinishedAscent | None:
-        """The ascent of a number, from 1; None when it has not been kept."""
+    def load(self, number: int) -> FinishedAscent | None:
+        """Return the ascent of that number, from 1; None when it has not been kept."""
         ...
 
     def keep(self, ascent: FinishedAscent) -> None:
@@ -62,36 +64,38 @@ class Checkpoint(Protocol):
         ...
 
 
-def fingerprint(images: Tensor) -> int:
-    """A number that changes with any value of the pictures: their bits as float32, added up."""
+def checksum(images: Tensor) -> int:
+    """Return a number that changes with any value of the pictures: their bits as float32, added up."""
     return int(images.float().view(torch.int32).sum())
 
 
 _UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError,
                ArithmeticError, zipfile.BadZipFile, zlib.error, struct.error)  # fmt: skip
-"""What numpy, zipfile and json raise for a file that is damaged, or not one of these."""
+"""The errors that numpy, zipfile and json raise for a file that is damaged, or of another format."""
 
 _FORMAT = "dreamd finished ascent 1"
+"""The first words of a file; a change of the format changes them."""
+
 _MOST_WAITING = 256 << 20
-"""Bytes. What is dropped took less than `after_seconds` to make."""
+"""The most bytes of ascents that wait in memory. Older ones are dropped: to climb them again takes a minute at most."""
 
 
 class CheckpointFolder:
     """A checkpoint in a folder: one file an ascent, in numpy's own format, which no reader runs code from.
 
-    Nothing is written until the dream has run for a while, so that short ones never touch the disk; then everything so
-    far, and each ascent as it ends. A file is written under another name and then renamed. It is not synced: after a
-    loss of power a torn one is ignored, and its ascent is climbed again.
+    Short dreams never touch the disk: nothing is written until the dream has run for a while. Then everything so far is
+    written, and each ascent as it ends. A file is written under another name and then renamed. It is not synced: after
+    a loss of power a torn file is ignored, and its ascent is climbed again.
 
     A disk that is full, or a folder that cannot be written, does not stop the dream.
     """
 
     def __init__(self, folder: Path, key: str, *, after_seconds: float = 60.0) -> None:
-        """A checkpoint, made when its dream begins.
+        """Begin a dream's checkpoint.
 
         Args:
-            folder: made when it is needed; one dream's alone.
-            key: stands for all that decides over the result (pictures, recipe, weights, versions, device); what was
+            folder: a folder of this dream alone, made when it is needed.
+            key: stands for all that decides over the result (pictures, recipe, weights, versions, device). What was
                 kept under another key is ignored.
             after_seconds: how long the dream runs before anything is written.
         """
@@ -101,8 +105,11 @@ class CheckpointFolder:
         self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
         self._broken = False
 
-    def kept(self, number: int) -> FinishedAscent | None:
-        """The ascent of a number, from 1; None when there is no whole file of it under this key."""
+    def load(self, number: int) -> FinishedAscent | None:
+        """Return the ascent of that number, from 1; None when there is no whole file of it under this key.
+
+        Once an ascent was found, the dream has been killed before: from then on every ascent is written as it ends.
+        """
         file = self._file(number)
         try:
             with file.open("rb") as stream, np.load(stream, allow_pickle=False) as values:
@@ -112,11 +119,11 @@ class CheckpointFolder:
         except _UNREADABLE as error:
             log.warning("%s is ignored: %s", file, " ".join(str(error).split()))
             return None
-        self._writes_from = time.monotonic()  # this dream has been killed before; it shall not lose the same work twice
+        self._writes_from = time.monotonic()
         return ascent
 
     def keep(self, ascent: FinishedAscent) -> None:
-        """Keep an ascent: at first in memory, where it is the schedule's own, later in its file."""
+        """Keep an ascent: at first in memory, where its tensors still are the schedule's, later in its file."""
         if self._broken:
             return
         self._waiting[ascent.number] = _Waiting(ascent)
@@ -125,14 +132,6 @@ class CheckpointFolder:
             return
         while sum(waiting.size for waiting in self._waiting.values()) > _MOST_WAITING:
             self._waiting.popitem(last=False)
-
-    def discard(self) -> None:
-        """Remove the files and the folder, when the dream's result is safe."""
-        self._waiting.clear()
-        for file in self._folder.glob("ascent-*"):
-            file.unlink(missing_ok=True)
-        if self._folder.is_dir() and not any(self._folder.iterdir()):
-            self._folder.rmdir()
 
     def _write_waiting(self) -> None:
         try:
@@ -161,7 +160,7 @@ class CheckpointFolder:
 
 
 class _Waiting:
-    """An ascent in memory. The schedule may change its pictures in place before they are written; then it is lost."""
+    """An ascent in memory. It is lost if the schedule changes its pictures in place before they are written."""
 
     def __init__(self, ascent: FinishedAscent) -> None:
         self.ascent = ascent
@@ -172,8 +171,8 @@ class _Waiting:
         return self._state() == self._seen
 
     def _state(self) -> tuple[int, int]:
-        # The version counts torch's own changes; the fingerprint shows those of an array that shares the memory.
-        return self.ascent.images._version, fingerprint(self.ascent.images)
+        # The version counts torch's own changes; the checksum shows those of an array that shares the memory.
+        return self.ascent.images._version, checksum(self.ascent.images)
 
 
 _TENSORS = {"images": (torch.float32, 4), "first_loss": (torch.float32, 1), "last_loss": (torch.float32, 1),
@@ -188,7 +187,7 @@ def _values(ascent: FinishedAscent, key: str) -> dict[str, Any]:
 
 
 def _read(values: Mapping[str, Any], key: str, number: int) -> FinishedAscent:
-    """The ascent in a file. Raises ValueError, KeyError or TypeError when it is another one, or none."""
+    """Return the ascent in a file. Raises ValueError, KeyError or TypeError when it is another one, or none."""
     if str(values["format"]) != _FORMAT or str(values["key"]) != key:
         raise ValueError("it belongs to another dream")
     about = json.loads(str(values["about"]))

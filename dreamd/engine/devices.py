@@ -1,4 +1,7 @@
-"""Devices: tensors to a GPU and back without waiting, and cuDNN's choice of algorithms."""
+"""Devices: moves tensors to a GPU and back without waiting, and chooses among cuDNN's algorithms.
+
+Knows tensors. Knows no networks.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,19 @@ import torch
 from torch import Tensor
 
 _MOST_PINNED = 1 << 26
-"""Values, 256 MB in float32. Larger pictures take so long to dream that a wait does not show, and pinned memory is the
-whole machine's."""
+"""The most values that are moved through pinned memory: 256 MB in float32. Pinned memory is taken from the whole
+machine, and larger pictures take so long to dream that a wait does not show."""
 
 
 def moved(x: Tensor, device: torch.device) -> Tensor:
-    """A tensor on a device. To a GPU it goes through pinned memory, and what follows is queued behind it."""
+    """Return a tensor on a device. To a GPU it goes through pinned memory, and what follows is queued behind it."""
     if device.type != "cuda" or x.device.type != "cpu" or x.numel() > _MOST_PINNED:
         return x.to(device)
     return x.pin_memory().to(device, non_blocking=True)
 
 
 def on_cpu(x: Tensor) -> Tensor:
-    """A tensor in the CPU's memory, complete."""
+    """Return a tensor in the CPU's memory, complete."""
     if x.device.type != "cuda" or x.numel() > _MOST_PINNED:
         return x.cpu()
     result = torch.empty(x.shape, dtype=x.dtype, pin_memory=True).copy_(x, non_blocking=True)

@@ -1,4 +1,7 @@
-"""A dream: a schedule of ascents over a batch of equally large pictures."""
+"""A dream: a schedule of ascents over a batch of equally large pictures.
+
+Knows the whole engine. Knows no files and no recipes.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,17 @@ from torch.nn import functional as F
 
 from dreamd.engine.ascent import Ascended, AscentSettings, GradientStep, ascend, bands
 from dreamd.engine.backbone import Backbone
-from dreamd.engine.checkpoint import Checkpoint, FinishedAscent, fingerprint
+from dreamd.engine.checkpoint import Checkpoint, FinishedAscent, checksum
 from dreamd.engine.devices import cudnn_choosing, moved, on_cpu
 from dreamd.engine.fitting import BatchTooLargeError, FittedGradient, cost_of
 from dreamd.engine.footprint import SMALLEST_TILE, is_out_of_memory, pictures_that_fit
 from dreamd.engine.graphs import GraphedGradient, Graphs
-from dreamd.engine.objective import Gradient, Objective, Prepare, Run
+from dreamd.engine.objective import Gradient, Objective, Prepare, WholeGradient
 from dreamd.engine.precision import Precision, cast, products_in
 from dreamd.errors import NotANumberError, PluginError
+
+_LEAST_PIXELS = 224 * 224
+"""The fewest pixels that a picture is reckoned with. A schedule may dream small ones larger, as the article's does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +35,7 @@ class Progress:
         ascent: the ascent that runs, from 1.
         ascents: how many there will be, as far as the schedule has said.
         iteration: iterations of this ascent that are done.
-        iterations: iterations of this ascent.
+        iterations: iterations that this ascent has.
     """
 
     ascent: int
@@ -39,7 +45,7 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """The share of the dream that is done, 0 to 1, counting every ascent alike."""
+        """Return the share of the dream that is done, 0 to 1, counting every ascent alike."""
         return min(1.0, (self.ascent - 1 + self.iteration / self.iterations) / max(self.ascent, self.ascents))
 
 
@@ -48,14 +54,14 @@ class Dreamer:
     """A backbone made ready to dream towards an objective.
 
     Attributes:
-        backbone: frozen, on its device, in its precision.
+        backbone: the network, frozen, on `device`, in `precision`.
         objective: what the ascents make larger.
-        settings: how they climb.
+        settings: how the ascents climb.
         schedule: `(image, ascend) → images`; a plugin's function with its parameters filled in.
-        steps: what is done to each gradient.
-        precision: the backbone's.
-        exact: in fp32, whether the backbone is the reference, as it was loaded, or arranged for speed.
-        device: the backbone's.
+        steps: what is done to each gradient, in order.
+        precision: what the backbone computes in.
+        exact: in fp32, whether the backbone is the reference, as it was loaded, and not arranged for speed.
+        device: where the backbone is.
         memory: bytes that the process may hold; larger pictures are dreamed in tiles. None: never in tiles.
         graphs: where recordings of gradients are kept, on a GPU; None: nothing is recorded.
     """
@@ -73,18 +79,18 @@ class Dreamer:
 
     @property
     def is_reference(self) -> bool:
-        """Whether the network computes as it was loaded: in fp32, in torch's own order, layer by layer."""
+        """Return whether the network computes as it was loaded: in fp32, in torch's own order, layer by layer."""
         return self.exact and self.precision is Precision.FP32
 
 
 @dataclass(frozen=True)
 class Dreamed:
-    """What came out.
+    """What came out of a dream.
 
     Attributes:
-        images: `[N, 3, H, W]` in [0, 1], on the CPU.
+        images: the pictures `[N, 3, H, W]` in [0, 1], on the CPU.
         loss_before: each picture's loss at the start of the last ascent.
-        loss_after: at its end.
+        loss_after: each picture's loss at the end of the last ascent.
         tiling: how the pictures were cut up at the largest size, in words; None when they were not.
     """
 
@@ -100,7 +106,7 @@ class Ascend:
     def __init__(
         self,
         dreamer: Dreamer,
-        gradient: Run | FittedGradient,
+        gradient: Gradient | FittedGradient,
         generators: Sequence[torch.Generator],
         on_progress: Callable[[Progress], None],
         checkpoint: Checkpoint | None = None,
@@ -122,7 +128,7 @@ class Ascend:
 
     @property
     def deterministic(self) -> bool:
-        """Whether equal pictures give equal results, so that a schedule need not ascend one twice."""
+        """Return whether equal pictures give equal results, so that a schedule need not ascend one twice."""
         return self._dreamer.settings.jitter == 0 and getattr(self._gradient, "deterministic", True)
 
     def plan(self, ascents: int) -> None:
@@ -132,32 +138,38 @@ class Ascend:
     def __call__(self, image: Tensor, *, overwrite: bool = False) -> Tensor:
         """Ascend from pictures `[N, 3, H, W]` in [0, 1] of any size; returns the same shape, clamped to [0, 1].
 
-        The pictures may lie on any device; the result lies on the same. `overwrite` lets the ascent use the memory of
-        `image`, when the schedule does not need it any more: of a very large picture every copy counts.
+        Args:
+            image: the pictures, on any device; the result lies on the same.
+            overwrite: let the ascent use the memory of `image`, which the schedule does not need any more. With a very
+                large picture every copy counts.
+
+        Raises:
+            PluginError: `image` is no pictures.
+            NotANumberError: the ascent came out as not-a-number.
         """
         _check_is_pictures(image)
         self.ascents += 1
         if self._checkpoint is None:
-            return self._climbed(image, overwrite)
-        given = fingerprint(image)
-        kept = self._checkpoint.kept(self.ascents)
+            return self._climb(image, overwrite)
+        given = checksum(image)
+        kept = self._checkpoint.load(self.ascents)
         if kept is not None and self._is_the_same(kept, image, given):
-            return self._taken_up(kept, image.device)
-        result = self._climbed(image, overwrite)
-        self._checkpoint.keep(self._finished(result, given))
+            return self._take_up(kept, image.device)
+        result = self._climb(image, overwrite)
+        self._checkpoint.keep(self._finished_ascent(result, given))
         return result
 
-    def _climbed(self, image: Tensor, overwrite: bool) -> Tensor:
+    def _climb(self, image: Tensor, overwrite: bool) -> Tensor:
         height, width = image.shape[2:]
         x = moved(_at_least(image, self._dreamer.backbone.min_side), self._dreamer.device)
         x = (x.sub_(self._mean) if overwrite else x - self._mean).div_(self._std)
-        end = self._end_of(x)
+        end = self._ascend_from(x)
         _check_finite(end.x)
         self.first_loss, self.last_loss = end.first_loss, end.last_loss
         result = end.x.mul_(self._std).add_(self._mean).clamp_(0, 1)[:, :, :height, :width]
         return on_cpu(result) if image.device.type == "cpu" else result
 
-    def _end_of(self, x: Tensor) -> Ascended:
+    def _ascend_from(self, x: Tensor) -> Ascended:
         return ascend(
             x,
             lambda pictures: self._gradient(pictures, self._prepare),
@@ -178,7 +190,7 @@ class Ascend:
             )
         )
 
-    def _finished(self, result: Tensor, given: int) -> FinishedAscent:
+    def _finished_ascent(self, result: Tensor, given: int) -> FinishedAscent:
         assert self.first_loss is not None
         assert self.last_loss is not None
         return FinishedAscent(
@@ -192,15 +204,15 @@ class Ascend:
         )
 
     def _is_the_same(self, kept: FinishedAscent, image: Tensor, given: int) -> bool:
-        """Whether what was kept is the ascent that is asked for now, and of the same kind of dream."""
+        """Return whether what was kept is the ascent that is asked for now, in the same kind of dream."""
         losses = (kept.first_loss.shape, kept.last_loss.shape)
         fitted = isinstance(self._gradient, FittedGradient)
         same_dream = losses == (image.shape[:1],) * 2 and kept.generators.shape == self._states().shape
         same_pictures = kept.given == given and kept.images.shape == image.shape
         return same_dream and same_pictures and fitted == (kept.fit is not None)
 
-    def _taken_up(self, kept: FinishedAscent, device: torch.device) -> Tensor:
-        """The result of an ascent that was kept, with everything as it was after it."""
+    def _take_up(self, kept: FinishedAscent, device: torch.device) -> Tensor:
+        """Put everything as it was after an ascent that was kept; returns its result."""
         for generator, state in zip(self._generators, kept.generators, strict=True):
             generator.set_state(state.clone())  # aligned as torch does it; on numpy's memory it crashes
         if isinstance(self._gradient, FittedGradient) and kept.fit is not None:
@@ -225,25 +237,26 @@ def dream(
     """Dream a batch of pictures.
 
     Args:
-        images: `[N, 3, H, W]`, float32 in [0, 1].
+        images: the pictures `[N, 3, H, W]`, float32 in [0, 1].
         dreamer: what to dream with.
-        seeds: of each picture's random shifts, N of them.
-        on_progress: called after every iteration, in this thread, and once for an ascent that had been kept. On a GPU
-            it runs a little ahead of it.
-        checkpoint: keeps each finished ascent; with those that it kept from a dream that was broken off, the dream goes
-            on from there and ends in the same bytes.
-        on_frame: given the pictures at the start, and each time the schedule yields; they may change afterwards.
+        seeds: N seeds, of each picture's random shifts.
+        on_progress: called in this thread after every iteration, and once for an ascent that had been kept. On a GPU
+            it is called a little before the iteration is over there.
+        checkpoint: keeps each finished ascent. A dream that was broken off goes on from what it kept, and ends in the
+            same bytes.
+        on_frame: called with the pictures at the start, and each time the schedule yields. They may change afterwards.
 
     Raises:
         BatchTooLargeError: memory does not suffice for so many pictures at once.
-        PluginError: the schedule yields nothing, or something of another shape; or the loss is not a number.
+        NotANumberError: the dream came out as not-a-number.
+        PluginError: the schedule yields nothing, or something of another shape.
     """
     pictures = images.shape[0]
     images_given = [images]
     del images  # unless the caller or the schedule keeps them, their memory is free for the ascent
     try:
         with products_in(dreamer.precision), cudnn_choosing(fastest=not dreamer.is_reference):
-            return _dreamed(images_given, dreamer, seeds, on_progress, checkpoint, on_frame)
+            return _run_schedule(images_given, dreamer, seeds, on_progress, checkpoint, on_frame)
     except (RuntimeError, MemoryError) as error:
         if pictures == 1 or not is_out_of_memory(error):
             raise
@@ -251,7 +264,7 @@ def dream(
     raise BatchTooLargeError(pictures)
 
 
-def _dreamed(
+def _run_schedule(
     images_given: list[Tensor],
     dreamer: Dreamer,
     seeds: Sequence[int],
@@ -259,11 +272,11 @@ def _dreamed(
     checkpoint: Checkpoint | None,
     on_frame: Callable[[Tensor], None],
 ) -> Dreamed:
-    """The dream of the only item of a list, which is taken out of it."""
+    """Dream the only item of a list, which is taken out of it, so that nothing here keeps its memory."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     shape = images_given[0].shape
-    with Gradient(dreamer.backbone.network, dreamer.objective) as whole:
-        gradient = _fitted(whole, dreamer, generators)
+    with WholeGradient(dreamer.backbone.network, dreamer.objective) as whole:
+        gradient = _gradient_for(whole, dreamer, generators)
         ascend_once = Ascend(dreamer, gradient, generators, on_progress, checkpoint)
         with torch.no_grad():
             on_frame(images_given[0])
@@ -279,27 +292,23 @@ def _dreamed(
 
 
 def batch_size(dreamer: Dreamer, height: int, width: int, *, most: int) -> int:
-    """How many pictures of a size in pixels can be dreamed together within the dreamer's memory: from 1 to `most`.
+    """Return how many pictures of a size in pixels can be dreamed together within the dreamer's memory: 1 to `most`.
 
-    1 for pictures that are dreamed in tiles. Call it where no dream runs: it looks into the same network, the first
-    time for as long as a small gradient takes.
+    Pictures that are dreamed in tiles are dreamed alone. Call it where no dream runs: it looks into the same network,
+    and the first time it takes as long as a small gradient.
     """
     if dreamer.memory is None or most == 1:
         return most
     only = dreamer.backbone.input_size
-    with products_in(dreamer.precision), Gradient(dreamer.backbone.network, dreamer.objective) as whole:
+    with products_in(dreamer.precision), WholeGradient(dreamer.backbone.network, dreamer.objective) as whole:
         side = only or max(SMALLEST_TILE, dreamer.backbone.min_side)
         cost = cost_of(whole, dreamer.device, _preparation(dreamer), side, _pictures_held(dreamer))
-    # A schedule may dream small pictures larger, as the article's does.
     pixels = max(height * width, _LEAST_PIXELS)
     return max(1, min(most, pictures_that_fit(dreamer.memory, pixels, only**2 if only else pixels, cost)))
 
 
-_LEAST_PIXELS = 224 * 224
-
-
 def _preparation(dreamer: Dreamer) -> Prepare:
-    """Brings pictures to what the dreamer's network takes: its only size, its precision."""
+    """Return what brings pictures to what the dreamer's network takes: its only size, its precision."""
     size = dreamer.backbone.input_size
 
     def prepare(x: Tensor) -> Tensor:
@@ -310,17 +319,19 @@ def _preparation(dreamer: Dreamer) -> Prepare:
     return prepare
 
 
-def _fitted(whole: Gradient, dreamer: Dreamer, generators: Sequence[torch.Generator]) -> Run | FittedGradient:
-    """The gradient within the memory that the dreamer has. A network that takes one size only needs always as much."""
-    run: Run = whole
+def _gradient_for(
+    whole: WholeGradient, dreamer: Dreamer, generators: Sequence[torch.Generator]
+) -> Gradient | FittedGradient:
+    """Return a gradient that keeps within the dreamer's memory. A network that takes one size only needs no care."""
+    gradient: Gradient = whole
     if dreamer.graphs is not None:
         way = (dreamer.precision, dreamer.exact, dreamer.backbone.input_size)
-        run = GraphedGradient(whole, dreamer.graphs, way)
+        gradient = GraphedGradient(whole, dreamer.graphs, way)
     if dreamer.memory is None or dreamer.backbone.input_size is not None:
-        return run
+        return gradient
     return FittedGradient(
         whole,
-        run=run,
+        gradient=gradient,
         memory=dreamer.memory,
         shortest=dreamer.backbone.min_side,
         pictures=_pictures_held(dreamer),
@@ -329,12 +340,15 @@ def _fitted(whole: Gradient, dreamer: Dreamer, generators: Sequence[torch.Genera
 
 
 def _pictures_held(dreamer: Dreamer) -> int:
-    """The one given, the ascent's, its gradient, what the schedule or a gradient step is making, and the velocity."""
+    """Count the whole pictures that are held beside a gradient.
+
+    The one given, the ascent's, its gradient, what the schedule or a gradient step is making, and the velocity.
+    """
     return 4 + bool(dreamer.settings.momentum)
 
 
 def _last_of(frames: Iterable[Tensor], shape: torch.Size, on_frame: Callable[[Tensor], None]) -> Tensor:
-    """The last image that a schedule yields. Raises PluginError when it is no image of that shape."""
+    """Run a schedule; returns the last image that it yields. Raises PluginError when that is none of that shape."""
     last: object = None
     if not isinstance(frames, Iterable):
         raise PluginError(f"the schedule returned a {type(frames).__name__}; it must yield pictures")
@@ -363,11 +377,11 @@ def _check_finite(image: Tensor) -> None:
 
 
 def _values(loss: Tensor | None, shape: torch.Size) -> list[float]:
-    """Losses as numbers; of pictures that never ascended, 0."""
+    """Return losses as numbers; 0 for pictures that never ascended."""
     return [0.0] * shape[0] if loss is None else loss.tolist()
 
 
 def _at_least(image: Tensor, side: int) -> Tensor:
-    """The picture with its edges repeated to the right and below, until no side is shorter."""
+    """Return the pictures with their edges repeated to the right and below, until no side is shorter."""
     below, right = (max(0, side - length) for length in image.shape[2:])
     return F.pad(image, (0, right, 0, below), mode="replicate") if below or right else image

@@ -1,4 +1,7 @@
-"""Fitting: chooses how to take a gradient so that it fits in memory, and takes smaller tiles when it did not."""
+"""Fitting: takes the gradient of a picture whole where that fits in memory, and else in tiles.
+
+When memory runs out all the same, the tiles become smaller. Knows gradients and what they cost. Knows no ascents.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,26 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is_out_of_memory, peak_bytes
+from dreamd.engine.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is_out_of_memory, measure_peak
 from dreamd.engine.locality import Side, locality_of
-from dreamd.engine.objective import Gradient, Objective, Prepare, Run, Term, sums_of, unchanged
+from dreamd.engine.objective import Gradient, Objective, Prepare, Term, WholeGradient, sums_of, unchanged
 from dreamd.engine.tiling import OverlappedGradient, TiledGradient
 
 _BYTES_A_KEPT_CELL = 16
-"""The activation, the gradient at it, and what a loss makes on the way, in float32."""
+"""The bytes of a cell of a whole activation: its value, its gradient, and what a loss makes on the way, in float32."""
+
+
+_COSTS: WeakKeyDictionary[nn.Module, dict[Hashable, tuple[float, float]]] = WeakKeyDictionary()
+"""The measured costs of each objective of a network: bytes a pixel of a gradient, and of whole activations."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """What has been found out about fitting pictures in memory, and decides over what comes.
+    """What a dream has found out about memory so far, on which the rest of the dream depends.
 
     Attributes:
         memory: bytes that the process may hold.
-        largest_tile: pixels; the side that tiles were brought down to when memory ran out, None if it never did.
+        largest_tile: the side in pixels that tiles have had since memory ran out; None if it never did.
         deterministic: whether equal pictures have had equal gradients so far.
         tiling: how pictures were last cut up, in words; None as long as none were.
     """
@@ -46,13 +53,18 @@ class BatchTooLargeError(Exception):
 
 @dataclass(frozen=True)
 class _Way:
-    """One way to take the gradient; `tile` is None when it takes pictures whole."""
+    """One way to take the gradient of pictures of one shape.
 
-    gradient: Run | TiledGradient | OverlappedGradient
+    Attributes:
+        gradient: what takes it.
+        tile: the side of its tiles in pixels; None when it takes pictures whole.
+    """
+
+    gradient: Gradient | TiledGradient | OverlappedGradient
     tile: int | None
 
     def __call__(self, x: Tensor, prepare: Prepare) -> tuple[Tensor, Tensor]:
-        """The gradient and the loss; tiles are one picture's at a time."""
+        """Return the gradient and the loss. Tiles are cut from one picture at a time."""
         if len(x) == 1 or not isinstance(self.gradient, TiledGradient):
             return self.gradient(x, prepare)
         gradients, losses = zip(*(self.gradient(picture[None], prepare) for picture in x), strict=True)
@@ -66,26 +78,26 @@ class FittedGradient:
         fit: what has been found out so far.
 
     Args:
-        whole: the gradient of a picture that fits.
-        run: what takes it.
+        whole: the network's gradient, whose parts tiles are computed with.
+        gradient: what takes it of pictures that fit, perhaps faster; None: `whole` itself.
         memory: bytes that the process may hold.
         shortest: the shortest side in pixels that the network takes.
         pictures: how many whole pictures, in float32, are held beside the tiles.
-        generators: the random source of each picture's tiles, for networks that are not local.
+        generators: one random source a picture for the place of its tiles, where the network is not local.
     """
 
     def __init__(
         self,
-        whole: Gradient,
+        whole: WholeGradient,
         *,
         memory: int,
         shortest: int,
         pictures: int,
         generators: Sequence[torch.Generator],
-        run: Run | None = None,
+        gradient: Gradient | None = None,
     ) -> None:
         self._whole = whole
-        self._run: Run = run or whole
+        self._gradient: Gradient = gradient or whole
         self._shortest = shortest
         self._pictures = pictures
         self._generators = generators
@@ -94,18 +106,18 @@ class FittedGradient:
 
     @property
     def deterministic(self) -> bool:
-        """Whether equal pictures have had equal gradients so far."""
+        """Return whether equal pictures have had equal gradients so far."""
         return self.fit.deterministic
 
     def take_up(self, fit: Fit) -> None:
-        """Go on as a dream did that was broken off, but in no more memory than there is now."""
+        """Go on as a dream did that was broken off, in no more memory than there is now."""
         self.fit = replace(fit, memory=min(fit.memory, self.fit.memory))
         self._ways.clear()
 
     def __call__(self, x: Tensor, prepare: Prepare = unchanged) -> tuple[Tensor, Tensor]:
-        """The gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]` there.
+        """Return the gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]` there.
 
-        Out of memory halves the tiles of a single picture, from then on.
+        When memory runs out for a single picture, its tiles are half as large from then on.
 
         Raises:
             BatchTooLargeError: a batch would have to be cut up in other tiles than each of its pictures alone.
@@ -113,14 +125,14 @@ class FittedGradient:
         may_release = True
         while True:
             if x.shape not in self._ways:
-                self._ways[x.shape] = self._way(x, prepare)
+                self._ways[x.shape] = self._choose_way(x, prepare)
             way = self._ways[x.shape]
             try:
                 return way(x, prepare)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                released = may_release and self._run.release()
+                released = may_release and self._gradient.release()
                 smaller = None if released or len(x) > 1 else halved(way.tile, x.shape, self._shortest)
                 if not released and smaller is None:
                     raise
@@ -129,22 +141,22 @@ class FittedGradient:
             self._shrink(smaller)
 
     def _shrink(self, tile: int | None) -> None:
-        """Cut up everything from now on, in tiles no larger than this."""
+        """Cut up everything from now on in tiles no larger than this; None: leave it."""
         if tile is not None:
             self.fit = replace(self.fit, largest_tile=tile)
             self._ways.clear()
 
-    def _way(self, x: Tensor, prepare: Prepare) -> _Way:
+    def _choose_way(self, x: Tensor, prepare: Prepare) -> _Way:
         tile = self._chosen_tile(x, len(x), prepare)
         if len(x) > 1 and tile != self._chosen_tile(x, 1, prepare):
             raise BatchTooLargeError(len(x))
         if tile is None or tile >= max(x.shape[2:]):
-            return _Way(self._run, None)
+            return _Way(self._gradient, None)
         sides = self._sides(x, prepare)
         gradient: TiledGradient | OverlappedGradient
         if sides is None:
             tile = max(tile, self._shortest)
-            gradient = OverlappedGradient(self._run, tile, self._generators)
+            gradient = OverlappedGradient(self._gradient, tile, self._generators)
         else:
             gradient = TiledGradient(self._whole.lookout, self._whole.objective, sides, tile, self._shortest)
         tiling = str(gradient) if self.fit.largest_tile is None else f"{gradient}, halved for lack of memory"
@@ -152,7 +164,7 @@ class FittedGradient:
         return _Way(gradient, tile)
 
     def _chosen_tile(self, x: Tensor, pictures: int, prepare: Prepare) -> int | None:
-        """The side in pixels of the tiles for so many pictures of this shape; None to take them whole."""
+        """Choose the side in pixels of the tiles for so many pictures of this shape; None to take them whole."""
         shape = torch.Size([pictures, *x.shape[1:]])
         cost = cost_of(self._whole, x.device, prepare, max(SMALLEST_TILE, self._shortest), self._pictures)
         tile = choose_tile(self.fit.memory, shape, cost, 0)
@@ -170,32 +182,28 @@ class FittedGradient:
             return locality_of(self._whole.network, modules, look, self._shortest).sides(look, x.shape)
 
 
-def cost_of(whole: Gradient, device: torch.device, prepare: Prepare, side: int, pictures: int) -> Cost:
-    """What a gradient costs, measured once for each network and objective.
+def cost_of(whole: WholeGradient, device: torch.device, prepare: Prepare, side: int, pictures: int) -> Cost:
+    """Return what a gradient costs, which is measured once for each network and objective.
 
     Args:
-        whole: the gradient of a picture that fits.
+        whole: the gradient.
         device: where it is taken.
         prepare: brings a picture to what the network takes.
-        side: of the picture to measure it with, in pixels.
+        side: the side in pixels of the picture to measure it with.
         pictures: how many whole pictures, in float32, are held besides.
     """
     known = _COSTS.setdefault(whole.network, {})
     key = (signature_of(whole.objective), device)
     if key not in known:
-        known[key] = _measured(whole, device, prepare, side)
+        known[key] = _measure(whole, device, prepare, side)
     running, kept = known[key]
     return Cost(fixed=_bytes_of(whole.network), pictures=pictures, running=running, kept=kept)
 
 
-_COSTS: WeakKeyDictionary[nn.Module, dict[Hashable, tuple[float, float]]] = WeakKeyDictionary()
-"""Of each objective of a network, the bytes a pixel that it takes to run, and that whole activations take."""
-
-
-def _measured(whole: Gradient, device: torch.device, prepare: Prepare, side: int) -> tuple[float, float]:
-    """What a pixel costs, by the gradient of a small picture; more pixels cost in proportion."""
+def _measure(whole: WholeGradient, device: torch.device, prepare: Prepare, side: int) -> tuple[float, float]:
+    """Measure what a pixel costs, by the gradient of a small picture; more pixels cost in proportion."""
     x = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
-    running = peak_bytes(lambda: whole(x, prepare), device)
+    running = measure_peak(lambda: whole(x, prepare), device)
     with torch.no_grad():
         activations = whole.lookout(prepare(x))
     cells = sum(
@@ -207,7 +215,7 @@ def _measured(whole: Gradient, device: torch.device, prepare: Prepare, side: int
 
 
 def signature_of(objective: Objective) -> Hashable:
-    """Equal for equal objectives: losses are made anew for every job, by filling in parameters."""
+    """Return a value that is equal for equal objectives, though every job fills in its losses' parameters anew."""
     return tuple(_signature(term) for term in objective.terms)
 
 
@@ -219,7 +227,7 @@ def _signature(term: Term) -> Hashable:
 
 
 def _bytes_of(network: nn.Module) -> int:
-    """Bytes of a network, its parameters twice: some convolutions keep their weights in an order of their own."""
+    """Return the bytes of a network, its parameters twice: some convolutions keep a copy in an order of their own."""
     tensors = [*network.parameters(), *network.parameters(), *network.buffers()]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 

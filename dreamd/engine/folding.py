@@ -1,4 +1,7 @@
-"""Folding: batch norms computed as part of the convolutions before them: less to do, and the same values."""
+"""Folding: computes batch norms as part of the convolutions before them, which is less work for the same values.
+
+Knows networks of torch's own modules. Knows no weights and no devices.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +21,23 @@ from torch.utils._pytree import tree_leaves
 
 @dataclass(frozen=True)
 class Pair:
-    """A convolution whose output goes into a batch norm and nowhere else, by the names of the modules."""
+    """A convolution whose output goes into a batch norm and nowhere else.
+
+    Attributes:
+        convolution: the name of the convolution's module.
+        norm: the name of the batch norm's module.
+    """
 
     convolution: str
     norm: str
 
 
-def foldable(network: nn.Module, side: int) -> list[Pair]:
-    """The pairs of a frozen network, found by running it once.
+def find_pairs(network: nn.Module, side: int) -> list[Pair]:
+    """Find the pairs of a frozen network, by running it once.
 
     Args:
-        network: in evaluation mode, on the CPU.
-        side: of the picture to run it on, in pixels.
+        network: the network, in evaluation mode, on the CPU.
+        side: the side in pixels of the picture to run it on.
     """
     convolutions = {id(m.weight): name for name, m in network.named_modules() if isinstance(m, nn.Conv2d)}
     norms = {id(m.running_mean): name for name, m in network.named_modules() if _is_understood(m)}
@@ -48,8 +56,8 @@ def foldable(network: nn.Module, side: int) -> list[Pair]:
 def fold(network: nn.Module, pairs: Collection[Pair]) -> None:
     """Fold batch norms into convolutions, in place: a norm then passes on what the convolution gives it.
 
-    All modules keep their names, and every norm's output is what it was. A convolution's output is not: leave out the
-    pairs whose convolution is to be looked at. Do it in float32, before the network is brought to another precision.
+    All modules keep their names, and every norm still gives what it gave. A folded convolution does not: leave out the
+    pairs whose convolution is to be looked at. Fold in float32, before the network is brought to another precision.
     """
     for pair in pairs:
         _fold(network.get_submodule(pair.convolution), network.get_submodule(pair.norm))
@@ -69,18 +77,18 @@ def _fold(convolution: nn.Module, norm: nn.Module) -> None:
 
 
 def _through(modules: Sequence[nn.Module], x: Tensor) -> Tensor:
-    """What is left of a folded norm: timm's have a dropout and an activation in them."""
+    """Run what is left of a folded norm: timm's have a dropout and an activation in them."""
     for module in modules:
         x = module(x)
     return x
 
 
 _CHILDREN_OF_TIMMS = ["drop", "act"]
-"""In the order they run, after the norm."""
+"""The names of the modules in a norm of timm's, in the order they run after it."""
 
 
 def _is_understood(module: nn.Module) -> bool:
-    """Whether a module is a batch norm, and its children run after it."""
+    """Return whether a module is a batch norm whose children run after it."""
     if not isinstance(module, nn.BatchNorm2d) or module.running_mean is None:
         return False
     children = [name for name, _ in module.named_children()]
@@ -117,7 +125,7 @@ class _Watch(TorchFunctionMode):
         return result
 
     def pairs(self) -> list[tuple[int, int]]:
-        """Identities of a convolution's weight and of a norm's mean, of all that are used once and together."""
+        """Return the identities of a convolution's weight and a norm's mean, for each pair that is used once."""
         return [
             (weight, self._normed[output])
             for output, weight in self._convolved.items()

@@ -1,4 +1,7 @@
-"""Footprint: the memory that a gradient takes, measured, and the tiles that fit a budget. Knows nothing of losses."""
+"""Footprint: measures the memory that some work takes, and reckons which tiles fit into how much.
+
+Knows bytes and pixels. Knows no networks and no losses.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 SMALLEST_TILE = 128
-"""Pixels; below it the halo is nearly all of the work. Only running out of memory leads there."""
+"""The side in pixels of the smallest tile that is chosen. Below it the halo is nearly all of the work: only running out
+of memory leads there."""
 _TILES = tuple(base << power for power in range(12) for base in (128, 192))
-"""The sides tiles may have: few, so that a slightly different measurement seldom changes a result's last bit."""
+"""The sides in pixels that tiles may have. They are few, so that a slightly different measurement seldom changes a
+result's last bit."""
 
 _RESERVE = 700_000_000
-"""Bytes that a worker holds before it has a network: torch with CUDA in it, torchvision, timm."""
+"""The bytes that a worker holds before it has a network: torch with CUDA in it, torchvision, timm."""
 _SLACK = 1.5
-"""What operations take while they run, and what the allocator loses between blocks, on top of the tensors."""
+"""The factor on the tensors' bytes for what operations take while they run, and the allocator loses between blocks."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +33,10 @@ class Cost:
     """What a gradient costs.
 
     Attributes:
-        fixed: bytes, whatever the picture's size: the network.
+        fixed: bytes of the network, whatever the picture's size.
         pictures: how many whole pictures, in float32, are held besides.
         running: bytes for every pixel that the network looks at at once.
-        kept: bytes for every pixel of the whole picture, when it is tiled: whole activations.
+        kept: bytes for every pixel of a picture that is tiled, for its whole activations.
     """
 
     fixed: int
@@ -41,13 +46,13 @@ class Cost:
 
 
 def choose_tile(memory_bytes: int, shape: torch.Size, cost: Cost, halo: int) -> int | None:
-    """The side in pixels of the largest tile that fits, or None when the whole pictures do.
+    """Return the side in pixels of the largest tile that fits, or None when the whole pictures do.
 
-    Whole, the network looks at all pictures of a batch at once; of tiles at one picture's.
+    The network looks at all whole pictures of a batch at once, but only at the tiles of one picture.
 
     Args:
-        memory_bytes: that the process may hold.
-        shape: of the pictures, `[N, 3, H, W]`.
+        memory_bytes: bytes that the process may hold.
+        shape: the pictures' shape, `[N, 3, H, W]`.
         cost: what a gradient of them costs.
         halo: the pixels around a tile that the network must look at too.
     """
@@ -65,12 +70,12 @@ def choose_tile(memory_bytes: int, shape: torch.Size, cost: Cost, halo: int) -> 
 
 
 def pictures_that_fit(memory_bytes: int, pixels: int, seen: int, cost: Cost) -> int:
-    """How many pictures fit together, whole; 0 when not even one does.
+    """Return how many pictures fit together, whole; 0 when not even one does.
 
     Args:
-        memory_bytes: that the process may hold.
-        pixels: of a picture.
-        seen: pixels of it that the network looks at, which may take one size only.
+        memory_bytes: bytes that the process may hold.
+        pixels: the pixels of a picture.
+        seen: the pixels that the network looks at, which may take one size only.
         cost: what a gradient of them costs.
     """
     room = memory_bytes - _RESERVE - cost.fixed
@@ -78,18 +83,18 @@ def pictures_that_fit(memory_bytes: int, pixels: int, seen: int, cost: Cost) -> 
 
 
 def halved(tile: int | None, shape: torch.Size, smallest: int) -> int | None:
-    """The next smaller tile, after the memory did not suffice for this one; None when there is none."""
+    """Return the next smaller tile, after the memory did not suffice for this one; None when there is none."""
     half = (tile or max(shape[2:])) // 2
     return half if half >= smallest else None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: CUDA's has a class of its own, the CPU's has not."""
+    """Return whether an error says that memory ran out: CUDA's has a class of its own, the CPU's has not."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
-def peak_bytes(work: Callable[[], object], device: torch.device) -> float:
-    """The most memory that some work holds at once, beyond what was held before."""
+def measure_peak(work: Callable[[], object], device: torch.device) -> float:
+    """Run some work; returns the most bytes that it holds at once, beyond what was held before."""
     if device.type == "cuda":
         work()  # the first time, cuDNN tries its algorithms, some of which take far more
         before: int = torch.cuda.memory_allocated(device)

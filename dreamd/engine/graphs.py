@@ -1,7 +1,9 @@
-"""CUDA graphs: the gradient of a shape, recorded once and replayed as one launch.
+"""CUDA graphs: the gradient of pictures of one shape, recorded once and replayed as one launch.
 
-A small picture's iteration is hundreds of kernels of a few microseconds each; launched one by one, the GPU waits for
-the processor. Random shifts, gradient steps and the move itself stay outside of the graph.
+A small picture's iteration is hundreds of kernels of a few microseconds each. Launched one by one, the GPU would wait
+for the processor. Random shifts, gradient steps and the step itself are not recorded.
+
+Knows gradients. Knows no ascents.
 """
 
 from __future__ import annotations
@@ -16,30 +18,32 @@ from torch import Tensor
 
 from dreamd.engine.fitting import signature_of
 from dreamd.engine.footprint import is_out_of_memory
-from dreamd.engine.objective import Gradient, Prepare, unchanged
+from dreamd.engine.objective import Prepare, WholeGradient, unchanged
 from dreamd.errors import DreamdError
 
 log = logging.getLogger(__name__)
 
 Compute = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Pictures → their gradient and their losses."""
+"""A function from pictures to their gradient and their losses."""
 
 Capture = Callable[[Compute, Tensor], Compute]
-"""Records a computation for pictures like those given. What the recording returns holds until it is run again."""
+"""A function that records a computation for pictures like those given. What a recording returns is valid until it runs
+again."""
 
 _MOST_PIXELS = 1 << 21
-"""Of a batch. An iteration with more takes milliseconds, long enough to launch the next one's kernels meanwhile."""
+"""The most pixels of a batch that is recorded. An iteration with more takes milliseconds, enough to launch the next
+one's kernels."""
 
 _WARM_UPS = 3
-"""Runs before the recording, in which cuDNN tries its algorithms and libraries make their workspaces; torch's notes on
-CUDA graphs ask for three."""
+"""The runs before a recording, in which cuDNN tries its algorithms and libraries make their workspaces. torch's notes
+on CUDA graphs ask for three."""
 
 
 class Recorder:
     """Records computations as CUDA graphs on one device.
 
-    All of them share one pool of memory: they never run at the same time, and nobody needs what one of them returned
-    once another runs.
+    All recordings share one pool of memory: only one runs at a time, and what it returned is not needed any more when
+    the next one runs.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -48,7 +52,7 @@ class Recorder:
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, compute: Compute, x: Tensor) -> Compute:
-        """Raises RuntimeError when the computation cannot be recorded: it waits for the GPU, say."""
+        """Record. Raises RuntimeError for what cannot be recorded, such as a computation that waits for the GPU."""
         given = x.detach().clone()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(self._device):
@@ -79,10 +83,10 @@ class Graphs:
     """The recordings of one device: one a network, objective and shape, the least recently used dropped first."""
 
     def __init__(self, capture: Capture, *, most: int = 8) -> None:
-        """No recordings yet.
+        """Keep no recordings yet.
 
         Args:
-            capture: makes them.
+            capture: makes recordings.
             most: how many are kept.
         """
         self._capture = capture
@@ -94,17 +98,17 @@ class Graphs:
         return sum(recording is not None for recording in self._kept.values())
 
     def recording(self, what: Hashable, compute: Compute, x: Tensor) -> Compute:
-        """The recording of a computation for pictures like `x`; the computation itself where it cannot be recorded.
+        """Return the recording of a computation for pictures like `x`, or the computation where it cannot be recorded.
 
         Args:
-            what: stands for all that the computation depends on but the pictures.
+            what: stands for all that the computation depends on, except the pictures.
             compute: the computation.
             x: the pictures.
         """
         key = (what, x.shape, x.dtype, x.stride())
         if key not in self._kept:
             self._drop(self._most - 1)
-            self._kept[key] = self._recorded(what, compute, x)
+            self._kept[key] = self._record(what, compute, x)
         self._kept.move_to_end(key)
         return self._kept[key] or compute
 
@@ -120,7 +124,7 @@ class Graphs:
         while len(self._kept) > left:
             self._kept.popitem(last=False)
 
-    def _recorded(self, what: Hashable, compute: Compute, x: Tensor) -> Compute | None:
+    def _record(self, what: Hashable, compute: Compute, x: Tensor) -> Compute | None:
         if what in self._unrecordable:
             return None
         try:
@@ -144,19 +148,19 @@ class GraphedGradient:
     Args:
         whole: the gradient to record.
         graphs: where the recordings are kept.
-        way: all that the computation depends on but the network, the objective and the pictures.
+        way: stands for all that the computation depends on, except the network, the objective and the pictures.
     """
 
-    def __init__(self, whole: Gradient, graphs: Graphs, way: Hashable) -> None:
+    def __init__(self, whole: WholeGradient, graphs: Graphs, way: Hashable) -> None:
         self._whole = whole
         self._graphs = graphs
-        # A reference that does not keep the network: one that is gone equals no other's, even at the same address.
+        # A weak reference, so that recordings do not keep the network. One to a network that is gone equals no other.
         self._what = (ref(whole.network), signature_of(whole.objective), way)
 
     def __call__(self, x: Tensor, prepare: Prepare = unchanged) -> tuple[Tensor, Tensor]:
-        """The gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]`, as `Gradient` gives it.
+        """Return the gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]`, as `WholeGradient` does.
 
-        The gradient holds until the next call.
+        The gradient is valid until the next call.
         """
 
         def compute(pictures: Tensor) -> tuple[Tensor, Tensor]:

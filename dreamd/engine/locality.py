@@ -1,8 +1,10 @@
-"""Locality: which pixels a network's cells see, found by asking the network itself. Knows nothing of tiles or losses.
+"""Locality: which pixels a network's cells see, found by asking the network itself.
 
-A network is local when a cell of a layer sees a bounded stretch of the picture, and the same stretch, moved, for every
-other cell. Then a layer can be computed from pieces of a picture. Not local: pooling of the whole picture, attention,
-squeeze-and-excitation, embedded positions.
+A network is local when every cell of a layer sees a bounded stretch of the picture, and all cells see it alike. Then
+the layer can be computed from pieces of a picture. Pooling of the whole picture, attention, squeeze-and-excitation and
+embedded positions are not local.
+
+Knows networks. Knows no tiles and no losses.
 """
 
 from __future__ import annotations
@@ -18,15 +20,17 @@ from torch import Tensor, nn
 from dreamd.engine.winograd import cells_at_once, straight
 
 Look = Callable[[Tensor], list[Tensor]]
-"""Normalised pictures `[N, 3, H, W]` → the activations of the wanted layers."""
+"""A function from normalised pictures `[N, 3, H, W]` to the activations of the wanted layers."""
 
 _STRIP = 512
+"""The length in pixels of the first strip that a network is shown."""
 _LONGEST_STRIP = 2048
-"""Pixels. A network that sees farther gains nothing from tiles."""
+"""The length in pixels of the last one. A network that sees farther gains nothing from tiles."""
 _LARGEST_STEP = 256
+"""The largest step in pixels that is tried between the beginnings of pieces."""
 _TOLERANCE = {torch.bfloat16: 3e-2, torch.float16: 1e-2}
-"""By how much, of its norm, an activation may differ for a piece of a picture: rounding, and no more."""
 _FLOAT32_TOLERANCE = 1e-4
+"""The share of its norm by which an activation of a piece may differ from the whole picture's: rounding, no more."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,10 @@ class Cells:
 
     Attributes:
         stride: pixels from one cell to the next.
-        missing: the side's length less the stride times the number of cells.
-        spoilt: a piece that begins at pixel `a` gives wrong values in its first so many cells, unless `a` is 0.
-        reach: a piece that ends at pixel `b` gives wrong values in the cells from `(b - reach) / stride` on, unless `b`
-            is the picture's own end.
+        missing: the side's length in pixels, less the stride times the number of cells.
+        spoilt: how many of a piece's first cells have wrong values, unless the piece begins at the picture's edge.
+        reach: how many pixels before a piece's end its cells begin to have wrong values, unless it ends at the
+            picture's edge: with the end at pixel `b`, they are the cells from `(b - reach) / stride` on.
     """
 
     stride: int
@@ -47,16 +51,21 @@ class Cells:
     reach: int
 
     def count(self, length: int) -> int:
-        """The number of cells along so many pixels."""
+        """Return the number of cells along so many pixels."""
         return (length - self.missing) // self.stride
 
 
 @dataclass(frozen=True)
 class Side:
-    """How the wanted layers' cells lie along a side whose length leaves a certain rest when divided by `step`.
+    """How the wanted layers' cells lie along one side of a picture.
 
-    Pieces of it begin at multiples of `step` and end at multiples of it from the picture's end: then every operation
-    inside the network, also one that pads by its input's size, meets the same cells as in the whole picture.
+    It holds for all sides whose lengths leave the same rest when divided by `step`. A piece begins a multiple of `step`
+    from the picture's beginning, and ends a multiple of it from the picture's end. So every operation in the network,
+    also one that pads by its input's size, meets the same cells as in the whole picture.
+
+    Attributes:
+        step: pixels.
+        layers: the cells of each wanted layer.
     """
 
     step: int
@@ -64,30 +73,37 @@ class Side:
 
     @property
     def halo(self) -> int:
-        """The pixels that a piece takes at each end beyond what it is for, in whole steps."""
+        """Return the pixels that a piece takes at each end beyond what it is for, in whole steps."""
         needed = max(max(cells.spoilt * cells.stride, cells.reach) for cells in self.layers)
         return -(-needed // self.step) * self.step
 
 
 class Locality:
-    """What is known of the locality of one network's wanted layers, whose cells are computed `grid` at a time."""
+    """The locality of one network's wanted layers, as far as it has been found out."""
 
     def __init__(self, look: Look, min_side: int, grid: int) -> None:
+        """Find the layers' strides and the smallest step.
+
+        Args:
+            look: shows the layers' activations.
+            min_side: the shortest side in pixels that the network takes.
+            grid: how many cells along a side the network computes together.
+        """
         self._min_side, self._grid = min_side, grid
         self._sides: dict[tuple[int, int], Side | None] = {}
         self._strides = _strides(look, min_side)
-        self._step = self._found_step(look)
+        self._step = self._find_step(look)
 
     def sides(self, look: Look, shape: torch.Size) -> tuple[Side, Side] | None:
-        """Both sides, vertical and horizontal, of pictures `[N, 3, H, W]`; None when the network is not local."""
+        """Return both sides of pictures `[N, 3, H, W]`, the vertical first; None when the network is not local."""
         down, right = (self._side(look, axis, shape[axis]) for axis in (2, 3))
         return None if down is None or right is None else (down, right)
 
-    def _found_step(self, look: Look) -> int | None:
-        """The smallest step at which pieces agree with the whole, both ways."""
+    def _find_step(self, look: Look) -> int | None:
+        """Find the smallest step at which pieces agree with the whole, both ways; None when there is none."""
         step = self._grid * math.lcm(*self._strides) if self._strides else _LARGEST_STEP + 1
         while step <= _LARGEST_STEP:
-            self._sides = {(axis, 0): self._probed(look, axis, step, 0) for axis in (2, 3)}
+            self._sides = {(axis, 0): self._probe(look, axis, step, 0) for axis in (2, 3)}
             if None not in self._sides.values():
                 return step
             step *= 2
@@ -98,11 +114,11 @@ class Locality:
             return None
         rest = length % self._step
         if (axis, rest) not in self._sides:
-            self._sides[axis, rest] = self._probed(look, axis, self._step, rest)
+            self._sides[axis, rest] = self._probe(look, axis, self._step, rest)
         return self._sides[axis, rest]
 
-    def _probed(self, look: Look, axis: int, step: int, rest: int) -> Side | None:
-        """One side, probed on a strip that is long enough; None when pieces do not agree with the whole."""
+    def _probe(self, look: Look, axis: int, step: int, rest: int) -> Side | None:
+        """Probe one side on a strip that is long enough; None when pieces do not agree with the whole."""
         length = _STRIP
         while length <= _LONGEST_STRIP:
             strip = _noise(-(-length // step) * step + rest, self._min_side)
@@ -114,16 +130,16 @@ class Locality:
 
 
 _KNOWN: WeakKeyDictionary[nn.Module, dict[Hashable, Locality]] = WeakKeyDictionary()
-"""Probing takes as long as a few small pictures, and gives the same for a network ever after."""
+"""The localities that were probed, by each network's wanted modules. Probing takes as long as a few small pictures."""
 
 
 def locality_of(network: nn.Module, modules: Sequence[str], look: Look, min_side: int) -> Locality:
-    """What is known of a network's modules, probed once.
+    """Return the locality of a network's modules, which is probed once.
 
     Args:
-        network: in evaluation mode, with its weights.
+        network: the network, in evaluation mode, with its weights.
         modules: the wanted layers' modules.
-        look: gives these modules' activations.
+        look: shows these modules' activations.
         min_side: the shortest side in pixels that the network takes.
     """
     known = _KNOWN.setdefault(network, {})
@@ -134,7 +150,7 @@ def locality_of(network: nn.Module, modules: Sequence[str], look: Look, min_side
 
 
 def _strides(look: Look, narrow: int) -> list[int]:
-    """The layers' strides; none when the activations are no maps, or finer than the picture."""
+    """Return the layers' strides; none when the activations are no maps, or finer than the picture."""
     short, long = (_seen(look, _noise(length, narrow), 2) for length in (_STRIP, 2 * _STRIP))
     gained = [more.shape[2] - less.shape[2] for less, more in zip(short, long, strict=True)]
     return [round(_STRIP / cells) for cells in gained] if all(0 < cells <= _STRIP for cells in gained) else []
@@ -152,7 +168,7 @@ class _Probe:
         self.side = self._reaches()
 
     def _reaches(self) -> Side | None:
-        """What each half lacks without the other.
+        """Find which cells of each half see into the other; None when all of them do.
 
         Half of the strip is filled with not-a-number. That passes through every operation that touches it, even times
         zero, so it shows exactly which cells see anything of that half.
@@ -181,7 +197,7 @@ class _Probe:
         )
 
     def pieces_agree(self) -> bool:
-        """Whether the network, run on a piece, sees in it what it sees in the whole: a proof by the real weights."""
+        """Return whether the network sees in a piece what it sees there in the whole, with its real weights."""
         if self.side is None:
             return False
         upper = _seen(self._look, self._strip[:, :, : self._end], self._axis)
@@ -206,7 +222,10 @@ def _noise(length: int, narrow: int) -> Tensor:
 
 
 def _seen(look: Look, strip: Tensor, axis: int) -> list[Tensor]:
-    """The activations of a strip that lies along an axis, turned so that their rows run along it; none: no maps."""
+    """Return the activations of a strip that lies along an axis, turned so that their rows run along it.
+
+    There are none when the activations are no maps.
+    """
     turned = strip if axis == 2 else strip.transpose(2, 3).contiguous()
     with torch.no_grad(), straight():
         activations = look(turned)

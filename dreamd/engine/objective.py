@@ -1,12 +1,14 @@
 """Objectives: what an ascent makes larger.
 
-An objective is a weighted sum of losses, each of one layer's activation. It is a value: `0.2 * a + 0.8 * b` is another.
+An objective is a weighted sum of losses, each of one layer's activation.
+
+Knows networks through a `Lookout`. Knows no pictures' sizes and no tiles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -20,10 +22,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 Loss = Callable[[Tensor], Tensor]
-"""Activation `[N, C, H, W]` → `[N]`, one value a picture, maximised."""
+"""A function from an activation `[N, C, H, W]` to `[N]`, one value a picture, which is maximised."""
 
 Prepare = Callable[[Tensor], Tensor]
-"""Brings a picture to what the network takes: its size, its precision."""
+"""A function that brings pictures to what the network takes: its size, its precision."""
 
 _AnyLoss = TypeVar("_AnyLoss", bound=Callable[..., Tensor])
 
@@ -65,14 +67,14 @@ def summed(part: Callable[..., Tensor], finish: Callable[..., Tensor]) -> Callab
 
 
 def sums_of(loss: Loss) -> Sums | None:
-    """The sums that a loss declared, its parameters filled in; None when it declared none."""
+    """Return the sums that a loss declared, its parameters filled in; None when it declared none."""
     function, parameters = (loss.func, loss.keywords) if isinstance(loss, partial) else (loss, {})
     sums = getattr(function, "dreamd_sums", None)
     return Sums(partial(sums.part, **parameters), partial(sums.finish, **parameters)) if sums else None
 
 
 def unchanged(x: Tensor) -> Tensor:
-    """The `Prepare` of networks that take pictures as they are."""
+    """Return pictures as they are: the `Prepare` of networks that take them so."""
     return x
 
 
@@ -93,11 +95,11 @@ class Term:
     channels: tuple[int, ...] | None = None
 
     def __call__(self, activation: Tensor) -> Tensor:
-        """The weighted loss `[N]` of an activation `[N, C, ...]`, in float32."""
+        """Return the weighted loss `[N]` of an activation `[N, C, ...]`, in float32."""
         return self.value(self.chosen(activation))
 
     def value(self, activation: Tensor) -> Tensor:
-        """The weighted loss `[N]` of the chosen channels `[N, C, ...]` of an activation."""
+        """Return the weighted loss `[N]` of the chosen channels `[N, C, ...]` of an activation. Raises PluginError."""
         value = self.loss(activation.float())
         if not isinstance(value, Tensor) or value.shape != activation.shape[:1]:
             what = f"tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
@@ -108,7 +110,7 @@ class Term:
         return value if self.weight == 1.0 else self.weight * value
 
     def chosen(self, activation: Tensor) -> Tensor:
-        """The channels to look at, of an activation `[N, C, ...]`. Raises UnknownNameError."""
+        """Return the channels to look at of an activation `[N, C, ...]`. Raises UnknownNameError."""
         if self.channels is None:
             return activation
         count = activation.shape[1]
@@ -120,29 +122,25 @@ class Term:
 
 @dataclass(frozen=True)
 class Objective:
-    """A sum of terms."""
+    """A sum of terms.
+
+    Attributes:
+        terms: the terms, at least one.
+    """
 
     terms: tuple[Term, ...]
 
-    def __add__(self, other: Objective) -> Objective:
-        return Objective(self.terms + other.terms)
-
-    def __mul__(self, factor: float) -> Objective:
-        return Objective(tuple(replace(term, weight=factor * term.weight) for term in self.terms))
-
-    __rmul__ = __mul__
-
     def modules(self) -> list[str]:
-        """The modules it looks at, in the order of the terms."""
+        """Return the modules that it looks at, in the order of the terms."""
         return [term.module for term in self.terms]
 
     def loss(self, activations: Sequence[Tensor]) -> Tensor:
-        """The value `[N]` for the activations of `modules()`."""
-        return added_up([term(activation) for term, activation in zip(self.terms, activations, strict=True)])
+        """Return the value `[N]` for the activations of `modules()`."""
+        return add_up([term(activation) for term, activation in zip(self.terms, activations, strict=True)])
 
 
-def added_up(values: Sequence[Tensor]) -> Tensor:
-    """The sum of the terms' values, in their order."""
+def add_up(values: Sequence[Tensor]) -> Tensor:
+    """Add up the terms' values, in their order."""
     total = values[0]
     for value in values[1:]:
         total = total + value
@@ -155,14 +153,14 @@ def check_differentiable(loss: Tensor) -> None:
         raise PluginError("the loss does not depend on what the network sees, so it has no gradient")
 
 
-class Run(Protocol):
-    """Takes the gradient of whole pictures: a `Gradient`, or something faster that gives the same.
+class Gradient(Protocol):
+    """The gradient of an objective: `WholeGradient`, or something faster that gives the same.
 
-    What it returns holds until it is called again.
+    What it returns is valid until it is called again.
     """
 
     def __call__(self, x: Tensor, prepare: Prepare = unchanged) -> tuple[Tensor, Tensor]:
-        """The gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]` there."""
+        """Return the gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]` there."""
         ...
 
     def release(self) -> bool:
@@ -170,8 +168,8 @@ class Run(Protocol):
         ...
 
 
-class Gradient:
-    """The gradient of an objective of one network's activations. A context manager: it holds hooks in the network.
+class WholeGradient:
+    """The gradient of pictures that the network sees whole. A context manager: it holds hooks in the network.
 
     Attributes:
         network: the network.
@@ -185,7 +183,7 @@ class Gradient:
         self.lookout = Lookout(network, objective.modules())
 
     def __call__(self, x: Tensor, prepare: Prepare = unchanged) -> tuple[Tensor, Tensor]:
-        """The gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]` there.
+        """Return the gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]` there.
 
         `prepare` brings a picture to what the network takes (its size, its precision), inside the gradient.
         """
@@ -199,10 +197,10 @@ class Gradient:
         return gradient.contiguous(), loss.detach()
 
     def release(self) -> bool:
-        """Keeps no memory between calls, so there is none to give back."""
+        """Return False: nothing is kept between calls, so there is nothing to give back."""
         return False
 
-    def __enter__(self) -> Gradient:
+    def __enter__(self) -> WholeGradient:
         return self
 
     def __exit__(

@@ -27,14 +27,16 @@ class Precision(StrEnum):
 
 
 _PROBE_SHAPE = (1, 64, 56, 56)
+"""The shape of the activation whose convolution is timed."""
 _PROBE_SECONDS = 0.05
+"""The seconds that a precision is timed for."""
 _MUST_GAIN = 1.2
-"""bf16 must be this much faster than fp32: it costs accuracy, so it has to bring something."""
+"""How many times faster than fp32 bf16 must be: it costs accuracy, so it has to bring something."""
 
 
 @cache
 def fastest(device: torch.device) -> Precision:
-    """The fastest precision that a device really has, found by timing a convolution. Cached: the probe runs once.
+    """Return the fastest precision that a device really has, found by timing a convolution once.
 
     A processor without bf16 instructions emulates them a hundred times slower, and says that it supports them.
     """
@@ -45,10 +47,10 @@ def fastest(device: torch.device) -> Precision:
 
 
 def winograd_gains(precision: Precision, device: torch.device) -> bool:
-    """Whether convolutions in that precision are faster there in Winograd's way.
+    """Return whether convolutions in that precision are faster there in Winograd's way.
 
-    By a processor's instructions and the library behind matrix products, and not by the clock, so that a dream has the
-    same last bits each time. Timed with AVX2; with AVX-512 it is reckoned. On GPUs cuDNN chooses among ways of its own.
+    The processor's instructions and the library behind matrix products decide, and not the clock, so that a dream has
+    the same last bits each time. It was timed with AVX2, and reckoned for AVX-512. On GPUs cuDNN has ways of its own.
     """
     if precision is not Precision.FP32 or device.type != "cpu":
         return False
@@ -58,7 +60,7 @@ def winograd_gains(precision: Precision, device: torch.device) -> bool:
 
 
 def _gain(device: torch.device) -> float:
-    """How many times faster a convolution runs in bf16 than in fp32."""
+    """Time how many times faster a convolution runs in bf16 than in fp32."""
     return _seconds(torch.float32, device) / _seconds(torch.bfloat16, device)
 
 
@@ -79,17 +81,17 @@ def _seconds(dtype: torch.dtype, device: torch.device) -> float:
     return best if best < float("inf") else _PROBE_SECONDS
 
 
-def prepared(network: nn.Module, precision: Precision, device: torch.device, *, exact: bool = True) -> nn.Module:
-    """The network on its device and in its precision, arranged as is fastest there.
+def arrange_network(network: nn.Module, precision: Precision, device: torch.device, *, exact: bool = True) -> nn.Module:
+    """Bring a network to its device and its precision, arranged as is fastest there.
 
-    But for the reference, the channels lie innermost. On a GPU and in bf16 that is faster by far; in fp32 on a
+    Except in the reference, the channels lie innermost. On a GPU and in bf16 that is faster by far; in fp32 on a
     processor by 4 to 30% for eleven of twelve networks, and for VGG19 with AVX2 when it has Winograd's convolutions.
 
     Args:
         network: the network, changed in place.
         precision: what it shall compute in.
-        device: where.
-        exact: leave it in fp32 as it is, which is the reference.
+        device: where it shall compute.
+        exact: leave a network in fp32 as it is, which is the reference.
     """
     if precision is Precision.FP32 and exact:
         return network.to(device)
@@ -100,7 +102,7 @@ def prepared(network: nn.Module, precision: Precision, device: torch.device, *, 
 
 
 def cast(x: Tensor, precision: Precision) -> Tensor:
-    """Normalised pictures as a network of that precision takes them, when it is not the reference."""
+    """Return normalised pictures as a network of that precision takes them, when it is not the reference."""
     return x.to(_dtype(precision), memory_format=torch.channels_last)
 
 

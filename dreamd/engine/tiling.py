@@ -1,8 +1,10 @@
 """Tiling: the gradient of pictures that do not fit in memory, tile by tile.
 
-For a local network it is the whole picture's gradient, to rounding: a first pass sees every layer in pieces, the loss
-of the whole gives the gradient at the layers, and a second pass pulls that back to the pixels, piece by piece, adding
-up where the pieces' halos overlap. Everything above, the random shifts, the momentum and the octaves, remains whole.
+For a local network it is the whole picture's gradient, to rounding. A first pass sees every layer in pieces. The loss
+of the whole gives the gradient at the layers. A second pass pulls that back to the pixels, piece by piece, and adds up
+where the pieces' halos overlap. Random shifts, momentum and octaves still see the whole picture.
+
+Knows objectives and locality. Knows no memory and no ascents.
 """
 
 from __future__ import annotations
@@ -18,17 +20,24 @@ from dreamd.engine.backbone import Lookout
 from dreamd.engine.devices import moved
 from dreamd.engine.locality import Cells, Side
 from dreamd.engine.objective import (
+    Gradient,
     Objective,
     Prepare,
-    Run,
     Sums,
     Term,
-    added_up,
+    add_up,
     check_differentiable,
     sums_of,
     unchanged,
 )
 from dreamd.errors import PluginError
+
+_CHECKED = 32
+"""The cells along a side on which a loss is compared with its sums. torch's own norm of many more is off by percents in
+float32."""
+
+_OVERLAP = 0.25
+"""The share of a tile's side that overlaps the next one: wide enough for a smooth blend, and it costs little."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +46,9 @@ class Piece:
 
     Attributes:
         start: its first pixel, its halo included.
-        end: the pixel after its last.
-        cells: of each layer, the cells that it is for.
-        inner: the same cells, counted from its own first.
+        end: the pixel after its last one.
+        cells: the cells of each layer that are its own.
+        inner: the same cells, counted from the piece's first one.
     """
 
     start: int
@@ -49,12 +58,12 @@ class Piece:
 
 
 def pieces(side: Side, length: int, tile: int, shortest: int) -> list[Piece]:
-    """A side of a picture in pieces of nearly equal length, no longer than a tile but for halo and rounding.
+    """Cut a side of a picture into pieces of nearly equal length, no longer than a tile but for halo and rounding.
 
     Args:
         side: how the layers' cells lie along it.
         length: in pixels.
-        tile: how many pixels a piece is for, at most.
+        tile: the most pixels of a piece without its halo.
         shortest: the fewest pixels that the network takes.
     """
     count = -(-length // tile)
@@ -78,7 +87,7 @@ def _piece(side: Side, length: int, first: int, last: int, shortest: int) -> Pie
 
 
 def _between(layer: Cells, length: int, first: int, last: int) -> slice:
-    """The cells of a layer that belong to the pixels from `first` to `last`, both multiples of the step or the end."""
+    """Return a layer's cells of the pixels from `first` to `last`, which are multiples of the step or the end."""
     count = layer.count(length)
     stop = count if last == length else min(last // layer.stride, count)
     return slice(min(first // layer.stride, stop), stop)
@@ -86,31 +95,36 @@ def _between(layer: Cells, length: int, first: int, last: int) -> slice:
 
 @dataclass(frozen=True)
 class Tile:
-    """A piece of a picture both ways, and of each layer the cells that it is for, by their place in the whole."""
+    """A piece of a picture, both ways.
+
+    Attributes:
+        down: the piece of its vertical side.
+        right: the piece of its horizontal side.
+    """
 
     down: Piece
     right: Piece
 
     def cut(self, x: Tensor) -> Tensor:
-        """Its pixels of pictures `[N, 3, H, W]`, its halo included: a view."""
+        """Return its pixels of pictures `[N, 3, H, W]`, its halo included, as a view."""
         return x[:, :, self.down.start : self.down.end, self.right.start : self.right.end]
 
     def inner(self, layer: int, activation: Tensor) -> Tensor:
-        """Of the activation of its pixels, the cells that it is for."""
+        """Return its own cells from the activation of its pixels, as a view."""
         return activation[:, :, self.down.inner[layer], self.right.inner[layer]]
 
     def place(self, layer: int, whole: Tensor) -> Tensor:
-        """The same cells in the whole picture's activation."""
+        """Return its own cells from the whole picture's activation, as a view."""
         return whole[:, :, self.down.cells[layer], self.right.cells[layer]]
 
     def holds(self, layer: int) -> bool:
-        """Whether any cell of a layer is its own: a sliver at the picture's end may have none."""
+        """Return whether any cell of a layer is its own: a sliver at the picture's end may have none."""
         return all(piece.cells[layer].start < piece.cells[layer].stop for piece in (self.down, self.right))
 
 
 @dataclass
 class _Assembled:
-    """One term's whole activation, which any loss can be computed of."""
+    """Gathers one term's whole activation, for a loss that needs it."""
 
     term: Term
     layer: int
@@ -131,13 +145,13 @@ class _Assembled:
             (self.gradient,) = torch.autograd.grad(loss.sum(), whole)
         return loss.detach()
 
-    def pulled(self, cells: Tensor, tile: Tile) -> tuple[Tensor, Tensor]:
+    def pull(self, cells: Tensor, tile: Tile) -> tuple[Tensor, Tensor]:
         return cells, tile.place(self.layer, _held(self.gradient))
 
 
 @dataclass
 class _Summed:
-    """One term's sums over the cells, for a loss that says it needs no more."""
+    """Gathers one term's sums over the cells, for a loss that says it needs no more."""
 
     term: Term
     sums: Sums
@@ -159,7 +173,7 @@ class _Summed:
             (self.gradient,) = torch.autograd.grad(loss.sum(), total)
         return loss.detach()
 
-    def pulled(self, cells: Tensor, tile: Tile) -> tuple[Tensor, Tensor]:
+    def pull(self, cells: Tensor, tile: Tile) -> tuple[Tensor, Tensor]:
         del tile
         return self.sums.part(cells.float()), _held(self.gradient)
 
@@ -199,7 +213,7 @@ class TiledGradient:
         return f"{self._tile} px, halo {max(side.halo for side in self._sides)}"
 
     def __call__(self, x: Tensor, prepare: Prepare = unchanged) -> tuple[Tensor, Tensor]:
-        """The gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]` there: as `Gradient` gives it."""
+        """Return the gradient at normalised pictures `x` `[N, 3, H, W]` and the loss `[N]`, as `WholeGradient` does."""
         tiles, accounts = self._tiles(x.shape), self._accounts(x.shape)
         if self._one_pass is None:
             self._one_pass = self._is_one_sum(x, prepare, tiles[0])
@@ -223,10 +237,10 @@ class TiledGradient:
         return accounts
 
     def _is_one_sum(self, x: Tensor, prepare: Prepare, tile: Tile) -> bool:
-        """Whether all depends on one sum. Holds every loss's sums against the loss itself, on a few cells."""
+        """Return whether all depends on one sum. Compares every loss's sums with the loss itself, on a few cells."""
         with torch.no_grad():
             parts = [
-                _checked_part(self._terms[layer], sums, cells[:, :, :_CHECKED, :_CHECKED].float())
+                _check_part(self._terms[layer], sums, cells[:, :, :_CHECKED, :_CHECKED].float())
                 for layer, cells in self._cells(tile.cut(x), prepare, tile)
                 if (sums := self._sums[layer]) is not None
             ]
@@ -235,7 +249,7 @@ class TiledGradient:
     def _in_one_pass(
         self, x: Tensor, prepare: Prepare, tiles: Sequence[Tile], account: _Assembled | _Summed
     ) -> tuple[Tensor, Tensor]:
-        """The gradient of the sum, brought to that of the loss by one factor a picture when the sum is known."""
+        """Take the gradient of the sum. Once the sum is known, one factor a picture makes it that of the loss."""
         assert isinstance(account, _Summed)
         gradient = torch.zeros_like(x)
         account.gradient = x.new_ones(len(x))
@@ -252,7 +266,7 @@ class TiledGradient:
             for tile in tiles:
                 for layer, cells in self._cells(tile.cut(x), prepare, tile):
                     accounts[layer].add(cells, tile)
-        loss = added_up([account.settle() for account in accounts])
+        loss = add_up([account.settle() for account in accounts])
         gradient = torch.zeros_like(x)
         for tile in tiles:
             self._pull(x, prepare, tile, accounts, gradient)
@@ -264,7 +278,7 @@ class TiledGradient:
         """Add to the pictures' gradient what a tile's own cells pull; returns what the gradient was taken of."""
         pixels = tile.cut(x).clone().requires_grad_()
         with torch.enable_grad():
-            pulled = [accounts[layer].pulled(cells, tile) for layer, cells in self._cells(pixels, prepare, tile)]
+            pulled = [accounts[layer].pull(cells, tile) for layer, cells in self._cells(pixels, prepare, tile)]
             if not pulled:
                 return []
             outputs, at_outputs = zip(*pulled, strict=True)
@@ -273,18 +287,14 @@ class TiledGradient:
         return [output.detach() for output in outputs]
 
     def _cells(self, pixels: Tensor, prepare: Prepare, tile: Tile) -> Iterator[tuple[int, Tensor]]:
-        """The chosen cells that are a tile's own, of each layer where it has any."""
+        """Yield the chosen cells that are a tile's own, for each layer where it has any."""
         for layer, activation in enumerate(self._lookout(prepare(pixels))):
             if tile.holds(layer):
                 yield layer, self._terms[layer].chosen(tile.inner(layer, activation))
 
 
-_CHECKED = 32
-"""Cells each way; in float32, torch's own norm of hundreds of millions is off by percents."""
-
-
-def _checked_part(term: Term, sums: Sums, cells: Tensor) -> Tensor:
-    """The sums of some cells. Raises PluginError unless they make what the loss itself returns."""
+def _check_part(term: Term, sums: Sums, cells: Tensor) -> Tensor:
+    """Return the sums of some cells. Raises PluginError unless they make what the loss itself returns."""
     part = sums.part(cells)
     if part.dim() not in (1, 2) or part.shape[0] != cells.shape[0]:
         raise PluginError(
@@ -297,22 +307,18 @@ def _checked_part(term: Term, sums: Sums, cells: Tensor) -> Tensor:
     return part
 
 
-_OVERLAP = 0.25
-"""Of a tile's side: wide enough for a smooth blend, narrow enough to cost little."""
-
-
 class OverlappedGradient:
     """Gradients of tiles, each with its own loss, blended where they overlap: for networks that are not local.
 
-    Not the whole picture's gradient, but one without seams: the tiles lie elsewhere each time.
+    That is not the whole picture's gradient, but it has no seams, because the tiles lie elsewhere each time.
 
     Args:
         whole: the gradient of a tile.
         tile: the side of a tile in pixels.
-        generators: the random source of each picture's tiles, one a picture.
+        generators: one random source a picture, for the place of its tiles.
     """
 
-    def __init__(self, whole: Run, tile: int, generators: Sequence[torch.Generator]) -> None:
+    def __init__(self, whole: Gradient, tile: int, generators: Sequence[torch.Generator]) -> None:
         self._whole = whole
         self._tile = tile
         self._generators = generators
@@ -321,7 +327,7 @@ class OverlappedGradient:
         return f"{self._tile} px, overlap {round(_OVERLAP * self._tile)}, shifted at random"
 
     def __call__(self, x: Tensor, prepare: Prepare = unchanged) -> tuple[Tensor, Tensor]:
-        """The blended gradient at normalised pictures `[N, 3, H, W]`, and the mean `[N]` of the tiles' losses."""
+        """Return the blended gradient at normalised pictures `[N, 3, H, W]` and the mean `[N]` of the tiles' losses."""
         gradient = torch.zeros_like(x)
         losses = [
             self._add(x[index : index + 1], gradient[index : index + 1], prepare, generator)
@@ -341,7 +347,10 @@ class OverlappedGradient:
 
 
 def windows(length: int, tile: int, generator: torch.Generator) -> list[tuple[int, Tensor]]:
-    """Overlapping stretches of a side at random places: the first pixel of each, and its weights, which add up to 1."""
+    """Cut a side into overlapping stretches at random places.
+
+    Returns the first pixel of each and its weights; the weights of all add up to 1 everywhere.
+    """
     if tile >= length:
         return [(0, torch.ones(length))]
     overlap = max(1, round(_OVERLAP * tile))

@@ -27,7 +27,7 @@ from torch import Tensor
 from dreamd.engine.backbone import Backbone
 from dreamd.engine.dream import Ascend
 from dreamd.engine.locality import locality_of
-from dreamd.engine.objective import Gradient, Objective, Term, sums_of
+from dreamd.engine.objective import Objective, Term, WholeGradient, sums_of
 from dreamd.engine.tiling import TiledGradient
 from dreamd.errors import PictureError, PluginError, RecipeError
 from dreamd.executors.executor import Executor, ExecutorContext
@@ -42,7 +42,7 @@ from dreamd.plugin_tools.tiny import mean_square, tiny_backbone, tiny_dream
 from dreamd.settings.config import load_config
 from dreamd.settings.recipe import BackboneChoice
 from dreamd.weights import cache
-from dreamd.worker.builder import load_backbone
+from dreamd.worker.backbones import load_backbone
 
 Clause = tuple[str, Callable[[], None]]
 """What is checked, in words that follow the thing's name, and how."""
@@ -261,7 +261,7 @@ def _is_whole_in_tiles(loss: Callable[[Tensor], Tensor], device: torch.device) -
     objective = Objective((Term(backbone.module_name("relu2"), loss),))
     pictures = _random(1, 3, 72, 56, device=device)
     # Without cuDNN a GPU convolves in full float32, and spreads no not-a-number to neighbouring cells.
-    with torch.backends.cudnn.flags(enabled=False), Gradient(backbone.network, objective) as whole:
+    with torch.backends.cudnn.flags(enabled=False), WholeGradient(backbone.network, objective) as whole:
 
         def look(strip: Tensor) -> list[Tensor]:
             return whole.lookout(strip.to(device))
@@ -487,10 +487,10 @@ def _check_dreams(backbone: Backbone, device: torch.device) -> None:
     must(frozen, "its network changes: parameters take gradients although it is frozen")
 
 
-def _gradient_of(backbone: Backbone) -> Gradient:
+def _gradient_of(backbone: Backbone) -> WholeGradient:
     """Of the mean square of what its default layer sees."""
     module = backbone.module_name(str(backbone.default_layer))
-    return Gradient(backbone.network, Objective((Term(module, mean_square),)))
+    return WholeGradient(backbone.network, Objective((Term(module, mean_square),)))
 
 
 def _loads_its_weights(item: Registered, name: str) -> None:

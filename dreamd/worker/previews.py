@@ -1,6 +1,8 @@
 """Small pictures of the dreams that go on, for the page: one file a job, replaced whole.
 
-Runs in workers. Costs them less than a hundredth of their time, by making the next one the later the longer one took.
+The longer a preview took to make, the later comes the next, so that they cost less than a hundredth of the time.
+
+Knows pictures and a folder. Knows no recipes.
 """
 
 from __future__ import annotations
@@ -21,22 +23,26 @@ SIDE = 320
 """The longest side of a preview, in pixels."""
 
 _SECONDS = 1.0
+"""The least seconds from one preview to the next."""
 _SHARE = 0.01
+"""The most that previews may cost, as a share of the worker's time."""
 _QUALITY = 80
+"""The JPEG quality of a preview, 1 to 100."""
 
 
 class Previews:
-    """Writes previews into a folder; None: nobody looks, and nothing is written."""
+    """Writes previews into a folder."""
 
     def __init__(self, folder: Path | None) -> None:
+        """Write into `folder`, which is made when it is needed; None: nobody looks, and nothing is written."""
         self._folder = folder
         self._due = 0.0
 
     def show(self, jobs: Sequence[str], images: Tensor) -> None:
-        """Write the pictures `[N, 3, H, W]` in [0, 1] of N jobs, if it is time to; a full disk is no reason to stop."""
+        """Write the pictures `[N, 3, H, W]` in [0, 1] of N jobs, if it is time to. A full disk ends no dream."""
         if self._folder is None or time.monotonic() < self._due:
             return
-        begun = time.process_time()  # what it costs, not how long others kept it waiting
+        start = time.process_time()  # what it costs, not how long others kept it waiting
         try:
             self._folder.mkdir(exist_ok=True)
             for job, image in zip(jobs, _small(images), strict=True):
@@ -44,7 +50,7 @@ class Previews:
         except OSError as error:
             log.warning("no more previews: %s", error)
             self._folder = None
-        self._due = time.monotonic() + max(_SECONDS, (time.process_time() - begun) / _SHARE)
+        self._due = time.monotonic() + max(_SECONDS, (time.process_time() - start) / _SHARE)
 
     def drop(self, jobs: Sequence[str]) -> None:
         """Remove the previews of jobs that are over."""
@@ -54,7 +60,7 @@ class Previews:
 
 
 def _small(images: Tensor) -> Tensor:
-    """The pictures as `[N, h, w, 3]` bytes on the CPU, no side longer than SIDE."""
+    """Return the pictures as `[N, h, w, 3]` bytes on the CPU, no side longer than SIDE."""
     height, width = images.shape[2:]
     step = max(1, min(height, width) // (2 * SIDE))
     images = images.detach()[:, :, ::step, ::step].float()  # of a huge picture every pixel would cost too much

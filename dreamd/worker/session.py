@@ -1,10 +1,12 @@
-"""A studio: files in, dreamed pictures out, on one device. What a worker and `dreamd dream` have in common."""
+"""A session: a recipe and pictures in, dreams out, on one device. A worker has one, and so has `dreamd dream`.
+
+Knows recipes, pictures and the engine. Knows no messages and no jobs.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,29 +14,24 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dreamd import __version__
 from dreamd.engine.ascent import bands
 from dreamd.engine.checkpoint import Checkpoint, CheckpointFolder
-from dreamd.engine.dream import Progress, batch_size
-from dreamd.errors import UsageError
+from dreamd.engine.dream import Dreamed, Progress, batch_size, dream
+from dreamd.errors import NotANumberError
 from dreamd.messages import Sidecar
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.pictures.reading import read_picture
 from dreamd.plugin_host.host import Plugins
+from dreamd.plugin_host.results import looking_for_nan
 from dreamd.settings.recipe import Recipe
+from dreamd.weights.transfer import OnBytes
 from dreamd.wording import printable
-from dreamd.worker.builder import Built, OnFetch, Workshop, dreamed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a picture may cost: its pixels, the bytes of its file, and the bytes that its dream may hold."""
-
-    max_pixels: int
-    max_bytes: int
-    memory: int
+from dreamd.worker.bounds import Bounds
+from dreamd.worker.builder import Builder, Built
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,99 +40,125 @@ class Dream:
 
     Attributes:
         picture: the result.
-        loss_before: of the last ascent's first iteration.
-        loss_after: of its last one.
-        tiling: how the picture was cut up; None when it was not.
+        built: what it was dreamed with.
+        loss_before: the loss at the first iteration of the last ascent.
+        loss_after: the loss at its last iteration.
+        tiling: how the picture was cut up, in words; None when it was not.
     """
 
     picture: Picture
+    built: Built
     loss_before: float
     loss_after: float
     tiling: str | None
 
 
-class Studio:
-    """Dreams files on one device."""
+class Session:
+    """Dreams pictures on one device.
 
-    def __init__(self, plugins: Plugins, device: torch.device, limits: Limits) -> None:
-        self._workshop = Workshop(plugins, device, limits.memory)
-        self._limits = limits
+    Attributes:
+        device: the device.
+    """
+
+    def __init__(self, plugins: Plugins, device: torch.device, bounds: Bounds) -> None:
+        """Load nothing yet.
+
+        Args:
+            plugins: the engine's.
+            device: what to dream on.
+            bounds: what a picture may cost.
+        """
         self.device = device
+        self._plugins = plugins
+        self._builder = Builder(plugins, device, bounds.memory)
+        self._bounds = bounds
 
-    def build(self, recipe: Recipe, on_fetch: OnFetch | None = None) -> Built:
-        """What the recipe dreams with; raises as `Workshop.build` does."""
-        return self._workshop.build(recipe, on_fetch)
+    def build(self, recipe: Recipe, on_bytes: OnBytes | None = None) -> Built:
+        """Return what the recipe dreams with; raises as `Builder.build` does."""
+        return self._builder.build(recipe, on_bytes)
 
     def read(self, source: Path, recipe: Recipe) -> Picture:
-        """The picture of a file, shrunk as the recipe wants it. Raises PictureError, PluginError."""
-        limits, decode = self._limits, self._workshop.decoder(source)
-        picture = read_picture(source, max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, decode=decode)
+        """Decode a file, with a plugin where one takes it, and shrink it as the recipe wants.
+
+        Raises:
+            PictureError: it is no picture, or one that is too large.
+            PluginError: the plugin that decodes it breaks its contract.
+        """
+        decoder = self._plugins.decoder(source)
+        picture = read_picture(
+            source,
+            max_pixels=self._bounds.max_pixels,
+            max_bytes=self._bounds.max_bytes,
+            decode=decoder.function if decoder else None,
+        )
         return shrunk(picture, recipe.image.max_side)
 
-    def together(self, picture: Picture, built: Built, most: int) -> int:
-        """How many pictures like that one can be dreamed together: from 1 to `most`. Not to be asked during a dream."""
+    def count_together(self, picture: Picture, built: Built, most: int) -> int:
+        """Return how many pictures like that one fit in a dream: from 1 to `most`. Not to be asked during a dream."""
         height, width = picture.pixels.shape[:2]
         return batch_size(built.dreamer, height, width, most=most)
 
-    def checkpoint(self, folder: Path, input_sha256: str, recipe: Recipe, built: Built) -> CheckpointFolder:
-        """The state of a dream in a folder; what another dream, or another version of this one, left is ignored."""
-        about = [input_sha256, recipe.model_dump_json(), versions(), built.plugins, built.weights_sha256]
+    def checkpoint(self, folder: Path, input_sha256: str, built: Built) -> CheckpointFolder:
+        """Open the kept state of a dream in a folder. What another dream or another version left there is ignored."""
+        about = [input_sha256, built.recipe.model_dump_json(), _versions(), built.plugins, built.weights_sha256]
         about += [str(self.device), built.dreamer.precision]
         return CheckpointFolder(folder, hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest())
 
     def dream(
         self,
         pictures: Sequence[Picture],
-        recipe: Recipe,
         built: Built,
+        *,
         on_progress: Callable[[Progress], None],
         checkpoint: Checkpoint | None = None,
-        on_frame: Callable[[torch.Tensor], None] = lambda _images: None,
+        on_frame: Callable[[Tensor], None] = lambda _images: None,
     ) -> list[Dream]:
-        """The dreams of pictures of one size, each with its original's alpha channel, EXIF and resolution."""
-        result = dreamed(
-            lambda: _to_tensor(pictures),
-            built,
-            seeds=[recipe.seed] * len(pictures),
-            on_progress=on_progress,
-            checkpoint=checkpoint,
-            on_frame=on_frame,
-        )
-        return [
-            Dream(
-                picture=replace(picture, pixels=_to_pixels(image)),
-                loss_before=before,
-                loss_after=after,
-                tiling=result.tiling,
-            )
-            for picture, image, before, after in zip(
-                pictures, result.images, result.loss_before, result.loss_after, strict=True
-            )
-        ]
+        """Dream pictures of one size; each keeps its original's alpha channel, EXIF and resolution.
 
-    def sidecar(
-        self,
-        *,
-        job: str,
-        source: Path,
-        input_sha256: str,
-        recipe: Recipe,
-        built: Built,
-        dream: Dream,
-        seconds: float,
-    ) -> Sidecar:
-        """The record of a dream."""
+        A dream that comes out as not-a-number is dreamed once more, looking for the plugin whose doing it is.
+
+        Args:
+            pictures: the pictures.
+            built: what to dream with.
+            on_progress: as `dreamd.engine.dream.dream` takes it.
+            checkpoint: as there.
+            on_frame: as there.
+
+        Raises:
+            BatchTooLargeError: memory does not suffice for so many pictures at once.
+            NotANumberError: the dream came out as not-a-number, and no plugin is to blame.
+            PluginError: a plugin breaks its contract, or makes the not-a-number.
+        """
+        seeds = [built.recipe.seed] * len(pictures)
+        try:
+            result = dream(
+                _to_tensor(pictures),
+                built.dreamer,
+                seeds=seeds,
+                on_progress=on_progress,
+                checkpoint=checkpoint,
+                on_frame=on_frame,
+            )
+        except NotANumberError:
+            with looking_for_nan():
+                dream(_to_tensor(pictures), built.dreamer, seeds=seeds, on_progress=on_progress)
+            raise
+        return [_dream_of(number, picture, built, result) for number, picture in enumerate(pictures)]
+
+    def sidecar(self, *, job: str, source: Path, input_sha256: str, dream: Dream, seconds: float) -> Sidecar:
+        """Return the record of a dream."""
         height, width = dream.picture.pixels.shape[:2]
+        built = dream.built
         return Sidecar(
             job=job,
             picture=printable(source.name),
             input_sha256=input_sha256,
-            recipe=recipe.model_dump(mode="json"),
-            versions={**versions(), **built.plugins, **self._workshop.decoder_version(source)},
+            recipe=built.recipe.model_dump(mode="json"),
+            versions={**_versions(), **built.plugins, **self._decoder_version(source)},
             weights_sha256=built.weights_sha256,
             device=str(self.device),
             precision=built.dreamer.precision,
-            seed=recipe.seed,
+            seed=built.recipe.seed,
             size=(width, height),
             tiling=dream.tiling,
             seconds=round(seconds, 4),
@@ -143,46 +166,19 @@ class Studio:
             loss_after=dream.loss_after,
         )
 
+    def _decoder_version(self, source: Path) -> dict[str, str]:
+        """Return the plugin that decodes that file, with its version; nothing where dreamd itself does."""
+        decoder = self._plugins.decoder(source)
+        return {decoder.entry.plugin: decoder.entry.version} if decoder else {}
 
-def versions() -> dict[str, str]:
-    """The versions that decide over a dream's bits."""
+
+def _versions() -> dict[str, str]:
+    """Return the versions that decide over a dream's bits."""
     return {"dreamd": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__}
 
 
-def choose_device(wanted: str) -> torch.device:
-    """The device of `cpu`, `cuda`, `cuda:1`, or `auto:1`: the second GPU if there is one and else the processor.
-
-    Raises:
-        UsageError: there is no such device.
-    """
-    if wanted.startswith("auto"):
-        index = int(wanted.partition(":")[2] or 0)
-        has_it = torch.cuda.is_available() and index < torch.cuda.device_count()
-        return torch.device("cuda", index) if has_it else torch.device("cpu")
-    try:
-        device = torch.device(wanted)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        there_are = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        raise UsageError(f"device {wanted!r} cannot be used here; there is {' and '.join(there_are)}") from error
-    return device
-
-
-def free_memory(device: torch.device) -> int:
-    """Most of the bytes that are free on a device now; a part is left to others."""
-    if device.type == "cuda":
-        return int(0.9 * torch.cuda.mem_get_info(device)[0])
-    lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    return int(0.8 * 1024 * int(lines["MemAvailable"].split()[0]))
-
-
-def device_name(device: torch.device) -> str:
-    """A device's name for people."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-
-
 def _to_tensor(pictures: Sequence[Picture]) -> Tensor:
-    """Pictures of one size as `[N, 3, H, W]`, float32 in [0, 1]."""
+    """Return pictures of one size as `[N, 3, H, W]`, float32 in [0, 1]."""
     height, width = pictures[0].pixels.shape[:2]
     images = torch.empty(len(pictures), 3, height, width)
     for image, picture in zip(images, pictures, strict=True):
@@ -190,8 +186,19 @@ def _to_tensor(pictures: Sequence[Picture]) -> Tensor:
     return images.div_(255)
 
 
-def _to_pixels(image: Tensor) -> np.ndarray:
-    """A picture `[3, H, W]` in [0, 1] as `[H, W, 3]`, 8 bit, made in bands: of a very large one every copy counts."""
+def _dream_of(number: int, picture: Picture, built: Built, result: Dreamed) -> Dream:
+    """Return the dream of the picture of that number in a batch."""
+    return Dream(
+        picture=replace(picture, pixels=_to_pixels(result.images[number])),
+        built=built,
+        loss_before=result.loss_before[number],
+        loss_after=result.loss_after[number],
+        tiling=result.tiling,
+    )
+
+
+def _to_pixels(image: Tensor) -> NDArray[np.uint8]:
+    """Return a picture `[3, H, W]` in [0, 1] as `[H, W, 3]`, 8 bit; in bands, as every copy of a large one counts."""
     pixels = torch.empty(image.shape[1], image.shape[2], 3, dtype=torch.uint8)
     for rows in bands(image, 1):
         pixels[rows] = image[:, rows].mul(255).round_().to(torch.uint8).permute(1, 2, 0)

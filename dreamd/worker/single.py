@@ -12,6 +12,7 @@ from typing import Protocol
 
 import click
 import numpy as np
+import torch
 
 from dreamd.engine.dream import Progress
 from dreamd.errors import RecipeError, UsageError
@@ -24,8 +25,9 @@ from dreamd.settings.config import Limits
 from dreamd.settings.merging import Resolved, resolve, set_fields
 from dreamd.settings.recipe_book import RecipeBook, preset_names
 from dreamd.weights.digests import sha256_of
-from dreamd.worker.session import Limits as PictureLimits
-from dreamd.worker.session import Studio, choose_device, free_memory
+from dreamd.worker.bounds import Bounds
+from dreamd.worker.device import choose_device, free_memory
+from dreamd.worker.session import Dream, Session
 
 
 class Show(Protocol):
@@ -82,43 +84,47 @@ def dream_by(
 ) -> None:
     """Dream a picture, or noise, by a recipe. Raises as `dream_one` does."""
     word = _format_of(target)
-    recipe = resolved.recipe
-    limits = Limits()
-    chosen = choose_device(device or "auto")
-    studio = Studio(
-        plugins,
-        chosen,
-        PictureLimits(max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, memory=free_memory(chosen)),
-    )
     start = time.perf_counter()
+    session = _session(choose_device(device or "auto"), plugins)
+    path, recipe = Path(source), resolved.recipe
     noise = _NOISE.fullmatch(source)
-    path = Path(source)
     if noise is None:
         _check_source(path, target)
-    picture = _noise(int(noise[1]), int(noise[2]), recipe.seed, limits) if noise else studio.read(path, recipe)
+        picture, sha256 = session.read(path, recipe), sha256_of(path)
+    else:
+        picture, sha256 = _noise(int(noise[1]), int(noise[2]), recipe.seed), ""
     with progress(path.name) as show:
-        try:
-            built = studio.build(recipe, lambda done, total: show(done / total if total else 0, "fetching weights"))
-        except RecipeError as error:
-            raise resolved.located(error) from error
-
-        def report(step: Progress) -> None:
-            words = f"octave {step.ascent}/{step.ascents}, iteration {step.iteration}/{step.iterations}"
-            show(step.share, words)
-
-        (dream,) = studio.dream([picture], recipe, built, report)
+        dream = _dream(session, picture, resolved, show)
     _write(dream.picture, target, word, recipe.output.quality)
-    sidecar = studio.sidecar(
-        job=new_job_id(),
-        source=path,
-        input_sha256=sha256_of(path) if noise is None else "",
-        recipe=recipe,
-        built=built,
-        dream=dream,
-        seconds=time.perf_counter() - start,
+    sidecar = session.sidecar(
+        job=new_job_id(), source=path, input_sha256=sha256, dream=dream, seconds=time.perf_counter() - start
     )
     Path(f"{target}.json").write_text(sidecar.model_dump_json(indent=1), encoding="utf-8")
     click.echo(f"{target}  ({sidecar.seconds:.1f} s, {sidecar.device}, {sidecar.precision})")
+
+
+def _session(device: torch.device, plugins: Plugins) -> Session:
+    limits = Limits()
+    bounds = Bounds(max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, memory=free_memory(device))
+    return Session(plugins, device, bounds)
+
+
+def _dream(session: Session, picture: Picture, resolved: Resolved, show: Show) -> Dream:
+    """Dream one picture, showing how far it is."""
+
+    def fetched(done: int, total: int | None) -> None:
+        show(done / total if total else 0, "fetching weights")
+
+    def report(step: Progress) -> None:
+        words = f"octave {step.ascent}/{step.ascents}, iteration {step.iteration}/{step.iterations}"
+        show(step.share, words)
+
+    try:
+        built = session.build(resolved.recipe, fetched)
+    except RecipeError as error:
+        raise resolved.located(error) from error
+    (dream,) = session.dream([picture], built, on_progress=report)
+    return dream
 
 
 def _resolved(recipe_name: str | None, assignments: Sequence[str]) -> Resolved:
@@ -146,10 +152,11 @@ def _check_source(source: Path, target: Path) -> None:
         raise UsageError(f"{target} is the picture itself; dreamd does not overwrite originals")
 
 
-def _noise(width: int, height: int, seed: int, limits: Limits) -> Picture:
-    """Uniform noise, the article's other start."""
-    if not 1 <= width * height <= limits.max_pixels:
-        raise UsageError(f"{width}x{height} pixels of noise cannot be: from one to {limits.max_pixels:,} pixels can")
+def _noise(width: int, height: int, seed: int) -> Picture:
+    """Return uniform noise, the article's other start. Raises UsageError."""
+    most = Limits().max_pixels
+    if not 1 <= width * height <= most:
+        raise UsageError(f"{width}x{height} pixels of noise cannot be: from one to {most:,} pixels can")
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     return Picture(pixels=pixels, alpha=None, format="PNG", exif=None, dpi=None)
 

@@ -21,8 +21,8 @@ from dreamd.engine.dream import Ascend, Dreamer, batch_size, dream
 from dreamd.engine.fitting import BatchTooLargeError
 from dreamd.engine.graphs import GraphedGradient, Graphs, Recorder
 from dreamd.engine.locality import locality_of
-from dreamd.engine.objective import Gradient, Objective, Prepare, Run, Term
-from dreamd.engine.precision import Precision, cast, prepared
+from dreamd.engine.objective import Gradient, Objective, Prepare, Term, WholeGradient
+from dreamd.engine.precision import Precision, arrange_network, cast
 from dreamd.engine.tiling import OverlappedGradient, TiledGradient
 
 pytestmark = [
@@ -62,7 +62,7 @@ def two_octaves(image: Tensor, ascend: Ascend) -> Iterator[Tensor]:
 def dreamer(precision: Precision = Precision.BF16, loss: Callable[[Tensor], Tensor] = l2, most: int = 8) -> Dreamer:
     backbone = Backbone(network=network(), layers={LAYER: LAYER}, default_layer=LAYER, min_side=16).frozen()
     exact = precision is Precision.FP32
-    prepared(backbone.network, precision, CUDA, exact=exact)
+    arrange_network(backbone.network, precision, CUDA, exact=exact)
     return Dreamer(
         backbone=backbone,
         objective=Objective((Term(LAYER, loss),)),
@@ -165,15 +165,15 @@ def waiting_is_an_error() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def whole(gradient: Gradient, made: Dreamer, x: Tensor) -> Run:
+def whole(gradient: WholeGradient, made: Dreamer, x: Tensor) -> Gradient:
     return gradient
 
 
-def recorded(gradient: Gradient, made: Dreamer, x: Tensor) -> Run:
+def recorded(gradient: WholeGradient, made: Dreamer, x: Tensor) -> Gradient:
     return GraphedGradient(gradient, graphs_of(made), "")
 
 
-def tiled(gradient: Gradient, made: Dreamer, x: Tensor) -> TiledGradient:
+def tiled(gradient: WholeGradient, made: Dreamer, x: Tensor) -> TiledGradient:
     def look(strip: Tensor) -> list[Tensor]:
         return gradient.lookout(cast(strip.to(CUDA), made.precision))
 
@@ -182,13 +182,13 @@ def tiled(gradient: Gradient, made: Dreamer, x: Tensor) -> TiledGradient:
     return TiledGradient(gradient.lookout, gradient.objective, sides, 64, 32)
 
 
-def overlapped(gradient: Gradient, made: Dreamer, x: Tensor) -> OverlappedGradient:
+def overlapped(gradient: WholeGradient, made: Dreamer, x: Tensor) -> OverlappedGradient:
     return OverlappedGradient(gradient, 64, [torch.Generator() for _ in x])
 
 
 @pytest.mark.parametrize("way", [whole, recorded, tiled, overlapped])
 def test_nothing_waits_for_the_gpu_inside_an_ascent(
-    way: Callable[[Gradient, Dreamer, Tensor], Callable[[Tensor, Prepare], tuple[Tensor, Tensor]]],
+    way: Callable[[WholeGradient, Dreamer, Tensor], Callable[[Tensor, Prepare], tuple[Tensor, Tensor]]],
 ) -> None:
     made, x = dreamer(), pictures(2).to(CUDA)
     reports: list[int] = []
@@ -204,7 +204,7 @@ def test_nothing_waits_for_the_gpu_inside_an_ascent(
             on_iteration=reports.append,
         ).x
 
-    with Gradient(made.backbone.network, made.objective) as gradient, torch.no_grad():
+    with WholeGradient(made.backbone.network, made.objective) as gradient, torch.no_grad():
         gradient_at = way(gradient, made, x)
         climb()  # measures, records, and checks the plugin
         with waiting_is_an_error():

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from dreamd.engine.ascent import ascend
 from dreamd.engine.dream import dream
-from dreamd.engine.objective import Gradient
+from dreamd.engine.objective import WholeGradient
 from dreamd.engine.precision import Precision, cast, fastest, products_in
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.merging import resolve, set_fields
 from dreamd.settings.recipe import Recipe
 from dreamd.settings.recipe_book import RecipeBook
-from dreamd.worker.builder import Workshop
-from dreamd.worker.session import choose_device
+from dreamd.worker.builder import Builder
+from dreamd.worker.device import choose_device
 
 if TYPE_CHECKING:
     from dreamd.engine.dream import Dreamer
@@ -41,13 +41,13 @@ def plugins() -> Plugins:
 
 
 @pytest.fixture(scope="module")
-def gpu(plugins: Plugins) -> Workshop:
-    return Workshop(plugins, torch.device("cuda"))
+def gpu(plugins: Plugins) -> Builder:
+    return Builder(plugins, torch.device("cuda"))
 
 
 @pytest.fixture(scope="module")
-def processor(plugins: Plugins) -> Workshop:
-    return Workshop(plugins, torch.device("cpu"))
+def processor(plugins: Plugins) -> Builder:
+    return Builder(plugins, torch.device("cpu"))
 
 
 def recipe(preset: str, precision: str, *fields: str) -> Recipe:
@@ -99,7 +99,7 @@ def test_fp32_products_are_exact_and_tf32_ones_are_not() -> None:
         assert error(Precision.TF32) > 1e-5
 
 
-def test_a_gpu_dreams_in_fp32_what_the_processor_dreams(gpu: Workshop, processor: Workshop) -> None:
+def test_a_gpu_dreams_in_fp32_what_the_processor_dreams(gpu: Builder, processor: Builder) -> None:
     there = dreamed(gpu.build(article("fp32")).dreamer, pictures())
     here = dreamed(processor.build(article("fp32")).dreamer, pictures())
     assert there.device.type == "cpu"
@@ -108,18 +108,18 @@ def test_a_gpu_dreams_in_fp32_what_the_processor_dreams(gpu: Workshop, processor
 
 
 @pytest.mark.parametrize("precision", ["auto", "tf32"])
-def test_fast_precisions_stay_near_fp32(gpu: Workshop, precision: str) -> None:
+def test_fast_precisions_stay_near_fp32(gpu: Builder, precision: str) -> None:
     fast = dreamed(gpu.build(article(precision)).dreamer, pictures())
     assert psnr(fast, dreamed(gpu.build(article("fp32")).dreamer, pictures())) >= 27
 
 
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
-def test_a_gpu_gives_the_same_bytes_again(gpu: Workshop, precision: str) -> None:
+def test_a_gpu_gives_the_same_bytes_again(gpu: Builder, precision: str) -> None:
     dreamer = gpu.build(recipe("animals", precision, "ascent.iterations=3", "schedule.num_octaves=2")).dreamer
     assert torch.equal(dreamed(dreamer, pictures()), dreamed(dreamer, pictures()))
 
 
-def test_a_batch_on_a_gpu_is_its_pictures_one_by_one(gpu: Workshop) -> None:
+def test_a_batch_on_a_gpu_is_its_pictures_one_by_one(gpu: Builder) -> None:
     built = gpu.build(recipe("animals", "fp32", "ascent.iterations=2", "schedule.num_octaves=2", "ascent.jitter=0"))
     images = pictures(2)
     together = dreamed(built.dreamer, images)
@@ -127,7 +127,7 @@ def test_a_batch_on_a_gpu_is_its_pictures_one_by_one(gpu: Workshop) -> None:
         assert psnr(image, dreamed(built.dreamer, alone[None])[0]) > 40
 
 
-def test_a_dream_leaves_no_memory_behind(gpu: Workshop) -> None:
+def test_a_dream_leaves_no_memory_behind(gpu: Builder) -> None:
     dreamer = gpu.build(recipe("animals", "fp32", "ascent.iterations=2", "schedule.num_octaves=1")).dreamer
     dreamed(dreamer, pictures())
     before = torch.cuda.memory_allocated()
@@ -136,12 +136,12 @@ def test_a_dream_leaves_no_memory_behind(gpu: Workshop) -> None:
 
 
 @pytest.mark.parametrize("preset", ["animals", "classic"])
-def test_the_first_party_steps_and_losses_never_wait_for_the_gpu(gpu: Workshop, preset: str) -> None:
+def test_the_first_party_steps_and_losses_never_wait_for_the_gpu(gpu: Builder, preset: str) -> None:
     """The whole dream in a mode where a wait is an error, but for the waits that end an ascent."""
     dreamer = gpu.build(recipe(preset, "auto", "ascent.iterations=2", "schedule.num_octaves=1", RANDOM)).dreamer
     steps = dreamer.steps
     images = pictures().to("cuda")
-    with Gradient(dreamer.backbone.network, dreamer.objective) as gradient, torch.no_grad():
+    with WholeGradient(dreamer.backbone.network, dreamer.objective) as gradient, torch.no_grad():
         generators = [torch.Generator()]
 
         def climb() -> None:
@@ -159,7 +159,7 @@ def test_the_first_party_steps_and_losses_never_wait_for_the_gpu(gpu: Workshop, 
 
 
 @pytest.mark.parametrize("preset", ["animals", "classic", "article"])
-def test_every_preset_is_recorded(gpu: Workshop, preset: str) -> None:
+def test_every_preset_is_recorded(gpu: Builder, preset: str) -> None:
     dreamer = gpu.build(recipe(preset, "auto", "ascent.iterations=2", "schedule.num_octaves=1", RANDOM)).dreamer
     assert dreamer.graphs is not None
     dreamer.graphs.release()

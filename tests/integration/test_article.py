@@ -20,7 +20,7 @@ from dreamd.engine.dream import Progress, dream
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.merging import resolve, set_fields
 from dreamd.settings.recipe_book import RecipeBook
-from dreamd.worker.builder import Workshop
+from dreamd.worker.builder import Builder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,16 +100,16 @@ def modules() -> Plain:
 
 
 @pytest.fixture(scope="module")
-def workshop() -> Workshop:
-    return Workshop(Plugins("dreamd.engine"), torch.device("cpu"))
+def builder() -> Builder:
+    return Builder(Plugins("dreamd.engine"), torch.device("cpu"))
 
 
-def built_for(workshop: Workshop, case: Settings, *more: str) -> Built:
+def built_for(builder: Builder, case: Settings, *more: str) -> Built:
     fields = [f"{field}={value}" for field, value in case.items() if field == "layers"]
     fields += [f"ascent.{field}={case[field]}" for field in ("iterations", "lr")]
     fields += [f"schedule.{field}={case[field]}" for field in ("octave_scale", "num_octaves")]
     document = set_fields([*fields, "backbone.weights=random", "seed=0", "precision=fp32", *more])
-    return workshop.build(resolve([*RecipeBook(None).documents_of_name("article"), document]).recipe)
+    return builder.build(resolve([*RecipeBook(None).documents_of_name("article"), document]).recipe)
 
 
 def to_tensor(picture: Image.Image) -> Tensor:
@@ -132,27 +132,27 @@ def psnr(first: Image.Image, second: Image.Image) -> float:
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
-def assert_same_pixels(picture: Image.Image, modules: Plain, workshop: Workshop, case: Settings) -> None:
+def assert_same_pixels(picture: Image.Image, modules: Plain, builder: Builder, case: Settings) -> None:
     """The engine and the loop agree in every pixel, and on more than a picture that nothing was done to."""
     expected, _ = plain_dream(picture, modules, case)
-    result = engine_dream(picture, built_for(workshop, case))
-    undreamed = engine_dream(picture, built_for(workshop, {**case, "layers": 1, "lr": 0.0, "iterations": 1}))
+    result = engine_dream(picture, built_for(builder, case))
+    undreamed = engine_dream(picture, built_for(builder, {**case, "layers": 1, "lr": 0.0, "iterations": 1}))
     assert result.size == picture.size
     assert np.array_equal(np.asarray(result), np.asarray(expected)), f"{psnr(result, expected):.1f} dB"
     assert psnr(expected, undreamed) < 30, "the loop itself hardly moves the picture: the comparison proves nothing"
 
 
-def test_layer_10_over_octaves_is_the_loop_in_every_pixel(modules: Plain, workshop: Workshop) -> None:
-    assert_same_pixels(clouds(51, 37), modules, workshop, settings(10, 2, 2, 1, lr=FAST_LR[10]))
+def test_layer_10_over_octaves_is_the_loop_in_every_pixel(modules: Plain, builder: Builder) -> None:
+    assert_same_pixels(clouds(51, 37), modules, builder, settings(10, 2, 2, 1, lr=FAST_LR[10]))
 
 
-def test_layer_36_is_the_loop_in_every_pixel(modules: Plain, workshop: Workshop) -> None:
-    assert_same_pixels(clouds(51, 37), modules, workshop, settings(36, 1, 2, 0, lr=FAST_LR[36]))
+def test_layer_36_is_the_loop_in_every_pixel(modules: Plain, builder: Builder) -> None:
+    assert_same_pixels(clouds(51, 37), modules, builder, settings(36, 1, 2, 0, lr=FAST_LR[36]))
 
 
-def test_zero_octaves_are_a_single_ascent(workshop: Workshop) -> None:
+def test_zero_octaves_are_a_single_ascent(builder: Builder) -> None:
     steps: list[Progress] = []
-    engine_dream(clouds(61, 40), built_for(workshop, settings(2, 2, 2, 0)), on_progress=steps.append)
+    engine_dream(clouds(61, 40), built_for(builder, settings(2, 2, 2, 0)), on_progress=steps.append)
     assert [(step.ascent, step.ascents, step.iteration) for step in steps] == [(1, 1, 1), (1, 1, 2)]
 
 
@@ -161,19 +161,19 @@ def test_zero_octaves_are_a_single_ascent(workshop: Workshop) -> None:
 @pytest.mark.parametrize("layers", [10, 20, 30, 36])
 @pytest.mark.parametrize(("octave_scale", "num_octaves"), [(2, 2), (1.5, 2)])
 def test_both_settings_of_the_article_are_the_loop_in_every_pixel(
-    modules: Plain, workshop: Workshop, layers: int, octave_scale: float, num_octaves: int
+    modules: Plain, builder: Builder, layers: int, octave_scale: float, num_octaves: int
 ) -> None:
     case = settings(layers, 2, octave_scale, num_octaves, lr=FAST_LR[layers])
-    assert_same_pixels(clouds(51, 37), modules, workshop, case)
+    assert_same_pixels(clouds(51, 37), modules, builder, case)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("size", [(3, 200), (200, 3), (1, 1), (2, 1), (225, 223)])
-def test_odd_sizes_are_the_loop_in_every_pixel(modules: Plain, workshop: Workshop, size: tuple[int, int]) -> None:
+def test_odd_sizes_are_the_loop_in_every_pixel(modules: Plain, builder: Builder, size: tuple[int, int]) -> None:
     picture = clouds(256, 256).crop((90, 20, 90 + size[0], 20 + size[1]))
     expected, _ = plain_dream(picture, modules, case := settings(10, 2, 2, 1, lr=FAST_LR[10]))
-    result = engine_dream(picture, built_for(workshop, case))
+    result = engine_dream(picture, built_for(builder, case))
     assert result.size == size
     assert np.array_equal(np.asarray(result), np.asarray(expected))
     assert not np.array_equal(np.asarray(result), np.asarray(picture))
@@ -182,13 +182,13 @@ def test_odd_sizes_are_the_loop_in_every_pixel(modules: Plain, workshop: Worksho
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_hundred_octaves_ascend_each_picture_once_and_are_the_loop_in_every_pixel(
-    modules: Plain, workshop: Workshop
+    modules: Plain, builder: Builder
 ) -> None:
     case = settings(2, 1, 2, 100)
     picture = clouds(64, 48).resize((12, 9))
     expected, ascents_of_the_loop = plain_dream(picture, modules, case)
     steps: list[Progress] = []
-    result = engine_dream(picture, built_for(workshop, case), on_progress=steps.append)
+    result = engine_dream(picture, built_for(builder, case), on_progress=steps.append)
     assert ascents_of_the_loop == 101
     assert np.array_equal(np.asarray(result), np.asarray(expected))
     assert 4 <= len(steps) <= 25
@@ -197,9 +197,9 @@ def test_a_hundred_octaves_ascend_each_picture_once_and_are_the_loop_in_every_pi
     assert steps[-1].share == 1
 
 
-def test_with_random_shifts_every_level_is_ascended(workshop: Workshop) -> None:
+def test_with_random_shifts_every_level_is_ascended(builder: Builder) -> None:
     picture = clouds(64, 48).resize((12, 9))
-    built = built_for(workshop, settings(2, 1, 2, 5), "ascent.jitter=16")
+    built = built_for(builder, settings(2, 1, 2, 5), "ascent.jitter=16")
     steps: list[Progress] = []
     shifted = engine_dream(picture, built, on_progress=steps.append)
     assert len(steps) == 6
@@ -209,17 +209,17 @@ def test_with_random_shifts_every_level_is_ascended(workshop: Workshop) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_articles_rate_hardly_moves_random_weights_but_ours_does(workshop: Workshop) -> None:
+def test_the_articles_rate_hardly_moves_random_weights_but_ours_does(builder: Builder) -> None:
     picture = clouds(64, 48)
     gentle, strong, none = (
-        engine_dream(picture, built_for(workshop, settings(10, 6, 2, 0, lr))) for lr in (0.2, LR, 0.0)
+        engine_dream(picture, built_for(builder, settings(10, 6, 2, 0, lr))) for lr in (0.2, LR, 0.0)
     )
     assert psnr(gentle, none) > 40
     assert psnr(strong, none) < 28
 
 
-def test_a_batch_of_articles_is_its_pictures_one_by_one(workshop: Workshop) -> None:
-    built = built_for(workshop, settings(2, 2, 2, 1))
+def test_a_batch_of_articles_is_its_pictures_one_by_one(builder: Builder) -> None:
+    built = built_for(builder, settings(2, 2, 2, 1))
     pictures = [clouds(40, 30, seed=seed) for seed in (0, 1)]
     together = dream(torch.cat([to_tensor(picture) for picture in pictures]), built.dreamer, seeds=[0, 0]).images
     for image, picture in zip(together, pictures, strict=True):
@@ -230,36 +230,36 @@ def reference(name: str) -> Image.Image:
     return Image.open(REFERENCE / name).convert("RGB")
 
 
-def assert_agrees_with_reference(workshop: Workshop, name: str, least: float) -> None:
-    result = engine_dream(reference("cloud.png"), built_for(workshop, CASES[name]))
+def assert_agrees_with_reference(builder: Builder, name: str, least: float) -> None:
+    result = engine_dream(reference("cloud.png"), built_for(builder, CASES[name]))
     assert psnr(result, reference(f"article_{name}.png")) >= least
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_reference_at_layer_10_is_met(workshop: Workshop) -> None:
-    assert_agrees_with_reference(workshop, "a", 27)
-    built = built_for(workshop, {**CASES["a"], "lr": 0.0})
+def test_the_reference_at_layer_10_is_met(builder: Builder) -> None:
+    assert_agrees_with_reference(builder, "a", 27)
+    built = built_for(builder, {**CASES["a"], "lr": 0.0})
     assert psnr(engine_dream(reference("cloud.png"), built), reference("article_a.png")) < 22
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_reference_at_layer_30_with_octaves_of_one_and_a_half_is_met(workshop: Workshop) -> None:
-    assert_agrees_with_reference(workshop, "b", 35)
+def test_the_reference_at_layer_30_with_octaves_of_one_and_a_half_is_met(builder: Builder) -> None:
+    assert_agrees_with_reference(builder, "b", 35)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_reference_of_the_articles_own_program_is_met(workshop: Workshop) -> None:
-    assert_agrees_with_reference(workshop, "c", 48)
+def test_the_reference_of_the_articles_own_program_is_met(builder: Builder) -> None:
+    assert_agrees_with_reference(builder, "c", 48)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_bf16_stays_near_fp32(workshop: Workshop) -> None:
+def test_bf16_stays_near_fp32(builder: Builder) -> None:
     # One iteration that goes as far as six do at LR: a processor without bf16 takes minutes for more.
     case = settings(10, 1, 2, 0, lr=21 * LR)
-    exact = engine_dream(clouds(51, 37), built_for(workshop, case))
-    assert psnr(engine_dream(clouds(51, 37), built_for(workshop, {**case, "lr": 0.0})), exact) < 27
-    assert psnr(engine_dream(clouds(51, 37), built_for(workshop, case, "precision=bf16")), exact) >= 27
+    exact = engine_dream(clouds(51, 37), built_for(builder, case))
+    assert psnr(engine_dream(clouds(51, 37), built_for(builder, {**case, "lr": 0.0})), exact) < 27
+    assert psnr(engine_dream(clouds(51, 37), built_for(builder, case, "precision=bf16")), exact) >= 27

@@ -21,7 +21,7 @@ from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.recipe import BackboneChoice
 from dreamd.weights.sources import Download, Packaged
-from dreamd.worker.builder import build_network, load_backbone
+from dreamd.worker.backbones import build_network, load_backbone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

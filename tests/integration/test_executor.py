@@ -72,7 +72,7 @@ if device == "unable":
     sys.exit(1)
 if device == "flaky" and os.path.exists(settings["plugin_folders"][0] + "/flaky"):
     sys.exit(1)
-say(type="ready", device=device + "!", device_name="a player", precision="fp32", versions={{}}, catalogue={{}})
+say(type="ready", device=device + "!", device_name="a player", precision="fp32", catalogue={{}})
 if device == "brief":
     os._exit(5)
 while line := sys.stdin.readline():

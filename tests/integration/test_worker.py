@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import dreamd.worker.main
 from dreamd.messages import Advanced, Batch, Done, NotDone, Order, Ready, Said, Settings, from_worker
 from dreamd.settings.merging import resolve, set_fields
 from dreamd.settings.recipe_book import RecipeBook
-from dreamd.worker.main import Meter, Room, Worker
+from dreamd.worker.answers import Answers, Meter
+from dreamd.worker.bounds import Room
+from dreamd.worker.main import Worker
+from dreamd.worker.session import Session
+from dreamd.worker.stages import Stages
 
 if TYPE_CHECKING:
     from conftest import Tree
@@ -63,7 +66,7 @@ def dreamt(tree: Tree, tmp_path: Path, recipe: str) -> Callable[..., list[Said]]
             source.write_bytes(KINDS[width] if isinstance(width, str) else tree.picture(width, HEIGHT))
             orders.append(Order(job=str(number), source=source, folder=folder))
         output = io.BytesIO()
-        Worker(settings, output).run(io.BytesIO(Batch(recipe=recipe, orders=tuple(orders)).line()))
+        Worker(settings, Answers(output)).run(io.BytesIO(Batch(recipe=recipe, orders=tuple(orders)).line()))
         return [from_worker(line) for line in output.getvalue().splitlines()]
 
     return run
@@ -110,21 +113,21 @@ def test_only_pictures_of_one_shape_are_dreamed_together(
 def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the batches that will be dreamed; the first waits until everything is decoded."""
     sizes: list[int] = []
-    real, next_tasks = dreamd.worker.main.Studio.dream, Worker._next_tasks
+    real, next_tasks = Session.dream, Stages._next_tasks
 
-    def dream(self: Any, pictures: Sequence[Any], *args: Any) -> Any:
+    def dream(self: Any, pictures: Sequence[Any], *args: Any, **named: Any) -> Any:
         sizes.append(len(pictures))
-        return real(self, pictures, *args)
+        return real(self, pictures, *args, **named)
 
-    def when_all_are_decoded(self: Worker) -> Any:
+    def when_all_are_decoded(self: Stages) -> Any:
         if not sizes and not self._waiting:
             for thread in threading.enumerate():
                 if thread.name == "decode":
                     thread.join()
         return next_tasks(self)
 
-    monkeypatch.setattr(dreamd.worker.main.Studio, "dream", dream)
-    monkeypatch.setattr(Worker, "_next_tasks", when_all_are_decoded)
+    monkeypatch.setattr(Session, "dream", dream)
+    monkeypatch.setattr(Stages, "_next_tasks", when_all_are_decoded)
     return sizes
 
 
@@ -132,15 +135,15 @@ def test_a_picture_that_breaks_its_batch_fails_alone(
     dreamt: Callable[..., list[Said]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = groups(monkeypatch)
-    real = dreamd.worker.main.Studio.dream
+    real = Session.dream
 
-    def dream(self: Any, pictures: Sequence[Any], *args: Any) -> Any:
-        dreams = real(self, pictures, *args)
+    def dream(self: Any, pictures: Sequence[Any], *args: Any, **named: Any) -> Any:
+        dreams = real(self, pictures, *args, **named)
         if any((picture.pixels == POISON).all() for picture in pictures):
             raise ValueError("poison")
         return dreams
 
-    monkeypatch.setattr(dreamd.worker.main.Studio, "dream", dream)
+    monkeypatch.setattr(Session, "dream", dream)
     answered = answers(dreamt([WIDTH, WIDTH, "poison", WIDTH, WIDTH], batch=8))
     refused = answered.pop("2")
     assert isinstance(refused, NotDone)

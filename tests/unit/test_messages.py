@@ -58,7 +58,6 @@ MESSAGES = [
         device="cpu",
         device_name="a processor",
         precision="fp32",
-        versions={"torch": "2"},
         catalogue=Catalogue(
             entries=(
                 Entry(

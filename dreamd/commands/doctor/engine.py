@@ -18,7 +18,7 @@ from dreamd.settings.config import Config
 from dreamd.settings.merging import Resolved
 from dreamd.settings.recipe import BackboneChoice
 from dreamd.weights import cache
-from dreamd.worker.session import choose_device, device_name
+from dreamd.worker.device import choose_device, device_name
 
 
 def look_at_device() -> str:

@@ -20,7 +20,7 @@ from dreamd.engine.backbone import Backbone
 from dreamd.engine.dream import Dreamer, batch_size, dream
 from dreamd.engine.fitting import BatchTooLargeError, FittedGradient
 from dreamd.engine.footprint import pictures_that_fit
-from dreamd.engine.objective import Gradient, Objective, Term
+from dreamd.engine.objective import Objective, Term, WholeGradient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -270,7 +270,7 @@ def test_a_batch_that_would_be_cut_otherwise_than_its_pictures_is_refused() -> N
     x = torch.randn(3, 3, 400, 400)
 
     def refused(memory: int) -> bool:
-        with Gradient(made.network, Objective((Term(made.module_name("deep"), l2),))) as whole:
+        with WholeGradient(made.network, Objective((Term(made.module_name("deep"), l2),))) as whole:
             generators = [torch.Generator() for _ in SEEDS]
             way = FittedGradient(whole, memory=memory, shortest=32, pictures=4, generators=generators)
             try:

@@ -178,7 +178,7 @@ def test_a_dream_with_a_checkpoint_is_the_dream_without_one(tmp_path: Path) -> N
 def test_what_was_found_out_about_memory_is_taken_up_but_no_more_memory_than_there_is(tmp_path: Path) -> None:
     made = in_tiles()
     dreamed(made, checkpoint(tmp_path))
-    kept = checkpoint(tmp_path).kept(3)
+    kept = checkpoint(tmp_path).load(3)
     assert kept is not None
     assert kept.fit == Fit(memory=1, tiling="128 px, halo 2")
     assert dreamed(replace(made, memory=8 * 10**9), checkpoint(tmp_path)).tiling == "128 px, halo 2"
@@ -275,7 +275,7 @@ def test_no_damage_to_a_file_gets_further_than_being_ignored(tmp_path: Path) -> 
     broken_off(in_octaves(), tmp_path, 2)
     file = tmp_path / "ascent-00001.npz"
     whole, source = file.read_bytes(), random.Random(0)
-    expected = checkpoint(tmp_path).kept(1)
+    expected = checkpoint(tmp_path).load(1)
     assert expected is not None
     for _ in range(400):
         data = bytearray(whole)
@@ -284,7 +284,7 @@ def test_no_damage_to_a_file_gets_further_than_being_ignored(tmp_path: Path) -> 
         for place in source.sample(places, 3):
             data[place] = source.randrange(256)
         file.write_bytes(data)
-        kept = checkpoint(tmp_path).kept(1)
+        kept = checkpoint(tmp_path).load(1)
         assert kept is None or torch.equal(kept.images, expected.images)
 
 
@@ -379,12 +379,12 @@ def finished(number: int) -> FinishedAscent:
 def test_what_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
     ascent = replace(finished(7), fit=Fit(memory=5, largest_tile=100, deterministic=False, tiling="100 px"))
     checkpoint(tmp_path).keep(ascent)
-    back = checkpoint(tmp_path).kept(7)
+    back = checkpoint(tmp_path).load(7)
     assert back is not None
     assert (back.number, back.given, back.fit) == (7, 7, ascent.fit)
     for name in ("images", "first_loss", "last_loss", "generators"):
         assert torch.equal(getattr(back, name), getattr(ascent, name))
-    assert checkpoint(tmp_path).kept(6) is None
+    assert checkpoint(tmp_path).load(6) is None
 
 
 # Disks
@@ -416,18 +416,6 @@ def test_a_folder_that_cannot_be_made_does_not_stop_the_dream(tmp_path: Path) ->
     (tmp_path / "file").write_text("in the way")
     made = in_octaves()
     assert_same(dreamed(made, checkpoint(tmp_path / "file" / "state")), dreamed(made))
-
-
-def test_what_is_no_longer_needed_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    folder = checkpoint(tmp_path / "state")
-    dreamed(in_octaves(), folder)
-    folder.discard()
-    assert files(tmp_path) == []
-    folder.discard()
-    checkpoint(tmp_path).keep(finished(1))
-    (tmp_path / "notes.txt").write_text("somebody's")
-    checkpoint(tmp_path).discard()
-    assert files(tmp_path) == ["notes.txt"]
 
 
 # A real end

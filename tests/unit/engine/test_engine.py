@@ -18,8 +18,8 @@ from dreamd.engine.ascent import AscentSettings, ascend
 from dreamd.engine.backbone import Backbone, Layer, Lookout, without_initialisation
 from dreamd.engine.devices import cudnn_choosing
 from dreamd.engine.dream import Dreamer, Progress, dream
-from dreamd.engine.objective import Gradient, Objective, Term
-from dreamd.engine.precision import Precision, cast, fastest, prepared, products_in
+from dreamd.engine.objective import Objective, Term, WholeGradient
+from dreamd.engine.precision import Precision, arrange_network, cast, fastest, products_in
 from dreamd.errors import PluginError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def test_the_gradient_is_autograds_of_the_plain_computation() -> None:
     leaf = x.clone().requires_grad_()
     value = plain[:5](leaf).norm()
     value.backward()
-    with Gradient(tiny().network, Objective((Term("relu2", l2),))) as gradient_at:
+    with WholeGradient(tiny().network, Objective((Term("relu2", l2),))) as gradient_at:
         gradient, loss = gradient_at(x)
     assert leaf.grad is not None
     assert torch.equal(gradient, leaf.grad)
@@ -103,7 +103,7 @@ def test_layers_weights_and_channels_enter_the_loss_as_the_recipe_says() -> None
     network = tiny().network
     x = pictures(2)
     objective = Objective((Term("relu1", l2, weight=2.0, channels=(1, 3)), Term("relu2", l2, weight=-0.5)))
-    with Gradient(network, objective) as gradient_at:
+    with WholeGradient(network, objective) as gradient_at:
         _, loss = gradient_at(x)
     with torch.no_grad():
         relu1 = network[:2](x)
@@ -114,21 +114,11 @@ def test_layers_weights_and_channels_enter_the_loss_as_the_recipe_says() -> None
 def test_one_layer_may_serve_several_terms() -> None:
     network = tiny().network
     objective = Objective((Term("relu2", l2, channels=(0,)), Term("relu2", l2, channels=(1,))))
-    with Gradient(network, objective) as gradient_at:
+    with WholeGradient(network, objective) as gradient_at:
         _, loss = gradient_at(pictures())
     with torch.no_grad():
         seen = network[:5](pictures())
     torch.testing.assert_close(loss, l2(seen[:, [0]]) + l2(seen[:, [1]]))
-
-
-def test_objectives_add_and_scale() -> None:
-    first, second = Objective((Term("relu1", l2),)), Objective((Term("relu2", l2, weight=3.0),))
-    mixed = 0.2 * first + second * 0.8
-    assert mixed.modules() == ["relu1", "relu2"]
-    assert [term.weight for term in mixed.terms] == pytest.approx([0.2, 2.4])
-    activations = [pictures(seed=1), pictures(seed=2)]
-    expected = 0.2 * first.loss(activations[:1]) + 0.8 * second.loss(activations[1:])
-    torch.testing.assert_close(mixed.loss(activations), expected)
 
 
 def test_a_channel_that_is_not_there_is_named_with_those_that_are() -> None:
@@ -610,7 +600,7 @@ def test_the_probe_agrees_with_the_clock_and_runs_once() -> None:
 def test_fp32_leaves_network_and_pictures_as_they_are() -> None:
     network = tiny_network()
     before = [(value.data_ptr(), value.dtype, value.stride()) for value in network.parameters()]
-    assert prepared(network, Precision.FP32, CPU) is network
+    assert arrange_network(network, Precision.FP32, CPU) is network
     assert [(value.data_ptr(), value.dtype, value.stride()) for value in network.parameters()] == before
     seen: list[Tensor] = []
     made = dreamer()
@@ -621,7 +611,7 @@ def test_fp32_leaves_network_and_pictures_as_they_are() -> None:
 
 
 def test_what_is_not_the_reference_runs_channels_last() -> None:
-    network = prepared(tiny_network(), Precision.FP32, CPU, exact=False)
+    network = arrange_network(tiny_network(), Precision.FP32, CPU, exact=False)
     weight = network.conv2.weight
     assert isinstance(weight, Tensor)
     assert weight.is_contiguous(memory_format=torch.channels_last)
@@ -637,7 +627,7 @@ def test_gradient_steps_are_given_gradients_in_torchs_own_order_of_memory() -> N
         return gradient
 
     backbone = tiny()
-    prepared(backbone.network, Precision.FP32, CPU, exact=False)
+    arrange_network(backbone.network, Precision.FP32, CPU, exact=False)
     dream(pictures(), dreamer(backbone, exact=False, steps=[step]), seeds=[0])
     assert set(seen) == {True}
 
@@ -682,7 +672,7 @@ def test_a_gpus_products_are_exact_in_fp32_and_as_before_afterwards(wanted: Prec
 @pytest.mark.parametrize("wanted", [Precision.BF16, Precision.TF32])
 def test_other_precisions_run_channels_last_and_dream_nearly_the_same(wanted: Precision) -> None:
     backbone = tiny()
-    prepared(backbone.network, wanted, CPU)
+    arrange_network(backbone.network, wanted, CPU)
     weight = backbone.network.conv2.weight  # type: ignore[union-attr]
     assert isinstance(weight, Tensor)
     assert weight.is_contiguous(memory_format=torch.channels_last)

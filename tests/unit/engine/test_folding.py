@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dreamd.engine.backbone import Backbone, Lookout
-from dreamd.engine.folding import Pair, fold, foldable
-from dreamd.engine.objective import Gradient, Objective, Term
+from dreamd.engine.folding import Pair, find_pairs, fold
+from dreamd.engine.objective import Objective, Term, WholeGradient
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.merging import resolve, set_fields
 from dreamd.settings.recipe import Recipe
 from dreamd.settings.recipe_book import RecipeBook
-from dreamd.worker.builder import Workshop
+from dreamd.worker.builder import Builder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +56,7 @@ def block(bias: bool = True, affine: bool = True) -> nn.Sequential:
 
 
 def gradients(network: nn.Module, layers: Sequence[str], x: Tensor) -> tuple[Tensor, Tensor]:
-    with Gradient(network, Objective(tuple(Term(layer, l2) for layer in layers))) as gradient_at:
+    with WholeGradient(network, Objective(tuple(Term(layer, l2) for layer in layers))) as gradient_at:
         return gradient_at(x)
 
 
@@ -66,7 +66,7 @@ def pictures(side: int = SIDE) -> Tensor:
 
 def assert_folding_changes_nothing(network: nn.Module, layers: Sequence[str], x: Tensor) -> list[Pair]:
     """In float64: in float32 rounding turns a few ReLUs on or off, which moves a gradient by more than rounding."""
-    pairs = foldable(network, SIDE)
+    pairs = find_pairs(network, SIDE)
     network.double()
     before, loss_before = gradients(network, layers, x.double())
     fold(network, pairs)
@@ -81,7 +81,7 @@ def assert_folding_changes_nothing(network: nn.Module, layers: Sequence[str], x:
 
 
 def test_a_convolution_and_the_norm_behind_it_are_a_pair() -> None:
-    assert foldable(alive(block()), SIDE) == [Pair("conv1", "norm1"), Pair("conv2", "norm2")]
+    assert find_pairs(alive(block()), SIDE) == [Pair("conv1", "norm1"), Pair("conv2", "norm2")]
 
 
 def test_a_network_without_norms_is_not_even_run() -> None:
@@ -89,7 +89,7 @@ def test_a_network_without_norms_is_not_even_run() -> None:
         def forward(self, x: Tensor) -> Tensor:
             raise AssertionError
 
-    assert foldable(nn.Sequential(Unrunnable(), nn.Conv2d(3, 3, 1)), SIDE) == []
+    assert find_pairs(nn.Sequential(Unrunnable(), nn.Conv2d(3, 3, 1)), SIDE) == []
 
 
 class Wired(nn.Module):
@@ -139,13 +139,13 @@ def joined(net: Wired, x: Tensor) -> Tensor:
     ],
 )
 def test_what_is_used_elsewhere_or_changed_between_is_no_pair(wiring: Callable[[Wired, Tensor], Tensor]) -> None:
-    assert foldable(alive(Wired(wiring)), SIDE) == []
+    assert find_pairs(alive(Wired(wiring)), SIDE) == []
 
 
 def test_convolutions_that_share_their_weights_are_no_pairs() -> None:
     network = alive(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)))
     network[2].weight = network[0].weight  # type: ignore[index]
-    assert foldable(network, SIDE) == []
+    assert find_pairs(network, SIDE) == []
 
 
 def test_a_norm_of_its_own_kind_is_left_alone() -> None:
@@ -153,8 +153,10 @@ def test_a_norm_of_its_own_kind_is_left_alone() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return 2 * super().forward(x)
 
-    assert foldable(alive(nn.Sequential(nn.Conv2d(3, 3, 1), Doubled(3))), SIDE) == []
-    assert foldable(alive(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3, track_running_stats=False))), SIDE) == []
+    assert find_pairs(alive(nn.Sequential(nn.Conv2d(3, 3, 1), Doubled(3))), SIDE) == []
+    assert (
+        find_pairs(alive(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3, track_running_stats=False))), SIDE) == []
+    )
 
 
 # What folding changes
@@ -168,7 +170,7 @@ def test_gradients_of_all_later_layers_stay_what_they_were(bias: bool, affine: b
 
 def test_a_norms_own_output_stays_what_it_was_and_the_pair_left_out_does_too() -> None:
     network = alive(block())
-    pairs = [pair for pair in foldable(network, SIDE) if pair.convolution != "conv1"]
+    pairs = [pair for pair in find_pairs(network, SIDE) if pair.convolution != "conv1"]
     lookout = Lookout(network, ["conv1", "norm1", "conv2", "norm2"])
     with torch.no_grad():
         before = lookout(pictures())
@@ -182,7 +184,7 @@ def test_a_norms_own_output_stays_what_it_was_and_the_pair_left_out_does_too() -
 
 def test_what_is_seen_in_float32_differs_by_rounding() -> None:
     network = alive(block())
-    pairs = foldable(network, SIDE)
+    pairs = find_pairs(network, SIDE)
     lookout = Lookout(network, ["relu1", "relu2"])
     with torch.no_grad():
         before = lookout(pictures())
@@ -194,7 +196,7 @@ def test_what_is_seen_in_float32_differs_by_rounding() -> None:
 
 def test_a_folded_network_is_frozen_and_does_less() -> None:
     network = alive(block())
-    fold(network, foldable(network, SIDE))
+    fold(network, find_pairs(network, SIDE))
     assert not any(parameter.requires_grad for parameter in network.parameters())
     lookout = Lookout(network, ["conv1", "norm1"])
     with torch.no_grad():
@@ -232,8 +234,8 @@ def test_real_networks_stay_what_they_were(name: str, layers: list[str], norms: 
 
 
 @pytest.fixture(scope="module")
-def workshop() -> Workshop:
-    return Workshop(Plugins("dreamd.engine"), torch.device("cpu"))
+def builder() -> Builder:
+    return Builder(Plugins("dreamd.engine"), torch.device("cpu"))
 
 
 def recipe(layer: str, precision: str = "auto") -> Recipe:
@@ -246,19 +248,19 @@ def is_folded(network: nn.Module, norm: str) -> bool:
 
 
 @pytest.mark.slow
-def test_a_recipe_in_fp32_gets_the_network_as_it_is_and_auto_a_folded_one(workshop: Workshop) -> None:
-    exact, fast = (workshop.build(recipe("relu3_1", precision)).dreamer for precision in ("fp32", "auto"))
+def test_a_recipe_in_fp32_gets_the_network_as_it_is_and_auto_a_folded_one(builder: Builder) -> None:
+    exact, fast = (builder.build(recipe("relu3_1", precision)).dreamer for precision in ("fp32", "auto"))
     assert (exact.exact, fast.exact) == (True, False)
     assert not any(is_folded(exact.backbone.network, norm) for norm in ("1", "9"))
     assert all(is_folded(fast.backbone.network, norm) for norm in ("1", "9"))
 
 
 @pytest.mark.slow
-def test_a_convolution_that_a_recipe_looks_at_gives_it_what_it_gave(workshop: Workshop) -> None:
+def test_a_convolution_that_a_recipe_looks_at_gives_it_what_it_gave(builder: Builder) -> None:
     layers = ("relu3_1", "conv3_1", "relu2_1")
-    networks = {layer: workshop.build(recipe(layer)).dreamer.backbone.network for layer in layers}
+    networks = {layer: builder.build(recipe(layer)).dreamer.backbone.network for layer in layers}
     assert networks["relu3_1"] is networks["relu2_1"]
     assert [is_folded(networks["relu3_1"], norm) for norm in ("1", "9")] == [True, True]
     assert [is_folded(networks["conv3_1"], norm) for norm in ("1", "9")] == [True, False]
     for layer in layers:
-        assert workshop.build(recipe(layer)).dreamer.backbone.network is networks[layer]
+        assert builder.build(recipe(layer)).dreamer.backbone.network is networks[layer]

@@ -16,7 +16,7 @@ from dreamd.engine.ascent import AscentSettings
 from dreamd.engine.backbone import Backbone
 from dreamd.engine.dream import Dreamer, dream
 from dreamd.engine.graphs import Compute, GraphedGradient, Graphs
-from dreamd.engine.objective import Gradient, Objective, Term
+from dreamd.engine.objective import Objective, Term, WholeGradient
 from dreamd.errors import PluginError
 
 
@@ -58,7 +58,7 @@ def taken(
     net: nn.Module, graphs: Graphs | None, x: Tensor, layer: str = "2", weight: float = 1.0, way: str = ""
 ) -> tuple[Tensor, Tensor]:
     """The gradient and the loss, as one dream after another takes them."""
-    with Gradient(net, Objective((Term(layer, l2, weight),))) as whole:
+    with WholeGradient(net, Objective((Term(layer, l2, weight),))) as whole:
         gradient, loss = (whole if graphs is None else GraphedGradient(whole, graphs, way))(x)
         return gradient.clone(), loss
 
@@ -179,7 +179,7 @@ def test_a_plugins_mistake_is_told_as_such_and_not_taken_for_a_lack_of_graphs(ca
         return one_for_all
 
     with (
-        Gradient(network(), Objective((Term("2", wrong),))) as whole,
+        WholeGradient(network(), Objective((Term("2", wrong),))) as whole,
         pytest.raises(PluginError, match="one value a picture"),
     ):
         GraphedGradient(whole, Graphs(Tape()), "")(picture())

@@ -20,9 +20,9 @@ from dreamd.engine.ascent import AscentSettings, ascend, bands
 from dreamd.engine.backbone import Backbone
 from dreamd.engine.dream import Ascend, Dreamed, Dreamer, dream
 from dreamd.engine.fitting import FittedGradient
-from dreamd.engine.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is_out_of_memory, peak_bytes
+from dreamd.engine.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is_out_of_memory, measure_peak
 from dreamd.engine.locality import locality_of
-from dreamd.engine.objective import Gradient, Objective, Term, summed, sums_of
+from dreamd.engine.objective import Objective, Term, WholeGradient, summed, sums_of
 from dreamd.engine.tiling import OverlappedGradient, TiledGradient, windows
 from dreamd.errors import PluginError, UnknownNameError
 
@@ -147,7 +147,7 @@ def picture(height: int, width: int, batch: int = 1, seed: int = 0) -> Tensor:
     return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
-def tiled(whole: Gradient, x: Tensor, tile: int) -> TiledGradient:
+def tiled(whole: WholeGradient, x: Tensor, tile: int) -> TiledGradient:
     def look(strip: Tensor) -> list[Tensor]:
         return whole.lookout(strip)
 
@@ -157,7 +157,7 @@ def tiled(whole: Gradient, x: Tensor, tile: int) -> TiledGradient:
 
 
 def assert_equal_gradients(network: nn.Module, terms: Sequence[Term], x: Tensor, tile: int) -> None:
-    with Gradient(network, Objective(tuple(terms))) as whole:
+    with WholeGradient(network, Objective(tuple(terms))) as whole:
         expected, expected_loss = whole(x)
         gradient, loss = tiled(whole, x, tile)(x)
     assert expected.abs().sum() > 0
@@ -232,7 +232,7 @@ def test_a_tile_larger_than_the_picture_and_one_of_a_pixel_work_too(network: nn.
 
 def test_a_tiled_ascent_with_shifts_and_momentum_ends_where_the_whole_one_does(network: nn.Module, deep: str) -> None:
     x, settings = picture(90, 121), AscentSettings(iterations=4, lr=10, momentum=0.7, jitter=13)
-    with Gradient(network, Objective((Term(deep, l2),))) as whole:
+    with WholeGradient(network, Objective((Term(deep, l2),))) as whole:
         ends = [
             ascend(x, gradient_at, settings, generators=[torch.Generator().manual_seed(3)]).x
             for gradient_at in (whole, tiled(whole, x, 40))
@@ -244,7 +244,7 @@ def test_a_tiled_ascent_with_shifts_and_momentum_ends_where_the_whole_one_does(n
 def test_bf16_tiles_differ_from_the_whole_by_no_more_than_its_rounding() -> None:
     network = frozen(vgg_like()).to(torch.bfloat16)
     x = picture(90, 121)
-    with Gradient(network, Objective((Term("10", l2),))) as whole:
+    with WholeGradient(network, Objective((Term("10", l2),))) as whole:
         way = FittedGradient(
             whole, memory=1, shortest=MIN_SIDE, pictures=4, generators=[torch.Generator()]
         )  # fmt: skip
@@ -265,7 +265,7 @@ def test_one_sum_needs_one_pass_over_the_picture_and_any_other_loss_two() -> Non
     runs = network[0].asked  # type: ignore[union-attr]
     x = picture(96, 96)
     for loss, passes in ((l2, 1), (spread, 2), (contrast, 2)):
-        with Gradient(network, Objective((Term("4", loss),))) as whole:
+        with WholeGradient(network, Objective((Term("4", loss),))) as whole:
             gradient = tiled(whole, x, 48)
             gradient(x)  # finds out how many sums there are
             runs.clear()
@@ -310,7 +310,7 @@ def test_l2_of_nothing_but_zeros_has_no_gradient_and_no_not_a_number() -> None:
     nn.init.zeros_(network[3 - 1].weight)  # type: ignore[index]
     nn.init.zeros_(network[3 - 1].bias)  # type: ignore[index]
     x = picture(64, 64)
-    with Gradient(network, Objective((Term("3", l2),))) as whole:
+    with WholeGradient(network, Objective((Term("3", l2),))) as whole:
         gradient, loss = tiled(whole, x, 32)(x)
     assert not gradient.any()
     assert float(loss) < 1e-12
@@ -333,7 +333,7 @@ def test_a_wrong_channel_is_named_in_tiles_too() -> None:
 
 
 def located(network: nn.Module, modules: Sequence[str], height: int = 128, width: int = 96) -> object:
-    with Gradient(network, Objective(tuple(Term(module, l2) for module in modules))) as whole:
+    with WholeGradient(network, Objective(tuple(Term(module, l2) for module in modules))) as whole:
         return locality_of(network, modules, whole.lookout, MIN_SIDE).sides(
             whole.lookout, torch.Size([1, 3, height, width])
         )
@@ -405,7 +405,7 @@ def unevenly_lit(height: int, width: int) -> Tensor:
 def test_overlapped_tiles_of_a_network_that_is_not_local_leave_no_seams() -> None:
     x, tile = unevenly_lit(64, 512), 64
     seams = []
-    with Gradient(excited(), Objective((Term("3", l2),))) as whole:
+    with WholeGradient(excited(), Objective((Term("3", l2),))) as whole:
         cut = torch.cat([whole(part)[0] for part in x.split(tile, 3)], 3)
         for seed in range(8):
             gradient, _ = OverlappedGradient(whole, tile, [torch.Generator().manual_seed(seed)])(x)
@@ -420,7 +420,7 @@ def test_overlapped_tiles_come_out_the_same_in_any_batch_and_again() -> None:
     x = picture(90, 130, batch=2)
 
     def gradient(pictures: Tensor, seeds: Sequence[int]) -> Tensor:
-        with Gradient(excited(), Objective((Term("3", l2),))) as whole:
+        with WholeGradient(excited(), Objective((Term("3", l2),))) as whole:
             generators = [torch.Generator().manual_seed(seed) for seed in seeds]
             return OverlappedGradient(whole, 48, generators)(pictures)[0]
 
@@ -439,7 +439,7 @@ def test_the_measured_peak_counts_what_is_alive_at_once() -> None:
         for _ in range(5):
             kept = kept + torch.ones(1_000_000)
 
-    megabytes = peak_bytes(work, CPU) / 1e6
+    megabytes = measure_peak(work, CPU) / 1e6
     assert 12 <= megabytes <= 20  # three tensors of 4 MB, with the slack
 
 

@@ -15,7 +15,7 @@ from dreamd.engine.backbone import Backbone
 from dreamd.engine.dream import Ascend, Dreamer, dream
 from dreamd.engine.locality import locality_of
 from dreamd.engine.objective import Objective, Term
-from dreamd.engine.precision import Precision, prepared, winograd_gains
+from dreamd.engine.precision import Precision, arrange_network, winograd_gains
 from dreamd.engine.winograd import WinogradConv2d, straight, use_winograd
 
 CPU = torch.device("cpu")
@@ -188,7 +188,7 @@ def small_vgg(precision: Precision, *, exact: bool, memory: int | None = None) -
     network = nn.Sequential(*layers)
     names = {str(index): str(index) for index in range(len(network))}
     backbone = Backbone(network=network, layers=names, default_layer="6", min_side=16).frozen()
-    prepared(network, precision, CPU, exact=exact)
+    arrange_network(network, precision, CPU, exact=exact)
     return Dreamer(
         backbone=backbone,
         objective=Objective((Term("6", lambda activation: activation.flatten(1).norm(dim=1)),)),
@@ -249,5 +249,5 @@ def test_the_processors_instructions_decide_so_that_every_dream_has_the_same_bit
 
 def test_a_network_that_gains_nothing_is_left_with_torchs_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dreamd.engine.precision.winograd_gains", lambda *_: False)
-    network = prepared(nn.Sequential(convolution(padding=1)), Precision.FP32, CPU, exact=False)
+    network = arrange_network(nn.Sequential(convolution(padding=1)), Precision.FP32, CPU, exact=False)
     assert type(network[0]) is nn.Conv2d  # type: ignore[index]

@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from dreamd.errors import NotANumberError, PluginError
+from dreamd.pictures.picture import Picture
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.recipe import Recipe
-from dreamd.worker.builder import Workshop, dreamed
+from dreamd.worker.bounds import Bounds
+from dreamd.worker.builder import Builder
+from dreamd.worker.session import Session
 
 FILE = '''
 import torch
@@ -74,15 +78,16 @@ def dreamd_schedules(register):
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     folder = tmp_path_factory.mktemp("plugins")
     folder.chmod(0o755)
     (folder / "culprit.py").write_text(FILE, encoding="utf-8")
     (folder / "culprit.py").chmod(0o644)
-    return Workshop(Plugins("dreamd.engine", folders=[folder], only={"culprit"}), torch.device("cpu"))
+    plugins = Plugins("dreamd.engine", folders=[folder], only={"culprit"})
+    return Session(plugins, torch.device("cpu"), Bounds(max_pixels=10_000, max_bytes=10_000, memory=2_000_000_000))
 
 
-def dream_of(workshop: Workshop, **fields: Any) -> None:
+def dream_of(session: Session, **fields: Any) -> None:
     recipe = Recipe.model_validate(
         {
             "backbone": {"name": "tiny", "weights": "random"},
@@ -94,8 +99,9 @@ def dream_of(workshop: Workshop, **fields: Any) -> None:
             **fields,
         }
     )
-    picture = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
-    dreamed(picture.clone, workshop.build(recipe), seeds=[0], on_progress=lambda _progress: None)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    picture = Picture(pixels=pixels, alpha=None, format="PNG", exif=None, dpi=None)
+    session.dream([picture], session.build(recipe), on_progress=lambda _progress: None)
 
 
 @pytest.mark.parametrize(
@@ -107,20 +113,20 @@ def dream_of(workshop: Workshop, **fields: Any) -> None:
         ({"schedule": "last"}, "schedule 'last' of plugin 'culprit' is not-a-number or infinite"),
     ],
 )
-def test_whose_doing_a_not_a_number_is_is_found_out(workshop: Workshop, fields: Any, reason: str) -> None:
+def test_whose_doing_a_not_a_number_is_is_found_out(session: Session, fields: Any, reason: str) -> None:
     with pytest.raises(PluginError) as caught:
-        dream_of(workshop, **fields)
+        dream_of(session, **fields)
     assert str(caught.value).startswith(reason)
 
 
-def test_where_no_plugin_is_at_fault_none_is_named(workshop: Workshop) -> None:
+def test_where_no_plugin_is_at_fault_none_is_named(session: Session) -> None:
     with pytest.raises(NotANumberError, match=r"or ascent\.lr is far too large") as caught:
-        dream_of(workshop, ascent={"iterations": 4, "lr": 3e38}, gradient=[{"name": "normalize"}])
+        dream_of(session, ascent={"iterations": 4, "lr": 3e38}, gradient=[{"name": "normalize"}])
     assert "of plugin" not in str(caught.value)
 
 
-def test_what_is_well_is_dreamed_once(workshop: Workshop) -> None:
-    dream_of(workshop)
+def test_what_is_well_is_dreamed_once(session: Session) -> None:
+    dream_of(session)
 
 
 def test_a_missing_backbone_says_why_its_plugin_is_not_used(tmp_path: Path) -> None:
@@ -129,4 +135,4 @@ def test_a_missing_backbone_says_why_its_plugin_is_not_used(tmp_path: Path) -> N
     (tmp_path / "mine.py").chmod(0o644)
     plugins = Plugins("dreamd.engine", folders=[tmp_path])
     with pytest.raises(Exception, match=r"\(not loaded: mine: ModuleNotFoundError: No module named 'nothing_of"):
-        Workshop(plugins, torch.device("cpu")).build(Recipe.model_validate({"loss": "mine"}))
+        Builder(plugins, torch.device("cpu")).build(Recipe.model_validate({"loss": "mine"}))

@@ -1,0 +1,140 @@
+"""What a worker tells the daemon: how far it is, what it has done, and why something is not done.
+
+Knows messages and errors. Knows no pictures.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from dreamd.engine.dream import Progress
+from dreamd.engine.footprint import is_out_of_memory
+from dreamd.errors import DreamdError, PictureError, RecipeError, hold_cause
+from dreamd.messages import Advanced, Fetching, NotDone, Said
+from dreamd.weights.transfer import OnBytes
+
+log = logging.getLogger(__name__)
+
+_PROGRESS_SECONDS = 0.2
+"""The seconds between two messages of progress: often enough for a bar, seldom enough to cost nothing."""
+
+
+class Meter:
+    """Counts the seconds that a device dreams."""
+
+    def __init__(self) -> None:
+        """Begin at none."""
+        self._total = 0.0
+        self._since: float | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count the time inside."""
+        self._since = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._total, self._since = self.seconds, None
+
+    @property
+    def seconds(self) -> float:
+        """All of the seconds so far."""
+        since = self._since
+        return self._total + (0.0 if since is None else time.perf_counter() - since)
+
+
+class Answers:
+    """The way out of a worker, which several threads use.
+
+    Attributes:
+        meter: counts what the device has dreamed.
+    """
+
+    def __init__(self, output: BinaryIO) -> None:
+        """Answer by lines on `output`."""
+        self._output = output
+        self._sending = threading.Lock()
+        self.meter = Meter()
+
+    def send(self, message: Said) -> None:
+        """Say something to the daemon. Without one the process ends: there is nobody left to tell."""
+        try:
+            with self._sending:
+                self._output.write(message.line())
+                self._output.flush()
+        except BrokenPipeError:
+            os._exit(1)
+
+    def send_not_done(self, job: str, error: Exception) -> None:
+        """Say that a job has no result, and why."""
+        if isinstance(error, DreamdError):
+            self.send(_refusal(job, error))
+            return
+        log.error("job %s", job, exc_info=error, extra={"job": job})
+        reason = f"{type(error).__name__}: {error}"
+        if is_out_of_memory(error):
+            reason = f"it takes more memory than a worker may have (workers.memory): {reason}"
+        self.send(NotDone(job=job, hold=None, final=False, reason=reason))
+
+    def progress_of(self, jobs: Sequence[str]) -> Callable[[Progress], None]:
+        """Return a callback that says how far a dream of some jobs is."""
+        due = _Throttle(_PROGRESS_SECONDS)
+
+        def report(progress: Progress) -> None:
+            for job in jobs if due() else ():
+                self.send(_advanced(job, progress, self.meter.seconds))
+
+        return report
+
+    def fetching_for(self, jobs: Sequence[str]) -> OnBytes:
+        """Return a callback that says how much of the weights of some jobs has been downloaded."""
+        due = _Throttle(_PROGRESS_SECONDS)
+
+        def report(done: int, total: int | None) -> None:
+            for job in jobs if due() else ():
+                self.send(Fetching(job=job, done=done, total=total))
+
+        return report
+
+
+def _refusal(job: str, error: DreamdError) -> NotDone:
+    return NotDone(
+        job=job,
+        hold=hold_cause(error),
+        final=isinstance(error, PictureError),
+        reason=error.problem if isinstance(error, RecipeError) else str(error),
+        field=error.field if isinstance(error, RecipeError) else (),
+    )
+
+
+def _advanced(job: str, progress: Progress, busy_seconds: float) -> Advanced:
+    return Advanced(
+        job=job,
+        ascent=progress.ascent,
+        ascents=progress.ascents,
+        iteration=progress.iteration,
+        iterations=progress.iterations,
+        share=progress.share,
+        busy_seconds=busy_seconds,
+    )
+
+
+class _Throttle:
+    """True at most once in so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = 0.0
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True

@@ -1,0 +1,200 @@
+"""Backbones with their weights: builds them, brings them to a device, and keeps the last few.
+
+Knows plugins, weights and the recipe's choice of both. Knows no pictures and no losses.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from dreamd.engine.backbone import Backbone, without_initialisation
+from dreamd.engine.folding import Pair, find_pairs, fold
+from dreamd.engine.precision import Precision, arrange_network
+from dreamd.errors import PluginError, RecipeError, UnknownNameError, WeightsError
+from dreamd.plugin_host.host import Plugins, Registered
+from dreamd.plugin_host.kinds import Kind
+from dreamd.settings.recipe import BackboneChoice, Recipe
+from dreamd.weights import digests, fetching, loading
+from dreamd.weights.transfer import OnBytes
+
+_MOST_KEPT = 4
+"""The most networks that a worker keeps. Building one takes seconds."""
+_MOST_KNOWN = 256
+"""The most networks whose layers and pairs are remembered after the network itself is gone."""
+_SIDE_TO_FIND_PAIRS = 64
+"""The side in pixels of the picture that shows which batch norm follows which convolution."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A backbone with its weights.
+
+    Attributes:
+        backbone: the frozen backbone.
+        weights_sha256: the checksum of its file of weights; None for random ones.
+    """
+
+    backbone: Backbone
+    weights_sha256: str | None
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """What is remembered of a network, so that a recipe's needs are known before it is loaded again.
+
+    Attributes:
+        backbone: its description, without the network.
+        pairs: its convolutions with a batch norm behind them, in the order they run.
+    """
+
+    backbone: Backbone
+    pairs: tuple[Pair, ...]
+
+    def pairs_to_fold(self, recipe: Recipe) -> tuple[Pair, ...]:
+        """Return the pairs that the recipe does not look into: folding changes what a convolution itself gives."""
+        wanted = set(wanted_modules(recipe, self.backbone))
+        return tuple(pair for pair in self.pairs if pair.convolution not in wanted)
+
+
+class Backbones:
+    """The networks of one device, the least recently used dropped first."""
+
+    def __init__(self, plugins: Plugins, device: torch.device) -> None:
+        """Keep nothing yet.
+
+        Args:
+            plugins: where backbones come from.
+            device: where they are brought to.
+        """
+        self._plugins = plugins
+        self._device = device
+        self._kept: OrderedDict[tuple[str, tuple[Pair, ...]], Loaded] = OrderedDict()
+        self._outlines: dict[str, _Outline] = {}
+
+    def get(self, recipe: Recipe, precision: Precision, on_bytes: OnBytes | None = None) -> Loaded:
+        """Return the recipe's network on its device, in that precision, with all folded that the recipe allows.
+
+        Raises:
+            RecipeError: a layer does not exist.
+            WeightsError: the weights cannot be had or do not fit.
+            PluginError: the plugin's function failed or returned something else.
+        """
+        name = _name(recipe, precision)
+        outline = self._outlines.get(name)
+        key = (name, outline.pairs_to_fold(recipe)) if outline else None
+        if key is None or key not in self._kept:
+            key = (name, self._load(name, recipe, precision, on_bytes))
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def _load(self, name: str, recipe: Recipe, precision: Precision, on_bytes: OnBytes | None) -> tuple[Pair, ...]:
+        """Load a network and keep it; returns the pairs that were folded."""
+        registered = self._plugins.get(Kind.BACKBONE, recipe.backbone.name)
+        loaded = load_backbone(registered, recipe.backbone, recipe.seed, on_bytes)
+        pairs = self._remember(name, recipe, loaded.backbone).pairs_to_fold(recipe)
+        fold(loaded.backbone.network, pairs)
+        arrange_network(loaded.backbone.network, precision, self._device, exact=wants_reference(recipe))
+        self._kept[name, pairs] = loaded
+        while len(self._kept) > _MOST_KEPT:
+            self._kept.popitem(last=False)
+        return pairs
+
+    def _remember(self, name: str, recipe: Recipe, backbone: Backbone) -> _Outline:
+        side = backbone.input_size or max(backbone.min_side, _SIDE_TO_FIND_PAIRS)
+        pairs = () if wants_reference(recipe) else tuple(find_pairs(backbone.network, side))
+        if len(self._outlines) >= _MOST_KNOWN:
+            self._outlines.clear()
+        self._outlines[name] = _Outline(replace(backbone, network=nn.Identity(), adapt=dict), pairs)
+        return self._outlines[name]
+
+
+def _name(recipe: Recipe, precision: Precision) -> str:
+    """Return what tells a network from every other, but for what of it is folded."""
+    choice = recipe.backbone
+    seed = recipe.seed if choice.weights == "random" else None
+    return f"{choice.model_dump_json()} {seed} {precision} {wants_reference(recipe)}"
+
+
+def wants_reference(recipe: Recipe) -> bool:
+    """Return whether the recipe asks for the reference; `auto` may compute the same in a faster order."""
+    return recipe.precision == "fp32"
+
+
+def wanted_modules(recipe: Recipe, backbone: Backbone) -> list[str]:
+    """Return the modules that the recipe looks at: its layers', or the default layer's. Raises RecipeError."""
+    if recipe.layers is None:
+        return [backbone.module_name(str(backbone.default_layer))]
+    return layer_modules(recipe, backbone)
+
+
+def layer_modules(recipe: Recipe, backbone: Backbone) -> list[str]:
+    """Return the modules of the recipe's layers. Raises RecipeError with the field of a layer that does not exist."""
+    modules = []
+    for index, layer in enumerate(recipe.layers or ()):
+        try:
+            modules.append(backbone.module_name(layer.name))
+        except UnknownNameError as error:
+            problem = f"{recipe.backbone.name}: {error} (`dreamd layers {recipe.backbone.name}` lists them)"
+            raise RecipeError(problem, field=("layers", index)) from error
+    return modules
+
+
+def build_network(registered: Registered, name: str, parameters: Mapping[str, object]) -> Backbone:
+    """Build a frozen backbone whose parameters are whatever the memory held: to look at its layers.
+
+    Raises:
+        PluginError: the plugin's function failed or returned something else.
+    """
+    with without_initialisation():
+        return _build(registered, name, parameters).frozen()
+
+
+def load_backbone(registered: Registered, choice: BackboneChoice, seed: int, on_bytes: OnBytes | None = None) -> Loaded:
+    """Build a backbone, load its weights into it and freeze it.
+
+    Raises:
+        WeightsError: there are no default weights, they cannot be had, or a file does not fit the network.
+        PluginError: the plugin's function failed or returned something else.
+    """
+    if choice.weights == "random":
+        torch.manual_seed(seed)
+        return Loaded(_build(registered, choice.name, choice.parameters).frozen(), None)
+    file = _fetch_weights(registered, choice, on_bytes)
+    with without_initialisation():
+        backbone = _build(registered, choice.name, choice.parameters)
+    state = loading.load_state_dict(file)
+    try:
+        backbone.network.load_state_dict(dict(backbone.adapt(state)))
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise WeightsError(f"{file} does not fit {choice.name}: {reason}") from error
+    return Loaded(backbone.frozen(), digests.sha256_of(file))
+
+
+def _fetch_weights(registered: Registered, choice: BackboneChoice, on_bytes: OnBytes | None) -> Path:
+    """Return the file of weights, downloaded if need be. Raises WeightsError."""
+    if choice.weights != "default":
+        return Path(choice.weights)
+    source = registered.source(choice.name)
+    if source is None:
+        raise WeightsError(
+            f"{choice.name} has no default weights; give `backbone: {{name: {choice.name}, weights: PATH}}`"
+        )
+    return fetching.ready(source, backbone=choice.name, on_bytes=on_bytes)
+
+
+def _build(registered: Registered, name: str, parameters: Mapping[str, object]) -> Backbone:
+    try:
+        backbone = registered.function(name, **parameters)
+    except PluginError as error:  # names the family, `timm/*`, where there is one
+        raise PluginError(f"backbone {name!r} cannot be built: {error}") from error
+    if not isinstance(backbone, Backbone):
+        whose = f"backbone {name!r} of plugin {registered.entry.plugin!r}"
+        raise PluginError(f"{whose}: build returned a {type(backbone).__name__}, not a dreamd.api.Backbone")
+    return backbone

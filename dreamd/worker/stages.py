@@ -1,0 +1,252 @@
+"""The three stages of a worker: one thread decodes, the main thread dreams, two write.
+
+So that the device need not wait, the next pictures are decoded and the last ones written while one dreams. `Room`
+bounds what they hold.
+
+Knows orders and answers. Knows nothing of the pipes that they come and go through.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from dreamd.engine.checkpoint import CheckpointFolder
+from dreamd.messages import Batch, Done, Order
+from dreamd.pictures.formats import output_format
+from dreamd.pictures.picture import Picture
+from dreamd.pictures.writing import write_picture
+from dreamd.settings.recipe import Recipe
+from dreamd.weights.digests import sha256_of
+from dreamd.worker.answers import Answers
+from dreamd.worker.bounds import Room
+from dreamd.worker.builder import Built
+from dreamd.worker.previews import Previews
+from dreamd.worker.session import Dream, Session
+
+log = logging.getLogger(__name__)
+
+_WRITERS = 2
+"""The threads that encode and write results."""
+
+
+@dataclass(eq=False)
+class _Task:
+    """An order on its way through the worker.
+
+    Attributes:
+        order: the order.
+        recipe: its recipe.
+        picture: the picture, once it is decoded and until it is dreamed.
+        sha256: the checksum of its file, once it is decoded.
+        seconds: the time spent on it so far.
+    """
+
+    order: Order
+    recipe: Recipe
+    picture: Picture | None = None
+    sha256: str = ""
+    seconds: float = 0.0
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Count the time inside."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - start
+
+    def is_like(self, other: _Task) -> bool:
+        """Return whether two decoded pictures can be dreamed together."""
+        assert self.picture is not None
+        assert other.picture is not None
+        return self.recipe == other.recipe and self.picture.pixels.shape == other.picture.pixels.shape
+
+
+class Stages:
+    """Takes orders one after the other and answers each of them once, in the order that they are finished."""
+
+    def __init__(self, session: Session, answers: Answers, *, previews: Previews, together: int, room: Room) -> None:
+        """Take no orders yet.
+
+        Args:
+            session: what dreams.
+            answers: where every order is answered.
+            previews: shows dreams while they go on.
+            together: how many pictures to dream together at most.
+            room: bounds what waits, or is written, while another picture is dreamed.
+        """
+        self._session = session
+        self._answers = answers
+        self._previews = previews
+        self._together = together
+        self._room = room
+        self._ordered: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._decoded: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._dreamed: queue.SimpleQueue[tuple[_Task, Dream] | None] = queue.SimpleQueue()
+        self._waiting: deque[_Task] = deque()
+        self._is_ending = False
+
+    def run(self, batches: Iterable[Batch]) -> None:
+        """Dream batch after batch, until there are no more and every order is answered."""
+        threading.Thread(target=self._take_orders, args=(batches,), name="orders", daemon=True).start()
+        threading.Thread(target=self._decode_all, name="decode", daemon=True).start()
+        writers = [threading.Thread(target=self._write_all, name=f"write-{number}") for number in range(_WRITERS)]
+        for writer in writers:
+            writer.start()
+        try:
+            while tasks := self._next_tasks():
+                self._dream(tasks)
+        finally:
+            for _ in writers:
+                self._dreamed.put(None)
+            for writer in writers:
+                writer.join()
+
+    def _take_orders(self, batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            recipe = Recipe.from_json(batch.recipe)
+            for order in batch.orders:
+                self._ordered.put(_Task(order, recipe))
+        self._ordered.put(None)
+
+    # Decoding
+
+    def _decode_all(self) -> None:
+        for task in iter(self._ordered.get, None):
+            self._room.enter(task)
+            try:
+                with task.timed():
+                    task.picture = self._session.read(task.order.source, task.recipe)
+                    task.sha256 = sha256_of(task.order.source)
+            except Exception as error:  # noqa: BLE001 (told to the daemon)
+                self._give_up(task, error)
+            else:
+                self._room.hold(task, task.picture.pixels.nbytes)
+                self._decoded.put(task)
+        self._decoded.put(None)
+
+    # Dreaming
+
+    def _next_tasks(self) -> list[_Task]:
+        """Wait for the next picture; returns it with those that may be dreamed together with it, none at the end."""
+        while not self._is_ending and (not self._waiting or not self._decoded.empty()):
+            if (task := self._decoded.get()) is None:
+                self._is_ending = True
+            else:
+                self._waiting.append(task)
+        if not self._waiting:
+            return []
+        first = self._waiting[0]
+        alike = [task for task in self._waiting if task.is_like(first)][: self._together]
+        self._waiting = deque(task for task in self._waiting if task not in alike)
+        return alike
+
+    def _dream(self, tasks: Sequence[_Task]) -> None:
+        """Dream pictures, as many together as memory allows."""
+        first = tasks[0]
+        assert first.picture is not None
+        try:
+            built = self._session.build(first.recipe, self._answers.fetching_for(_jobs(tasks)))
+            together = self._session.count_together(first.picture, built, len(tasks))
+        except Exception as error:  # noqa: BLE001 (told to the daemon)
+            for task in tasks:
+                self._give_up(task, error)
+            return
+        groups = deque(tasks[start : start + together] for start in range(0, len(tasks), together))
+        while groups:
+            group = groups.popleft()
+            failure = self._dream_together(group, built)
+            if failure is not None:
+                groups.extendleft(reversed(self._halves(group, failure)))
+
+    def _dream_together(self, tasks: Sequence[_Task], built: Built) -> Exception | None:
+        """Dream pictures in one batch, and have them written.
+
+        Returns the error of a batch that failed, so that what the attempt held is free for the next one.
+        """
+        jobs = _jobs(tasks)
+        start = time.perf_counter()
+        try:
+            with self._answers.meter.running():
+                dreams = self._session.dream(
+                    [task.picture for task in tasks if task.picture is not None],
+                    built,
+                    on_progress=self._answers.progress_of(jobs),
+                    checkpoint=self._checkpoint_of(tasks, built),
+                    on_frame=partial(self._previews.show, jobs),
+                )
+        except Exception as error:  # noqa: BLE001 (told to the daemon)
+            if len(tasks) > 1:
+                error.__traceback__ = None  # its frames hold the pictures
+            return error
+        finally:
+            self._previews.drop(jobs)
+        each = (time.perf_counter() - start) / len(tasks)
+        for task, dream in zip(tasks, dreams, strict=True):
+            task.seconds += each
+            task.picture = None
+            self._dreamed.put((task, dream))
+        return None
+
+    def _checkpoint_of(self, tasks: Sequence[_Task], built: Built) -> CheckpointFolder | None:
+        """Return the state of a dream in its order's folder; a batch has none."""
+        folder = tasks[0].order.checkpoint
+        return None if folder is None or len(tasks) > 1 else self._session.checkpoint(folder, tasks[0].sha256, built)
+
+    def _halves(self, tasks: Sequence[_Task], error: Exception) -> list[Sequence[_Task]]:
+        """Return what to try after a batch failed: was it too much at once, or one of them poison, its halves show it.
+
+        A picture that failed alone is given up.
+        """
+        if len(tasks) == 1:
+            self._give_up(tasks[0], error)
+            return []
+        log.warning("%d pictures together failed (%s); trying them in halves", len(tasks), error)
+        middle = len(tasks) // 2
+        return [tasks[:middle], tasks[middle:]]
+
+    # Writing
+
+    def _write_all(self) -> None:
+        while (finished := self._dreamed.get()) is not None:
+            self._write(*finished)
+            del finished  # or its pixels would be held until the next one comes
+
+    def _write(self, task: _Task, dream: Dream) -> None:
+        try:
+            done = self._encode(task, dream)
+        except Exception as error:  # noqa: BLE001 (told to the daemon)
+            self._give_up(task, error)
+        else:
+            self._room.leave(task)
+            self._answers.send(done)
+
+    def _encode(self, task: _Task, dream: Dream) -> Done:
+        """Write a result into its order's folder; returns the answer to the order."""
+        order, output = task.order, task.recipe.output
+        with task.timed():
+            name, extension = output_format(output.format, dream.picture.format)
+            target = order.folder / f"result{extension}"
+            write_picture(dream.picture, target, format=name, quality=output.quality)
+        sidecar = self._session.sidecar(
+            job=order.job, source=order.source, input_sha256=task.sha256, dream=dream, seconds=task.seconds
+        )
+        return Done(job=order.job, file=target.name, sidecar=sidecar, busy_seconds=self._answers.meter.seconds)
+
+    def _give_up(self, task: _Task, error: Exception) -> None:
+        task.picture = None
+        self._room.leave(task)
+        self._answers.send_not_done(task.order.job, error)
+
+
+def _jobs(tasks: Sequence[_Task]) -> list[str]:
+    return [task.order.job for task in tasks]

@@ -17,14 +17,17 @@ from dreamd.tree.snapshot import FILE_NAME
 log = logging.getLogger(__name__)
 
 LISTENERS = 100
+"""At most so many pages may listen."""
 
 _LOOK_SECONDS = 0.4
+"""The pause between two looks at the files."""
+
 _REFRESH_SECONDS = 5.0
-"""Between two reports when nothing has changed: memory and GPUs do, and a proxy ends a connection that is silent."""
+"""The pause between two events when no file has changed: memory and GPUs have, and proxies end silent connections."""
 
 
 class Feed:
-    """Server-sent events with the status."""
+    """Server-sent events with the state of everything."""
 
     def __init__(self, views: Views, state_folder: Path) -> None:
         self._views = views
@@ -36,7 +39,7 @@ class Feed:
         self._message = b""
 
     async def listen(self) -> AsyncIterator[bytes]:
-        """Events as bytes of `text/event-stream`, until the listener goes away."""
+        """Yield events as bytes of `text/event-stream`, until the listener goes away."""
         seen = 0
         self._listeners += 1
         if self._watching is None or self._watching.done():
@@ -54,7 +57,7 @@ class Feed:
 
     @property
     def is_full(self) -> bool:
-        """Whether nobody more may listen."""
+        """Whether nobody else may listen."""
         return self._listeners >= LISTENERS
 
     async def _watch(self) -> None:
@@ -63,16 +66,17 @@ class Feed:
             signature = (await asyncio.to_thread(self._signature), int(time.monotonic() / _REFRESH_SECONDS))
             if signature != known or not self._message:
                 known = signature
-                await self._tell(await asyncio.to_thread(_event, self._views.status))
+                await self._tell(await asyncio.to_thread(_event, self._views.state))
             await asyncio.sleep(_LOOK_SECONDS)
         self._message = b""
 
     def _signature(self) -> tuple[object, ...]:
+        """Return what changes whenever there is something new to tell."""
         try:
-            status = self._file.stat()
+            found = self._file.stat()
         except FileNotFoundError:
             return ()
-        return status.st_mtime_ns, status.st_ino, tuple(sorted(self._views.preview_stamps().items()))
+        return found.st_mtime_ns, found.st_ino, tuple(sorted(self._views.preview_stamps().items()))
 
     async def _tell(self, message: bytes) -> None:
         async with self._news:
@@ -82,6 +86,7 @@ class Feed:
 
 
 def _event(look: Callable[[], dict[str, Any]]) -> bytes:
+    """Make an event of what a look finds, or of why it finds nothing."""
     try:
         values = look()
     except DreamdError as error:

@@ -11,11 +11,20 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+"""The kernel counts memory in pages of so many bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """A GPU of this machine, in the order that the driver counts them. Memory in bytes; `busy` from 0 to 1."""
+    """A GPU of this machine.
+
+    Attributes:
+        index: its place in the driver's order.
+        name: its name.
+        memory_used: how much of its memory is in use, in bytes.
+        memory_total: how much memory it has, in bytes.
+        busy: the share of time that it computes, 0 to 1.
+    """
 
     index: int
     name: str
@@ -25,13 +34,13 @@ class Gpu:
 
 
 class Gpus:
-    """Asks the driver. Where there is none, there are no GPUs."""
+    """Asks NVIDIA's driver. Where there is none, there are no GPUs."""
 
     def __init__(self) -> None:
         self._nvml = _nvml()
 
     def look(self) -> list[Gpu]:
-        """Every GPU as it is now; none where the driver has stopped answering."""
+        """Look at every GPU; none where the driver has stopped answering."""
         if self._nvml is None:
             return []
         try:
@@ -42,7 +51,7 @@ class Gpus:
 
 
 def resident_bytes(pid: int | None) -> int | None:
-    """The memory that a process holds; None when it is gone."""
+    """Read how much memory a process holds; None when it is gone."""
     if pid is None:
         return None
     try:
@@ -52,7 +61,7 @@ def resident_bytes(pid: int | None) -> int | None:
 
 
 def _nvml() -> Any:
-    """NVIDIA's library, which has no types; None without one."""
+    """Load NVIDIA's library, which has no types; None without a driver."""
     import pynvml  # on demand: only looks for the driver where a page is served
 
     try:

@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 _AT_WORK = ("idle", "busy")
+"""The states of a worker that can dream at once."""
 
 
 def not_alive(values: Mapping[str, Any] | None) -> list[str]:
-    """Why the daemon is not alive; nothing when it is. `values` is the snapshot as `snapshot.read` gives it."""
+    """Say why the daemon is not alive; nothing when it is. `values` is the snapshot as `snapshot.read` gives it."""
     if values is None:
         return ["dreamd has not said anything yet"]
     return ["the daemon is stopped"] if values["state"] == "stopped" else []
 
 
 def not_ready(values: Mapping[str, Any] | None) -> list[str]:
-    """Why a picture that is dropped now would not be dreamed now; nothing when it would be."""
+    """Say why a picture that is dropped now would not be dreamed now; nothing when it would be."""
     reasons = not_alive(values)
     if values is None or reasons:
         return reasons
@@ -30,7 +31,7 @@ def not_ready(values: Mapping[str, Any] | None) -> list[str]:
 
 
 def _worker_reasons(workers: list[dict[str, Any]]) -> list[str]:
-    """Why no worker can dream. One that is unloaded is started again for the next picture."""
+    """Say why no worker can dream. One that is unloaded is started again for the next picture."""
     if not workers or any(worker["state"] in _AT_WORK or _is_unloaded(worker) for worker in workers):
         return []
     return [

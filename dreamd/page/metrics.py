@@ -27,25 +27,29 @@ from dreamd.page.health import not_ready
 from dreamd.settings.config import Config
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Ended, Journal
+from dreamd.tree.layout import REASON
 from dreamd.wording import printable
 
 _FOLDERS = 200
-"""So many folders have series of their own."""
+"""At most so many folders have series of their own."""
 
 _OTHER_FOLDERS = "(others)"
+"""The label of all folders beyond those."""
 
 _OVERLAP_SECONDS = 60.0
-"""The journal is read again for so long: what ended is written down a little later, and clocks are set back."""
+"""The last so many seconds of the journal are read again: what ended is written down a little later."""
 
 _WAIT_BOUNDS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0)
+"""The bounds of the histogram of waits, in seconds."""
+
 _DREAM_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
+"""The bounds of the histogram of dreams, in seconds."""
 
 _OUTCOMES = (JobState.DONE, JobState.FAILED)
-_REASON = ".reason.txt"
 
 
 class _Histogram:
-    """How many values are at most as large as each of some bounds."""
+    """Counts how many values are at most as large as each of some bounds."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
@@ -67,7 +71,7 @@ class _Histogram:
 
 
 class _Tally:
-    """What has ended since the daemon started."""
+    """Counts what has ended since the daemon started."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -109,11 +113,11 @@ class Numbers(Collector):
         self._gpus = Gpus()
 
     def describe(self) -> Iterable[Metric]:
-        """None beforehand: the registry must not collect to find out."""
+        """Describe nothing beforehand: the registry must not collect to find out."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric. Those of the jobs are missing while the journal cannot be read, and never wrong."""
+        """Yield every metric. Those of the jobs are missing while the journal cannot be read, and never wrong."""
         values = self._snapshot()
         yield GaugeMetricFamily("dreamd_ready", "Whether a picture dropped now is dreamed now.", not not_ready(values))
         yield _info()
@@ -151,7 +155,7 @@ class Numbers(Collector):
         yield _gauge("dreamd_last_success_timestamp_seconds", "When the newest dream came out; 0: never.", last)
 
     def _by_folder(self, outcomes: Mapping[tuple[str, JobState], int]) -> dict[str, Counter[JobState]]:
-        """Outcomes by folder, those at zero included, and what is beyond the limit together."""
+        """Sort outcomes by folder, those at zero included, and put what is beyond the limit together."""
         known = dict.fromkeys([*folders_below(self._config.inbox, _FOLDERS), *sorted({at for at, _ in outcomes})])
         shown = set(list(known)[:_FOLDERS])
         counts: dict[str, Counter[JobState]] = {printable(folder): Counter() for folder in known if folder in shown}
@@ -164,15 +168,15 @@ class Numbers(Collector):
         room = GaugeMetricFamily("dreamd_free_bytes", "Free space where a folder is.", labels=("folder",))
         for name in ("inbox", "outbox", "failed", "state"):
             try:
-                status = os.statvfs(getattr(self._config, name))
+                found = os.statvfs(getattr(self._config, name))
             except OSError:  # the folder is gone; readiness says so
                 continue
-            room.add_metric([name], status.f_bavail * status.f_frsize)
+            room.add_metric([name], found.f_bavail * found.f_frsize)
         yield room
 
     def _quarantined(self) -> int:
         return sum(
-            not name.endswith(_REASON) and not name.startswith(".")
+            not name.endswith(REASON) and not name.startswith(".")
             for _, _, names in os.walk(self._config.failed)
             for name in names
         )
@@ -189,7 +193,7 @@ class Numbers(Collector):
 
 
 def registry(config: Config) -> CollectorRegistry:
-    """A registry of dreamd's numbers alone."""
+    """Make a registry of dreamd's numbers alone."""
     made = CollectorRegistry(auto_describe=False)
     made.register(Numbers(config))
     return made

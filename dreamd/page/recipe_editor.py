@@ -23,7 +23,7 @@ from dreamd.settings.yamlfile import MAX_BYTES
 from dreamd.wording import printable
 
 FOLDERS = 2000
-"""So many folders are listed."""
+"""At most so many folders are listed."""
 
 
 class ChangedError(UsageError):
@@ -37,30 +37,30 @@ class Recipes:
         self._config = config
 
     def folders(self) -> list[dict[str, Any]]:
-        """The inbox's folders, and whether each has a recipe of its own."""
+        """List the inbox's folders, and whether each has a recipe of its own."""
         return [
             {"folder": folder, "has_recipe": self._file(folder) is not None}
             for folder in folders_below(self._config.inbox, FOLDERS)
         ]
 
     def names(self) -> list[dict[str, str]]:
-        """What a recipe can extend, and the text of each preset."""
+        """List what a recipe can extend, with the text of each preset."""
         texts = {name: _preset_text(name) for name in preset_names()}
         return [{"name": name, "text": texts.get(name, "")} for name in self._config.recipe_book().names()]
 
-    def shown(self, folder: str) -> dict[str, Any]:
-        """A folder's own text, its mark (to save over that very text), and its effective fields.
+    def show(self, folder: str) -> dict[str, Any]:
+        """Show a folder's own text, its mark (to save over that very text), and its effective fields.
 
         Raises:
             UsageError: it is no folder of the inbox.
         """
-        parts = self._checked(folder)
+        parts = self._parts(folder)
         text, mark = self._text(folder)
-        return {"folder": folder, "text": text, "mark": mark, **self._judged(PurePosixPath(*parts), text)}
+        return {"folder": folder, "text": text, "mark": mark, **self._judge(PurePosixPath(*parts), text)}
 
-    def checked(self, folder: str, text: str) -> dict[str, Any]:
-        """What a text would make of a folder's recipe: its fields, or what is wrong with it, and in which line."""
-        return self._judged(PurePosixPath(*parts_of(folder)), text)
+    def check(self, folder: str, text: str) -> dict[str, Any]:
+        """Tell what a text would make of a folder's recipe: its fields, or what is wrong with it, and in which line."""
+        return self._judge(PurePosixPath(*parts_of(folder)), text)
 
     def save(self, folder: str, text: str, mark: str) -> dict[str, Any]:
         """Give a folder this recipe. A text of spaces alone removes its own file's content, and it inherits all.
@@ -71,7 +71,7 @@ class Recipes:
             UsageError: it is no folder of the inbox.
         """
         parts = parts_of(folder)
-        self._resolved(PurePosixPath(*parts), text)
+        self._resolve(PurePosixPath(*parts), text)
         try:
             with opened_folder(self._config.inbox, parts, make=True) as descriptor:
                 if self._text(folder)[1] != mark:
@@ -80,15 +80,15 @@ class Recipes:
                 write_over(descriptor, file.name if file else RECIPE_FILES[0], text.encode())
         except OSError as error:
             raise DreamdError(f"cannot write into {printable(folder)}: {error.strerror}") from error
-        return self.shown(folder)
+        return self.show(folder)
 
     def text_of(self, recipe: str) -> str:
-        """A job's recipe as the text of a recipe file. Raises RecipeError for one that this version cannot read."""
+        """Write a job's recipe as the text of a recipe file. Raises RecipeError when this version cannot read it."""
         fields = Recipe.from_json(recipe).model_dump(mode="json")
         return "".join(f"{name}: {_flow(value)}\n" for name, value in fields.items())
 
-    def _checked(self, folder: str) -> tuple[str, ...]:
-        """The names of a folder's path. Raises UsageError where it is no folder of the inbox, and cannot become one."""
+    def _parts(self, folder: str) -> tuple[str, ...]:
+        """Split a folder's path. Raises UsageError where it is no folder of the inbox, and cannot become one."""
         parts = parts_of(folder)
         try:
             with opened_folder(self._config.inbox, parts):
@@ -105,7 +105,7 @@ class Recipes:
             return None
 
     def _text(self, folder: str) -> tuple[str, str]:
-        """The text of a folder's own recipe and its mark; no text where there is none, or none that can be shown."""
+        """Read a folder's own recipe and its mark; no text where there is none, or none that can be shown."""
         file = self._file(folder)
         if file is None:
             return "", ""
@@ -116,14 +116,14 @@ class Recipes:
             raise DreamdError(f"{printable(str(file))}: {error.strerror or error}") from error
         return data.decode("utf-8-sig", "replace"), hashlib.sha256(data).hexdigest()
 
-    def _judged(self, folder: PurePosixPath, text: str) -> dict[str, Any]:
+    def _judge(self, folder: PurePosixPath, text: str) -> dict[str, Any]:
         try:
-            resolved = self._resolved(folder, text)
+            resolved = self._resolve(folder, text)
         except RecipeError as error:
             return {"fields": [], "problem": self._problem(error, folder)}
         return {"fields": self._fields(resolved), "problem": None}
 
-    def _resolved(self, folder: PurePosixPath, text: str) -> Resolved:
+    def _resolve(self, folder: PurePosixPath, text: str) -> Resolved:
         resolved = self._config.recipe_book().for_draft(folder, text)
         catalogue = self._catalogue()
         if catalogue is not None:
@@ -131,7 +131,7 @@ class Recipes:
         return resolved
 
     def _problem(self, error: RecipeError, folder: PurePosixPath) -> dict[str, Any]:
-        """An error with its line, where it is in the text that is edited, and without the inbox's place."""
+        """Tell an error with its line, if that is in the text that is edited, and without the inbox's place."""
         own = self._config.inbox.joinpath(folder)
         is_own = isinstance(error.file, Path) and error.file.parent == own
         return {"text": printable(self._short(str(error))), "line": error.line if is_own else None}
@@ -141,11 +141,11 @@ class Recipes:
         return [{"name": field.name, "value": field.text, "origin": self._short(field.origin)} for field in fields]
 
     def _short(self, text: str) -> str:
-        """A text without the inbox's place, which is the same everywhere on the page."""
+        """Leave the inbox's place out of a text, because it is the same everywhere on the page."""
         return text.replace(f"{self._config.inbox}/", "").replace(f"{self._config.file.parent}/", "")
 
     def _catalogue(self) -> Catalogue | None:
-        """What the workers bring; None before the first one has said so."""
+        """Read what the workers bring; None before the first one has said so."""
         try:
             return Catalogue.model_validate_json((self._config.state / CATALOGUE_FILE).read_bytes())
         except (FileNotFoundError, ValidationError):
@@ -157,6 +157,6 @@ def _preset_text(name: str) -> str:
 
 
 def _flow(value: object) -> str:
-    """A value on one line of YAML; JSON is YAML, and this is the part of it that reads like YAML."""
+    """Write a value on one line of YAML."""
     text = yaml.safe_dump(value, sort_keys=False, default_flow_style=True, width=10_000, allow_unicode=True)
     return text.removesuffix("\n").removesuffix("\n...")

@@ -25,13 +25,22 @@ from dreamd.pictures.reading import read_picture
 from dreamd.processes import die_with_parent
 
 _IDLE_SECONDS = 60.0
+"""The process ends when nothing has come for so long."""
+
 _QUALITY = 82
+"""The quality of a thumbnail, as WebP counts it."""
+
 _BASE_BYTES = 1 << 30
+"""The process may hold so many bytes beside the picture."""
+
 _BYTES_A_PIXEL = 16
-"""Of the largest picture allowed: what decoding, colour conversion and shrinking hold at once, with room to spare."""
+"""Decoding, colour conversion and shrinking together hold at most so many bytes a pixel, with room to spare."""
 
 _OUTPUT_BYTES = 32 << 20
+"""The process may write no larger file, in bytes."""
+
 _CHUNK_BYTES = 1 << 20
+"""A file is read in pieces of so many bytes for its digest."""
 
 
 def main() -> None:
@@ -49,6 +58,7 @@ def main() -> None:
 
 
 def _limit(memory: int) -> None:
+    """Give this process the least priority, and limits to what it may hold and write."""
     os.nice(10)
     Path("/proc/self/oom_score_adj").write_text("1000")
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -57,9 +67,10 @@ def _limit(memory: int) -> None:
 
 
 def _answer(request: dict[str, Any], max_pixels: int, max_bytes: int) -> str | None:
+    """Make the thumbnail that is asked for; return what is wrong, or None."""
     try:
         root = Path(request["root"])
-        path = _chosen(root, [PurePosixPath(path) for path in request["paths"]], request["sha256"])
+        path = _choose(root, [PurePosixPath(path) for path in request["paths"]], request["sha256"])
         picture = _read(root, path, max_pixels, max_bytes)
         _write(shrunk(picture, request["side"]), Path(request["target"]))
     except (DreamdError, MemoryError) as error:
@@ -69,8 +80,8 @@ def _answer(request: dict[str, Any], max_pixels: int, max_bytes: int) -> str | N
     return None
 
 
-def _chosen(root: Path, paths: Sequence[PurePosixPath], sha256: str | None) -> PurePosixPath:
-    """The path of the file that has these bytes; without a digest, the first. Raises PictureError for none."""
+def _choose(root: Path, paths: Sequence[PurePosixPath], sha256: str | None) -> PurePosixPath:
+    """Choose the file that has these bytes; without a digest, the first. Raises PictureError for none."""
     if sha256 is None:
         return paths[0]
     for path in paths:

@@ -27,16 +27,28 @@ SIDES = {"small": 320, "large": 1600}
 """The longest side in pixels, by the name of a size."""
 
 KINDS = ("after", "before")
+"""A result is `after`, its original `before`."""
 
 _SECONDS = 30.0
-"""For one; what takes longer is not shown."""
+"""A thumbnail that takes longer to make is not shown."""
 
 _CACHE_BYTES = 256 << 20
+"""All thumbnails together take at most so many bytes."""
+
 _SWEEP_EVERY = 64
+"""Old thumbnails are removed after so many new ones."""
+
 _FAILURE_SECONDS = 300.0
+"""A thumbnail that could not be made is tried again after this time."""
+
 _FAILURES = 1000
+"""At most so many failures are remembered."""
+
 _NAMESAKES = 50
+"""An original is looked for under so many numbered names."""
+
 _LARGEST_SIDECAR = 1 << 20
+"""No more bytes of a sidecar are read."""
 
 
 class Thumbnails:
@@ -51,7 +63,7 @@ class Thumbnails:
         self._made = 0
 
     async def get(self, job: Job, kind: str, size: str, is_gone: Callable[[], Awaitable[bool]]) -> Path | None:
-        """The file of a thumbnail; None when it cannot be made: there is no picture, or none that can be shown.
+        """Find or make a thumbnail and return its file; None when there is no picture, or none that can be shown.
 
         Args:
             job: a done job.
@@ -91,7 +103,7 @@ class Thumbnails:
         return False
 
     def _request(self, job: Job, kind: str) -> dict[str, object] | None:
-        """Which file to make it from; None when there is none."""
+        """Say which file to make a thumbnail from; None when there is none."""
         self._folder.mkdir(exist_ok=True)
         if job.result is None:
             return None
@@ -105,7 +117,7 @@ class Thumbnails:
 
 
 class _Maker:
-    """The process, started when there is something to do."""
+    """Keeps the process that makes thumbnails; starts it when there is something to do."""
 
     def __init__(self, config: Config) -> None:
         limits = config.limits
@@ -114,9 +126,9 @@ class _Maker:
         self._process: Process | None = None
 
     async def make(self, request: dict[str, object]) -> str | None:
-        """Have one made; None, or what is wrong."""
+        """Have a thumbnail made; return what is wrong, or None."""
         try:
-            answer = await asyncio.wait_for(self._asked(json.dumps(request).encode() + b"\n"), _SECONDS)
+            answer = await asyncio.wait_for(self._ask(json.dumps(request).encode() + b"\n"), _SECONDS)
         except (TimeoutError, OSError, ValueError, asyncio.CancelledError) as error:
             await self.close()  # its next answer would be to another question
             if isinstance(error, asyncio.CancelledError):
@@ -124,10 +136,10 @@ class _Maker:
             return "it took too long, or cannot be decoded"
         return answer
 
-    async def _asked(self, line: bytes) -> str | None:
-        """Ask. Once more, if the process had just ended for want of work; ValueError if it ends again."""
+    async def _ask(self, line: bytes) -> str | None:
+        """Ask the process, once more if it had just ended for want of work. Raises ValueError if it ends again."""
         for _ in range(2):
-            process = await self._running()
+            process = await self._start()
             assert process.stdin is not None
             assert process.stdout is not None
             try:
@@ -140,13 +152,13 @@ class _Maker:
                 return None if problem is None else str(problem)
         raise ValueError("it ended")
 
-    async def _running(self) -> Process:
+    async def _start(self) -> Process:
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE)
         return self._process
 
     async def close(self) -> None:
-        """End it."""
+        """End the process."""
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             process.kill()
@@ -154,7 +166,7 @@ class _Maker:
 
 
 def _input_sha256(outbox: Path, result: PurePosixPath) -> str | None:
-    """The digest of a result's original, as its sidecar says; None without a sidecar that says it."""
+    """Read the digest of a result's original from its sidecar; None without a sidecar that says it."""
     try:
         with opened_file(outbox, result.with_name(f"{result.name}.json")) as file:
             sha256 = json.loads(file.read(_LARGEST_SIDECAR))["input_sha256"]
@@ -164,7 +176,7 @@ def _input_sha256(outbox: Path, result: PurePosixPath) -> str | None:
 
 
 def _namesakes(job: Job) -> Iterator[str]:
-    """The names that the original may have got among the originals: its own, or a numbered one.
+    """Yield the names that the original may have among the originals: its own, or a numbered one.
 
     The result has most often got the same number, so that one is looked at first.
     """

@@ -20,12 +20,25 @@ from dreamd.tree.spool import Spool
 from dreamd.wording import printable
 
 RESULTS_AT_ONCE = 120
+"""At most so many results are listed at a time."""
+
 FAILURES = 200
+"""At most so many failed jobs, and as many held ones, are listed."""
+
 _FAILURES_LOOKED_AT = 1000
+"""So many of the newest failed jobs are looked at for their pictures."""
+
 _FOLDERS = 200
+"""At most so many folders of the queue are listed."""
+
 _GPU_SECONDS = 2.0
+"""What the driver says of the GPUs is shown for so long before it is asked again."""
+
 _LARGEST_SIDECAR = 1 << 20
+"""No more bytes of a sidecar are read."""
+
 _SIDECAR_FIELDS = ("device", "precision", "size", "tiling", "seconds", "loss_before", "loss_after", "versions", "seed")
+"""The fields of a sidecar that are shown."""
 
 
 class Views:
@@ -40,8 +53,8 @@ class Views:
             Folders(inbox=config.inbox, outbox=config.outbox, failed=config.failed, done=config.originals)
         )
 
-    def status(self) -> dict[str, Any]:
-        """The snapshot with what belongs to it; raises DreamdError where there is one that cannot be read."""
+    def state(self) -> dict[str, Any]:
+        """Return the snapshot with what belongs to it. Raises DreamdError where there is one that cannot be read."""
         values = snapshot.read(self._config.state)
         if values is None:
             return {"state": "starting", "not_ready": not_ready(None)}
@@ -56,35 +69,35 @@ class Views:
         }
 
     def preview_stamps(self) -> dict[str, int]:
-        """The previews there are: a number by job that changes with its picture."""
+        """List the previews there are: a number by job that changes with its picture."""
         try:
             return {file.stem: file.stat().st_mtime_ns for file in (self._config.state / "preview").glob("*.jpg")}
         except FileNotFoundError:  # one went away meanwhile; the next look sees the others
             return {}
 
     def results(self, *, before: tuple[float, str] | None, folder: str | None, limit: int) -> list[dict[str, Any]]:
-        """The newest results, older than `before`."""
+        """List the newest results that are older than `before`."""
         limit = min(limit, RESULTS_AT_ONCE)
         jobs = self._jobs(lambda journal: journal.results(before=before, folder=folder, limit=limit))
         return [_result(job) for job in jobs]
 
     def failures(self) -> list[dict[str, Any]]:
-        """The newest failed jobs whose pictures are still there."""
+        """List the newest failed jobs whose pictures are still there."""
         jobs = self._jobs(lambda journal: journal.jobs(state=JobState.FAILED, limit=_FAILURES_LOOKED_AT))
         there = (job for job in jobs if self._spool.is_failed(job))
         return [self._failure(job) for job, _ in zip(there, range(FAILURES), strict=False)]
 
     def held(self) -> list[dict[str, Any]]:
-        """The held jobs."""
+        """List the held jobs."""
         jobs = self._jobs(lambda journal: journal.jobs(state=JobState.HELD, limit=FAILURES))
         return [self._failure(job) for job in jobs]
 
     def job(self, job_id: str) -> Job | None:
-        """A job of the journal."""
+        """Find a job in the journal."""
         return next(iter(self._jobs(lambda journal: [found] if (found := journal.get(job_id)) else [])), None)
 
     def details(self, job: Job) -> dict[str, Any]:
-        """A result with what its sidecar says of it."""
+        """Return a result with what its sidecar says of it."""
         record = self._sidecar(job)
         return {**_result(job), **{name: record.get(name) for name in _SIDECAR_FIELDS}}
 
@@ -110,7 +123,7 @@ class Views:
         }
 
     def _jobs(self, ask: Callable[[Journal], list[Job]]) -> list[Job]:
-        """What the journal answers now; nothing while there is none that can be read."""
+        """Ask the journal; no jobs while there is none that can be read."""
         journal = Journal.open_readonly(self._config.state / "journal.sqlite3")
         if journal is None:
             return []

@@ -1,0 +1,90 @@
+"""The token, the sessions of those who have shown it, and who comes with either."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import time
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+SESSION_COOKIE = "dreamd_session"
+"""The name of the cookie that carries a session."""
+
+SESSION_SECONDS = 30 * 86_400
+"""A session is over after this time."""
+
+_WRONG_TOKEN_SECONDS = 1.0
+"""A wrong token is answered after this time, so that guessing is slow."""
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Makes and checks sessions: an end with a signature that only who knows the token can make.
+
+    So nothing is kept here, and a page stays open over a restart of the daemon; a new token ends them all.
+    """
+
+    token: str
+
+    def new(self) -> str:
+        """Begin a session now."""
+        end = str(int(time.time()) + SESSION_SECONDS)
+        return f"{end}.{self._signature(end)}"
+
+    def is_valid(self, session: str) -> bool:
+        """Tell whether a session was made here, and is not over."""
+        end, _, signature = session.partition(".")
+        is_ours = hmac.compare_digest(signature.encode(), self._signature(end).encode())
+        return is_ours and int(end) > time.time()
+
+    def is_token(self, token: str) -> bool:
+        """Tell whether a text is the token; this takes as long for a wrong one, wherever it is wrong."""
+        return hmac.compare_digest(_digest(token), _digest(self.token))
+
+    def _signature(self, end: str) -> str:
+        return hmac.new(self.token.encode(), f"dreamd session {end}".encode(), hashlib.sha256).hexdigest()
+
+
+def is_signed_in(request: Request, sessions: Sessions) -> bool:
+    """Tell whether a request comes with the token, or with a session of somebody who has shown it."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return sessions.is_token(token.strip())
+    try:
+        cookie = SimpleCookie(request.headers.get("cookie", "")).get(SESSION_COOKIE)
+    except CookieError:
+        return False
+    return cookie is not None and sessions.is_valid(cookie.value)
+
+
+async def delay_guessing() -> None:
+    """Wait before a wrong token is answered."""
+    await asyncio.sleep(_WRONG_TOKEN_SECONDS)
+
+
+async def sign_in(sessions: Sessions, token: str) -> Response | None:
+    """Answer who shows the token with a session; return None, a while later, for a wrong one."""
+    if not sessions.is_token(token):
+        await delay_guessing()
+        return None
+    response = RedirectResponse("/", 303)
+    response.set_cookie(
+        SESSION_COOKIE, sessions.new(), max_age=SESSION_SECONDS, path="/", httponly=True, samesite="strict"
+    )
+    return response
+
+
+def forget_session() -> Response:
+    """Make an answer that has the browser forget its session."""
+    response = Response(status_code=204)
+    response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
+    return response
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,47 @@
+"""The application: every handler over one tree, with the guard before them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+
+from dreamd.page.access.guard import Guard
+from dreamd.page.access.sessions import Sessions
+from dreamd.page.handlers.actions import Actions
+from dreamd.page.handlers.front import Front
+from dreamd.page.handlers.jobs import Jobs
+from dreamd.page.handlers.machines import Machines
+from dreamd.page.handlers.now import Now
+from dreamd.page.handlers.recipes import RecipeHandlers
+from dreamd.page.recipe_editor import Recipes
+from dreamd.page.views import Views
+from dreamd.settings.config import Config
+
+
+def make_app(config: Config, token: str | None) -> Guard:
+    """Make the application.
+
+    Args:
+        config: the config.
+        token: what everybody must show; None where only this machine can connect.
+    """
+    sessions = Sessions(token) if token is not None else None
+    views, recipes = Views(config), Recipes(config)
+    jobs = Jobs(config, views, recipes)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        await jobs.close()
+
+    routes = [
+        *Front(sessions).routes(),
+        *Now(config, views).routes(),
+        *jobs.routes(),
+        *Actions(config).routes(),
+        *RecipeHandlers(recipes).routes(),
+        *Machines(config, sessions).routes(),
+    ]
+    return Guard(Starlette(routes=routes, lifespan=lifespan), config.status, sessions)

@@ -1,0 +1,73 @@
+"""What a person does on the page: try again, pause and resume, drop a picture."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from dreamd.errors import UsageError
+from dreamd.files.names import parts_of
+from dreamd.page.handlers.answers import answering
+from dreamd.page.handlers.requests import read_json, read_texts
+from dreamd.page.uploads import Uploads
+from dreamd.settings.config import Config
+from dreamd.tree import control
+
+
+class Actions:
+    """Does what the commands `retry`, `pause` and `resume` do, and takes uploads."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._uploads = Uploads(config)
+
+    def routes(self) -> list[BaseRoute]:
+        """List the addresses that are answered here."""
+        return [
+            Route("/api/retry", answering(self.retry), methods=["POST"]),
+            Route("/api/pause", answering(self.pause), methods=["POST"]),
+            Route("/api/resume", answering(self.resume), methods=["POST"]),
+            Route("/api/upload", answering(self.upload), methods=["PUT"]),
+        ]
+
+    async def retry(self, request: Request) -> Response:
+        """Try failed or held jobs again: those of `jobs`, or all failed ones."""
+        jobs = (await read_json(request)).get("jobs")
+        if jobs is not None and not (isinstance(jobs, list) and all(isinstance(job, str) for job in jobs)):
+            raise UsageError("jobs must be a list of ids")
+        return await _do(lambda: list(control.retry(self._config, jobs or [], all_failed=jobs is None)))
+
+    async def pause(self, request: Request) -> Response:
+        """Start no more jobs from a folder."""
+        folder = await self._folder_of(request)
+        return await _do(lambda: [control.pause(self._config, folder)])
+
+    async def resume(self, request: Request) -> Response:
+        """Start jobs from a folder again."""
+        folder = await self._folder_of(request)
+        return await _do(lambda: [control.resume(self._config, folder)])
+
+    async def upload(self, request: Request) -> Response:
+        """Take a picture into a folder of the inbox."""
+        length = request.headers.get("content-length", "")
+        query = request.query_params
+        placed = await self._uploads.take(
+            query.get("folder", "."),
+            query.get("name", ""),
+            int(length) if length.isdecimal() else None,
+            request.stream(),
+        )
+        return JSONResponse({"picture": placed}, 201)
+
+    async def _folder_of(self, request: Request) -> str:
+        (folder,) = await read_texts(request, "folder")
+        return str(self._config.inbox.joinpath(*parts_of(folder)))
+
+
+async def _do(act: Callable[[], list[str]]) -> Response:
+    """Do something in a thread, and answer with the lines that the command would print."""
+    return JSONResponse({"said": await asyncio.to_thread(act)})

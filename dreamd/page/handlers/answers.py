@@ -1,0 +1,46 @@
+"""How a request is answered when something is not there or went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from dreamd.errors import DreamdError, SpaceError, UsageError
+from dreamd.page.recipe_editor import ChangedError
+from dreamd.page.uploads import SlowError, TooLargeError
+
+Handler = Callable[[Request], Awaitable[Response]]
+"""What answers a request."""
+
+
+class NotThereError(UsageError):
+    """What was asked for is not there."""
+
+
+_CODES: tuple[tuple[type[DreamdError], int], ...] = (
+    (NotThereError, 404),
+    (TooLargeError, 413),
+    (SlowError, 408),
+    (ChangedError, 409),
+    (UsageError, 422),
+    (SpaceError, 507),
+    (DreamdError, 500),
+)
+"""The HTTP status code of each error; the first that fits counts."""
+
+
+def answering(handler: Handler) -> Handler:
+    """Wrap a handler so that an error which a person can understand is told to the person."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except DreamdError as error:
+            code = next(code for kind, code in _CODES if isinstance(error, kind))
+            # The rest of a body that was not read must not be waited for; a look at what is not there has none.
+            headers = None if isinstance(error, NotThereError) else {"Connection": "close"}
+            return JSONResponse({"error": str(error)}, code, headers)
+
+    return answer

@@ -1,0 +1,134 @@
+"""What has ended: results with their pictures, and what failed or is held."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import PurePosixPath
+from typing import BinaryIO
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from dreamd.files.names import parts_of
+from dreamd.files.nofollow import opened_file
+from dreamd.job import Job, JobState
+from dreamd.page.handlers.answers import NotThereError, answering
+from dreamd.page.handlers.requests import number
+from dreamd.page.recipe_editor import Recipes
+from dreamd.page.thumbnails import KINDS, SIDES, Thumbnails
+from dreamd.page.views import Views
+from dreamd.settings.config import Config
+
+_CHUNK_BYTES = 1 << 18
+"""A result is read and sent in pieces of so many bytes."""
+
+_RESULTS = "60"
+"""So many results are listed at a time unless a number is asked for."""
+
+_FOR_GOOD = "private, max-age=31536000, immutable"
+"""What belongs to a job that has ended never changes, so a browser may keep it for a year."""
+
+_TYPES = {
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".gif": "image/gif",
+    ".bmp": "image/bmp",
+    ".tif": "image/tiff",
+    ".jp2": "image/jp2",
+}
+"""The type of a result by the name that dreamd gave it, so that no content decides what a browser takes it for."""
+
+
+class Jobs:
+    """Answers from the journal, the outbox and the originals."""
+
+    def __init__(self, config: Config, views: Views, recipes: Recipes) -> None:
+        self._config = config
+        self._views = views
+        self._recipes = recipes
+        self._thumbnails = Thumbnails(config)
+
+    def routes(self) -> list[BaseRoute]:
+        """List the addresses that are answered here."""
+        return [
+            Route("/api/results", answering(self.results), methods=["GET"]),
+            Route("/api/results/{job}", answering(self.details), methods=["GET"]),
+            Route("/api/failures", answering(self.failures), methods=["GET"]),
+            Route("/thumbnails/{job}/{kind}/{size}", answering(self.thumbnail), methods=["GET"]),
+            Route("/results/{job}", answering(self.result), methods=["GET"]),
+        ]
+
+    async def close(self) -> None:
+        """End the process that makes thumbnails."""
+        await self._thumbnails.close()
+
+    async def results(self, request: Request) -> Response:
+        """List results, the newest first; `before` is the end and the id of the last one that is known."""
+        query = request.query_params
+        before = None
+        if "before" in query:
+            end, _, job = query["before"].partition(",")
+            before = (number(end), job)
+        limit = int(number(query.get("limit", _RESULTS)))
+        folder = query.get("folder")
+        if folder is not None:
+            parts_of(folder)
+        found = await asyncio.to_thread(self._views.results, before=before, folder=folder, limit=max(1, limit))
+        return JSONResponse(found)
+
+    async def details(self, request: Request) -> Response:
+        """Answer with a result, its sidecar and the recipe that repeats it."""
+        job = await self._done_job(request)
+        details = await asyncio.to_thread(self._views.details, job)
+        return JSONResponse({**details, "recipe": self._recipes.text_of(job.recipe)})
+
+    async def failures(self, _request: Request) -> Response:
+        """List what failed and what is held, and why."""
+        failed = await asyncio.to_thread(self._views.failures)
+        held = await asyncio.to_thread(self._views.held)
+        return JSONResponse({"failed": failed, "held": held})
+
+    async def thumbnail(self, request: Request) -> Response:
+        """Answer with a result or its original, small."""
+        kind, size = request.path_params["kind"], request.path_params["size"]
+        if kind not in KINDS or size not in SIDES:
+            raise NotThereError("there is nothing here")
+        job = await self._done_job(request)
+        file = await self._thumbnails.get(job, kind, size, request.is_disconnected)
+        if file is None:
+            raise NotThereError("there is nothing here")
+        return FileResponse(file, media_type="image/webp", headers={"Cache-Control": _FOR_GOOD})
+
+    async def result(self, request: Request) -> Response:
+        """Answer with a result as it lies in the outbox."""
+        job = await self._done_job(request)
+        path = PurePosixPath(job.result or "")
+        try:
+            file = await asyncio.to_thread(opened_file, self._config.outbox, path)
+        except OSError as error:
+            raise NotThereError("it was taken out of the outbox") from error
+        headers = {
+            "Content-Disposition": f"inline; filename*=UTF-8''{quote(path.name.encode('utf-8', 'replace'))}",
+            "Content-Security-Policy": "default-src 'none'; sandbox",
+            "Cache-Control": _FOR_GOOD,
+        }
+        media_type = _TYPES.get(path.suffix.lower(), "application/octet-stream")
+        return StreamingResponse(_chunks(file), media_type=media_type, headers=headers)
+
+    async def _done_job(self, request: Request) -> Job:
+        """Find the job of a request's address. Raises NotThereError when it has no result."""
+        job = await asyncio.to_thread(self._views.job, request.path_params["job"])
+        if job is None or job.state is not JobState.DONE or not job.result:
+            raise NotThereError("there is no result of this job")
+        return job
+
+
+async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
+    with file:
+        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+            yield chunk

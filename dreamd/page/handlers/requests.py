@@ -1,0 +1,66 @@
+"""What comes with a request: bodies within limits, and values of the type that is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from starlette.requests import Request
+
+from dreamd.errors import UsageError
+from dreamd.page.uploads import SlowError, TooLargeError
+
+_BODY_BYTES = 256 * 1024
+"""A request that is no picture is no larger than this, in bytes."""
+
+_BODY_SECONDS = 20.0
+"""A request that is no picture must have come to its end after this time."""
+
+
+async def read_body(request: Request) -> bytes:
+    """Read a small body. Raises UsageError for a large one, and for one that does not come."""
+    data = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > _BODY_BYTES:
+                    raise TooLargeError("this request is too large")
+    except TimeoutError:
+        raise SlowError("this request does not come to its end") from None
+    return bytes(data)
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """Read a body that is a JSON object. Its type is asked for, because a form of another site cannot send it.
+
+    Raises:
+        UsageError: the body is something else.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise UsageError("send application/json")
+    try:
+        values = json.loads(await read_body(request))
+    except (ValueError, RecursionError) as error:
+        raise UsageError("this is no JSON") from error
+    if not isinstance(values, dict):
+        raise UsageError("this is no JSON object")
+    return values
+
+
+async def read_texts(request: Request, *names: str) -> tuple[str, ...]:
+    """Read a JSON object and return the texts of these names. Raises UsageError."""
+    values = await read_json(request)
+    for name in names:
+        if not isinstance(values.get(name), str):
+            raise UsageError(f"{name} must be text")
+    return tuple(values[name] for name in names)
+
+
+def number(text: str) -> float:
+    """Return the number that a text says. Raises UsageError."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise UsageError("this is no number") from error

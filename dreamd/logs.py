@@ -20,15 +20,17 @@ STYLE_VARIABLE = "DREAMD_LOG"
 """The environment variable that names the style."""
 
 _FIELDS = ("job", "folder")
+"""What a record may know beside its message, from `extra=job.about`."""
 
-# From syslog(3).
 _PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
+"""The priority of each level, as in syslog(3)."""
 
 _NOISY = ("PIL", "watchdog", "timm", "urllib3")
+"""These libraries say more than anybody wants to read."""
 
 
 class LogStyle(StrEnum):
-    """How the log is written; `auto` is `journal` where systemd's journal reads standard error, else `human`."""
+    """How the log is written. `auto` is `journal` where systemd's journal reads standard error, else `human`."""
 
     AUTO = "auto"
     HUMAN = "human"
@@ -40,57 +42,60 @@ def configure(style: LogStyle, *, human: str, level: int = logging.INFO) -> None
     """Set up logging for this process.
 
     Args:
-        style: how; `journal` without cysystemd is `human`.
+        style: how the log is written; `journal` without cysystemd is `human`.
         human: the format of a line for a person.
-        level: what is not worth logging is below.
+        level: messages below this level are not written.
     """
     if style is LogStyle.AUTO:
-        style = LogStyle.JOURNAL if _journal_reads_stderr() else LogStyle.HUMAN
-    handler: logging.Handler | None = _journal_handler() if style is LogStyle.JOURNAL else None
+        style = LogStyle.JOURNAL if _systemd_reads_stderr() else LogStyle.HUMAN
+    handler: logging.Handler | None = _systemd_handler() if style is LogStyle.JOURNAL else None
     if handler is None:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_Json() if style is LogStyle.JSON else logging.Formatter(human, datefmt="%H:%M:%S"))
+        for_a_person = logging.Formatter(human, datefmt="%H:%M:%S")
+        handler.setFormatter(_JsonFormatter() if style is LogStyle.JSON else for_a_person)
     logging.basicConfig(level=level, handlers=[handler])
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def inherited_style() -> LogStyle:
-    """The style that the daemon has left for its workers."""
+    """Return the style that the daemon has left for its workers."""
     try:
         return LogStyle(os.environ.get(STYLE_VARIABLE, LogStyle.AUTO))
     except ValueError:
         return LogStyle.AUTO
 
 
-def _journal_reads_stderr() -> bool:
+def _systemd_reads_stderr() -> bool:
     """Whether standard error is the stream that systemd has connected to its journal (systemd.exec(5))."""
     try:
-        status = os.fstat(2)
+        stderr = os.fstat(2)
     except OSError:  # it is closed
         return False
-    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+    return os.environ.get("JOURNAL_STREAM") == f"{stderr.st_dev}:{stderr.st_ino}"
 
 
-def _journal_handler() -> logging.Handler | None:
+def _systemd_handler() -> logging.Handler | None:
+    """Make a handler that writes into systemd's journal; None without cysystemd."""
     try:
         from cysystemd.journal import send
     except ImportError:
         return None
-    return _Journal(send)
+    return _SystemdHandler(send)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, str]:
+    """Return the fields that a record has."""
     return {name: printable(str(getattr(record, name))) for name in _FIELDS if hasattr(record, name)}
 
 
 def _sayable(text: str) -> str:
-    """Text without the bytes of a file name that are no text, which neither JSON nor the journal could carry."""
+    """Escape the bytes of a file name that are no text, which systemd's journal could not carry."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-class _Json(logging.Formatter):
-    """One object a line: time, level, logger, message, and job, folder and traceback where there are any."""
+class _JsonFormatter(logging.Formatter):
+    """Writes an object a line: time, level, logger, message, and job, folder and traceback where there are any."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -106,8 +111,8 @@ class _Json(logging.Formatter):
         return json.dumps(values)
 
 
-class _Journal(logging.Handler):
-    """Each message with its priority, and with DREAMD_JOB and DREAMD_FOLDER where it has them."""
+class _SystemdHandler(logging.Handler):
+    """Writes into systemd's journal: each message with its priority, DREAMD_JOB and DREAMD_FOLDER."""
 
     def __init__(self, send: Callable[..., object]) -> None:
         super().__init__()

@@ -44,11 +44,12 @@ MAX_BYTES = 300_000
 
 HASTY = """
 import sys
-import dreamd.page.server as server, dreamd.page.uploads as uploads, dreamd.page.access as guard
-server._HEAD_SECONDS = 0.5
+from dreamd.page import connection, server, uploads
+from dreamd.page.access import sessions
+connection.HEAD_SECONDS = 0.5
 server._TICK_SECONDS = 0.05
 uploads._CHUNK_SECONDS = 0.5
-guard._WRONG_TOKEN_SECONDS = 0.05
+sessions._WRONG_TOKEN_SECONDS = 0.05
 sys.argv = ["server", *sys.argv[1:]]
 server.main()
 """

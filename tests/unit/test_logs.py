@@ -10,7 +10,7 @@ import sys
 from pathlib import PurePosixPath
 
 from dreamd.job import Job
-from dreamd.logs import _Journal
+from dreamd.logs import _SystemdHandler
 
 PROGRAM = """
 import logging, sys
@@ -71,7 +71,7 @@ def test_where_the_journal_reads_it_nothing_goes_to_the_stream() -> None:
 
 def test_the_journal_takes_a_message_with_its_priority_and_fields() -> None:
     sent: list[dict[str, object]] = []
-    handler = _Journal(lambda **fields: sent.append(fields))
+    handler = _SystemdHandler(lambda **fields: sent.append(fields))
     log = logging.getLogger("dreamd.test_logs")
     log.addHandler(handler)
     try:

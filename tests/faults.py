@@ -26,7 +26,7 @@ from pathlib import Path
 from PIL import Image
 
 import dreamd.tree.journal
-from dreamd.daemon.loop import Daemon
+from dreamd.daemon import run_daemon
 from dreamd.settings.config import load_config
 
 STEPS = ("rename", "replace", "link", "unlink", "remove", "mkdir", "rmdir", "fsync", "open")
@@ -140,7 +140,7 @@ class Fault:
         return wrapped
 
 
-def run_daemon(config: Path, fault: Fault | None) -> int:
+def drain(config: Path, fault: Fault | None) -> int:
     """Drain in a child; returns its exit status, or the negative signal that ended it."""
     child = os.fork()
     if child:
@@ -149,7 +149,7 @@ def run_daemon(config: Path, fault: Fault | None) -> int:
     try:
         if fault is not None:
             fault.install()
-        code = Daemon(load_config(config), until_empty=True).run()
+        code = run_daemon(load_config(config), until_empty=True)
     except BaseException as error:  # noqa: BLE001 (a daemon that ends by itself is what this looks for)
         print(json.dumps({"ended": f"{type(error).__name__}: {error}"}), flush=True)
         code = 71

@@ -23,9 +23,9 @@ def run(config_file: Path, share: bool) -> None:
     SIGTERM and SIGINT finish what is running and stop; what takes longer than limits.stop_seconds goes on at the next
     start. A second one stops at once. SIGHUP reloads.
     """
-    from dreamd.daemon.loop import Daemon
+    from dreamd.daemon import run_daemon
 
-    sys.exit(Daemon(config_at(config_file), share=share).run())
+    sys.exit(run_daemon(config_at(config_file), share=share))
 
 
 @click.command()
@@ -37,9 +37,9 @@ def drain(config_file: Path, share: bool) -> None:
     Exits with 0 when all is done, with 1 when something failed or is held.
     """
     from dreamd.commands.progress import drain_progress
-    from dreamd.daemon.loop import Daemon
+    from dreamd.daemon import run_daemon
 
     config = config_at(config_file)
     with drain_progress() as show:
-        code = Daemon(config, share=share, until_empty=True, on_show=show).run()
+        code = run_daemon(config, share=share, until_empty=True, on_snapshot=show)
     sys.exit(code)

@@ -180,10 +180,10 @@ def dreamd_executors(register):
 '''
 
 IMPATIENT = """
-import dreamd.executors.local, dreamd.daemon.lifecycle, dreamd.daemon.page_process
-dreamd.daemon.lifecycle._RETRY_SECONDS = 0.1
-dreamd.daemon.lifecycle._HOLD_SECONDS = (0.5,)
-dreamd.daemon.lifecycle._TRY_FOLDER_SECONDS = 0.5
+import dreamd.executors.local, dreamd.daemon.jobs.holds, dreamd.daemon.jobs.lifecycle, dreamd.daemon.page_process
+dreamd.daemon.jobs.lifecycle._RETRY_SECONDS = 0.1
+dreamd.daemon.jobs.holds._HOLD_SECONDS = (0.5,)
+dreamd.daemon.jobs.lifecycle._TRY_FOLDER_SECONDS = 0.5
 dreamd.daemon.page_process._RESTART_SECONDS = (0.1,)
 dreamd.executors.local._RESTART_SECONDS = (0.1,)
 """

@@ -245,7 +245,7 @@ def test_the_daemon_has_no_torch_in_it(warm: Warm) -> None:
 
 def test_importing_the_daemon_and_its_plugins_does_not_import_torch() -> None:
     program = (
-        "import sys, dreamd.cli, dreamd.daemon.loop\n"
+        "import sys, dreamd.cli, dreamd.daemon\n"
         "from dreamd.plugin_host.host import Plugins\nPlugins('dreamd.daemon')\n"
         "print([name for name in sys.modules if name.partition('.')[0] in ('torch', 'torchvision', 'timm', 'PIL')])"
     )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dreamd.daemon.queue import InTurn, Pace, Scheduler
+from dreamd.daemon.jobs.queue import InTurn, Pace, Scheduler
 from dreamd.job import Job
 
 _numbers = count()
@@ -223,14 +223,14 @@ def test_what_waits_in_many_folders_is_taken_in_turn() -> None:
 def test_a_recipe_begins_with_one_job_at_a_time_and_gets_two_seconds_of_them_when_its_pace_is_known() -> None:
     pace = Pace(32)
     assert pace.jobs("red") == 1
-    pace.took("red", 0.25)
+    pace.learn("red", 0.25)
     assert pace.jobs("red") == 8
     assert pace.jobs("blue") == 1
-    pace.took("red", 60.0)
+    pace.learn("red", 60.0)
     assert pace.jobs("red") == 1
 
 
 def test_the_jobs_at_a_time_have_a_limit_however_quick_they_are() -> None:
     pace = Pace(4)
-    pace.took("red", 0.0)
+    pace.learn("red", 0.0)
     assert pace.jobs("red") == 4

@@ -12,9 +12,12 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-import dreamd.daemon.lifecycle
+import dreamd.daemon.jobs.holds
 import dreamd.tree.spool
-from dreamd.daemon.lifecycle import Lifecycle
+from dreamd.daemon.jobs.ledger import Ledger
+from dreamd.daemon.jobs.lifecycle import Lifecycle
+from dreamd.daemon.jobs.recipes import JobRecipes
+from dreamd.daemon.jobs.recovery import Recovery
 from dreamd.errors import SpaceError
 from dreamd.job import Job, JobState
 from dreamd.messages import Done, NotDone, Order, Sidecar
@@ -52,20 +55,34 @@ class House:
         self.spool = Spool(self.folders)
         self.spool.prepare()
         self.journal = Journal.open(root / "journal.sqlite3")
+        self.checkpoints = root / "checkpoints"
         self.told: list[Job] = []
         self.life = self.begin()
 
     def begin(self) -> Lifecycle:
         """Another life, which knows nothing of the one before."""
+        self.ledger = Ledger(self.journal, self.told.append)
+        self.recipes = JobRecipes(self.book())
         self.life = Lifecycle(
             spool=self.spool,
-            journal=self.journal,
-            book=self.book(),
+            ledger=self.ledger,
+            recipes=self.recipes,
             attempts=ATTEMPTS,
-            checkpoints=self.folders.inbox.parent / "checkpoints",
-            changed=self.told.append,
+            checkpoints=self.checkpoints,
         )
         return self.life
+
+    def begin_again(self) -> None:
+        """The next start of the daemon."""
+        Recovery(
+            life=self.begin(),
+            spool=self.spool,
+            journal=self.journal,
+            ledger=self.ledger,
+            recipes=self.recipes,
+            attempts=ATTEMPTS,
+            checkpoints=self.checkpoints,
+        ).recover()
 
     def book(self) -> RecipeBook:
         return RecipeBook(self.folders.inbox, named=self.folders.inbox.parent / "recipes")
@@ -99,7 +116,7 @@ class House:
         """What the daemon does with a worker's answer."""
         publish = self.life.publish(answer)
         if publish is not None:
-            self.life.published(publish())
+            self.life.finish(publish())
 
     def answer(self, job: Job, order: Order) -> Done:
         """A worker's, with the result where it should be."""
@@ -124,7 +141,7 @@ class House:
 
     def memory(self, job: Job) -> Job:
         """What the journal says of a job."""
-        self.life.flush()
+        self.ledger.flush()
         known = self.journal.get(job.id)
         assert known is not None
         return known
@@ -138,7 +155,7 @@ class House:
 
     def only(self) -> Job:
         """The one job of the journal."""
-        self.life.flush()
+        self.ledger.flush()
         (job,) = self.journal.jobs()
         return job
 
@@ -190,7 +207,7 @@ def test_a_journal_that_takes_nothing_holds_what_has_not_begun_and_is_written_wh
     with monkeypatch.context() as patch:
         patch.setattr(house.journal, "save", full)
         assert house.life.start() is None
-        (held,) = house.life.held.values()
+        (held,) = house.life.held
         assert (held.hold, held.attempts) == ("space", 0)
     house.life.look_again(math.inf)
     assert house.dream().state is JobState.DONE
@@ -222,8 +239,8 @@ def test_a_job_answered_twice_has_one_result(house: House) -> None:
     answer = house.answer(job, order)
     house.done(answer)
     house.done(answer)
-    house.life.not_done(refusal(job))
-    house.life.worker_died([job.id], "the worker was killed by SIGSEGV", was_ready=True)
+    house.life.give_up(refusal(job))
+    house.life.lose_worker([job.id], "the worker was killed by SIGSEGV", was_ready=True)
     assert house.memory(job).state is JobState.DONE
     assert house.files("outbox") == ["cat.png", "cat.png.json"]
     assert house.files("failed") == []
@@ -241,7 +258,7 @@ def test_a_file_that_has_gone_before_the_claim_is_no_job(house: House) -> None:
 def test_a_failure_that_is_final_is_not_tried_again(house: House) -> None:
     house.drop("a/cat.png")
     job, _ = house.started()
-    house.life.not_done(refusal(job, final=True, reason="it is no picture"))
+    house.life.give_up(refusal(job, final=True, reason="it is no picture"))
     assert house.memory(job).state is JobState.FAILED
     assert house.files("failed") == ["a/cat.png", "a/cat.png.reason.txt"]
     reason = (house.folders.failed / "a" / "cat.png.reason.txt").read_text()
@@ -256,7 +273,7 @@ def test_an_attempt_that_failed_is_tried_again_later_and_ever_later(house: House
     for attempt in range(1, ATTEMPTS):
         job, _ = house.started()
         assert job.attempts == attempt
-        house.life.not_done(refusal(job))
+        house.life.give_up(refusal(job))
         assert house.life.start() is None
         due = house.life.next_deadline()
         assert due is not None
@@ -264,7 +281,7 @@ def test_an_attempt_that_failed_is_tried_again_later_and_ever_later(house: House
         house.life.look_again(due)
     assert waits == [pytest.approx(2.0, abs=0.5), pytest.approx(4.0, abs=0.5)]
     job, _ = house.started()
-    house.life.not_done(refusal(job))
+    house.life.give_up(refusal(job))
     assert house.memory(job).state is JobState.FAILED
     assert house.memory(job).reason == "it broke (attempt 3 of 3)"
 
@@ -272,7 +289,7 @@ def test_an_attempt_that_failed_is_tried_again_later_and_ever_later(house: House
 def test_a_retry_that_is_due_keeps_the_loop_from_spinning_while_no_worker_is_free(house: House) -> None:
     house.drop("cat.png")
     job, _ = house.started()
-    house.life.not_done(refusal(job))
+    house.life.give_up(refusal(job))
     due = house.life.next_deadline()
     assert due is not None
     house.life.look_again(due)
@@ -284,7 +301,7 @@ def test_the_death_of_a_worker_costs_its_jobs_an_attempt(house: House) -> None:
     house.drop("cat.png")
     for _ in range(ATTEMPTS):
         job, _ = house.started()
-        house.life.worker_died([job.id], "the worker was killed by SIGSEGV", was_ready=True)
+        house.life.lose_worker([job.id], "the worker was killed by SIGSEGV", was_ready=True)
         house.life.look_again(FAR)
     assert house.memory(job).state is JobState.FAILED
     assert house.memory(job).reason == "the worker was killed by SIGSEGV (attempt 3 of 3)"
@@ -295,7 +312,7 @@ def test_jobs_given_together_are_begun_together_and_after_a_death_each_alone(hou
     batch = house.life.start(2)
     assert batch is not None
     assert [house.memory(house.life.running[id_]).attempts for id_ in batch.jobs] == [1, 1]
-    house.life.worker_died(batch.jobs, "the worker was killed by SIGSEGV", was_ready=True)
+    house.life.lose_worker(batch.jobs, "the worker was killed by SIGSEGV", was_ready=True)
     assert "with 1 other in hand; each is tried again alone" in str(
         next(job for job in house.life.queue if job.id == batch.jobs[0]).reason
     )
@@ -310,7 +327,7 @@ def test_the_death_of_a_worker_that_never_was_ready_costs_no_attempt(house: Hous
     house.drop("cat.png")
     for _ in range(ATTEMPTS + 1):
         job, _ = house.started()
-        house.life.worker_died([job.id], "the worker ended with code 1", was_ready=False)
+        house.life.lose_worker([job.id], "the worker ended with code 1", was_ready=False)
     assert (house.memory(job).state, house.memory(job).attempts) == (JobState.QUEUED, 0)
     assert house.dream().attempts == 1
 
@@ -340,8 +357,8 @@ def test_a_picture_that_cannot_be_put_away_is_put_away_later(house: House) -> No
 def test_a_broken_recipe_holds_its_own_folder_only_with_file_and_line(house: House) -> None:
     house.recipe("bad", "seed: 1\nlos: l2\n")
     house.drop("bad/a.png", "good/b.png")
-    assert [held.name for held in house.life.held.values()] == ["a.png"]
-    (held,) = house.life.held.values()
+    assert [held.name for held in house.life.held] == ["a.png"]
+    (held,) = house.life.held
     assert held.hold == "recipe"
     assert "bad/recipe.yaml:2: los: is not a field; did you mean loss?" in (held.reason or "")
     assert house.life.next_deadline() is None
@@ -357,7 +374,7 @@ def test_a_mended_recipe_lets_its_folder_go_on(house: House) -> None:
     assert house.life.start() is None
     house.life.recipe_changed(PurePosixPath("bad"))
     assert json.loads(house.dream().recipe)["seed"] == 5
-    assert house.life.held == {}
+    assert not house.life.held
 
 
 def test_a_changed_recipe_counts_for_the_next_picture_and_not_for_those_queued(house: House) -> None:
@@ -372,9 +389,9 @@ def test_a_changed_recipe_counts_for_the_next_picture_and_not_for_those_queued(h
 def test_what_the_plugins_bring_is_held_against_the_queued_recipes(house: House) -> None:
     house.recipe("bad", "schedule: octave\n")
     house.drop("bad/a.png", "good/b.png")
-    assert house.life.held == {}
+    assert not house.life.held
     house.life.learn(CATALOGUE)
-    (held,) = house.life.held.values()
+    (held,) = house.life.held
     assert "bad/recipe.yaml:1: schedule: no schedule 'octave'; did you mean octaves?" in (held.reason or "")
     assert house.dream().name == "b.png"
 
@@ -386,7 +403,7 @@ def test_a_plugin_that_comes_lets_those_go_on_that_were_held_for_want_of_it(hous
     assert len(house.life.held) == 1
     l3 = Entry(kind=Kind.LOSS, name="l3", plugin="l3", origin="test")
     house.life.learn(CATALOGUE.model_copy(update={"entries": (*CATALOGUE.entries, l3)}))
-    assert house.life.held == {}
+    assert not house.life.held
     assert house.dream().state is JobState.DONE
 
 
@@ -394,9 +411,9 @@ def test_what_only_a_worker_can_know_holds_the_folder_with_file_and_line(house: 
     house.recipe("bad", "seed: 1\nlayers: [relu9_9]\n")
     house.drop("bad/a.png", "bad/b.png", "good/c.png")
     job, _ = house.started()
-    house.life.not_done(refusal(job, hold="recipe", reason="no layer 'relu9_9'", field=("layers", 0)))
-    assert {held.name for held in house.life.held.values()} == {"a.png", "b.png"}
-    for held in house.life.held.values():
+    house.life.give_up(refusal(job, hold="recipe", reason="no layer 'relu9_9'", field=("layers", 0)))
+    assert {held.name for held in house.life.held} == {"a.png", "b.png"}
+    for held in house.life.held:
         assert held.attempts == 0
         assert "bad/recipe.yaml:2: layers[0]: no layer 'relu9_9'" in (held.reason or "")
     assert house.dream().name == "c.png"
@@ -417,10 +434,10 @@ def test_a_broken_plugin_holds_the_picture_until_its_file_changes(house: House) 
     house.drop("a/one.png", "a/two.png", "b/other.png")
     for name in ("one.png", "two.png"):
         job = next(job for job in iter(lambda: house.started()[0], None) if job.name == name)
-        house.life.not_done(refusal(job, hold="plugin", reason="loss 'l3' of plugin 'mine': ValueError: no"))
+        house.life.give_up(refusal(job, hold="plugin", reason="loss 'l3' of plugin 'mine': ValueError: no"))
         if name == "one.png":
             assert house.dream().name == "other.png"
-    assert {(job.name, job.hold, job.attempts) for job in house.life.held.values()} == {
+    assert {(job.name, job.hold, job.attempts) for job in house.life.held} == {
         ("one.png", "plugin", 0), ("two.png", "plugin", 0),
     }  # fmt: skip
     house.life.look_again(FAR)  # no time mends a plugin
@@ -434,13 +451,13 @@ def test_where_a_plugin_dreams_others_by_the_same_recipe_the_picture_is_at_fault
     house.recipe("a", "loss: l3\n")
     house.drop("a/bad.png", "a/good.png")
     job, _ = house.started()
-    house.life.not_done(refusal(job, hold="plugin", reason="ValueError: no"))
+    house.life.give_up(refusal(job, hold="plugin", reason="ValueError: no"))
     assert house.dream().name == "good.png"
-    assert house.life.held == {}
+    assert not house.life.held
     for attempt in range(1, ATTEMPTS + 1):
         job, _ = house.started()
         assert (job.name, job.attempts) == ("bad.png", attempt)
-        house.life.not_done(refusal(job, hold="plugin", reason="ValueError: no"))
+        house.life.give_up(refusal(job, hold="plugin", reason="ValueError: no"))
         house.life.look_again(FAR)
     assert house.memory(job).state is JobState.FAILED
     assert "ValueError: no (attempt 3 of 3)" in (house.memory(job).reason or "")
@@ -453,8 +470,8 @@ def test_a_changed_plugin_has_to_prove_itself_anew(house: House) -> None:
     house.dream()
     house.life.learn(catalogue("sha256:2"))
     job, _ = house.started()
-    house.life.not_done(refusal(job, hold="plugin", reason="ValueError: no"))
-    assert [held.name for held in house.life.held.values()] == ["two.png"]
+    house.life.give_up(refusal(job, hold="plugin", reason="ValueError: no"))
+    assert [held.name for held in house.life.held] == ["two.png"]
 
 
 def test_when_a_worker_dies_the_plugins_that_may_be_behind_it_are_named_but_not_dreamds_own(house: House) -> None:
@@ -464,7 +481,7 @@ def test_when_a_worker_dies_the_plugins_that_may_be_behind_it_are_named_but_not_
     reasons = {}
     for _ in range(2 * ATTEMPTS):
         job, _ = house.started()
-        house.life.worker_died([job.id], "it took too long", was_ready=True)
+        house.life.lose_worker([job.id], "it took too long", was_ready=True)
         house.life.look_again(FAR)
         reasons[job.name] = house.memory(job).reason
     assert reasons == {
@@ -478,7 +495,7 @@ def test_a_hold_that_ends_by_itself_is_looked_at_ever_less_often(house: House) -
     waits = []
     for _ in range(4):
         job, _ = house.started()
-        house.life.not_done(refusal(job, hold="weights", reason="there are no weights"))
+        house.life.give_up(refusal(job, hold="weights", reason="there are no weights"))
         due = house.life.next_deadline()
         assert due is not None
         waits.append(round(due - time.monotonic()))
@@ -490,18 +507,18 @@ def test_a_hold_that_ends_by_itself_is_looked_at_ever_less_often(house: House) -
 
 
 def test_a_success_has_the_next_hold_begin_with_the_short_wait(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dreamd.daemon.lifecycle, "_HOLD_SECONDS", (1.0, 1000.0))
+    monkeypatch.setattr(dreamd.daemon.jobs.holds, "_HOLD_SECONDS", (1.0, 1000.0))
     for wait in (1, 1000):
         house.drop("cat.png")
         job, _ = house.started()
-        house.life.not_done(refusal(job, hold="weights"))
+        house.life.give_up(refusal(job, hold="weights"))
         due = house.life.next_deadline()
         assert due is not None
         assert round(due - time.monotonic()) == wait
         house.life.look_again(FAR)
     house.dream()
     job, _ = house.started()
-    house.life.not_done(refusal(job, hold="weights"))
+    house.life.give_up(refusal(job, hold="weights"))
     due = house.life.next_deadline()
     assert due is not None
     assert due - time.monotonic() <= 1
@@ -514,8 +531,8 @@ def test_an_outbox_that_takes_nothing_holds_all_its_jobs_without_an_attempt(hous
     drafts.rename(aside)
     drafts.write_text("in the way")
     assert house.life.start() is None
-    assert {held.hold for held in house.life.held.values()} == {"folder"}
-    assert {held.attempts for held in house.life.held.values()} == {0}
+    assert {held.hold for held in house.life.held} == {"folder"}
+    assert {held.attempts for held in house.life.held} == {0}
     assert len(house.life.held) == 2
     drafts.unlink()
     aside.rename(drafts)
@@ -530,7 +547,7 @@ def test_a_result_that_cannot_be_published_is_held_and_comes_out_later(house: Ho
     blocked = house.folders.outbox / "a"
     blocked.write_text("in the way")
     house.done(answer)
-    (held,) = house.life.held.values()
+    (held,) = house.life.held
     assert (held.hold, held.attempts) == ("folder", 0)
     assert house.files("outbox") == ["a"]
     blocked.unlink()
@@ -555,7 +572,7 @@ def test_another_book_has_every_held_job_looked_at_again(house: House) -> None:
 
 def test_what_was_queued_is_queued_again_at_the_next_start(house: House) -> None:
     house.drop("a/one.png", "two.png")
-    house.begin().recover()
+    house.begin_again()
     assert {house.dream().name, house.dream().name} == {"one.png", "two.png"}
     assert house.files("outbox") == ["a/one.png", "a/one.png.json", "two.png", "two.png.json"]
 
@@ -564,7 +581,7 @@ def test_what_was_running_has_had_its_attempt_at_the_next_start(house: House) ->
     house.drop("cat.png")
     for _ in range(ATTEMPTS):
         job, _ = house.started()
-        house.begin().recover()
+        house.begin_again()
     assert house.life.start() is None
     assert house.memory(job).state is JobState.FAILED
     assert "each of 3 attempts" in (house.memory(job).reason or "")
@@ -578,7 +595,7 @@ def test_what_the_daemon_itself_broke_off_has_had_no_attempt(house: House) -> No
         house.life.release()
         assert house.life.running == {}
         assert (house.memory(job).state, house.memory(job).attempts) == (JobState.QUEUED, 0)
-        house.begin().recover()
+        house.begin_again()
     assert house.dream().attempts == 1
 
 
@@ -586,7 +603,7 @@ def test_what_was_held_is_looked_at_anew_at_the_next_start(house: House) -> None
     house.recipe("bad", "los: l2\n")
     house.drop("bad/a.png")
     house.recipe("bad", "loss: l2\n")
-    house.begin().recover()
+    house.begin_again()
     assert house.dream().state is JobState.DONE
 
 
@@ -602,7 +619,7 @@ def test_a_result_published_before_the_end_is_not_dreamed_again(house: House, na
     house.spool.publish(job, wanted, order.folder / answer.file, answer.sidecar.model_dump_json().encode())
     if is_journal_lost:
         house.lose_the_journal()
-    house.begin().recover()
+    house.begin_again()
     assert house.life.start() is None
     assert house.memory(job).state is JobState.DONE
     assert house.files("outbox") == [str(wanted), f"{wanted}.json"]
@@ -635,7 +652,7 @@ def test_a_claim_that_the_journal_does_not_know_is_a_job(house: House) -> None:
     (house.folders.inbox / "a").mkdir()
     (house.folders.inbox / "a" / "cat.png").write_bytes(b"x")
     assert house.spool.claim(PurePosixPath("a/cat.png"), "0000000000001")
-    house.begin().recover()
+    house.begin_again()
     assert house.dream().result == "a/cat.png"
 
 
@@ -643,7 +660,7 @@ def test_a_job_whose_picture_is_gone_is_failed_and_not_waited_for(house: House) 
     house.drop("cat.png")
     job, order = house.started()
     order.source.unlink()
-    house.begin().recover()
+    house.begin_again()
     assert house.life.start() is None
     assert house.memory(job).state is JobState.FAILED
     assert house.memory(job).reason == "its picture is gone from work"
@@ -662,7 +679,7 @@ def test_a_picture_put_away_only_half_is_put_away_at_the_next_start(house: House
             job, PurePosixPath("cat.png"), order.folder / answer.file, answer.sidecar.model_dump_json().encode()
         )
         house.journal.save([replace(job, state=JobState.DONE, result="cat.png")])
-    house.begin().recover()
+    house.begin_again()
     assert house.files("failed" if final else "done")[0] == "cat.png"
     assert not list(house.spool.claimed())
     assert house.only().state is (JobState.FAILED if final else JobState.DONE)

@@ -16,7 +16,10 @@ from dreamd.job import Job
 T = TypeVar("T")
 
 _AHEAD_SECONDS = 2.0
-"""So much work a worker is given at a time: enough to overlap and to batch, little enough to stop or to change soon."""
+"""The work that a worker is given at a time, in seconds: enough to overlap and to batch, little enough to stop soon."""
+
+_RECIPES_KNOWN = 256
+"""The number of recipes whose pace is remembered; the one that was used longest ago is forgotten first."""
 
 
 class InTurn(Generic[T]):
@@ -38,7 +41,7 @@ class InTurn(Generic[T]):
         return self._folders.keys()
 
     def by_folder(self) -> Counter[PurePosixPath]:
-        """How many wait, by folder."""
+        """Count what waits, by folder."""
         return Counter({folder: len(queue) for folder, queue in self._folders.items()})
 
     def add(self, folder: PurePosixPath, item: T) -> None:
@@ -46,7 +49,7 @@ class InTurn(Generic[T]):
         self._folders.setdefault(folder, deque()).append(item)
 
     def first(self, folder: PurePosixPath) -> T:
-        """What is next in a folder. Raises KeyError when nothing waits there."""
+        """Return what is next in a folder, left where it is. Raises KeyError when nothing waits there."""
         return self._folders[folder][0]
 
     def take(self, folder: PurePosixPath) -> T:
@@ -69,7 +72,7 @@ class InTurn(Generic[T]):
 
 
 class Scheduler:
-    """The queue."""
+    """The jobs that wait to be started: folders in turn, retries when they are due, nothing from a paused folder."""
 
     def __init__(self) -> None:
         self._waiting: InTurn[Job] = InTurn()
@@ -85,7 +88,7 @@ class Scheduler:
             yield job
 
     def by_folder(self) -> Counter[PurePosixPath]:
-        """How many jobs wait, by folder."""
+        """Count the jobs that wait, by folder."""
         counts = self._waiting.by_folder()
         counts.update(job.folder for _, _, job in self._later)
         return counts
@@ -99,7 +102,7 @@ class Scheduler:
         heapq.heappush(self._later, (when, job.id, job))
 
     def pause(self, folders: Iterable[str]) -> None:
-        """The folders, with all below them, from which no job starts; "." is every folder."""
+        """Start no job from these folders and those below them; "." is every folder."""
         self._paused = frozenset(PurePosixPath(folder) for folder in folders)
 
     def is_paused(self, folder: PurePosixPath) -> bool:
@@ -117,7 +120,7 @@ class Scheduler:
             self.add(heapq.heappop(self._later)[2])
 
     def peek(self) -> Job | None:
-        """The next job, left where it is, or None when there is none that may start."""
+        """Return the next job, left where it is, or None when there is none that may start."""
         folder = self._next_folder()
         return None if folder is None else self._waiting.first(folder)
 
@@ -149,7 +152,7 @@ class Scheduler:
         heapq.heapify(self._later)
 
     def next_deadline(self) -> float | None:
-        """When a job that waits for its retry may start."""
+        """Return when a job that waits for its retry may start."""
         return self._later[0][0] if self._later else None
 
     def _next_folder(self, last: PurePosixPath | None = None) -> PurePosixPath | None:
@@ -171,19 +174,16 @@ class Pace:
         self._most = most
         self._seconds: OrderedDict[str, float] = OrderedDict()
 
-    def took(self, recipe: str, seconds: float) -> None:
-        """Learn how long a picture of a recipe took."""
+    def learn(self, recipe: str, seconds: float) -> None:
+        """Take note of how long a picture of a recipe took."""
         self._seconds[recipe] = seconds
         self._seconds.move_to_end(recipe)
         if len(self._seconds) > _RECIPES_KNOWN:
             self._seconds.popitem(last=False)
 
     def jobs(self, recipe: str) -> int:
-        """How many jobs of a recipe are about two seconds' work; one, when nothing is known of it yet."""
+        """Return how many jobs of a recipe are two seconds' work or so; one, when nothing is known of it yet."""
         seconds = self._seconds.get(recipe)
         if seconds is None:
             return 1
         return max(1, min(self._most, int(_AHEAD_SECONDS / max(seconds, 1e-6))))
-
-
-_RECIPES_KNOWN = 256

@@ -1,0 +1,108 @@
+"""What comes in: the watcher's findings, and the claims of what has settled. Knows no worker and no journal."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import PurePosixPath
+
+from dreamd.daemon.jobs.lifecycle import Lifecycle
+from dreamd.daemon.jobs.queue import InTurn
+from dreamd.inbox.events import FileEvent
+from dreamd.inbox.recipes import RecipeChanged
+from dreamd.inbox.settling import Settled
+from dreamd.inbox.watcher import Watcher
+
+_CLAIM_SECONDS = 0.02
+"""The time spent on claims in a turn of the loop, in seconds: a storm of pictures must not keep jobs from starting."""
+
+_CLAIMS = 64
+"""The number of pictures that are claimed at a time, and written into the journal together."""
+
+_PLENTY = 1_000
+"""The number of queued jobs beyond which more are not urgent."""
+
+_CLAIM_PAUSE_SECONDS = 0.25
+"""The pause between two claims when plenty is queued, in seconds: what a claim costs is then better spent on dreams."""
+
+
+class Intake:
+    """Pictures on their way from the inbox into the queue.
+
+    Attributes:
+        watcher: what finds them.
+        is_watching: whether the inbox has been looked through once.
+        refused: how many could not be claimed and are left, when nobody waits for another try.
+    """
+
+    def __init__(self, watcher: Watcher, life: Lifecycle, *, until_empty: bool) -> None:
+        """Set up.
+
+        Args:
+            watcher: what finds pictures and changed recipes.
+            life: takes the pictures in.
+            until_empty: a picture that cannot be claimed is left and counted, and not tried again.
+        """
+        self.watcher = watcher
+        self._life = life
+        self._until_empty = until_empty
+        self._arrived: InTurn[Settled] = InTurn()
+        self._claim_due = 0.0
+        self.is_watching = False
+        self.refused = 0
+
+    def __len__(self) -> int:
+        """How many pictures have settled and are about to be claimed."""
+        return len(self._arrived)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a picture is about to settle or to be claimed."""
+        return bool(self._arrived) or self.watcher.has_pending
+
+    def by_folder(self) -> Counter[PurePosixPath]:
+        """Count the pictures that are about to be claimed, by folder."""
+        return self._arrived.by_folder()
+
+    def handle(self, event: FileEvent) -> None:
+        """Take in what one of the watcher's threads has seen."""
+        self.watcher.handle(event)
+
+    def take_in(self, now: float) -> None:
+        """Take in what has settled by now, and claim some of it."""
+        for finding in self.watcher.due(now):
+            if isinstance(finding, RecipeChanged):
+                self._life.recipe_changed(finding.folder)
+            else:
+                self._arrived.add(finding.path.parent, finding)
+        self.is_watching = True
+        self._claim_some()
+
+    def next_deadline(self) -> float | None:
+        """Return when `take_in` has something to do next, as a time of `time.monotonic`."""
+        watch_due = self.watcher.next_deadline()
+        if not self._arrived:
+            return watch_due
+        return self._claim_due if watch_due is None else min(self._claim_due, watch_due)
+
+    def _claim_some(self) -> None:
+        """Claim what has arrived, folders in turn, for a moment; the rest at the next turns."""
+        if not self._arrived or time.monotonic() < self._claim_due:
+            return
+        end = time.monotonic() + _CLAIM_SECONDS
+        while self._arrived and time.monotonic() < end:
+            self._claim_next()
+            if len(self._life.queue) >= _PLENTY:
+                self._claim_due = time.monotonic() + _CLAIM_PAUSE_SECONDS
+                return
+
+    def _claim_next(self) -> None:
+        arrived = self._arrived
+        found = [arrived.take(next(iter(arrived.folders))) for _ in range(min(_CLAIMS, len(arrived)))]
+        # What changed since it settled is reported again when it has settled again.
+        settled = [finding.path for finding in found if self.watcher.is_unchanged(finding)]
+        for path in self._life.take_in(settled):
+            if self._until_empty:
+                self.refused += 1
+            else:
+                self.watcher.postpone(path)

@@ -1,0 +1,98 @@
+"""Held jobs: why each waits, and when dreamd looks whether the cause is gone. Knows no folder and no journal."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from dreamd.errors import HoldCause
+from dreamd.job import Job
+from dreamd.wording import printable
+
+log = logging.getLogger(__name__)
+
+_HOLD_SECONDS = (15.0, 60.0, 300.0)
+"""How long held jobs wait before dreamd looks whether their cause is gone: longer each time."""
+
+_ENDED_BY_A_CHANGE: tuple[HoldCause, ...] = ("recipe", "plugin")
+"""These holds end when their file changes. The other causes go away without a word, so dreamd looks again."""
+
+
+@dataclass(frozen=True)
+class HeldFor:
+    """What jobs that are held together have in common: their folder, and the cause and reason of their hold."""
+
+    folder: PurePosixPath
+    cause: HoldCause
+    reason: str
+
+
+class Holds:
+    """The jobs that are held."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._counts: Counter[HeldFor] = Counter()
+        self._rounds: dict[HoldCause, int] = {}
+        self._dues: dict[HoldCause, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self._jobs.values())
+
+    @property
+    def counts(self) -> Counter[HeldFor]:
+        """How many jobs are held for what; not to be changed."""
+        return self._counts
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Hold jobs, whose `hold` and `reason` are the same and say why. A new reason is logged with the first job."""
+        first = jobs[0]
+        assert first.hold is not None
+        if all(held.reason != first.reason for held in self._counts):
+            log.warning("%s is held: %s", printable(str(first.path)), first.reason, extra=first.about)
+        if first.hold not in _ENDED_BY_A_CHANGE and first.hold not in self._dues:
+            self._dues[first.hold] = time.monotonic() + self._next_wait(first.hold)
+        self._jobs.update((job.id, job) for job in jobs)
+        self._counts.update(map(_held_for, jobs))
+
+    def take(self, is_wanted: Callable[[Job], bool]) -> list[Job]:
+        """Take out the jobs that are wanted, in the order of their holds."""
+        taken = [job for job in self._jobs.values() if is_wanted(job)]
+        for job in taken:
+            del self._jobs[job.id]
+        self._counts.subtract(map(_held_for, taken))
+        self._counts = +self._counts  # without those of which none is left
+        return taken
+
+    def take_due(self, now: float) -> list[Job]:
+        """Take out the jobs whose cause may be gone at a time of `time.monotonic`."""
+        causes = {cause for cause, due in self._dues.items() if due <= now}
+        if not causes:
+            return []
+        for cause in causes:
+            del self._dues[cause]
+        return self.take(lambda job: job.hold in causes)
+
+    def forget_waits(self) -> None:
+        """Have the next hold begin with the shortest wait: a picture came out, so that things are well again."""
+        self._rounds.clear()
+
+    def next_deadline(self) -> float | None:
+        """Return when a cause may be gone, as a time of `time.monotonic`."""
+        return min(self._dues.values(), default=None)
+
+    def _next_wait(self, cause: HoldCause) -> float:
+        number = self._rounds[cause] = min(self._rounds.get(cause, -1) + 1, len(_HOLD_SECONDS) - 1)
+        return _HOLD_SECONDS[number]
+
+
+def _held_for(job: Job) -> HeldFor:
+    assert job.hold is not None
+    return HeldFor(job.folder, job.hold, job.reason or "")

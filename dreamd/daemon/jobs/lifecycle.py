@@ -1,0 +1,348 @@
+"""What happens to a job, from the claim to `done` or `failed`. The only place that changes a job's state.
+
+Each step is written down in the journal, done in the folders, and told to the plugins that listen, in an order after
+which a restart can always tell what is left to do: the folders are the truth, the journal is the memory. Knows no
+process and no clock of the loop's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from dreamd.daemon.jobs.holds import Holds
+from dreamd.daemon.jobs.ledger import Ledger
+from dreamd.daemon.jobs.publishing import Published, publish_result
+from dreamd.daemon.jobs.queue import Scheduler
+from dreamd.daemon.jobs.recipes import JobRecipes
+from dreamd.errors import DreamdError, HoldCause, RecipeError, SpaceError
+from dreamd.job import Job, JobState, new_job_id
+from dreamd.messages import Batch, Done, NotDone, Order
+from dreamd.plugin_host.catalogue import Catalogue
+from dreamd.settings.recipe_book import RecipeBook
+from dreamd.tree.spool import Spool
+from dreamd.wording import printable
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 2.0
+"""The wait before the second attempt, in seconds; each further one waits twice as long."""
+
+_TRY_FOLDER_SECONDS = 60.0
+"""The wait between two tries to put an original away when its folder cannot be written, in seconds."""
+
+
+class Lifecycle:
+    """All jobs that are not finished, and every step they can take.
+
+    Attributes:
+        queue: the jobs that wait for a worker.
+        running: those that a worker has, or whose result is being published, by id.
+        held: those that wait for something to be mended.
+        not_put_away: finished ones whose original is in work still.
+    """
+
+    def __init__(self, *, spool: Spool, ledger: Ledger, recipes: JobRecipes, attempts: int, checkpoints: Path) -> None:
+        """Set up.
+
+        Args:
+            spool: the folders.
+            ledger: the memory.
+            recipes: the recipes.
+            attempts: how often a job is started at most.
+            checkpoints: a folder for the state of long dreams, one folder a job below it.
+        """
+        self._spool = spool
+        self._ledger = ledger
+        self._recipes = recipes
+        self._attempts = attempts
+        self._checkpoints = checkpoints
+        self._publishing: set[str] = set()
+        self._put_away_due: float | None = None
+        self.queue = Scheduler()
+        self.running: dict[str, Job] = {}
+        self.held = Holds()
+        self.not_put_away: list[Job] = []
+
+    # Coming in
+
+    def take_in(self, paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
+        """Claim settled pictures and queue them; return those that are still there but could not be claimed."""
+        claimed, refused = [], []
+        for path in paths:
+            job = Job(id=new_job_id(), folder=path.parent, name=path.name, claimed_at=time.time())
+            try:
+                if self._spool.claim(path, job.id):
+                    claimed.append(job)
+            except DreamdError as error:
+                log.error("%s", error)
+                refused.append(path)
+        self.enter(claimed)
+        return refused
+
+    def enter(self, jobs: Iterable[Job]) -> None:
+        """Give jobs their recipe as it is now, and queue them, or hold those whose recipe is wrong."""
+        entered: list[Job] = []
+        broken: dict[str, list[Job]] = {}
+        for job in jobs:
+            try:
+                recipe = self._recipes.for_folder(job.folder)
+            except RecipeError as error:
+                broken.setdefault(str(error), []).append(job)
+            else:
+                entered.append(replace(job, state=JobState.QUEUED, recipe=recipe, hold=None, reason=None))
+        self._queue(entered)
+        for reason, held in broken.items():
+            self._hold(held, "recipe", reason)
+
+    def learn(self, catalogue: Catalogue) -> None:
+        """Take in what the plugins bring: queued jobs whose recipes ask for something else are held, and those go on
+        that were held for want of it."""
+        if catalogue == self._recipes.catalogue:
+            return
+        self._recipes.use_catalogue(catalogue)
+        waiting = [*self.queue, *self.held.take(_any)]
+        self.queue.take(waiting)
+        self.enter(waiting)
+
+    def use_book(self, book: RecipeBook) -> None:
+        """Take the recipes from another book, and look at every held job again."""
+        self._recipes.use_book(book)
+        self.look_at_all()
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs are neither running nor finished: queued, in a paused folder, or held."""
+        return len(self.queue) + len(self.held)
+
+    def look_at_all(self) -> None:
+        """Look at every held job again, now."""
+        self.enter(self.held.take(_any))
+
+    def recipe_changed(self, folder: PurePosixPath) -> None:
+        """Let the held jobs at and below a folder go on, whose recipe file has changed."""
+        self.enter(self.held.take(lambda job: folder in (job.folder, *job.folder.parents)))
+
+    def look_again(self, now: float) -> None:
+        """Queue the jobs whose retry is due or whose hold is over, and try again to put originals away."""
+        self.queue.wake(now)
+        if self._put_away_due is not None and self._put_away_due <= now:
+            jobs, self.not_put_away, self._put_away_due = self.not_put_away, [], None
+            for job in jobs:
+                self.put_away(job)
+        self.enter(self.held.take_due(now))
+
+    def next_deadline(self) -> float | None:
+        """Return when a held or backed-off job may go on."""
+        dues = (self.queue.next_deadline(), self._put_away_due, self.held.next_deadline())
+        return min((due for due in dues if due is not None), default=None)
+
+    # Going on
+
+    def start(self, most: int = 1) -> Batch | None:
+        """Take the next jobs of one recipe, their attempts counted and written down; None when none may start.
+
+        Args:
+            most: how many at most.
+        """
+        while jobs := self.queue.next(most):
+            if orders := self._begin(jobs):
+                return Batch(recipe=jobs[0].recipe, orders=orders)
+        return None
+
+    def _begin(self, jobs: Iterable[Job]) -> tuple[Order, ...]:
+        started: list[Job] = []
+        orders: list[Order] = []
+        for job in jobs:
+            try:
+                folder = self._spool.temporary(job)
+            except DreamdError as error:
+                self._hold([job], _folder_cause(error), str(error))
+                continue
+            # Counted before the start, so that an attempt that takes the worker or the daemon down counts too.
+            started.append(replace(job, state=JobState.RUNNING, attempts=job.attempts + 1, started_at=time.time()))
+            source, checkpoint = self._spool.work_path(job), self._checkpoints / job.id
+            orders.append(Order(job=job.id, source=source, folder=folder, checkpoint=checkpoint))
+        if not started:
+            return ()
+        if (problem := self._ledger.save(*started)) is not None:
+            self._hold([_without_attempt(job) for job in started], _folder_cause(problem), str(problem))
+            return ()
+        self.running.update((job.id, job) for job in started)
+        return tuple(orders)
+
+    def publish(self, message: Done) -> Callable[[], Published] | None:
+        """Return what publishes a result and puts its original away, for any thread to do: disks are slow.
+
+        What that returns goes to `finish`; until then the job counts as running. None when the job is not running, or
+        is being published already: it was answered twice, or after its worker was given up.
+        """
+        job = self.running.get(message.job)
+        if job is None or job.id in self._publishing:
+            return None
+        self._publishing.add(job.id)
+        return partial(publish_result, self._spool, job, message)
+
+    def finish(self, outcome: Published) -> None:
+        """Take note of what became of a result: the job is done, or held when its result cannot be published."""
+        job = outcome.job
+        del self.running[job.id]
+        self._publishing.remove(job.id)
+        if outcome.result is None:
+            assert outcome.problem is not None
+            self._hold([_without_attempt(job)], _folder_cause(outcome.problem), str(outcome.problem))
+            return
+        job = self.mark_done(job, outcome.result)
+        self._prove(job.recipe)
+        path, result = printable(str(job.path)), printable(str(outcome.result))
+        log.info("%s dreamed in %.1f s → %s", path, job.seconds, result, extra=job.about)
+        if outcome.problem is not None:
+            self._put_away_later(job, outcome.problem)
+
+    def give_up(self, message: NotDone) -> None:
+        """Take a worker's answer that it has no result: hold the job, try it again, or fail it."""
+        job = self.running.pop(message.job, None)
+        if job is None:
+            return
+        if message.hold == "plugin" and self._recipes.is_proven(job.recipe):
+            self._try_again(job, message.reason)  # it works for other pictures: this one is at fault
+        elif message.hold == "plugin":
+            self._hold([_without_attempt(job)], "plugin", message.reason)
+        elif message.hold is not None:
+            self._hold_all_like(_without_attempt(job), message)
+        elif message.final:
+            self.fail(job, message.reason)
+        else:
+            self._try_again(job, message.reason)
+
+    def lose_worker(self, jobs: Sequence[str], reason: str, *, was_ready: bool) -> None:
+        """Try the jobs again whose worker is gone. If it had never been ready, the attempt was none."""
+        others = len(jobs) - 1
+        if others:
+            reason += f", with {others} other{'s' if others > 1 else ''} in hand; each is tried again alone"
+        for job_id in jobs:
+            job = self.running.pop(job_id, None)
+            if job is None:
+                continue
+            if was_ready:
+                self._try_again(job, reason, self._recipes.suspects(job.recipe))
+            else:
+                self._queue([_without_attempt(job)])
+
+    def release(self) -> None:
+        """Queue what is running: the daemon ends it by its own will, so that the attempts are none."""
+        self._queue([_without_attempt(job) for job in self.running.values()])
+        self.running.clear()
+
+    # Coming to an end
+
+    def mark_done(self, job: Job, result: PurePosixPath) -> Job:
+        """Take note that a job's result is in the outbox; return the job as it is now."""
+        if job.state is not JobState.DONE:
+            finished_at = time.time()
+            job = replace(job, state=JobState.DONE, result=str(result), finished_at=finished_at, hold=None, reason=None)
+            self._ledger.save_later(job)
+        self.drop_checkpoint(job.id)
+        self.held.forget_waits()
+        return job
+
+    def fail(self, job: Job, reason: str) -> None:
+        """End a job without a result: its original goes to the failed ones, with the reason beside it."""
+        job = replace(job, state=JobState.FAILED, finished_at=time.time(), hold=None, reason=reason)
+        log.error("%s failed: %s", printable(str(job.path)), reason, extra=job.about)
+        self._ledger.save(job)
+        self.drop_checkpoint(job.id)
+        self.put_away(job)
+
+    def put_away(self, job: Job) -> None:
+        """Move the original of a finished job out of work; if that cannot be done now, later."""
+        try:
+            if job.state is JobState.DONE:
+                self._spool.finish(job)
+            elif os.path.lexists(self._spool.work_path(job)):
+                self._spool.fail(job, _explanation(job))
+        except DreamdError as error:
+            self._put_away_later(job, error)
+
+    def drop_checkpoint(self, job_id: str) -> None:
+        """Remove the state of a long dream."""
+        try:
+            shutil.rmtree(self._checkpoints / job_id)
+        except FileNotFoundError:  # nearly always: the dream was a short one
+            return
+        except OSError as error:
+            log.warning("the state of job %s stays in %s: %s", job_id, self._checkpoints, error.strerror)
+
+    # Steps
+
+    def _queue(self, jobs: Sequence[Job]) -> None:
+        if not jobs:
+            return
+        self._ledger.save(*jobs)
+        for job in jobs:
+            self.queue.add(job)
+
+    def _try_again(self, job: Job, reason: str, suspects: str = "") -> None:
+        if job.attempts >= self._attempts:
+            self.fail(job, f"{reason} (attempt {job.attempts} of {self._attempts}){suspects}")
+            return
+        reason += suspects
+        wait = _RETRY_SECONDS * 2 ** (job.attempts - 1)
+        path, attempt = printable(str(job.path)), job.attempts + 1
+        log.warning("%s: %s; attempt %d of %d in %g s", path, reason, attempt, self._attempts, wait, extra=job.about)
+        job = replace(job, state=JobState.QUEUED, reason=reason)
+        self._ledger.save(job)
+        self.queue.add_later(job, time.monotonic() + wait)
+
+    def _prove(self, recipe: str) -> None:
+        """Take note that a recipe's plugins work. Pictures that were held for them are tried again, and fail by their
+        own fault."""
+        if self._recipes.prove(recipe):
+            self.enter(self.held.take(lambda job: job.hold == "plugin" and job.recipe == recipe))
+
+    def _hold_all_like(self, job: Job, message: NotDone) -> None:
+        """Hold a job, and with it the queued ones of the same recipe, which would meet the same cause."""
+        assert message.hold is not None
+        reason = message.reason
+        if message.hold == "recipe":
+            reason = str(self._recipes.locate(job.folder, RecipeError(message.reason, field=message.field)))
+        alike = [other for other in self.queue if other.recipe == job.recipe]
+        self.queue.take(alike)
+        self._hold([job, *alike], message.hold, reason)
+
+    def _hold(self, jobs: Sequence[Job], cause: HoldCause, reason: str) -> None:
+        held = [replace(job, state=JobState.HELD, hold=cause, reason=reason) for job in jobs]
+        self.held.add(held)
+        self._ledger.save(*held)
+
+    def _put_away_later(self, job: Job, problem: DreamdError) -> None:
+        log.error("%s", problem, extra=job.about)
+        self.not_put_away.append(job)
+        self._put_away_due = time.monotonic() + _TRY_FOLDER_SECONDS
+
+
+def _any(_job: Job) -> bool:
+    return True
+
+
+def _without_attempt(job: Job) -> Job:
+    """The job as it was before its last attempt, which is not counted."""
+    return replace(job, state=JobState.QUEUED, attempts=job.attempts - 1)
+
+
+def _folder_cause(error: DreamdError) -> HoldCause:
+    return "space" if isinstance(error, SpaceError) else "folder"
+
+
+def _explanation(job: Job) -> str:
+    """What stands beside a failed picture, for whoever finds it there."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(job.finished_at))
+    folder = "the inbox" if job.folder == PurePosixPath() else f"{printable(str(job.folder))} in the inbox"
+    name = printable(job.name)
+    return f"{name} could not be dreamed:\n\n{job.reason}\n\n{when}. To try it again, move it back to {folder}."

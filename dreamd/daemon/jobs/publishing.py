@@ -1,0 +1,48 @@
+"""A result's way from the worker's draft into the outbox. Knows folders and one job; may run in any thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from dreamd.daemon.jobs.recipes import result_stem
+from dreamd.errors import DreamdError
+from dreamd.job import Job
+from dreamd.messages import Done
+from dreamd.tree.spool import Spool
+
+
+@dataclass(frozen=True)
+class Published:
+    """What became of a result.
+
+    Attributes:
+        job: the job, as far as it is known now.
+        result: where it is in the outbox; None when it is not there, or not for certain.
+        problem: why it is not there or, when it is, why the original could not be put away.
+    """
+
+    job: Job
+    result: PurePosixPath | None
+    problem: DreamdError | None
+
+
+def publish_result(spool: Spool, job: Job, message: Done) -> Published:
+    """Publish a job's result, then put its original away."""
+    stem = result_stem(job)
+    job = replace(job, seconds=message.sidecar.seconds)
+    try:
+        result = spool.published(job, stem) if job.result else None
+        if result is None:
+            file = spool.draft(job, message.file)
+            wanted = spool.result_name(job, stem, file.suffix)
+            # Known from here on: a failure may come after the result is in its place.
+            job = replace(job, result=str(wanted))
+            result = spool.publish(job, wanted, file, message.sidecar.model_dump_json(indent=1).encode())
+    except DreamdError as error:
+        return Published(job, None, error)
+    try:
+        spool.finish(job)
+    except DreamdError as error:
+        return Published(job, result, error)
+    return Published(job, result, None)

@@ -1,0 +1,93 @@
+"""The recipe of a job: read from the folders' files, and checked against what the plugins bring.
+
+Knows no job's state.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import PurePath, PurePosixPath
+
+from dreamd.errors import RecipeError, UnknownNameError
+from dreamd.job import Job
+from dreamd.plugin_host.catalogue import Catalogue
+from dreamd.settings.recipe import Recipe, choices_of
+from dreamd.settings.recipe_book import RecipeBook
+
+
+class JobRecipes:
+    """The recipes that jobs get, and which of them have proven to work.
+
+    Attributes:
+        catalogue: what the plugins bring; None before a worker has told.
+    """
+
+    def __init__(self, book: RecipeBook) -> None:
+        self._book = book
+        self._proven: set[str] = set()
+        self.catalogue: Catalogue | None = None
+
+    def use_book(self, book: RecipeBook) -> None:
+        """Take the recipes from another book; nothing is proven then."""
+        self._book = book
+        self._proven.clear()
+
+    def use_catalogue(self, catalogue: Catalogue) -> None:
+        """Check recipes against other plugins from now on; nothing is proven then."""
+        self.catalogue = catalogue
+        self._proven.clear()
+
+    def for_folder(self, folder: PurePosixPath) -> str:
+        """The recipe of a folder as it is now, as JSON. Raises RecipeError, with file and line, when it is wrong."""
+        resolved = self._book.for_folder(folder)
+        if self.catalogue is not None:
+            resolved.check(self.catalogue)
+        return resolved.json
+
+    def likely(self, job: Job) -> str:
+        """The recipe that a job most likely had, of which the journal knows nothing; "" when it cannot be told."""
+        try:
+            return self._book.for_folder(job.folder).json
+        except RecipeError:
+            return ""
+
+    def locate(self, folder: PurePosixPath, error: RecipeError) -> RecipeError:
+        """The error with the file and line of its field, in the recipe of a folder."""
+        try:
+            return self._book.for_folder(folder).located(error)
+        except RecipeError:
+            return error  # the recipe changed meanwhile and is broken in another way; that shows when it is looked at
+
+    def prove(self, recipe: str) -> bool:
+        """Take note that a recipe's plugins work; return whether that is news."""
+        is_news = recipe not in self._proven
+        self._proven.add(recipe)
+        return is_news
+
+    def is_proven(self, recipe: str) -> bool:
+        """Whether a picture has come out by this recipe since its plugins were loaded."""
+        return recipe in self._proven
+
+    def suspects(self, recipe: str) -> str:
+        """Name the plugins that may be behind the end of a worker, which cannot say any more; not dreamd's own."""
+        used: dict[str, str] = {}
+        for kind, choice, _ in choices_of(Recipe.from_json(recipe)):
+            with suppress(UnknownNameError):
+                entry = (self.catalogue or Catalogue()).find(kind, choice.name)
+                used.update({} if entry.own else {entry.plugin: f"{entry.plugin} ({entry.origin})"})
+        return f"; its recipe uses the plugin {' and '.join(used.values())}" if used else ""
+
+
+def result_stem(job: Job) -> str:
+    """A result's name without its extension, as the job's recipe wants it; the picture's own when it has none."""
+    if not job.recipe:
+        return PurePath(job.name).stem
+    recipe = Recipe.from_json(job.recipe)
+    return recipe.output.name.format(
+        stem=PurePath(job.name).stem,
+        job=job.id,
+        backbone=recipe.backbone.name.replace("/", "-"),
+        loss=recipe.loss.name,
+        schedule=recipe.schedule.name,
+        seed=recipe.seed,
+    )

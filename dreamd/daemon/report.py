@@ -1,0 +1,237 @@
+"""The report of the daemon's state: counts, rates, what runs and what is held, as the snapshot in the state folder.
+
+Looks at the other parts and changes none of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from dreamd import __version__
+from dreamd.daemon.intake import Intake
+from dreamd.daemon.jobs.ledger import Ledger
+from dreamd.daemon.jobs.lifecycle import Lifecycle
+from dreamd.daemon.plugins import LivePlugins
+from dreamd.daemon.systemd import Pulse
+from dreamd.executors.executor import Executor, WorkerState
+from dreamd.job import Job, JobState
+from dreamd.messages import Advanced, Fetching
+from dreamd.settings.config import Config
+from dreamd.tree.snapshot import Hold, RunningJob, Snapshot, WorkerStatus
+
+log = logging.getLogger(__name__)
+
+_WRITE_SECONDS = 0.25
+"""The time between two snapshots, in seconds."""
+
+_RATE_SECONDS = 600.0
+"""The time that the rate is reckoned over, in seconds."""
+
+
+class Tally:
+    """Counts the jobs that end.
+
+    Attributes:
+        totals: the jobs that the journal has, by state, and those that ended since.
+        ended: the jobs that ended in this run.
+        changes: how many changes of jobs there were, of any kind.
+    """
+
+    def __init__(self, totals: Mapping[JobState, int]) -> None:
+        """Set up with what the journal counts at the start."""
+        self.totals = Counter(totals)
+        self.ended = Counter[JobState]()
+        self.changes = 0
+        self.started_at = time.time()
+        self._done_at: deque[float] = deque()
+
+    def count(self, job: Job) -> None:
+        """Take note of a job that has changed."""
+        self.changes += 1
+        if job.state in (JobState.DONE, JobState.FAILED):
+            self.ended[job.state] += 1
+            self.totals[job.state] += 1
+        if job.state is JobState.DONE:
+            self._done_at.append(time.time())
+
+    def rate(self) -> float:
+        """Return the pictures a second, in the last ten minutes of this run."""
+        now = time.time()
+        while self._done_at and self._done_at[0] < now - _RATE_SECONDS:
+            self._done_at.popleft()
+        return len(self._done_at) / min(_RATE_SECONDS, max(1.0, now - self.started_at))
+
+
+class Report:
+    """Makes a snapshot of the daemon whenever something has changed, and writes it."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        lock_file: str,
+        tally: Tally,
+        ledger: Ledger,
+        life: Lifecycle,
+        intake: Intake,
+        plugins: LivePlugins,
+        executor: Executor,
+        readers: Sequence[Callable[[Snapshot], None]],
+    ) -> None:
+        """Set up.
+
+        Args:
+            config: the config.
+            lock_file: the file that the daemon has locked while it runs.
+            tally: the jobs that have ended.
+            ledger: the memory; what it could not write is written with each snapshot.
+            life: the jobs that have not ended.
+            intake: the pictures that are no jobs yet.
+            plugins: the plugins.
+            executor: the workers.
+            readers: told of every new snapshot.
+        """
+        self._config = config
+        self._lock_file = lock_file
+        self._tally = tally
+        self._ledger = ledger
+        self._life = life
+        self._intake = intake
+        self._plugins = plugins
+        self._executor = executor
+        self._readers = readers
+        self._progress: dict[str, Advanced | Fetching] = {}
+        self._news = 0
+        self._seen: tuple[object, ...] = ()
+        self._is_due = True
+        self._written_at = 0.0
+        self._can_write = True
+
+    def note(self, event: Advanced | Fetching) -> None:
+        """Take note of how far a job is."""
+        self._progress[event.job] = event
+        self._news += 1
+
+    def forget(self, job_id: str) -> None:
+        """Forget how far a job was: its worker has answered, or is gone."""
+        self._progress.pop(job_id, None)
+
+    def pulses(self) -> list[Pulse]:
+        """Return what the busy workers show of themselves."""
+        return [
+            Pulse(view.pid, view.jobs, tuple(map(self._progress.get, view.jobs)))
+            for view in self._executor.workers()
+            if view.state is WorkerState.BUSY
+        ]
+
+    def next_deadline(self) -> float | None:
+        """Return when a snapshot is to be written, if something has changed since the last."""
+        return self._written_at + _WRITE_SECONDS if self._is_due else None
+
+    def write_if_due(self, now: float, state: str) -> None:
+        """Write a snapshot if something has changed, but not too often."""
+        seen = (state, *self._look())
+        if seen != self._seen:
+            self._seen, self._is_due = seen, True
+        if self._is_due and now >= self._written_at + _WRITE_SECONDS:
+            self.write(state)
+
+    def write(self, state: str) -> None:
+        """Write a snapshot now."""
+        self._ledger.flush()
+        snapshot = self._snapshot(state)
+        self._is_due = False
+        self._written_at = time.monotonic()
+        try:
+            snapshot.write(self._config.state)
+            self._can_write = True
+        except OSError as error:  # a full disk is no reason to stop; the next change tries again
+            if self._can_write:
+                log.warning("`dreamd status` shows what was before, because its file cannot be written: %s", error)
+            self._can_write = False
+        for read in self._readers:
+            read(snapshot)
+
+    def _look(self) -> tuple[object, ...]:
+        """What a snapshot is made from, cheap enough to be looked at in every turn of the loop."""
+        watcher = self._intake.watcher
+        return (
+            *(self._tally.changes, self._news, len(self._intake), self._ledger.pauses(), self._plugins.problems),
+            *(watcher.backend, watcher.found_by_rescan_only, watcher.overflows),
+            *(replace(view, busy_share=0.0) for view in self._executor.workers()),
+        )
+
+    def _snapshot(self, state: str) -> Snapshot:
+        life, watcher, totals = self._life, self._intake.watcher, self._tally.totals
+        queued, running = len(life.queue) + len(self._intake), len(life.running)
+        rate = self._tally.rate()
+        return Snapshot(
+            state=state,
+            pid=os.getpid(),
+            version=__version__,
+            started_at=self._tally.started_at,
+            inbox=str(self._config.inbox),
+            lock=self._lock_file,
+            watching=watcher.backend,
+            found_by_rescan_only=watcher.found_by_rescan_only,
+            overflows=watcher.overflows,
+            queued=queued,
+            running=running,
+            held=len(life.held),
+            done=totals[JobState.DONE],
+            failed=totals[JobState.FAILED],
+            folders=self._waiting_by_folder(),
+            done_per_hour=round(rate * 3600, 1),
+            eta_seconds=round((queued + running) / rate, 1) if rate else None,
+            paused=sorted(self._ledger.pauses()),
+            workers=self._workers(),
+            holds=self._holds(),
+            plugins_not_loaded={problem.plugin: problem.reason for problem in self._plugins.problems},
+        )
+
+    def _waiting_by_folder(self) -> dict[str, int]:
+        waiting = self._life.queue.by_folder() + self._intake.by_folder()
+        for why, count in self._life.held.counts.items():
+            waiting[why.folder] += count
+        return {str(folder): count for folder, count in waiting.items()}
+
+    def _holds(self) -> list[Hold]:
+        counts = self._life.held.counts
+        return [
+            Hold(folder=str(why.folder), cause=why.cause, reason=why.reason, jobs=count)
+            for why, count in counts.items()
+        ]
+
+    def _workers(self) -> list[WorkerStatus]:
+        return [
+            WorkerStatus(
+                device=view.device,
+                device_name=view.device_name,
+                precision=view.precision,
+                state=view.state,
+                pid=view.pid,
+                error=view.error,
+                busy_share=view.busy_share,
+                jobs=[self._running_job(job_id) for job_id in view.jobs],
+            )
+            for view in self._executor.workers()
+        ]
+
+    def _running_job(self, job_id: str) -> RunningJob:
+        job = self._life.running.get(job_id)
+        shown = RunningJob(job=job_id, picture=str(job.path) if job else "")
+        match self._progress.get(job_id):
+            case Advanced(ascent=ascent, ascents=ascents, iteration=iteration, iterations=iterations, share=share):
+                share = round(share, 4)
+                return replace(
+                    shown, ascent=ascent, ascents=ascents, iteration=iteration, iterations=iterations, share=share
+                )
+            case Fetching(done=done, total=total):
+                size = f" of {total // 1_000_000}" if total else ""
+                return replace(shown, fetching=f"weights, {done // 1_000_000}{size} MB")
+        return shown

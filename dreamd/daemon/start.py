@@ -1,0 +1,182 @@
+"""The daemon's start and end: opens what it needs, puts the parts together, and gives everything back."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dreamd.daemon.events import EventQueue, signals_to
+from dreamd.daemon.intake import Intake
+from dreamd.daemon.jobs.ledger import Ledger
+from dreamd.daemon.jobs.lifecycle import Lifecycle
+from dreamd.daemon.jobs.recipes import JobRecipes
+from dreamd.daemon.jobs.recovery import Recovery
+from dreamd.daemon.loop import Loop
+from dreamd.daemon.page_process import PageProcess
+from dreamd.daemon.plugins import LivePlugins
+from dreamd.daemon.report import Report, Tally
+from dreamd.daemon.systemd import Service
+from dreamd.errors import DreamdError
+from dreamd.executors.executor import Executor, ExecutorContext
+from dreamd.inbox.watcher import Watcher
+from dreamd.job import Job
+from dreamd.settings.config import Config
+from dreamd.tree.control import WAKE
+from dreamd.tree.journal import Journal
+from dreamd.tree.layout import Folders
+from dreamd.tree.snapshot import Snapshot
+from dreamd.tree.spool import Spool
+
+
+def run_daemon(
+    config: Config,
+    *,
+    share: bool = False,
+    until_empty: bool = False,
+    on_snapshot: Callable[[Snapshot], None] | None = None,
+) -> int:
+    """Watch an inbox and have its pictures dreamed, until a signal or until all is done; return the exit code.
+
+    Args:
+        config: the config.
+        share: let other daemons that share work on the same inbox; each has a state folder of its own.
+        until_empty: stop when everything in the inbox is finished or held (`dreamd drain`).
+        on_snapshot: told of every new snapshot, for a progress bar.
+
+    Raises:
+        DreamdError: the inbox is missing or another daemon has it, or a folder cannot be made.
+    """
+    events: EventQueue = queue.SimpleQueue()
+    plugins = LivePlugins(config.plugins)
+    executor = plugins.make_executor(config.workers.executor, ExecutorContext(config=config, notify=events.put))
+    service = Service.from_environment()
+    spool = Spool(
+        Folders(inbox=config.inbox, outbox=config.outbox, failed=config.failed, done=config.originals),
+        share=_own_name(config) if share else None,
+    )
+    spool.prepare()
+    _make_state_folder(config)
+    with (
+        signals_to(events.put, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, WAKE),
+        spool.lock(),
+        Journal.open(config.state / "journal.sqlite3") as journal,
+    ):
+        parts = _Parts(config, events, plugins, executor, service, spool, journal, until_empty=until_empty)
+        readers = [service.show] if on_snapshot is None else [service.show, on_snapshot]
+        return _run(parts, readers)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What is open before the daemon's loop is made."""
+
+    config: Config
+    events: EventQueue
+    plugins: LivePlugins
+    executor: Executor
+    service: Service
+    spool: Spool
+    journal: Journal
+    until_empty: bool
+
+
+def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
+    """Put the loop together and run it."""
+    config = parts.config
+    tally = Tally(parts.journal.counts())
+
+    def note_change(job: Job) -> None:
+        tally.count(job)
+        parts.plugins.tell(job)
+
+    ledger = Ledger(parts.journal, note_change)
+    recipes = JobRecipes(config.recipe_book())
+    attempts, checkpoints = config.limits.attempts, config.state / "checkpoints"
+    life = Lifecycle(spool=parts.spool, ledger=ledger, recipes=recipes, attempts=attempts, checkpoints=checkpoints)
+    intake = Intake(_watcher(config, parts.events), life, until_empty=parts.until_empty)
+    report = Report(
+        config=config,
+        lock_file=str(parts.spool.lock_file),
+        tally=tally,
+        ledger=ledger,
+        life=life,
+        intake=intake,
+        plugins=parts.plugins,
+        executor=parts.executor,
+        readers=readers,
+    )
+    recovery = Recovery(
+        life=life,
+        spool=parts.spool,
+        journal=parts.journal,
+        ledger=ledger,
+        recipes=recipes,
+        attempts=attempts,
+        checkpoints=checkpoints,
+    )
+    loop = Loop(
+        config=config,
+        events=parts.events,
+        life=life,
+        ledger=ledger,
+        intake=intake,
+        plugins=parts.plugins,
+        executor=parts.executor,
+        tally=tally,
+        report=report,
+        service=parts.service,
+        until_empty=parts.until_empty,
+    )
+    with _running(parts, intake.watcher, report):
+        report.write("starting")
+        recovery.recover()
+        intake.watcher.start()
+        parts.executor.start()
+        return loop.run()
+
+
+@contextmanager
+def _running(parts: _Parts, watcher: Watcher, report: Report) -> Iterator[None]:
+    """Have the page served inside; afterwards end everything that was started."""
+    has_page = parts.config.status.listen is not None and not parts.until_empty
+    page = PageProcess(parts.config.file) if has_page else None
+    try:
+        if page is not None:
+            page.start()
+        yield
+    finally:
+        if page is not None:
+            page.stop()
+        parts.executor.stop()
+        watcher.stop()
+        report.write("stopped")
+        parts.plugins.close()
+
+
+def _watcher(config: Config, events: EventQueue) -> Watcher:
+    watch = config.watch
+    return Watcher(
+        config.inbox,
+        notify=events.put,
+        backend=watch.backend,
+        settle_seconds=watch.settle_seconds,
+        rescan_seconds=watch.rescan_seconds,
+        ignore=watch.ignore,
+    )
+
+
+def _make_state_folder(config: Config) -> None:
+    try:
+        config.state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DreamdError(f"{config.state} cannot be made: {error.strerror}") from error
+
+
+def _own_name(config: Config) -> str:
+    """What tells this daemon from the others on a shared inbox: its machine and its state folder."""
+    return hashlib.sha256(f"{socket.gethostname()}:{config.state}".encode()).hexdigest()[:12]

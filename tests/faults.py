@@ -95,7 +95,7 @@ class Fault:
     def install(self) -> None:
         for name in STEPS:
             setattr(os, name, self._wrapped(name, getattr(os, name)))
-        dreamd.tree.journal._immediate = self._commits(dreamd.tree.journal._immediate)
+        dreamd.tree.journal.immediate = self._commits(dreamd.tree.journal.immediate)
 
     def step(self, happens: Callable[[], object], *, can_be_refused: bool) -> object:
         self.count += 1

@@ -36,9 +36,6 @@ _FOLDERS = 200
 _OTHER_FOLDERS = "(others)"
 """The label of all folders beyond those."""
 
-_OVERLAP_SECONDS = 60.0
-"""The last so many seconds of the journal are read again: what ended is written down a little later."""
-
 _WAIT_BOUNDS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0)
 """The bounds of the histogram of waits, in seconds."""
 
@@ -74,26 +71,22 @@ class _Tally:
     """Counts what has ended since the daemon started."""
 
     def __init__(self) -> None:
-        self._since: float | None = None
-        self._latest = 0.0
-        self._seen: dict[str, float] = {}
+        self._latest: int | None = None
         self.outcomes: Counter[tuple[str, JobState]] = Counter()
         self.attempts = 0
         self.waits = _Histogram(_WAIT_BOUNDS)
         self.dreams = _Histogram(_DREAM_BOUNDS)
 
     def follow(self, journal: Journal, started_at: float) -> None:
-        """Count what has ended since the last look."""
-        if self._since is None:
-            self._since = self._latest = started_at
-        begin = max(self._since, self._latest - _OVERLAP_SECONDS)
-        for job in journal.ended_since(begin):
-            if job.id not in self._seen:
-                self._count(job)
-            self._seen[job.id] = job.finished_at
-            self._latest = max(self._latest, job.finished_at)
-        horizon = self._latest - 2 * _OVERLAP_SECONDS
-        self._seen = {job: end for job, end in self._seen.items() if end >= horizon}
+        """Count what has ended since the last look, by the numbers of the changes: clocks are set back."""
+        newest = journal.latest_number()
+        if self._latest is None or newest < self._latest:  # the first look, or a new journal
+            ended = journal.ended_after(0, since=started_at)
+        else:
+            ended = journal.ended_after(self._latest)
+        for job in ended:
+            self._count(job)
+        self._latest = max([newest, *(job.number for job in ended)])
 
     def _count(self, job: Ended) -> None:
         self.outcomes[job.folder, job.state] += 1

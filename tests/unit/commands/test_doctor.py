@@ -230,7 +230,7 @@ def test_a_share_whose_clock_is_off_is_trouble(root: Path, monkeypatch: pytest.M
 
 def test_a_clock_that_says_what_has_long_been_is_trouble(root: Path) -> None:
     with Journal.open(root / "state" / "journal.sqlite3") as journal:
-        journal.add([Job(id="1", folder=PurePosixPath("."), name="a.png", claimed_at=time.time() + 86_400)])
+        journal.save([Job(id="1", folder=PurePosixPath("."), name="a.png", claimed_at=time.time() + 86_400)])
     ((check, text),) = trouble(root)
     assert check == "clock"
     assert text.endswith("already: set it by NTP")

@@ -70,7 +70,7 @@ def test_what_was_put_away_too_long_ago_goes(config: Config, monkeypatch: pytest
 def test_a_dry_run_tells_the_same_and_changes_nothing(config: Config) -> None:
     files = [put_away(config, f"{number}.jpg") for number in range(3)]
     with Journal.open(config.state / "journal.sqlite3") as journal:
-        journal.add([job(1, JobState.DONE)])
+        journal.save([job(1, JobState.DONE)])
     told = remove_originals(config, older_than=timedelta(), keep_bytes=None, dry_run=True)
     assert all(file.exists() for file in files)
     assert told == remove_originals(config, older_than=timedelta(), keep_bytes=None)
@@ -103,13 +103,13 @@ def test_the_journal_forgets_what_was_done_and_nothing_that_is_of_use(
 ) -> None:
     monkeypatch.setattr("dreamd.tree.journal._FORGET_ROWS", 2)
     with Journal.open(config.state / "journal.sqlite3") as journal:
-        journal.add([job(number, JobState.DONE) for number in range(5)])
+        journal.save([job(number, JobState.DONE) for number in range(5)])
         stays = [
             job(10, JobState.DONE, finished_at=time.time()),
             job(11, JobState.FAILED),
             job(12, JobState.QUEUED, finished_at=None),
         ]
-        journal.add(stays)
+        journal.save(stays)
         assert remove_originals(config, older_than=DAY, keep_bytes=None).jobs == 5
         assert sorted(journal.jobs(), key=lambda job: job.id) == stays
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dreamd.errors import DreamdError
 from dreamd.job import Job, JobState, new_job_id
-from dreamd.tree.journal import Finished, Journal
+from dreamd.tree.journal import Journal
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_jobs_outlive_the_process_that_wrote_them(path):
     program = (
         "import os, sys; from pathlib import *; from dreamd.tree.journal import *; from dreamd.job import *;"
         "journal = Journal.open(Path(sys.argv[1]));"
-        "journal.add([Job(id='1', folder=PurePosixPath('.'), name='cat.jpg')]); os.kill(os.getpid(), 9)"
+        "journal.save([Job(id='1', folder=PurePosixPath('.'), name='cat.jpg')]); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", program, os.fspath(path)], check=False, timeout=60)
     with Journal.open(path) as journal:
@@ -81,23 +81,6 @@ def test_every_commit_is_synced_to_a_write_ahead_log(journal, path):
     assert journal._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_adding_a_job_twice_adds_none_of_its_company(journal):
-    journal.add([job_of(1)])
-    with pytest.raises(sqlite3.IntegrityError):
-        journal.add([job_of(2), job_of(1)])
-    assert journal.get(job_of(2).id) is None
-
-
-def test_updating_writes_every_field_and_only_known_jobs(journal):
-    journal.add([job_of(1), job_of(2)])
-    changed = job_of(1, state=JobState.FAILED, attempts=3, reason="broken", finished_at=5.0)
-    journal.update(changed)
-    assert journal.get(changed.id) == changed
-    assert journal.get(job_of(2).id) == job_of(2)
-    with pytest.raises(KeyError):
-        journal.update(job_of(3))
-
-
 def test_saving_adds_and_replaces(journal):
     journal.save([job_of(1)])
     journal.save([job_of(1, state=JobState.HELD, hold="space"), job_of(2)])
@@ -107,7 +90,7 @@ def test_saving_adds_and_replaces(journal):
 
 def test_unfinished_jobs_come_in_the_order_of_their_claim(journal):
     states = list(JobState)
-    journal.add(job_of(9 - number, state=states[number % 5]) for number in range(10))
+    journal.save(job_of(9 - number, state=states[number % 5]) for number in range(10))
     unfinished = journal.unfinished()
     assert [job.id for job in unfinished] == sorted(job.id for job in unfinished)
     assert {job.state for job in unfinished} == {JobState.QUEUED, JobState.RUNNING, JobState.HELD}
@@ -115,34 +98,16 @@ def test_unfinished_jobs_come_in_the_order_of_their_claim(journal):
 
 
 def test_the_newest_jobs_come_first_and_no_more_than_asked_for(journal):
-    journal.add(job_of(number, state=JobState.DONE if number % 2 else JobState.FAILED) for number in range(10))
+    journal.save(job_of(number, state=JobState.DONE if number % 2 else JobState.FAILED) for number in range(10))
     assert [int(job.id) for job in journal.jobs(limit=3)] == [9, 8, 7]
     assert [int(job.id) for job in journal.jobs(state=JobState.FAILED, limit=3)] == [8, 6, 4]
     assert len(journal.jobs(limit=-1)) == 10
 
 
-def test_counts_name_every_state_of_all_and_of_each_folder(journal):
-    journal.add([job_of(1, "caf\udce9/a.jpg"), job_of(2, "caf\udce9/b.jpg", state=JobState.DONE), job_of(3, "c.jpg")])
+def test_counts_name_every_state(journal):
+    journal.save([job_of(1, "caf\udce9/a.jpg"), job_of(2, "caf\udce9/b.jpg", state=JobState.DONE), job_of(3, "c.jpg")])
     nothing = dict.fromkeys(JobState, 0)
     assert journal.counts() == nothing | {JobState.QUEUED: 2, JobState.DONE: 1}
-    assert journal.counts_by_folder() == {
-        "caf\udce9": nothing | {JobState.QUEUED: 1, JobState.DONE: 1},
-        ".": nothing | {JobState.QUEUED: 1},
-    }
-
-
-def test_rates_go_by_what_was_done_since(journal):
-    done = {"state": JobState.DONE}
-    journal.add(
-        [
-            job_of(1, **done, finished_at=300.0, seconds=3.0),
-            job_of(2, **done, finished_at=100.0, seconds=1.0),
-            job_of(3, **done, finished_at=200.0, seconds=2.0),
-            job_of(4, state=JobState.FAILED, finished_at=250.0, seconds=9.0),
-            job_of(5, **done, finished_at=250.0),
-        ]
-    )
-    assert journal.finished_since(200.0) == [Finished(200.0, 2.0), Finished(300.0, 3.0)]
 
 
 def test_pauses_are_kept_and_taken_back(journal, path):
@@ -160,10 +125,10 @@ def test_pauses_are_kept_and_taken_back(journal, path):
 
 def test_another_process_is_noticed_and_ones_own_writing_is_not(journal, path):
     before = journal.data_version()
-    journal.add([job_of(1)])
+    journal.save([job_of(1)])
     assert journal.data_version() == before
     with Journal.open(path) as other:
-        other.update(job_of(1, state=JobState.QUEUED, attempts=1))
+        other.save([job_of(1, state=JobState.QUEUED, attempts=1)])
     assert journal.data_version() != before
 
 
@@ -186,7 +151,11 @@ def of_later_version(path) -> None:
 
 def damaged_within(path) -> None:
     with Journal.open(path) as journal:
-        journal.add(job_of(number, recipe="x" * 500) for number in range(500))
+        journal.save(job_of(number, recipe="x" * 500) for number in range(500))
+    spoil_the_middle(path)
+
+
+def spoil_the_middle(path) -> None:
     with path.open("r+b") as file:
         file.seek(8192)
         file.write(os.urandom(16384))
@@ -197,24 +166,85 @@ def test_a_file_that_cannot_be_used_is_set_aside_whole_and_a_new_one_made(path, 
     path.parent.mkdir()
     spoil(path)
     content = path.read_bytes()
-    with caplog.at_level(logging.WARNING), Journal.open(path) as journal:
-        journal.add([job_of(1)])
+    with caplog.at_level(logging.WARNING), Journal.open_checked(path) as journal:
+        journal.save([job_of(1)])
         assert journal.unfinished() == [job_of(1)]
     (broken,) = path.parent.glob("journal.sqlite3.broken-*")
     assert broken.read_bytes() == content
     assert broken.name in caplog.text
-    with Journal.open(path) as journal:
+    with Journal.open_checked(path) as journal:
         assert len(journal.jobs()) == 1
     assert len(list(path.parent.glob("*.broken-*"))) == 1
 
 
+@pytest.mark.parametrize("spoil", [damaged, foreign, of_later_version])
+def test_a_command_leaves_a_file_that_cannot_be_used_to_the_daemon(path, spoil):
+    """The daemon may have it open, and would go on writing into what was set aside."""
+    path.parent.mkdir()
+    spoil(path)
+    with pytest.raises(DreamdError, match="restart dreamd, which sets it aside"):
+        Journal.open(path)
+    assert list(path.parent.glob("*.broken-*")) == []
+
+
+def test_the_log_of_a_broken_journal_is_set_aside_with_it_and_the_new_one_begins_empty(path):
+    """A log that stays would be taken for the new journal's, and its old pages written over the new ones."""
+    with Journal.open(path) as journal:
+        journal.save([job_of(number, recipe=f"{number}" * 200) for number in range(500)])
+    with Journal.open(path) as page:  # as the page has it, so that the log outlives the daemon's look
+        page.save([job_of(999)])
+        spoil_the_middle(path)
+        log = path.with_name("journal.sqlite3-wal").read_bytes()
+        with Journal.open_checked(path) as journal:
+            assert journal.jobs() == []
+            journal.save([job_of(1)])
+        with Journal.open_checked(path) as journal:
+            assert journal.jobs() == [job_of(1)]
+        (kept,) = path.parent.glob("*.broken-*-wal")
+        assert kept.read_bytes() == log
+
+
+def test_opening_for_a_command_does_not_read_all_of_a_long_history(path):
+    """`pause`, `retry` and the page's buttons open it for writing, each time; the daemon once, and looks at all."""
+    with Journal.open(path) as journal:
+        journal.save(job_of(number, "x" * 200, state=JobState.DONE) for number in range(20_000))
+
+    def seconds(opening) -> float:
+        began = time.perf_counter()
+        opening(path).close()
+        return time.perf_counter() - began
+
+    assert min(seconds(Journal.open) for _ in range(5)) < min(seconds(Journal.open_checked) for _ in range(5)) / 4
+
+
+def test_a_recipe_is_kept_once_however_many_jobs_have_it_and_goes_with_the_last(journal):
+    journal.save(job_of(number, recipe="x" * 1000, state=JobState.DONE, finished_at=1.0) for number in range(100))
+    journal.save([job_of(100, recipe="y")])
+    count = "SELECT COUNT(*) FROM recipes"
+    assert journal._connection.execute(count).fetchone() == (2,)
+    journal.forget_done_before(2.0)
+    assert journal._connection.execute(count).fetchone() == (1,)
+    assert journal.jobs() == [job_of(100, recipe="y")]
+
+
+def test_what_ended_long_ago_is_forgotten_bit_by_bit(journal, monkeypatch):
+    monkeypatch.setattr("dreamd.tree.journal._FORGET_ROWS", 3)
+    journal.save(job_of(n, state=(JobState.DONE, JobState.FAILED)[n % 2], finished_at=float(n)) for n in range(10))
+    journal.save([job_of(20), job_of(21, state=JobState.HELD, hold="space")])
+    steps = 1
+    while journal.forget_some_before(8.0):
+        assert len(journal.jobs()) >= 12 - 3 * steps
+        steps += 1
+    assert [int(job.id) for job in journal.jobs()] == [21, 20, 9, 8]
+
+
 def test_a_locked_journal_is_an_error_and_is_not_set_aside(path, monkeypatch):
-    monkeypatch.setattr("dreamd.tree.journal._BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("dreamd.tree.database._BUSY_SECONDS", 0.01)
     Journal.open(path).close()
     holder = sqlite3.connect(path)
     holder.execute("BEGIN EXCLUSIVE")
     with Journal.open(path) as journal, pytest.raises(DreamdError, match="locked by another process"):
-        journal.add([job_of(1)])
+        journal.save([job_of(1)])
     holder.close()
     assert list(path.parent.glob("*.broken-*")) == []
 
@@ -233,21 +263,21 @@ def test_looking_makes_nothing(path):
     with Journal.open_readonly(path) as look:
         assert look.counts()[JobState.DONE] == 0
         with pytest.raises(DreamdError):
-            look.add([job_of(1)])
+            look.save([job_of(1)])
     assert sorted(path.parent.iterdir()) == before == [path]
 
 
 def test_looking_sees_what_a_running_daemon_has_just_written(journal, path):
     with Journal.open_readonly(path) as look:
-        journal.add([job_of(1)])
+        journal.save([job_of(1)])
         assert look.unfinished() == [job_of(1)]
         version = look.data_version()
-        journal.add([job_of(2)])
+        journal.save([job_of(2)])
         assert look.data_version() != version
 
 
 def test_looking_neither_waits_for_the_daemon_nor_holds_it_up(journal, path):
-    journal.add([job_of(1)])
+    journal.save([job_of(1)])
     with journal._transaction() as writing:
         writing.execute("DELETE FROM jobs")
         began = time.perf_counter()
@@ -271,11 +301,11 @@ def test_looking_at_a_file_that_is_no_journal_finds_none_and_leaves_it(path, spo
 
 def test_counting_a_long_history_is_quick(journal, path):
     template = job_of(state=JobState.DONE, finished_at=1.0, seconds=1.0, recipe="x" * 1000)
-    journal.add(replace(template, id=new_job_id() + str(number)) for number in range(20_000))
+    journal.save(replace(template, id=new_job_id() + str(number)) for number in range(20_000))
     began = time.perf_counter()
     with Journal.open_readonly(path) as look:
         assert look.counts()[JobState.DONE] == 20_000
-        assert look.counts_by_folder()["trips"][JobState.DONE] == 20_000
+        assert len(look.results(folder="trips", limit=10)) == 10
         assert len(look.unfinished()) == 0
     assert time.perf_counter() - began < 0.1
 
@@ -312,13 +342,27 @@ def test_newest_results_are_found_by_an_index_and_not_by_sorting_all(journal):
 def test_what_ended_comes_in_its_order_and_without_its_recipe(journal):
     journal.save([job_of(1, "a/x", state=JobState.FAILED, finished_at=7.0, claimed_at=1.0, started_at=2.0, attempts=3),
                   job_of(2, state=JobState.DONE, finished_at=5.0), job_of(3, state=JobState.HELD)])  # fmt: skip
-    assert [(ended.folder, ended.state, ended.attempts, ended.finished_at) for ended in journal.ended_since(6.0)] == [
-        ("a", JobState.FAILED, 3, 7.0)
-    ]
-    assert [ended.finished_at for ended in journal.ended_since(0.0)] == [5.0, 7.0]
+    assert [(ended.folder, ended.state, ended.attempts, ended.finished_at)
+            for ended in journal.ended_after(0, since=6.0)] == [("a", JobState.FAILED, 3, 7.0)]  # fmt: skip
+    assert [ended.finished_at for ended in journal.ended_after(0)] == [7.0, 5.0]
     assert journal.last_result_at() == 5.0
 
 
 def test_before_anything_came_out_there_is_no_last_result(journal):
     assert journal.last_result_at() is None
-    assert journal.results() == journal.ended_since(0.0) == []
+    assert journal.results() == journal.ended_after(0) == []
+
+
+def test_what_ends_after_the_clock_was_set_back_is_later_all_the_same(journal):
+    journal.save([job_of(1, state=JobState.DONE, finished_at=1000.0)])
+    known = journal.latest_number()
+    journal.save([job_of(2, state=JobState.DONE, finished_at=400.0), job_of(3)])
+    assert [ended.finished_at for ended in journal.ended_after(known)] == [400.0]
+
+
+def test_a_job_that_is_forgotten_leaves_its_number_to_nobody(journal):
+    journal.save([job_of(1, state=JobState.FAILED, finished_at=1.0)])
+    known = journal.latest_number()
+    journal.forget([job_of(1).id])
+    journal.save([job_of(2, state=JobState.DONE, finished_at=2.0)])
+    assert [ended.state for ended in journal.ended_after(known)] == [JobState.DONE]

@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from dreamd.job import Job, JobState
-from dreamd.tree import journal as journals
+from dreamd.tree import database
 from dreamd.tree.journal import Journal
 
 OLD = Path(__file__).parents[2] / "reference" / "journals"
-VERSIONS = range(1, len(journals._MIGRATIONS) + 1)
+VERSIONS = range(1, len(database.MIGRATIONS) + 1)
 
 REMEMBERED = [
     Job(
@@ -57,7 +57,8 @@ def test_an_upgrade_remembers_every_job_and_pause(old: Path) -> None:
     with Journal.open(old) as journal:
         assert sorted(journal.jobs(), key=lambda job: job.id) == REMEMBERED
         assert journal.paused() == {"trips"}
-        assert journal.counts_by_folder()["animals"][JobState.DONE] == 1
+        assert journal.counts()[JobState.DONE] == 1
+        assert [job.name for job in journal.results(folder="animals")] == ["cat.jpg"]
     assert [file.name for file in old.parent.glob("*.broken-*")] == []
 
 
@@ -81,7 +82,7 @@ def test_an_upgrade_that_is_cut_off_is_done_again(old: Path, monkeypatch: pytest
     before = schema(old)
     half = ("ALTER TABLE jobs ADD COLUMN half TEXT", "this is no SQL")
     with monkeypatch.context() as patch:
-        patch.setattr(journals, "_MIGRATIONS", (*journals._MIGRATIONS, half))
+        patch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, half))
         with pytest.raises(Exception, match="syntax error"):
             Journal.open(old)
     assert schema(old) == before

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dreamd.commands.options import FOLDER, PATH, device_option, set_option
+
+if TYPE_CHECKING:
+    from dreamd.messages import Sidecar
+    from dreamd.settings.merging import Resolved
 
 
 @click.command()
@@ -26,14 +32,31 @@ def dream(
 ) -> None:
     """Dream one picture, without a daemon. IN is a picture, or noise:640x480."""
     from dreamd.commands.progress import progress
-    from dreamd.worker.single import dream_one
+    from dreamd.plugin_host.host import Plugins
+    from dreamd.worker.single import dream_file
 
-    dream_one(
+    sidecar = dream_file(
+        _resolve(recipe_name or "classic", assignments),
         source,
         target,
-        recipe_name=recipe_name,
-        assignments=assignments,
         device=device,
-        plugin_folders=plugin_folders,
+        plugins=Plugins("dreamd.engine", folders=plugin_folders),
         progress=progress,
     )
+    print_result(target, sidecar)
+
+
+def print_result(target: Path, sidecar: Sidecar) -> None:
+    """Print where a result is, how long it took, and on what."""
+    click.echo(f"{target}  ({sidecar.seconds:.1f} s, {sidecar.device}, {sidecar.precision})")
+
+
+def _resolve(name: str, assignments: Sequence[str]) -> Resolved:
+    """Return the recipe of a file, a sidecar or a preset, with the command line's fields over it."""
+    from dreamd.settings.merging import resolve, set_fields
+    from dreamd.settings.recipe_book import RecipeBook, preset_names
+
+    book = RecipeBook(None)
+    is_file = name not in preset_names() and Path(name).exists()
+    documents = book.documents_of_file(Path(name)) if is_file else book.documents_of_name(name)
+    return resolve([*documents, set_fields(assignments)])

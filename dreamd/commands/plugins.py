@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dreamd.commands.dream import print_result
 from dreamd.commands.options import (
     FILE,
     PATH,
@@ -131,7 +132,7 @@ def try_out(plugin: str, picture: Path, target: Path | None, assignments: tuple[
     from dreamd.plugin_tools.try_out import try_plugin
 
     leave_problems_to_the_command()
-    try_plugin(plugin, picture, target, assignments=assignments, device=device, progress=progress)
+    print_result(*try_plugin(plugin, picture, target, assignments=assignments, device=device, progress=progress))
 
 
 def _entries(name: str, config: Config | None) -> list[Entry]:

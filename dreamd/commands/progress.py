@@ -18,7 +18,7 @@ from dreamd.tree.snapshot import Snapshot
 from dreamd.wording import printable
 
 if TYPE_CHECKING:
-    from dreamd.worker.single import Show
+    from dreamd.worker.display import Show
 
 _LINE_SECONDS = 10.0
 """The pause between two lines where there is no terminal: a log is to be read, not filled."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamd.errors import RecipeError, UsageError
+from dreamd.messages import Sidecar
 from dreamd.plugin_host.catalogue import Entry
 from dreamd.plugin_host.host import Registered
 from dreamd.plugin_host.kinds import Kind
@@ -14,7 +15,8 @@ from dreamd.plugin_tools.target import subject_of
 from dreamd.settings.merging import resolve, set_fields
 from dreamd.settings.recipe_book import RecipeBook
 from dreamd.settings.yamlfile import Document
-from dreamd.worker.single import OpenProgress, dream_by
+from dreamd.worker.display import OpenProgress
+from dreamd.worker.single import dream_file
 
 _QUICK: dict[str, Any] = {"schedule": {"num_octaves": 1}, "image": {"max_side": 256}}
 """Over the preset `animals`, whose network needs no download: seconds on a processor."""
@@ -28,8 +30,8 @@ def try_plugin(
     assignments: Sequence[str],
     device: str | None,
     progress: OpenProgress,
-) -> Path:
-    """Dream a picture, made small, with what a plugin brings first of each kind; returns where the result is.
+) -> tuple[Path, Sidecar]:
+    """Dream a picture, made small, with what a plugin brings first of each kind; returns the result's path and record.
 
     Args:
         plugin: a drop-in file, or the name of an installed plugin.
@@ -54,8 +56,7 @@ def try_plugin(
         resolved = resolve([*documents, set_fields(assignments)])
     except RecipeError as error:
         raise UsageError(str(error)) from error
-    dream_by(resolved, str(picture), target, device=device, plugins=plugins, progress=progress)
-    return target
+    return target, dream_file(resolved, str(picture), target, device=device, plugins=plugins, progress=progress)
 
 
 def _choices(registered: Sequence[Registered]) -> dict[str, Any]:

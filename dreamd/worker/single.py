@@ -1,43 +1,33 @@
-"""`dreamd dream`: one picture, in this process, without a daemon."""
+"""One picture, from file to file, in this process and without a daemon: what `dreamd dream` does.
+
+Knows recipes and pictures. Knows no command line and no inbox.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
 
-import click
 import numpy as np
 import torch
 
 from dreamd.engine.dream import Progress
 from dreamd.errors import RecipeError, UsageError
 from dreamd.job import new_job_id
+from dreamd.messages import Sidecar
 from dreamd.pictures.formats import output_format
 from dreamd.pictures.picture import Picture
 from dreamd.pictures.writing import write_picture
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.config import Limits
-from dreamd.settings.merging import Resolved, resolve, set_fields
-from dreamd.settings.recipe_book import RecipeBook, preset_names
+from dreamd.settings.merging import Resolved
 from dreamd.weights.digests import sha256_of
 from dreamd.worker.bounds import Bounds
 from dreamd.worker.device import choose_device, free_memory
+from dreamd.worker.display import OpenProgress, Show
 from dreamd.worker.session import Dream, Session
-
-
-class Show(Protocol):
-    """Shows how much of something is done, 0 to 1, with a few words."""
-
-    def __call__(self, share: float, words: str) -> None: ...
-
-
-OpenProgress = Callable[[str], AbstractContextManager[Show]]
-"""Opens the display of a picture's progress, under its name."""
 
 _FORMATS = {
     ".jpg": "jpeg",
@@ -48,41 +38,30 @@ _FORMATS = {
     ".tif": "tiff",
     ".tiff": "tiff",
 }
+"""The format of a result by the suffix of its name."""
+
 _NOISE = re.compile(r"noise:(\d{1,5})x(\d{1,5})")
+"""A source that is no file: noise, with its width and height."""
 
 
-def dream_one(
-    source: str,
-    target: Path,
-    *,
-    recipe_name: str | None,
-    assignments: Sequence[str],
-    device: str | None,
-    plugin_folders: Sequence[Path],
-    progress: OpenProgress,
-) -> None:
+def dream_file(
+    resolved: Resolved, source: str, target: Path, *, device: str | None, plugins: Plugins, progress: OpenProgress
+) -> Sidecar:
     """Dream a picture, or noise, into a file, and write its sidecar beside it.
 
+    Args:
+        resolved: the recipe.
+        source: the path of the picture, or `noise:WIDTHxHEIGHT`.
+        target: the result's path, whose suffix chooses the format.
+        device: what to dream on, as `choose_device` takes it; None: a GPU if there is one.
+        plugins: the engine's.
+        progress: opens the display of the progress.
+
     Raises:
-        UsageError: the paths make no sense, or the recipe is wrong.
+        UsageError: the paths make no sense, or there is no such device.
+        RecipeError: the recipe names what does not exist.
         PictureError: the picture cannot be read.
     """
-    _format_of(target)  # before anything that takes seconds
-    resolved = _resolved(recipe_name, assignments)
-    dream_by(
-        resolved,
-        source,
-        target,
-        device=device,
-        plugins=Plugins("dreamd.engine", folders=plugin_folders),
-        progress=progress,
-    )
-
-
-def dream_by(
-    resolved: Resolved, source: str, target: Path, *, device: str | None, plugins: Plugins, progress: OpenProgress
-) -> None:
-    """Dream a picture, or noise, by a recipe. Raises as `dream_one` does."""
     word = _format_of(target)
     start = time.perf_counter()
     session = _session(choose_device(device or "auto"), plugins)
@@ -100,7 +79,7 @@ def dream_by(
         job=new_job_id(), source=path, input_sha256=sha256, dream=dream, seconds=time.perf_counter() - start
     )
     Path(f"{target}.json").write_text(sidecar.model_dump_json(indent=1), encoding="utf-8")
-    click.echo(f"{target}  ({sidecar.seconds:.1f} s, {sidecar.device}, {sidecar.precision})")
+    return sidecar
 
 
 def _session(device: torch.device, plugins: Plugins) -> Session:
@@ -127,16 +106,8 @@ def _dream(session: Session, picture: Picture, resolved: Resolved, show: Show) -
     return dream
 
 
-def _resolved(recipe_name: str | None, assignments: Sequence[str]) -> Resolved:
-    """The recipe of a file, a sidecar or a preset, with the fields that were set on the command line over it."""
-    name = recipe_name or "classic"
-    book = RecipeBook(None)
-    is_file = name not in preset_names() and Path(name).exists()
-    documents = book.documents_of_file(Path(name)) if is_file else book.documents_of_name(name)
-    return resolve([*documents, set_fields(assignments)])
-
-
 def _format_of(target: Path) -> str:
+    """Return the format of a result by its name. Raises UsageError when it cannot be written there."""
     suffix = target.suffix.lower()
     if suffix not in _FORMATS:
         raise UsageError(f"{target}: the name must end in one of {' '.join(_FORMATS)}")

@@ -29,7 +29,7 @@ from dreamd.settings.config import Config, Limits, load_config
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
 from dreamd.wording import printable
-from dreamd.worker.single import Show
+from dreamd.worker.display import Show
 
 FOLDERS = ("animals", "weave")
 """The folders of the sample recipes that `dreamd init` makes."""

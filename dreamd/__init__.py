@@ -1,3 +1,3 @@
 """dreamd: a daemon that dreams the pictures dropped into a folder."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

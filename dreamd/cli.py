@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
+from dreamd import __version__
 from dreamd.errors import DreamdError
 from dreamd.logs import STYLE_VARIABLE, LogStyle, configure
 from dreamd.wording import printable
@@ -82,7 +83,7 @@ class CommandLine(click.Group):
 
 
 @click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="dreamd", prog_name="dreamd")
+@click.version_option(__version__, prog_name="dreamd")
 @click.option("--debug", is_flag=True, help="Show tracebacks and debug messages.")
 @click.option(
     "--log",

@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -48,6 +49,8 @@ JSON_COMMANDS = (
     "status", "jobs", "recipe explain inbox/dogs", "recipe list", "recipe schema", "plugins list",
     "plugins show contrast", "layers tiny", "weights list", "doctor",
 )  # fmt: skip
+
+REPOSITORY = Path(dreamd.__file__).parents[1]
 
 Cli = Callable[..., Result]
 
@@ -126,6 +129,14 @@ def test_what_must_answer_at_once_imports_little(tmp_path: Path, line: str) -> N
 # Help
 
 
+def test_the_version_is_the_same_everywhere_and_the_newest_release_of_the_changelog(cli: Cli) -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert project["version"] == dreamd.__version__
+    assert cli("--version").stdout == f"dreamd, version {dreamd.__version__}\n"
+    releases = re.findall(r"^## (\S+) \(\d{4}-\d\d-\d\d\)$", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert releases[0] == dreamd.__version__
+
+
 def commands(group: click.Group, name: str = "") -> Iterator[tuple[str, click.Command]]:
     context = click.Context(group)
     for word in group.list_commands(context):
@@ -154,7 +165,7 @@ def test_no_summary_is_cut_off(cli: Cli, monkeypatch: pytest.MonkeyPatch, line: 
 def test_every_command_has_help_and_a_place_in_the_manual(cli: Cli, name: str) -> None:
     assert cli(f"{name} -h").exit_code == 0
     assert ALL[name].help
-    manual = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    manual = (REPOSITORY / "docs" / "cli.md").read_text()
     assert isinstance(ALL[name], click.Group) or f"dreamd {name}" in manual
     for option in (option for item in ALL[name].params if isinstance(item, click.Option) for option in item.opts):
         assert f"`{option}" in manual, option

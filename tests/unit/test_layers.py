@@ -106,6 +106,16 @@ def test_every_room_stands_on_a_floor():
     assert set(rooms) == {room(module) for module in MODULES} - {""}
 
 
+def test_the_documentation_has_every_room_on_its_floor():
+    table = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    told: list[set[str]] = []
+    for floor, name in re.findall(r"^\| (\d*) ?\| `(\w+)` \|", table, re.MULTILINE):
+        if floor:
+            told.append(set())
+        told[-1].add(name)
+    assert told[::-1] == FLOORS[:-1]  # `__main__` is no room
+
+
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_a_module_imports_only_from_the_floors_below_its_room(name):
     below: set[str] = set()

@@ -17,7 +17,7 @@ from dreamd.errors import HoldCause
 from dreamd.plugin_host.catalogue import Catalogue
 
 
-def _decoded(value: object) -> Path:
+def _decode(value: object) -> Path:
     if isinstance(value, Path):
         return value
     if not isinstance(value, str):
@@ -26,16 +26,16 @@ def _decoded(value: object) -> Path:
 
 
 FilePath = Annotated[
-    Path, PlainValidator(_decoded), PlainSerializer(lambda path: quote_from_bytes(os.fsencode(path)), return_type=str)
+    Path, PlainValidator(_decode), PlainSerializer(lambda path: quote_from_bytes(os.fsencode(path)), return_type=str)
 ]
-"""A path whose name may be no text at all: JSON carries its bytes percent-encoded."""
+"""A path, whose name may be no text at all: JSON carries its bytes percent-encoded."""
 
 
-def _sayable(value: object) -> object:
+def _make_sayable(value: object) -> object:
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
-Reason = Annotated[str, BeforeValidator(_sayable)]
+Reason = Annotated[str, BeforeValidator(_make_sayable)]
 """A text for a person. It may quote a name that is no text, which JSON could not carry."""
 
 
@@ -43,7 +43,7 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def line(self) -> bytes:
-        """The message as a line."""
+        """Return the message as a line."""
         return self.model_dump_json().encode() + b"\n"
 
 
@@ -96,7 +96,7 @@ class Batch(_Message):
 
     @property
     def jobs(self) -> tuple[str, ...]:
-        """The ids of its jobs."""
+        """The ids of the jobs in it."""
         return tuple(order.job for order in self.orders)
 
 
@@ -218,5 +218,5 @@ _SAID: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="type
 
 
 def from_worker(line: bytes) -> Said:
-    """The message of a worker's line. Raises pydantic's ValidationError when it is none."""
+    """Read a worker's line as a message. Raises pydantic's ValidationError when it is none."""
     return _SAID.validate_json(line)

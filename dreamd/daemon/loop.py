@@ -127,7 +127,7 @@ class Loop:
 
     def _tell_service(self, now: float) -> None:
         if not self._service.is_ready and self._intake.is_watching and (self._life.running or self._executor.free()):
-            self._service.ready()
+            self._service.announce_ready()
         self._service.beat(now, self._report.pulses)
 
     # Events
@@ -176,9 +176,9 @@ class Loop:
 
     def _handle_signal(self, number: int) -> None:
         if number == signal.SIGHUP:
-            self._service.reloading()
+            self._service.announce_reload()
             self._reload()
-            self._service.reloaded()
+            self._service.announce_reloaded()
         elif number == WAKE:
             self._life.look_at_all()
         else:
@@ -277,7 +277,7 @@ class Loop:
         if self._stop_by is None:
             seconds = self._config.limits.stop_seconds
             self._stop_by = time.monotonic() + seconds
-            self._service.stopping(seconds)
+            self._service.announce_stop(seconds)
         name = signal.Signals(number).name
         if self._stops == 1 and self._life.running:
             log.info("%s: finishing %d running; the rest waits for the next start", name, len(self._life.running))

@@ -17,12 +17,13 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 _RESTART_SECONDS = (1.0, 5.0, 30.0, 60.0)
-"""Before a new start, longer after each early end: a port that another program has is not free a moment later."""
+"""The waits before a new start, in seconds, longer after each early end: a port that is taken stays so for a while."""
 
 _SOUND_SECONDS = 60.0
-"""One that ran so long had begun well."""
+"""The time after which a process has begun well, in seconds."""
 
 _WRONG_USAGE = 2
+"""The exit code of a process that has said why it cannot serve."""
 
 
 class PageProcess:

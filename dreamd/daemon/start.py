@@ -64,7 +64,7 @@ def run_daemon(
     with (
         signals_to(events.put, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, WAKE),
         spool.lock(),
-        Journal.open(config.state / "journal.sqlite3") as journal,
+        Journal.open_checked(config.state / "journal.sqlite3") as journal,
     ):
         parts = _Parts(config, events, plugins, executor, service, spool, journal, until_empty=until_empty)
         readers = [service.show] if on_snapshot is None else [service.show, on_snapshot]

@@ -20,17 +20,17 @@ from dreamd.tree.snapshot import Snapshot
 log = logging.getLogger(__name__)
 
 _BEATS_A_WATCHDOG = 4
-"""How often the workers are looked at, and pinged for, in the time after which systemd loses patience."""
+"""The number of pings in the time after which systemd loses patience; the workers are looked at before each."""
 
 _PATIENCE_SHARE = 0.5
-"""Of that time, a busy worker may show no sign of life for so much."""
+"""The share of that time in which a busy worker may show no sign of life."""
 
 _LIVELY = 0.005
-"""A worker that uses this share of a processor lives: an iteration uses all of one, a thread that only waits and wakes
-now and then a tenth of this."""
+"""The share of a processor that shows life: an iteration uses all of one, a thread that only waits and wakes now and
+then a tenth of this."""
 
 _STOP_MARGIN_SECONDS = 60.0
-"""For ending the workers and writing down what is left, after the running jobs had their time."""
+"""The time for ending the workers and writing down what is left, in seconds, after the running jobs had theirs."""
 
 
 @dataclass(frozen=True)
@@ -88,35 +88,35 @@ class Service:
             faulthandler.enable()  # the watchdog ends a loop that hangs by SIGABRT: the log then shows where it was
         return cls(sd_notify, watchdog_seconds)
 
-    def ready(self) -> None:
-        """The watch stands and a worker has answered."""
+    def announce_ready(self) -> None:
+        """Say that the watch stands and a worker has answered."""
         if not self.is_ready:
             self.is_ready = True
             self._tell("READY=1")
 
-    def reloading(self) -> None:
-        """The config is being read again, until `reloaded`."""
+    def announce_reload(self) -> None:
+        """Say that the config is being read again, until `announce_reloaded`."""
         if self.is_ready:
             self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
-    def reloaded(self) -> None:
-        """The new config counts."""
+    def announce_reloaded(self) -> None:
+        """Say that the new config counts."""
         if self.is_ready:
             self._tell("READY=1")
 
-    def stopping(self, seconds: float) -> None:
-        """The daemon ends, and may take so long over what runs: systemd waits for it, whatever its unit says."""
+    def announce_stop(self, seconds: float) -> None:
+        """Say that the daemon ends, and may take so long over what runs: systemd then waits, whatever its unit says."""
         self._tell(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={round((seconds + _STOP_MARGIN_SECONDS) * 1e6)}")
 
     def show(self, snapshot: Snapshot) -> None:
-        """What `systemctl status` is to show."""
+        """Have `systemctl status` show the state."""
         status = _status_line(snapshot)
         if status != self._status:
             self._status = status
             self._tell(f"STATUS={status}")
 
     def next_deadline(self) -> float | None:
-        """When `beat` has something to do next."""
+        """Return when `beat` has something to do next."""
         return None if self._watchdog_seconds is None else self._next_beat
 
     def beat(self, now: float, busy: Callable[[], Sequence[Pulse]]) -> None:
@@ -127,7 +127,7 @@ class Service:
         if self._watchdog_seconds is None or now < self._next_beat:
             return
         self._next_beat = now + self._watchdog_seconds / _BEATS_A_WATCHDOG
-        if self._heart.beats(now, busy()):
+        if self._heart.check(now, busy()):
             self._tell("WATCHDOG=1")
 
     def _tell(self, message: str) -> None:
@@ -152,12 +152,12 @@ class Heart:
         self._patience_seconds = patience_seconds
         self._lives: dict[tuple[int | None, tuple[str, ...]], _Life] = {}
 
-    def beats(self, now: float, busy: Sequence[Pulse]) -> bool:
-        """Whether every one has shown a sign of life lately."""
-        self._lives = {(pulse.pid, pulse.jobs): self._looked_at(pulse, now) for pulse in busy}
+    def check(self, now: float, busy: Sequence[Pulse]) -> bool:
+        """Look at the busy workers; return whether each has shown a sign of life lately."""
+        self._lives = {(pulse.pid, pulse.jobs): self._look_at(pulse, now) for pulse in busy}
         return all(now - life.seen_at <= self._patience_seconds for life in self._lives.values())
 
-    def _looked_at(self, pulse: Pulse, now: float) -> _Life:
+    def _look_at(self, pulse: Pulse, now: float) -> _Life:
         cpu = _cpu_seconds(pulse.pid)
         before = self._lives.get((pulse.pid, pulse.jobs))
         if before is None or pulse.said != before.said or cpu - before.cpu > _LIVELY * (now - before.looked_at):

@@ -1,7 +1,7 @@
 """Executors run batches of jobs. `LocalExecutor` keeps one worker process a device on this machine.
 
-An executor tells the daemon what happens through one callable, from any thread; everything else is called by the
-daemon's loop. It knows processes and messages; queues, folders and the journal are the daemon's.
+An executor tells the daemon what happens through one callable, from any thread; the daemon's loop alone calls its
+methods. It knows processes and messages; queues, folders and the journal are the daemon's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class WorkerDied:
     """A worker's process ended.
 
     Attributes:
-        jobs: that it had not answered for.
+        jobs: the jobs that it had not answered for.
         reason: how it ended, for a person.
         was_ready: whether it had ever been ready; if not, its jobs are not to blame.
     """
@@ -66,7 +66,7 @@ class ExecutorContext:
     """What an executor is made with.
 
     Attributes:
-        config: the daemon's.
+        config: the daemon's config.
         notify: takes every event, from any thread.
     """
 
@@ -81,10 +81,11 @@ class Executor(Protocol):
         """Start workers."""
 
     def wake(self) -> None:
-        """Called when there is work: load what was unloaded."""
+        """Load what was unloaded: there is work."""
 
     def free(self, *, alone: bool = False) -> int:
-        """How many batches can be taken now: a job's attempt counts from then on, so nobody may be loading still.
+        """Return how many batches can be taken now. A job's attempt counts from then on, so only workers that are ready
+        count.
 
         Args:
             alone: by workers that have nothing else in hand, for a job that may take its worker down.
@@ -94,16 +95,16 @@ class Executor(Protocol):
         """Take a batch; every one of its jobs is answered by a Done or NotDone, or named in a WorkerDied."""
 
     def workers(self) -> Sequence[WorkerView]:
-        """The workers, for `dreamd status`."""
+        """Show the workers, for `dreamd status`."""
 
     def handle(self, event: ExecutorEvent) -> None:
-        """Called in the daemon's loop with each event that this executor has sent."""
+        """Take note that the daemon's loop has an event that this executor has sent."""
 
     def tick(self, now: float) -> None:
         """Do what is due at a time of `time.monotonic`: time-outs, restarts, unloading."""
 
     def next_deadline(self) -> float | None:
-        """When `tick` has something to do next."""
+        """Return when `tick` has something to do next, as a time of `time.monotonic`."""
 
     def restart(self) -> None:
         """Have workers load the plugins anew, each when its batch is finished."""

@@ -18,23 +18,33 @@ from dreamd.executors.executor import ExecutorEvent
 from dreamd.messages import Settings, Unable, from_worker
 
 _KILL_GRACE_SECONDS = 10.0
+"""The time that a worker which is asked to end has for it, in seconds, before it is killed."""
 
 _LINE_BYTES = 16 << 20
-"""No message is longer; a worker that sends more has gone wrong."""
+"""The length of the longest message, in bytes; a worker that sends more has gone wrong."""
 
 _PIPE_BYTES = 1 << 20
-"""Holds any order whole, so that the daemon's loop need not wait for a worker that does not read yet."""
+"""The size of the pipe to a worker, in bytes: it holds any order whole, so that the loop never waits for a reader."""
 
 
 class Process:
     """A running worker process. A thread reads what it says until it ends; another waits for that end."""
 
     def __init__(
-        self, settings: Settings, notify: Callable[[ExecutorEvent], None], ended: Callable[[str], None]
+        self, settings: Settings, on_message: Callable[[ExecutorEvent], None], on_end: Callable[[str], None]
     ) -> None:
-        """Start it. Raises OSError when the system has no room for another process."""
-        self._notify = notify
-        self._ended = ended
+        """Start it.
+
+        Args:
+            settings: the first line that it gets.
+            on_message: called with each of its messages, in a thread of its own.
+            on_end: called in the same thread and last of all, with the reason of its end.
+
+        Raises:
+            OSError: the system has no room for another process.
+        """
+        self._on_message = on_message
+        self._on_end = on_end
         self._blame: str | None = None
         self._writing = threading.Lock()
         self._popen = subprocess.Popen(
@@ -54,7 +64,7 @@ class Process:
         self.send(settings.line())
 
     def send(self, line: bytes) -> None:
-        """Send a line; a worker that is gone does not take it, and its end is told by its reader."""
+        """Send a line; a worker that is gone does not take it, and its reader passes on its end."""
         assert self._popen.stdin is not None
         with self._writing, contextlib.suppress(BrokenPipeError):
             if not self._popen.stdin.closed:
@@ -67,7 +77,7 @@ class Process:
         self._signal(signal.SIGKILL)
 
     def end(self) -> None:
-        """End the process and wait until its reader has told so."""
+        """End the process and wait until its reader has passed that on."""
         self._signal(signal.SIGTERM)
         self._reader.join(_KILL_GRACE_SECONDS)
         if self._reader.is_alive():
@@ -90,16 +100,16 @@ class Process:
         assert self._popen.stdout is not None
         with self._popen.stdout as output:
             for line in iter(partial(output.readline, _LINE_BYTES), b""):
-                if not self._has_told(line):
+                if not self._pass_on(line):
                     break
         self._reaper.join()
         code = self._popen.wait()
         with self._writing, contextlib.suppress(BrokenPipeError):
             self._popen.stdin.close()
-        self._ended(self._blame or _how_it_ended(code))
+        self._on_end(self._blame or _name_end(code))
 
-    def _has_told(self, line: bytes) -> bool:
-        """Pass on a worker's line; a worker that sends anything else is killed."""
+    def _pass_on(self, line: bytes) -> bool:
+        """Pass on the message of a line and return True; a worker that sends anything else is killed."""
         try:
             message = from_worker(line)
         except ValidationError:
@@ -108,11 +118,12 @@ class Process:
         if isinstance(message, Unable):
             self._blame = self._blame or message.reason
         else:
-            self._notify(message)
+            self._on_message(message)
         return True
 
 
-def _how_it_ended(code: int) -> str:
+def _name_end(code: int) -> str:
+    """Say how a worker ended, by its exit code."""
     if code >= 0:
         return f"the worker ended with code {code}"
     names = {member.value: member.name for member in signal.Signals}

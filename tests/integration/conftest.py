@@ -180,12 +180,12 @@ def dreamd_executors(register):
 '''
 
 IMPATIENT = """
-import dreamd.executors.local, dreamd.daemon.jobs.holds, dreamd.daemon.jobs.lifecycle, dreamd.daemon.page_process
+import dreamd.executors.local_worker, dreamd.daemon.jobs.holds, dreamd.daemon.jobs.lifecycle, dreamd.daemon.page_process
 dreamd.daemon.jobs.lifecycle._RETRY_SECONDS = 0.1
 dreamd.daemon.jobs.holds._HOLD_SECONDS = (0.5,)
 dreamd.daemon.jobs.lifecycle._TRY_FOLDER_SECONDS = 0.5
 dreamd.daemon.page_process._RESTART_SECONDS = (0.1,)
-dreamd.executors.local._RESTART_SECONDS = (0.1,)
+dreamd.executors.local_worker._RESTART_SECONDS = (0.1,)
 """
 """Said in a daemon before it begins, so that nobody has to wait for its patience."""
 

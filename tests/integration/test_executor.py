@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import dreamd.executors.local
+import dreamd.executors.local_worker
 import dreamd.executors.process
 from dreamd.executors.executor import ExecutorContext, ExecutorEvent, WorkerDied, WorkerState, WorkerView
-from dreamd.executors.local import Load, LocalExecutor, worker_devices
+from dreamd.executors.load import Load
+from dreamd.executors.local import LocalExecutor, worker_devices
 from dreamd.messages import Advanced, Batch, NotDone, Order, Ready
 from dreamd.settings.config import load_config
 
@@ -331,7 +332,7 @@ def test_a_worker_that_died_before_it_was_ready_gives_its_jobs_back(desk: Callab
 def test_a_worker_that_cannot_start_is_tried_ever_less_often_and_given_nothing(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executors.local, "_RESTART_SECONDS", (0.05, 0.4, 1000.0))
+    monkeypatch.setattr(dreamd.executors.local_worker, "_RESTART_SECONDS", (0.05, 0.4, 1000.0))
     one = desk("exit-at-start")
     waits = []
     for number in range(1, 4):
@@ -347,7 +348,7 @@ def test_a_worker_that_cannot_start_is_tried_ever_less_often_and_given_nothing(
 def test_a_worker_that_could_not_start_is_given_work_when_it_could(
     desk: Callable[..., Desk], tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executors.local, "_RESTART_SECONDS", (0.01, 0.2))
+    monkeypatch.setattr(dreamd.executors.local_worker, "_RESTART_SECONDS", (0.01, 0.2))
     (tree.root / "plugins" / "flaky").touch()
     one = desk("flaky")
     one.event(WorkerDied, 2)
@@ -370,7 +371,7 @@ def test_a_worker_that_dies_of_nothing_is_not_started_again_without_a_pause(desk
 def test_an_idle_worker_that_is_killed_is_started_again(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executors.local, "_RESTART_SECONDS", (0.01,))
+    monkeypatch.setattr(dreamd.executors.local_worker, "_RESTART_SECONDS", (0.01,))
     one = desk("cpu")
     one.event(Ready)
     assert one.view.pid is not None
@@ -405,7 +406,7 @@ def test_a_batch_written_into_a_broken_pipe_comes_back(desk: Callable[..., Desk]
 def test_no_room_for_a_process_is_a_death_like_any_other(
     desk: Callable[..., Desk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executors.local, "_RESTART_SECONDS", (0.01,))
+    monkeypatch.setattr(dreamd.executors.local_worker, "_RESTART_SECONDS", (0.01,))
     one = desk("cpu", workers={"idle_unload_seconds": 0})
     one.until(lambda: one.view.state is WorkerState.STOPPED)
     (tmp_path / "player").chmod(0o644)  # the system refuses to start it
@@ -472,7 +473,7 @@ def test_weights_that_come_slowly_cost_a_job_no_time(desk: Callable[..., Desk]) 
 
 
 def test_a_worker_that_never_gets_ready_is_killed(desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dreamd.executors.local, "_START_SECONDS", 0.2)
+    monkeypatch.setattr(dreamd.executors.local_worker, "_START_SECONDS", 0.2)
     one = desk("hang-at-start")
     one.submit("a")
     assert one.event(WorkerDied) == WorkerDied(("a",), "the worker was not ready after 0.2 s", was_ready=False)
@@ -501,7 +502,7 @@ def test_an_idle_worker_is_unloaded_and_the_next_batch_starts_another(
 def test_a_worker_that_died_idle_and_is_then_unloaded_still_takes_work(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executors.local, "_RESTART_SECONDS", (0.01,))
+    monkeypatch.setattr(dreamd.executors.local_worker, "_RESTART_SECONDS", (0.01,))
     one = desk("cpu", workers={"idle_unload_seconds": 0.5})
     one.event(Ready)
     assert one.view.pid is not None

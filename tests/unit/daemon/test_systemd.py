@@ -54,17 +54,17 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd
 
 def test_ready_is_told_once(systemd: Systemd) -> None:
     service = Service.from_environment()
-    service.ready()
-    service.ready()
+    service.announce_ready()
+    service.announce_ready()
     assert systemd.heard() == ["READY=1"]
 
 
 def test_a_reload_is_told_with_its_time_and_its_end(systemd: Systemd) -> None:
     service = Service.from_environment()
-    service.ready()
+    service.announce_ready()
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-    service.reloading()
-    service.reloaded()
+    service.announce_reload()
+    service.announce_reloaded()
     _, reloading, ready = systemd.heard()
     assert reloading.startswith("RELOADING=1\nMONOTONIC_USEC=")
     assert before <= int(reloading.rpartition("=")[2]) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
@@ -73,13 +73,13 @@ def test_a_reload_is_told_with_its_time_and_its_end(systemd: Systemd) -> None:
 
 def test_a_reload_before_it_is_ready_does_not_make_it_ready(systemd: Systemd) -> None:
     service = Service.from_environment()
-    service.reloading()
-    service.reloaded()
+    service.announce_reload()
+    service.announce_reloaded()
     assert systemd.heard() == []
 
 
 def test_stopping_asks_for_the_time_that_running_jobs_may_take(systemd: Systemd) -> None:
-    Service.from_environment().stopping(600.0)
+    Service.from_environment().announce_stop(600.0)
     assert systemd.heard() == ["STOPPING=1\nEXTEND_TIMEOUT_USEC=660000000"]
 
 
@@ -94,7 +94,7 @@ def test_where_nobody_listens_nothing_is_told_and_nothing_due(monkeypatch: pytes
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.setenv("WATCHDOG_USEC", "1000000")
     service = Service.from_environment()
-    service.ready()
+    service.announce_ready()
     service.beat(0.0, list)
     assert service.next_deadline() is None
 
@@ -151,16 +151,16 @@ def test_a_worker_that_computes_lives_without_a_word_and_one_that_is_stopped_doe
 ) -> None:
     heart = Heart(10.0)
     pulse = [Pulse(process.pid, ("7",), "iteration 1")]
-    assert heart.beats(0.0, pulse)
+    assert heart.check(0.0, pulse)
     wait_for_cpu(process.pid, 0.3)
-    assert heart.beats(20.0, pulse)
+    assert heart.check(20.0, pulse)
     process.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-    assert heart.beats(30.0, pulse)  # what it had done before it was stopped
-    assert not heart.beats(41.0, pulse)
+    assert heart.check(30.0, pulse)  # what it had done before it was stopped
+    assert not heart.check(41.0, pulse)
     process.send_signal(signal.SIGCONT)
     wait_for_cpu(process.pid, 0.6)
-    assert heart.beats(60.0, pulse)
+    assert heart.check(60.0, pulse)
 
 
 def wait_for_cpu(pid: int, seconds: float) -> None:
@@ -175,20 +175,20 @@ def wait_for_cpu(pid: int, seconds: float) -> None:
 def test_a_worker_that_only_wakes_now_and_then_is_stalled() -> None:
     heart = Heart(10.0)
     pulse = [Pulse(os.getpid(), ("7",), "iteration 1")]
-    heart.beats(0.0, pulse)
+    heart.check(0.0, pulse)
     began = time.process_time()
     while time.process_time() - began < 0.05:  # which is something, and nothing for a day
         pass
-    assert not heart.beats(86_400.0, pulse)
+    assert not heart.check(86_400.0, pulse)
 
 
 def test_one_stalled_worker_among_others_is_enough() -> None:
     heart = Heart(10.0)
-    assert heart.beats(0.0, [Pulse(None, ("7",), "a"), Pulse(None, ("8",), "b")])
-    assert not heart.beats(11.0, [Pulse(None, ("7",), "a"), Pulse(None, ("8",), "c")])
+    assert heart.check(0.0, [Pulse(None, ("7",), "a"), Pulse(None, ("8",), "b")])
+    assert not heart.check(11.0, [Pulse(None, ("7",), "a"), Pulse(None, ("8",), "c")])
 
 
 def test_a_job_that_has_just_begun_has_its_whole_patience() -> None:
     heart = Heart(10.0)
-    heart.beats(0.0, [Pulse(None, ("7",), None)])
-    assert heart.beats(100.0, [Pulse(None, ("8",), None)])
+    heart.check(0.0, [Pulse(None, ("7",), None)])
+    assert heart.check(100.0, [Pulse(None, ("8",), None)])

@@ -1,0 +1,217 @@
+"""One device's worker on this machine: its process, what it works on, and when it has to be looked after."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from dreamd.executors.executor import ExecutorEvent, WorkerDied, WorkerState, WorkerView
+from dreamd.executors.in_hand import InHand
+from dreamd.executors.load import Load
+from dreamd.executors.process import Process
+from dreamd.messages import Advanced, Batch, Done, Fetching, NotDone, Ready, Settings
+from dreamd.settings.config import Config
+
+log = logging.getLogger(__name__)
+
+_RESTART_SECONDS = (1.0, 5.0, 30.0, 60.0)
+"""The waits before a worker that died over no job is started again, in seconds: longer each time."""
+
+_START_SECONDS = 300.0
+"""The time that a worker may take to be ready, in seconds; torch from a slow disk takes a minute."""
+
+
+class LocalWorker:
+    """A worker and its process, which comes and goes.
+
+    The loop calls the public methods, and the process's reader the two that begin with `_take`; whoever changes
+    anything holds the lock.
+
+    Attributes:
+        deadline: when `tick` has something to do next, as a time of `time.monotonic`; None: nothing.
+    """
+
+    def __init__(self, device: str, config: Config, notify: Callable[[ExecutorEvent], None]) -> None:
+        self._device = device
+        self._config = config
+        self._notify = notify
+        self._lock = threading.RLock()
+        self._process: Process | None = None
+        self._ready: Ready | None = None
+        self._in_hand = InHand()
+        self._load = Load()
+        self._failures = 0
+        self._error: str | None = None
+        self._is_stopping = False
+        self._wants_restart = False
+        self.deadline: float | None = None
+
+    @property
+    def in_hand(self) -> int:
+        """How many jobs it has not answered for."""
+        with self._lock:
+            return len(self._in_hand)
+
+    @property
+    def is_unloaded(self) -> bool:
+        """Whether it has no process, and is not to get one by itself after a while."""
+        with self._lock:
+            return self._process is None and self.deadline is None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it may be given a batch."""
+        with self._lock:
+            if self._ready is None or (self._in_hand and self._wants_restart):
+                return False
+            return self._in_hand.is_low
+
+    def view(self) -> WorkerView:
+        """Show it as it is now."""
+        with self._lock:
+            return WorkerView(
+                device=self._ready.device if self._ready else self._device,
+                device_name=self._ready.device_name if self._ready else "",
+                precision=self._ready.precision if self._ready else "",
+                state=self._state(),
+                jobs=self._in_hand.jobs,
+                pid=self._process.pid if self._process else None,
+                error=self._error,
+                busy_share=self._load.share() if self._in_hand else 0.0,
+            )
+
+    def start(self) -> None:
+        """Start its process."""
+        with self._lock:
+            self._is_stopping = self._wants_restart = False
+            self._ready = None
+            self.deadline = time.monotonic() + _START_SECONDS
+            try:
+                self._process = Process(_settings(self._device, self._config), self._take_message, self._take_end)
+            except OSError as error:
+                self._take_end(f"the worker cannot be started: {error.strerror}")
+
+    def submit(self, batch: Batch) -> None:
+        """Give it a batch; one that has no process gets one."""
+        with self._lock:
+            was_idle = not self._in_hand
+            self._in_hand.give(batch.jobs)
+            if self._process is None:
+                self.start()
+            elif self._ready is not None and was_idle:
+                self.deadline = self._time_out()  # one that is starting gets it when it is ready
+            process = self._process
+        if process is not None:
+            process.send(batch.line())
+
+    def take_answer(self, job: str) -> None:
+        """Take note that the loop has the answer for a job, if it is one of this worker's."""
+        with self._lock:
+            if not self._in_hand.take(job):
+                return
+            self._failures = 0
+            self.deadline = self._time_out() if self._in_hand else self._idle_deadline()
+        self._restart_if_idle()
+
+    def tick(self, now: float) -> None:
+        """Do what is due: kill a worker that takes too long, start one again, unload one that is idle."""
+        with self._lock:
+            if self.deadline is None or now < self.deadline:
+                return
+            self.deadline = None
+            if self._process is None:
+                self.start()
+                return
+            if self._ready is None:
+                self._process.kill(f"the worker was not ready after {_START_SECONDS:g} s")
+                return
+            if self._in_hand:
+                limit = self._config.limits.timeout_seconds
+                self._process.kill(f"it took longer than limits.timeout_seconds ({limit:g} s)")
+                return
+        log.info("%s: idle for %g s; unloaded", self._device, self._config.workers.idle_unload_seconds)
+        self.stop()
+
+    def restart(self) -> None:
+        """Start its process anew, once it has nothing in hand; one that is unloaded stays so."""
+        self._wants_restart = True
+        self._restart_if_idle()
+
+    def stop(self) -> None:
+        """End its process now."""
+        with self._lock:
+            self._is_stopping = True
+            process = self._process
+        if process is not None:
+            process.end()  # without the lock, which `_take_end` takes
+
+    def _state(self) -> WorkerState:
+        if self._process is None:
+            return WorkerState.STOPPED
+        if self._ready is None:
+            return WorkerState.STARTING
+        return WorkerState.BUSY if self._in_hand else WorkerState.IDLE
+
+    def _restart_if_idle(self) -> None:
+        with self._lock:
+            if not self._wants_restart or self._in_hand or self._process is None:
+                return
+        self.stop()
+        self.start()
+
+    def _time_out(self) -> float:
+        return time.monotonic() + self._config.limits.timeout_seconds
+
+    def _idle_deadline(self) -> float:
+        return time.monotonic() + self._config.workers.idle_unload_seconds
+
+    def _take_message(self, event: ExecutorEvent) -> None:
+        """Take a message of the process, in its reader's thread."""
+        with self._lock:
+            if isinstance(event, Ready):
+                self._ready = event
+                self._error = None
+                self.deadline = self._time_out() if self._in_hand else self._idle_deadline()
+            elif isinstance(event, Done | NotDone):
+                self._in_hand.note_answer(event.job)
+            elif isinstance(event, Fetching) and self._in_hand:
+                self.deadline = self._time_out()  # a slow line is not the picture's fault
+            if isinstance(event, Advanced | Done):
+                self._load.note(event.busy_seconds)
+        self._notify(event)
+
+    def _take_end(self, reason: str) -> None:
+        """Take the end of the process, in its reader's thread and last of all."""
+        with self._lock:
+            lost = self._in_hand.take_all()
+            self._load = Load()
+            was_ready, self._process, self._ready = self._ready is not None, None, None
+            self.deadline = None
+            if not self._is_stopping:
+                self._error = reason
+                self.deadline = time.monotonic() + self._next_wait(over_job=was_ready and bool(lost))
+        if lost or not self._is_stopping:
+            self._notify(WorkerDied(lost, reason, was_ready))
+
+    def _next_wait(self, *, over_job: bool) -> float:
+        """Seconds before the next start: none after a death that a picture caused, to let the others go on."""
+        if over_job:
+            return 0.0
+        self._failures += 1
+        return _RESTART_SECONDS[min(self._failures, len(_RESTART_SECONDS)) - 1]
+
+
+def _settings(device: str, config: Config) -> Settings:
+    """What a worker needs to know of the config."""
+    return Settings(
+        device=device,
+        plugin_folders=config.plugins.engine,
+        disable=config.plugins.disable,
+        max_pixels=config.limits.max_pixels,
+        max_bytes=config.limits.max_bytes,
+        memory=None if config.workers.memory == "auto" else config.workers.memory,
+        batch=None if config.workers.batch == "auto" else config.workers.batch,
+        previews=None if config.status.listen is None else config.state / "preview",
+    )

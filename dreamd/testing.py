@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def contract(plugin: str, *, names: Sequence[str] = (), samples: Sequence[str | Path] = ()) -> Callable[..., None]:
-    """A test function that holds a plugin to its contract, on the processor and, where there is one, on a GPU.
+    """Make a test that holds a plugin to its contract, on the processor and, where there is one, on a GPU.
 
     Args:
         plugin: the name of an installed plugin, or a drop-in file `NAME.py`, relative to the file of the test.
@@ -44,7 +44,7 @@ def contract(plugin: str, *, names: Sequence[str] = (), samples: Sequence[str | 
 
     @pytest.mark.parametrize("check", cases)
     def test_contract(check: Check) -> None:
-        failure = check.failure()
+        failure = check.run()
         if failure is not None:
             pytest.fail(f"{check.subject} ({check.words}): {failure}", pytrace=False)
 
@@ -53,7 +53,7 @@ def contract(plugin: str, *, names: Sequence[str] = (), samples: Sequence[str | 
 
 @pytest.fixture
 def tiny_backbone() -> Backbone:
-    """A frozen network of a few hundred numbers: layers conv1, relu1, pool1, conv2, relu2; relu2 is the default."""
+    """Make a frozen network of a few hundred numbers, with conv1, relu1, pool1, conv2, relu2; relu2 is the default."""
     from dreamd.plugin_tools.tiny import tiny_backbone as backbone
 
     return backbone()
@@ -61,7 +61,7 @@ def tiny_backbone() -> Backbone:
 
 @pytest.fixture
 def tiny_picture() -> Tensor:
-    """A picture `[1, 3, 40, 56]` in [0, 1], always the same."""
+    """Make a picture `[1, 3, 40, 56]` in [0, 1], always the same."""
     import torch
 
     return torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(0))
@@ -69,7 +69,7 @@ def tiny_picture() -> Tensor:
 
 @pytest.fixture
 def tiny_dream() -> Callable[..., Any]:
-    """`tiny_dream(pictures, loss=…, schedule=…, steps=…, backbone=…)` dreams pictures for two iterations."""
+    """Dream pictures for two iterations: `tiny_dream(pictures, loss=…, schedule=…, steps=…, backbone=…)`."""
     from dreamd.plugin_tools.tiny import tiny_dream as dream
 
     return dream

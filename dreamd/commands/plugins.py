@@ -99,10 +99,10 @@ def check(plugin: str, names: tuple[str, ...], samples: tuple[Path, ...], as_jso
 
     FILE_OR_NAME is a drop-in file or an installed plugin. Exits with 1 when it breaks something.
     """
-    from dreamd.plugin_tools.contract import checked
+    from dreamd.plugin_tools.contract import run_checks
 
     leave_problems_to_the_command()
-    results = checked(plugin, names=names, samples=samples)
+    results = run_checks(plugin, names=names, samples=samples)
     if as_json:
         found = list(results)
         print_json([{"subject": check.subject, "check": check.words, "failure": why} for check, why in found])

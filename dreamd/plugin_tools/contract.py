@@ -21,11 +21,11 @@ from dreamd.plugin_host.blame import TookTooLongError, describe_error
 from dreamd.plugin_host.host import Registered
 from dreamd.plugin_host.time_limit import time_limit
 from dreamd.plugin_tools.clauses import clauses_of
-from dreamd.plugin_tools.fresh_process import loads_in_daemon, recipe_with, works_in_worker
-from dreamd.plugin_tools.target import Subject, subject_of
+from dreamd.plugin_tools.fresh_process import dream_in_worker, load_in_daemon, recipe_with
+from dreamd.plugin_tools.target import Target, find_target
 
 _CHECK_SECONDS = 120.0
-"""A check that takes longer hangs: the pictures are tiny."""
+"""How long one check may take: the pictures are tiny, so that a longer one hangs."""
 
 
 @dataclass(frozen=True)
@@ -35,33 +35,33 @@ class Check:
     Attributes:
         subject: the thing: "loss contrast".
         words: what is checked: "gives one value a picture".
-        run: raises PluginError, or whatever the plugin raises, when it does not.
+        work: raises PluginError, or whatever the plugin raises, when it does not.
     """
 
     subject: str
     words: str
-    run: Callable[[], None]
+    work: Callable[[], None]
 
-    def failure(self) -> str | None:
-        """What is wrong, in words; None when it is well."""
+    def run(self) -> str | None:
+        """Run it; return what is wrong, in words, or None when all is well."""
         try:
             hangs = "it hangs: a check of a tiny picture was not over"
             with redirect_stdout(sys.stderr), time_limit(_CHECK_SECONDS, hangs):
-                self.run()
+                self.work()
         except (Exception, SystemExit, TookTooLongError) as error:  # noqa: BLE001 (a plugin may raise anything)
             return describe_error(error)
         return None
 
 
 def devices() -> list[torch.device]:
-    """What to check on: the processor, and a GPU where there is one."""
+    """Return what to check on: the processor, and a GPU where there is one."""
     return [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
 
 
 def checks_of(
     plugin: str | Path, *, names: Collection[str] = (), samples: Sequence[Path] = (), device: torch.device | None = None
 ) -> list[Check]:
-    """Every clause for everything that a plugin brings.
+    """Return every clause for everything that a plugin brings.
 
     Names that share one function are one thing, of which the first is checked.
 
@@ -74,11 +74,11 @@ def checks_of(
     Raises:
         UsageError: there is no such plugin, or it brings nothing of those names.
     """
-    subject = subject_of(plugin)
+    target = find_target(plugin)
     try:
-        registered = subject.registered(subject.load())
+        registered = target.registered(target.load())
     except PluginError as error:
-        return [Check(f"plugin {subject.name}", "loads", partial(_raise, error))]
+        return [Check(f"plugin {target.name}", "loads", partial(_raise, error))]
     chosen = _chosen(registered, names)
     on = device or torch.device("cpu")
     checks = [
@@ -86,31 +86,31 @@ def checks_of(
         for item, name in chosen
         for words, run in clauses_of(item, name, on, samples)
     ]
-    return checks if on.type == "cuda" else [*checks, _in_a_fresh_process(subject, chosen, samples)]
+    return checks if on.type == "cuda" else [*checks, _in_a_fresh_process(target, chosen, samples)]
 
 
-def _in_a_fresh_process(subject: Subject, chosen: Sequence[tuple[Registered, str]], samples: Sequence[Path]) -> Check:
-    """The clause of the plugin as a whole."""
-    of_plugin = f"plugin {subject.name}"
-    if subject.group == "dreamd.daemon":
-        return Check(of_plugin, "loads in a fresh process, without torch", partial(loads_in_daemon, subject))
+def _in_a_fresh_process(target: Target, chosen: Sequence[tuple[Registered, str]], samples: Sequence[Path]) -> Check:
+    """Return the clause of the plugin as a whole."""
+    of_plugin = f"plugin {target.name}"
+    if target.group == "dreamd.daemon":
+        return Check(of_plugin, "loads in a fresh process, without torch", partial(load_in_daemon, target))
     entries = [item.entry for item, _ in chosen]
     recipes = [recipe for item, name in chosen if (recipe := recipe_with(item, name)) is not None]
-    work = partial(works_in_worker, subject, entries, recipes, samples)
+    work = partial(dream_in_worker, target, entries, recipes, samples)
     return Check(of_plugin, "loads and dreams in a fresh worker", work)
 
 
-def checked(
+def run_checks(
     plugin: str, *, names: Collection[str] = (), samples: Sequence[Path] = ()
 ) -> Iterator[tuple[Check, str | None]]:
-    """Every check of a plugin on every device there is, and what is wrong, as `Check.failure` says it.
+    """Run every check of a plugin on every device there is; return each with what is wrong, as `Check.run` says it.
 
     Raises:
         UsageError: as `checks_of`.
     """
     for device in devices():
         for check in checks_of(plugin, names=names, samples=samples, device=device):
-            yield check, check.failure()
+            yield check, check.run()
 
 
 def _raise(error: Exception) -> None:

@@ -20,15 +20,29 @@ from dreamd.messages import Batch, Done, NotDone, Order, Ready, Settings, Unable
 from dreamd.plugin_host.catalogue import Catalogue, Entry
 from dreamd.plugin_host.host import LOAD_PLUGINS, Registered
 from dreamd.plugin_host.kinds import Kind
-from dreamd.plugin_tools.clauses import default_values, must
-from dreamd.plugin_tools.target import Subject
+from dreamd.plugin_tools.clauses.common import must
+from dreamd.plugin_tools.clauses.values import default_values
+from dreamd.plugin_tools.target import Target
 from dreamd.settings.recipe import Recipe
 
 _MAX_BYTES = 512_000_000
+"""The largest sample file that a worker dreams, in bytes."""
+
 _SECONDS = 120.0
+"""How long a process may take to load a plugin of the daemon."""
+
+_TINY_FILE = """from dreamd.api import hookimpl
+from dreamd.plugin_tools.tiny import tiny_network
 
 
-def loads_in_daemon(plugin: Subject) -> None:
+@hookimpl
+def dreamd_backbones(register):
+    register("contract_tiny", tiny_network)
+"""
+"""A drop-in file beside the plugin that brings the network to check it with."""
+
+
+def load_in_daemon(plugin: Target) -> None:
     """Load a plugin of the daemon in a process of its own. Raises PluginError when that fails, or imports torch."""
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom dreamd.plugin_host.host import Plugins\n"
@@ -46,18 +60,8 @@ def loads_in_daemon(plugin: Subject) -> None:
     must(not has_torch, "it imports torch, which the daemon's process must never hold")
 
 
-_TINY_FILE = """from dreamd.api import hookimpl
-from dreamd.plugin_tools.tiny import tiny_network
-
-
-@hookimpl
-def dreamd_backbones(register):
-    register("contract_tiny", tiny_network)
-"""
-
-
 def recipe_with(item: Registered, name: str) -> Recipe | None:
-    """A tiny dream that uses it."""
+    """Make the recipe of a tiny dream that uses a thing; None for a decoder, which no recipe names."""
     choice = {"name": name, **default_values(item.entry)}
     fields: dict[str, Any] = {
         "backbone": {"name": "contract_tiny", "weights": "random"},
@@ -73,8 +77,8 @@ def recipe_with(item: Registered, name: str) -> Recipe | None:
     return Recipe.model_validate({**fields, str(item.entry.kind): choice})
 
 
-def works_in_worker(
-    plugin: Subject, entries: Sequence[Entry], recipes: Sequence[Recipe], samples: Sequence[Path]
+def dream_in_worker(
+    plugin: Target, entries: Sequence[Entry], recipes: Sequence[Recipe], samples: Sequence[Path]
 ) -> None:
     """Load a plugin in a worker of its own, and have that dream by recipes, and dream the samples.
 
@@ -93,7 +97,7 @@ def works_in_worker(
         )
         orders = [(recipe, picture) for recipe in recipes] + [(plain, file.absolute()) for file in samples]
         with _worker(plugin, folder) as worker:
-            _same_catalogue(worker.catalogue(), entries)
+            _check_catalogue(worker.catalogue(), entries)
             for number, (recipe, source) in enumerate(orders):
                 (folder / str(number)).mkdir()
                 worker.dream(recipe, Order(job=f"check-{number}", source=source, folder=folder / str(number)))
@@ -106,7 +110,7 @@ class _Worker:
     process: subprocess.Popen[bytes]
 
     def catalogue(self) -> Catalogue:
-        """What it has loaded."""
+        """Wait for what it has loaded."""
         message = self._next((Ready, Unable))
         if isinstance(message, Unable):
             raise PluginError(f"a worker cannot start with it: {message.reason}")
@@ -132,7 +136,7 @@ class _Worker:
 
 
 @contextmanager
-def _worker(plugin: Subject, folder: Path) -> Iterator[_Worker]:
+def _worker(plugin: Target, folder: Path) -> Iterator[_Worker]:
     settings = Settings(
         device="cpu",
         plugin_folders=(*plugin.folders, folder),
@@ -158,7 +162,7 @@ def _worker(plugin: Subject, folder: Path) -> Iterator[_Worker]:
             process.kill()
 
 
-def _same_catalogue(catalogue: Catalogue, entries: Sequence[Entry]) -> None:
+def _check_catalogue(catalogue: Catalogue, entries: Sequence[Entry]) -> None:
     for entry in entries:
         problems = [problem.reason for problem in catalogue.problems if problem.plugin == entry.plugin]
         must(

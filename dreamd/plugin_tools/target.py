@@ -8,21 +8,20 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import get_args
 
 from dreamd.errors import PluginError, UnknownNameError, UsageError
 from dreamd.plugin_host.hookspecs import DaemonHooks, EngineHooks
 from dreamd.plugin_host.host import Plugins, Registered
-from dreamd.plugin_host.kinds import Group
+from dreamd.plugin_host.kinds import GROUPS, Group
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class Target:
     """A plugin to check: a drop-in file, or an installed one by its name.
 
     Attributes:
-        name: of the plugin.
-        group: which of the two entry-point groups it belongs to.
+        name: the plugin's name.
+        group: the entry-point group that it belongs to.
         folders: the folder of the file; none for an installed one.
     """
 
@@ -31,12 +30,12 @@ class Subject:
     folders: tuple[Path, ...]
 
     def load(self) -> Plugins:
-        """It alone, beside dreamd's own."""
+        """Load it alone, beside dreamd's own."""
         with redirect_stdout(sys.stderr):  # what a plugin prints is no part of a command's output, which may be JSON
             return Plugins(self.group, folders=self.folders, only={self.name})
 
     def registered(self, plugins: Plugins) -> list[Registered]:
-        """What it brings. Raises PluginError when it cannot be loaded."""
+        """Return what it brings. Raises PluginError when it cannot be loaded."""
         for problem in plugins.catalogue.problems:
             if problem.plugin == self.name and (not self.folders or Path(problem.origin).parent in self.folders):
                 raise PluginError(problem.reason)
@@ -44,8 +43,8 @@ class Subject:
         return [plugins.get(entry.kind, entry.name) for entry in entries]
 
 
-def subject_of(plugin: str | Path) -> Subject:
-    """The plugin of a file or of a name.
+def find_target(plugin: str | Path) -> Target:
+    """Find the plugin of a file or of a name.
 
     Raises:
         UsageError: there is no such file, or it is not called as a drop-in file must be.
@@ -57,16 +56,15 @@ def subject_of(plugin: str | Path) -> Subject:
             raise UsageError(f"{plugin}: there is no such file")
         if file.suffix != ".py" or file.name.startswith("_"):
             raise UsageError(f"{plugin}: a drop-in plugin is a file NAME.py, whose name does not begin with _")
-        return Subject(name=file.stem, group=_group_of(file), folders=(file.parent.absolute(),))
-    groups: tuple[Group, ...] = get_args(Group)
-    names = {point.name: group for group in groups for point in entry_points(group=group)}
+        return Target(name=file.stem, group=_group_of(file), folders=(file.parent.absolute(),))
+    names = {point.name: group for group in GROUPS for point in entry_points(group=group)}
     if plugin not in names:
         raise UnknownNameError("plugin", plugin, [*names, "a file NAME.py"])
-    return Subject(name=plugin, group=names[plugin], folders=())
+    return Target(name=plugin, group=names[plugin], folders=())
 
 
 def _group_of(file: Path) -> Group:
-    """Told by the hooks that stand in the file, without running it."""
+    """Tell the group by the hooks that stand in the file, without running it."""
     try:
         nodes = list(ast.walk(ast.parse(file.read_bytes())))
     except (SyntaxError, ValueError):

@@ -11,7 +11,7 @@ from dreamd.messages import Sidecar
 from dreamd.plugin_host.catalogue import Entry
 from dreamd.plugin_host.host import Registered
 from dreamd.plugin_host.kinds import Kind
-from dreamd.plugin_tools.target import subject_of
+from dreamd.plugin_tools.target import find_target
 from dreamd.settings.merging import resolve, set_fields
 from dreamd.settings.recipe_book import RecipeBook
 from dreamd.settings.yamlfile import Document
@@ -19,13 +19,13 @@ from dreamd.worker.display import OpenProgress
 from dreamd.worker.single import dream_file
 
 _QUICK: dict[str, Any] = {"schedule": {"num_octaves": 1}, "image": {"max_side": 256}}
-"""Over the preset `animals`, whose network needs no download: seconds on a processor."""
+"""The fields that go over the preset `animals`, whose network needs no download: a dream of seconds on a processor."""
 
 
 def try_plugin(
     plugin: str,
     picture: Path,
-    target: Path | None,
+    out: Path | None,
     *,
     assignments: Sequence[str],
     device: str | None,
@@ -36,7 +36,7 @@ def try_plugin(
     Args:
         plugin: a drop-in file, or the name of an installed plugin.
         picture: the picture.
-        target: the result; None: PICTURE-PLUGIN.png in the current folder.
+        out: where the result goes; None: PICTURE-PLUGIN.png in the current folder.
         assignments: fields of the recipe, as `--set` takes them.
         device: as `dreamd dream` takes it.
         progress: opens the display of the dream's progress.
@@ -44,41 +44,41 @@ def try_plugin(
     Raises:
         UsageError: the plugin cannot be loaded, or brings nothing to dream with.
     """
-    subject = subject_of(plugin)
-    if subject.group == "dreamd.daemon":
+    target = find_target(plugin)
+    if target.group == "dreamd.daemon":
         raise UsageError(f"{plugin} brings nothing to dream with; `dreamd plugins check {plugin}` tries it")
-    plugins = subject.load()
-    registered = subject.registered(plugins)
+    plugins = target.load()
+    registered = target.registered(plugins)
     fields = {**_QUICK, **_choices(registered)}
-    target = target or Path(f"{picture.stem}-{subject.name}.png")
-    documents = [*RecipeBook(None).documents_of_name("animals"), Document(f"the trial of {subject.name}", fields, {})]
+    out = out or Path(f"{picture.stem}-{target.name}.png")
+    documents = [*RecipeBook(None).documents_of_name("animals"), Document(f"the trial of {target.name}", fields, {})]
     try:
         resolved = resolve([*documents, set_fields(assignments)])
     except RecipeError as error:
         raise UsageError(str(error)) from error
-    return target, dream_file(resolved, str(picture), target, device=device, plugins=plugins, progress=progress)
+    return out, dream_file(resolved, str(picture), out, device=device, plugins=plugins, progress=progress)
 
 
 def _choices(registered: Sequence[Registered]) -> dict[str, Any]:
-    """The recipe's fields that choose the first of each kind that a plugin brings."""
+    """Make the recipe's fields that choose the first of each kind that a plugin brings."""
     firsts = {item.entry.kind: item for item in reversed(registered)}
     fields: dict[str, Any] = {}
     for kind, item in firsts.items():
         if kind is Kind.GRADIENT:
             fields["gradient"] = [{"name": item.entry.name}, {"name": "normalize"}]
         elif kind is Kind.BACKBONE:
-            fields["backbone"] = {"name": _own_name(item.entry), **_weights(item)}
+            fields["backbone"] = {"name": _single_name(item.entry), **_weights(item)}
         elif kind is not Kind.DECODER:
             fields[str(kind)] = {"name": item.entry.name}
     return fields
 
 
-def _own_name(entry: Entry) -> str:
+def _single_name(entry: Entry) -> str:
     if "*" in entry.name:
         raise UsageError(f"{entry.name} is a family; choose with `dreamd dream --set backbone={entry.name[:-1]}NAME`")
     return entry.name
 
 
 def _weights(item: Registered) -> dict[str, str]:
-    """Random ones for a backbone that brings none."""
+    """Choose random weights for a backbone that brings none."""
     return {} if item.source(item.entry.name) is not None else {"weights": "random"}

@@ -14,7 +14,7 @@ import dreamd.plugin_tools.contract
 from dreamd.errors import UnknownNameError, UsageError
 from dreamd.plugin_tools.contract import Check, checks_of
 from dreamd.plugin_tools.scaffold import PLUGIN_KINDS, make_plugin
-from dreamd.plugin_tools.target import subject_of
+from dreamd.plugin_tools.target import find_target
 from dreamd.testing import contract
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -51,7 +51,7 @@ def failures(file: Path, words: str = "", *, slow: bool = False) -> dict[str, st
     found = {}
     for check in checks_of(file):
         if check.words.startswith(words) and (slow or "fresh" not in check.words):
-            failure = check.failure()
+            failure = check.run()
             if failure is not None:
                 found[check.words] = failure
     return found
@@ -191,7 +191,7 @@ def test_a_decoder_that_does_not_ask_for_the_size_is_told_so(tmp_path: Path) -> 
     file = plugin(tmp_path, "", body, end)
     sample = tmp_path / "a.mine"
     sample.write_bytes(b"MINE" + bytes(300))
-    found = [(check.words, check.failure()) for check in quick(checks_of(file, samples=[sample]))]
+    found = [(check.words, check.run()) for check in quick(checks_of(file, samples=[sample]))]
     wrong = {words: why for words, why in found if why is not None}
     assert wrong.keys() == {"refuses broken files with a PictureError", "asks check_size before it decodes a.mine"}
     assert "it never asks check_size" in wrong["asks check_size before it decodes a.mine"]
@@ -204,7 +204,7 @@ def test_a_plugin_that_cannot_be_loaded_is_told_with_its_reason(tmp_path: Path) 
     tmp_path.chmod(0o755)
     (check,) = checks_of(file)
     assert (check.subject, check.words) == ("plugin mine", "loads")
-    assert "No module named 'nothing_of_that_name' (mine.py:1)" in str(check.failure())
+    assert "No module named 'nothing_of_that_name' (mine.py:1)" in str(check.run())
 
 
 # The daemon's
@@ -265,7 +265,7 @@ def test_a_plugin_that_is_not_there_is_said(plugin: str, error: type[Exception],
 def test_a_file_that_is_no_drop_in_is_said(tmp_path: Path) -> None:
     (tmp_path / "_mine.py").write_text("")
     with pytest.raises(UsageError, match="whose name does not begin with _"):
-        subject_of(tmp_path / "_mine.py")
+        find_target(tmp_path / "_mine.py")
 
 
 def test_a_family_needs_one_of_its_names() -> None:
@@ -299,7 +299,7 @@ MINE = [
 @pytest.mark.parametrize("name", ["l2", "normalize", "local"])
 def test_a_small_plugin_of_dreamds_own_keeps_the_contract(name: str) -> None:
     for check in quick(checks_of(name)):
-        assert check.failure() is None, check
+        assert check.run() is None, check
 
 
 @pytest.mark.slow
@@ -307,7 +307,7 @@ def test_a_small_plugin_of_dreamds_own_keeps_the_contract(name: str) -> None:
 @pytest.mark.parametrize("name", MINE)
 def test_every_plugin_of_dreamds_own_keeps_the_whole_contract(name: str) -> None:
     for check in checks_of(name, names=OWN.get(name, ())):
-        assert check.failure() is None, check
+        assert check.run() is None, check
 
 
 @pytest.mark.slow
@@ -315,14 +315,14 @@ def test_every_plugin_of_dreamds_own_keeps_the_whole_contract(name: str) -> None
 def test_what_plugins_new_writes_keeps_the_contract(kind: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     for check in quick(checks_of(make_plugin("my_own", kind, tmp_path))):
-        assert check.failure() is None, check
+        assert check.run() is None, check
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["contrast", "zoom", "mirror", "own_checkpoint", "camera_raw", "webhook"])
 def test_an_example_keeps_the_contract(name: str) -> None:
     for check in quick(checks_of(EXAMPLES / f"{name}.py")):
-        assert check.failure() is None, check
+        assert check.run() is None, check
 
 
 def test_every_example_is_held_to_the_contract() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dreamd.commands.options import config_at, config_option
+from dreamd.commands.terminal.options import config_at, config_option
 from dreamd.wording import printable
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dreamd.commands.options import FOLDER, PATH, device_option, set_option
+from dreamd.commands.terminal.options import FOLDER, PATH, device_option, set_option
 
 if TYPE_CHECKING:
     from dreamd.messages import Sidecar
@@ -31,7 +31,7 @@ def dream(
     plugin_folders: tuple[Path, ...],
 ) -> None:
     """Dream one picture, without a daemon. IN is a picture, or noise:640x480."""
-    from dreamd.commands.progress import progress
+    from dreamd.commands.terminal.progress import progress
     from dreamd.plugin_host.host import Plugins
     from dreamd.worker.single import dream_file
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from dreamd.commands.options import PATH
-from dreamd.commands.printing import print_lines
+from dreamd.commands.terminal.options import PATH
+from dreamd.commands.terminal.printing import print_lines
 
 
 @click.command()

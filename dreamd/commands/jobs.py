@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dreamd.commands.options import config_option, json_option
+from dreamd.commands.terminal.options import config_option, json_option
 from dreamd.errors import DreamdError
 from dreamd.job import Job, JobState
 from dreamd.tree.journal import Journal

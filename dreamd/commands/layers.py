@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dreamd.commands.options import config_option, config_or_none, json_option
-from dreamd.commands.printing import print_json, print_lines
+from dreamd.commands.terminal.options import config_option, config_or_none, json_option
+from dreamd.commands.terminal.printing import print_json, print_lines
 
 if TYPE_CHECKING:
     from dreamd.engine.backbone import Layer

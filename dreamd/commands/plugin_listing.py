@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from dreamd.commands.printing import wrap
+from dreamd.commands.terminal.printing import wrap
 from dreamd.plugin_host.catalogue import Catalogue, Entry
 from dreamd.plugin_host.kinds import Kind
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dreamd.commands.dream import print_result
-from dreamd.commands.options import (
+from dreamd.commands.terminal.options import (
     FILE,
     PATH,
     InOrder,
@@ -20,7 +20,7 @@ from dreamd.commands.options import (
     json_option,
     set_option,
 )
-from dreamd.commands.printing import leave_problems_to_the_command, print_findings, print_json, print_lines
+from dreamd.commands.terminal.printing import leave_problems_to_the_command, print_findings, print_json, print_lines
 from dreamd.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def try_out(plugin: str, picture: Path, target: Path | None, assignments: tuple[
     Made small and over one octave, with the network that comes with dreamd. FILE_OR_NAME is a drop-in file or an
     installed plugin.
     """
-    from dreamd.commands.progress import progress
+    from dreamd.commands.terminal.progress import progress
     from dreamd.plugin_tools.try_out import try_plugin
 
     leave_problems_to_the_command()

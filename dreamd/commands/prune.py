@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dreamd.commands.options import config_at, config_option
+from dreamd.commands.terminal.options import config_at, config_option
 from dreamd.errors import ConfigError, DreamdError, UsageError
 from dreamd.wording import printable
 

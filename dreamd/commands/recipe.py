@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dreamd.commands.options import PATH, InOrder, config_option, config_or_none, json_option
-from dreamd.commands.printing import print_findings, print_json, print_lines
+from dreamd.commands.terminal.options import PATH, InOrder, config_option, config_or_none, json_option
+from dreamd.commands.terminal.printing import print_findings, print_json, print_lines
 from dreamd.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dreamd.commands.options import config_at, config_option
+from dreamd.commands.terminal.options import config_at, config_option
 
 share_option = click.option(
     "--share", is_flag=True, help="Share the inbox with other daemons, each with its own state folder."
@@ -36,7 +36,7 @@ def drain(config_file: Path, share: bool) -> None:
 
     Exits with 0 when all is done, with 1 when something failed or is held.
     """
-    from dreamd.commands.progress import drain_progress
+    from dreamd.commands.terminal.progress import drain_progress
     from dreamd.daemon import run_daemon
 
     config = config_at(config_file)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dreamd.commands.options import config_option, json_option
+from dreamd.commands.terminal.options import config_option, json_option
+from dreamd.commands.terminal.printing import doing
 from dreamd.tree.snapshot import read, state_folder_of
 from dreamd.wording import printable
 
@@ -91,15 +91,6 @@ def _worker_lines(worker: dict[str, Any]) -> list[str]:
     busy = f", {worker['busy_share']:.0%} busy" if worker["busy_share"] else ""
     lines = [f"worker   {name}: {worker['state']}{precision}{busy}{error}"]
     return lines + [f"         {job['share']:4.0%} {job['picture']}  {doing(job)}" for job in worker["jobs"]]
-
-
-def doing(job: Mapping[str, Any]) -> str:
-    """Say what a running job is at."""
-    if job["fetching"]:
-        return str(job["fetching"])
-    if not job["ascents"]:
-        return "waiting"
-    return f"octave {job['ascent']}/{job['ascents']}, iteration {job['iteration']}/{job['iterations']}"
 
 
 def _hold_lines(hold: dict[str, Any]) -> list[str]:

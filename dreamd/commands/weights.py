@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dreamd.commands.options import InOrder, config_option, config_or_none, json_option
-from dreamd.commands.printing import print_findings, print_json, print_lines, wrap
+from dreamd.commands.terminal.options import InOrder, config_option, config_or_none, json_option
+from dreamd.commands.terminal.printing import print_findings, print_json, print_lines, wrap
 from dreamd.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _lines(rows: Sequence[WeightsRow], *, fold: bool) -> Iterator[str]:
 
 def _fetch(backbones: Sequence[str], config: Config | None) -> Iterator[str]:
     """Fetch weights; yield a line for each. Raises WeightsError."""
-    from dreamd.commands.progress import progress
+    from dreamd.commands.terminal.progress import progress
     from dreamd.weights import fetching
 
     for name, source in _sources(backbones, config, default=_default_backbone):

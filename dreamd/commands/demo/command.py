@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dreamd.commands.options import FILE, PATH
+from dreamd.commands.terminal.options import FILE, PATH
 
 
 @click.command()

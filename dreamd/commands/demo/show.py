@@ -18,9 +18,8 @@ from PIL import Image
 from dreamd.commands.demo.contact_sheet import contact_sheet
 from dreamd.commands.demo.daemon import LOOK_SECONDS, check_alive, running_daemon
 from dreamd.commands.demo.painting import clouds
-from dreamd.commands.printing import print_lines
-from dreamd.commands.progress import progress
-from dreamd.commands.status import doing
+from dreamd.commands.terminal.printing import doing, print_lines
+from dreamd.commands.terminal.progress import progress
 from dreamd.errors import DreamdError, UsageError
 from dreamd.job import Job, JobState
 from dreamd.pictures.reading import read_picture

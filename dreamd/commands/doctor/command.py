@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from dreamd.commands.options import config_option, json_option
-from dreamd.commands.printing import leave_problems_to_the_command, print_json, print_lines
+from dreamd.commands.terminal.options import config_option, json_option
+from dreamd.commands.terminal.printing import leave_problems_to_the_command, print_json, print_lines
 
 
 @click.command()

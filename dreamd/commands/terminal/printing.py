@@ -6,7 +6,8 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import click
 
@@ -52,6 +53,15 @@ def wrap(start: str, text: str) -> list[str]:
     columns = max(len(start) + _NARROWEST, shutil.get_terminal_size(_FALLBACK_SIZE).columns)
     margin = " " * len(start)
     return wrap_text(text, columns, initial_indent=start, subsequent_indent=margin, break_on_hyphens=False) or [start]
+
+
+def doing(job: Mapping[str, Any]) -> str:
+    """Say what a running job is at."""
+    if job["fetching"]:
+        return str(job["fetching"])
+    if not job["ascents"]:
+        return "waiting"
+    return f"octave {job['ascent']}/{job['ascents']}, iteration {job['iteration']}/{job['iterations']}"
 
 
 def leave_problems_to_the_command() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from dreamd.commands.status import doing
+from dreamd.commands.terminal.printing import doing
 from dreamd.tree.snapshot import Snapshot
 from dreamd.wording import printable
 

@@ -16,6 +16,7 @@ import click
 
 from dreamd import __version__
 from dreamd.errors import DreamdError
+from dreamd.files.problems import refusal
 from dreamd.logs import STYLE_VARIABLE, LogStyle, configure
 from dreamd.wording import printable
 
@@ -71,7 +72,7 @@ class CommandLine(click.Group):
             ctx.exit(0)
         except OSError as error:
             place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-            self._end(ctx, f"{place}{error.strerror or error}", DreamdError.exit_code)
+            self._end(ctx, f"{place}{refusal(error)}", DreamdError.exit_code)
 
     def _end(self, ctx: click.Context, text: str, exit_code: int) -> NoReturn:
         """Print an error's text and exit; with `--debug` let the error through, for its traceback."""

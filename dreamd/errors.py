@@ -86,6 +86,10 @@ class SpaceError(DreamdError):
     """A disk is full."""
 
 
+class FolderError(DreamdError):
+    """A folder, or the disk or share it is on, is not there, cannot be used, or answers with errors."""
+
+
 class PictureError(DreamdError):
     """A picture cannot be dreamed, and never will be: it is broken, too large, or no picture at all."""
 
@@ -109,6 +113,7 @@ def hold_cause(error: BaseException) -> HoldCause | None:
         (PluginError, "plugin"),
         (WeightsError, "weights"),
         (SpaceError, "space"),
+        (FolderError, "folder"),
         (UsageError, "recipe"),
     )
     return next((cause for kind, cause in causes if isinstance(error, kind)), None)

@@ -126,7 +126,7 @@ class Fault:
             return str(Path(f"/proc/self/fd/{args[0]}").readlink()).startswith(self._root)
         is_relative = any(options.get(key) is not None for key in ("dir_fd", "src_dir_fd", "dst_dir_fd"))
         path = os.fsdecode(args[0])  # type: ignore[arg-type]
-        return (is_relative or path.startswith(self._root)) and not path.endswith(("status.json", ".new"))
+        return (is_relative or path.startswith(self._root)) and not path.endswith(("status.json", ".part"))
 
     def _commits(self, immediate: Callable[..., object]) -> Callable[..., object]:
         @contextmanager

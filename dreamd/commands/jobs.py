@@ -13,6 +13,7 @@ from dreamd.commands.terminal.options import config_option, json_option
 from dreamd.errors import DreamdError
 from dreamd.job import Job, JobState
 from dreamd.tree.journal import Journal
+from dreamd.tree.layout import StateFolder
 from dreamd.tree.snapshot import state_folder_of
 from dreamd.wording import printable
 
@@ -29,7 +30,7 @@ def jobs(config_file: Path, state: str | None, limit: int, as_json: bool) -> Non
 
 def show_jobs(config_file: Path, *, state: str | None, limit: int, as_json: bool) -> None:
     """Print the journal's jobs, the newest first."""
-    jobs = _jobs(state_folder_of(config_file) / "journal.sqlite3", JobState(state) if state else None, limit)
+    jobs = _jobs(StateFolder(state_folder_of(config_file)).journal, JobState(state) if state else None, limit)
     if as_json:
         click.echo(json.dumps([_job_values(job) for job in jobs], indent=1))
         return

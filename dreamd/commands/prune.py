@@ -21,6 +21,7 @@ import click
 
 from dreamd.commands.terminal.options import config_at, config_option
 from dreamd.errors import ConfigError, DreamdError, UsageError
+from dreamd.files.problems import refusal
 from dreamd.wording import printable
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise DreamdError(f"{path} cannot be removed: {error.strerror}; run this as the user of the daemon") from error
+        raise DreamdError(f"{path} cannot be removed: {refusal(error)}; run this as the user of the daemon") from error
 
 
 def _check_alone(config: Config) -> None:
@@ -186,8 +187,9 @@ def _check_alone(config: Config) -> None:
 def _forget(config: Config, before: float, *, dry_run: bool) -> int:
     """Have the journal forget the jobs that were done before a time; count them."""
     from dreamd.tree.journal import Journal
+    from dreamd.tree.layout import StateFolder
 
-    file = config.state / "journal.sqlite3"
+    file = StateFolder(config.state).journal
     if not file.exists():
         return 0
     with Journal.open(file) as journal:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from dreamd.commands.plugin_loading import bare_network
 from dreamd.errors import RecipeError, UsageError
+from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.merging import Resolved
-from dreamd.settings.recipe_book import RECIPE_FILES, RecipeBook, recipe_file
+from dreamd.settings.recipe_book import RecipeBook, recipe_file
 from dreamd.wording import printable
 
 if TYPE_CHECKING:

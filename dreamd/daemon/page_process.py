@@ -14,6 +14,8 @@ import threading
 import time
 from pathlib import Path
 
+from dreamd.files.problems import refusal
+
 log = logging.getLogger(__name__)
 
 _RESTART_SECONDS = (1.0, 5.0, 30.0, 60.0)
@@ -72,6 +74,6 @@ class PageProcess:
             try:
                 self._popen = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, start_new_session=True)
             except OSError as error:
-                log.warning("the page's process cannot be started: %s", error.strerror)
+                log.warning("the page's process cannot be started: %s", refusal(error))
                 return None
         return self._popen.wait()

@@ -13,12 +13,13 @@ from dreamd.errors import ConfigError, DreamdError, PluginError
 from dreamd.executors.executor import Executor, ExecutorContext
 from dreamd.job import Job
 from dreamd.plugin_host.blame import describe_error
-from dreamd.plugin_host.catalogue import CATALOGUE_FILE, Catalogue, Problem, merged
+from dreamd.plugin_host.catalogue import Catalogue, Problem, merged
 from dreamd.plugin_host.discovery import stamp_of
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.config import Config, PluginsConfig
 from dreamd.settings.schema import recipe_schema
+from dreamd.tree.layout import StateFolder
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ def write_catalogue(catalogue: Catalogue, config: Config) -> None:
     """
     schema = json.dumps(recipe_schema(catalogue), indent=1)
     try:
-        (config.state / "recipe.schema.json").write_text(schema, encoding="utf-8")
-        (config.state / CATALOGUE_FILE).write_text(catalogue.model_dump_json(), encoding="utf-8")
+        StateFolder(config.state).schema.write_text(schema, encoding="utf-8")
+        StateFolder(config.state).catalogue.write_text(catalogue.model_dump_json(), encoding="utf-8")
     except OSError as error:
         log.warning("no schema for editors, and no catalogue for the page: %s", error)

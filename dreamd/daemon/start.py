@@ -21,14 +21,14 @@ from dreamd.daemon.page_process import PageProcess
 from dreamd.daemon.plugins import LivePlugins
 from dreamd.daemon.report import Report, Tally
 from dreamd.daemon.systemd import Service
-from dreamd.errors import DreamdError
 from dreamd.executors.executor import Executor, ExecutorContext
+from dreamd.files.problems import os_error_explained
 from dreamd.inbox.watcher import Watcher
 from dreamd.job import Job
 from dreamd.settings.config import Config
 from dreamd.tree.control import WAKE
 from dreamd.tree.journal import Journal
-from dreamd.tree.layout import Folders
+from dreamd.tree.layout import Folders, StateFolder
 from dreamd.tree.snapshot import Snapshot
 from dreamd.tree.spool import Spool
 
@@ -55,16 +55,13 @@ def run_daemon(
     plugins = LivePlugins(config.plugins)
     executor = plugins.make_executor(config.workers.executor, ExecutorContext(config=config, notify=events.put))
     service = Service.from_environment()
-    spool = Spool(
-        Folders(inbox=config.inbox, outbox=config.outbox, failed=config.failed, done=config.originals),
-        share=_own_name(config) if share else None,
-    )
+    spool = Spool(Folders.of(config), share=_own_name(config) if share else None)
     spool.prepare()
     _make_state_folder(config)
     with (
         signals_to(events.put, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, WAKE),
         spool.lock(),
-        Journal.open_checked(config.state / "journal.sqlite3") as journal,
+        Journal.open_checked(StateFolder(config.state).journal) as journal,
     ):
         parts = _Parts(config, events, plugins, executor, service, spool, journal, until_empty=until_empty)
         readers = [service.show] if on_snapshot is None else [service.show, on_snapshot]
@@ -96,7 +93,7 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
 
     ledger = Ledger(parts.journal, note_change)
     recipes = JobRecipes(config.recipe_book())
-    attempts, checkpoints = config.limits.attempts, config.state / "checkpoints"
+    attempts, checkpoints = config.limits.attempts, StateFolder(config.state).checkpoints
     life = Lifecycle(spool=parts.spool, ledger=ledger, recipes=recipes, attempts=attempts, checkpoints=checkpoints)
     intake = Intake(_watcher(config, parts.events), life, until_empty=parts.until_empty)
     report = Report(
@@ -174,7 +171,7 @@ def _make_state_folder(config: Config) -> None:
     try:
         config.state.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DreamdError(f"{config.state} cannot be made: {error.strerror}") from error
+        raise os_error_explained(error, "make", config.state) from error
 
 
 def _own_name(config: Config) -> str:

@@ -11,8 +11,10 @@ from dreamd.executors.executor import ExecutorEvent, WorkerDied, WorkerState, Wo
 from dreamd.executors.in_hand import InHand
 from dreamd.executors.load import Load
 from dreamd.executors.process import Process
+from dreamd.files.problems import refusal
 from dreamd.messages import Advanced, Batch, Done, Fetching, NotDone, Ready, Settings
 from dreamd.settings.config import Config
+from dreamd.tree.layout import StateFolder
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +93,7 @@ class LocalWorker:
             try:
                 self._process = Process(_settings(self._device, self._config), self._take_message, self._take_end)
             except OSError as error:
-                self._take_end(f"the worker cannot be started: {error.strerror}")
+                self._take_end(f"the worker cannot be started: {refusal(error)}")
 
     def submit(self, batch: Batch) -> None:
         """Give it a batch; one that has no process gets one."""
@@ -213,5 +215,5 @@ def _settings(device: str, config: Config) -> Settings:
         max_bytes=config.limits.max_bytes,
         memory=None if config.workers.memory == "auto" else config.workers.memory,
         batch=None if config.workers.batch == "auto" else config.workers.batch,
-        previews=None if config.status.listen is None else config.state / "preview",
+        previews=None if config.status.listen is None else StateFolder(config.state).previews,
     )

@@ -1,74 +1,63 @@
-"""Steps on files that survive a power cut and never overwrite."""
+"""Steps on files that survive a power cut and never overwrite: rename, link, copy, write."""
 
 from __future__ import annotations
 
 import errno
 import functools
 import os
-import shutil
 import stat
-import threading
-from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import BinaryIO, Protocol
 
-from dreamd.files.nofollow import is_folder, is_there_at
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+from dreamd.files.names import shortened
+from dreamd.files.nofollow import Entry
+from dreamd.files.syncs import sync_folder
 
 _COPY_BYTES = 1 << 20
 
-_AT_FDCWD = -100
+_DRAFT_STEM_BYTES = 180
+"""A draft keeps so much of its target's name, which leaves room for what makes it a draft."""
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
 _RENAME_NOREPLACE = 1
+
 _NO_RENAMEAT2 = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
+"""What kernel, libc or filesystem answer that have no rename that refuses a taken name."""
+
+_NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 _NO_MODES = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What FAT and some shares answer, which keep no modes; the bytes are what counts."""
 
-# Steps
-
-
-def make_folder(root: Path, parts: Sequence[str], *, durable: bool = True) -> Path:
-    """Makes the folders below `root`, never `root` itself, and refuses a symlink among them."""
-    folder = root
-    for part in parts:
-        outer, folder = folder, folder / part
-        if is_folder(folder):  # nearly always, and it costs a fifth of a mkdir that fails
-            continue
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            if not is_folder(folder):
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
-        else:
-            if durable:
-                sync_folder(outer)
-    return folder
+# Names
 
 
-def move_new(source: Path, target: Path) -> None:
-    """Renames, in one step so that a picture never has two places. Raises `FileExistsError` when the name is taken."""
-    if _rename_if_new(source, target, _AT_FDCWD, _AT_FDCWD):
+def rename_new(source: Entry, target: Entry) -> None:
+    """Rename in one step, so that a file never has two places. Raises FileExistsError when the name is taken."""
+    if _rename_if_new(source, target):
         return
     # The last resort, where the filesystem (NFS, FAT by FUSE) cannot refuse a taken name by itself: between look and
     # rename somebody else's file of that very name would be replaced. Of dreamd's own there is one writer, by the lock.
-    if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    os.rename(source, target)  # noqa: PTH104 beside os.link, as one family
+    if target.is_there():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target.name)
+    os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
 
 
-def _rename_if_new(source: Path | str, target: Path | str, source_folder: int, target_folder: int) -> bool:
-    """Rename where no file is replaced; False where kernel, libc or filesystem have no such rename."""
+def _rename_if_new(source: Entry, target: Entry) -> bool:
+    """Rename where no file is replaced; False where there is no such rename, and nothing was done."""
     renameat2 = _renameat2()
     if renameat2 is None:
         return False
-    if renameat2(source_folder, os.fsencode(source), target_folder, os.fsencode(target), _RENAME_NOREPLACE) == 0:
+    names = os.fsencode(source.name), os.fsencode(target.name)
+    if renameat2(source.folder, names[0], target.folder, names[1], _RENAME_NOREPLACE) == 0:
         return True
     code = _last_errno()
     if code in _NO_RENAMEAT2:
         return False
-    raise OSError(code, os.strerror(code), str(source), None, str(target))
+    raise OSError(code, os.strerror(code), source.name, None, target.name)
 
 
 def _last_errno() -> int:
@@ -93,43 +82,147 @@ def _renameat2() -> _Renameat2 | None:
     return renameat2
 
 
-def copy_durably(source: Path, target: Path) -> None:
-    """Copies bytes, mode and times, and syncs."""
-    unlink(target)
-    with source.open("rb") as reader, target.open("xb") as writer:
-        shutil.copyfileobj(reader, writer, _COPY_BYTES)
+def place_new(draft: Entry, target: Entry) -> None:
+    """Give a draft its name. Raises FileExistsError when the name is taken.
+
+    A hard link is the one way that refuses a taken name on every filesystem that has links, NFS too; the caller
+    removes the draft's first name once the second is on disk.
+    """
+    try:
+        os.link(draft.name, target.name, src_dir_fd=draft.folder, dst_dir_fd=target.folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        rename_new(draft, target)
+
+
+# Bytes
+
+
+def write_new(entry: Entry, data: bytes | memoryview) -> None:
+    """Write and sync a new file with the mode that the umask gives.
+
+    An old one is unlinked, not truncated: it may be a second name of something published. Raises FileExistsError for
+    a device, a folder or a symlink, which stays.
+    """
+    if entry.is_regular():
+        entry.unlink()
+    try:
+        with _new_file(entry) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        raise
+    except OSError:
+        entry.unlink()
+        raise
+
+
+def replace(entry: Entry, data: bytes, draft_name: str | None = None) -> None:
+    """Give a file these bytes: whoever reads it meanwhile sees the old ones or the new ones, whole and on disk.
+
+    Args:
+        entry: the file; it may be new.
+        data: its bytes.
+        draft_name: what to call the draft beside it that a kill leaves; by default no two are the same.
+    """
+    draft = entry.beside(draft_name or _draft_name(entry.name, os.urandom(6).hex()))
+    write_new(draft, data)
+    try:
+        os.rename(draft.name, entry.name, src_dir_fd=draft.folder, dst_dir_fd=entry.folder)
+    except OSError:
+        draft.unlink()
+        raise
+    sync_folder(entry.folder)
+
+
+@contextmanager
+def draft_of(target: Path, *, durable: bool) -> Iterator[Path]:
+    """Write a file whole or not at all, for what writes to a path.
+
+    Args:
+        target: the file; it may be new.
+        durable: have it survive a power cut, and let several processes write it at once. Else one process may, and its
+            draft has a fixed name, so that kills leave one draft at most.
+
+    Yields:
+        The path to write to. When the block ends it takes the name `target`; when it raises, it is removed.
+    """
+    draft = target.with_name(_draft_name(target.name, os.urandom(6).hex() if durable else ""))
+    try:
+        yield draft
+        if durable:
+            _sync_path(draft)
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    if durable:
+        _sync_path(target.parent)
+
+
+def _sync_path(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            sync_folder(descriptor)
+        else:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _draft_name(name: str, token: str) -> str:
+    """Return a hidden name that no watcher takes for a picture."""
+    return f".{shortened(name, _DRAFT_STEM_BYTES)}{token and f'.{token}'}.part"
+
+
+def copy_new(source: Entry, target: Entry) -> None:
+    """Copy bytes, mode and times into a new file, and sync it; a file that had the name is unlinked."""
+    if target.is_regular():
+        target.unlink()
+    with source.open() as reader, _new_file(target) as writer:
+        _copy_bytes(reader, writer)
         writer.flush()
         status = os.fstat(reader.fileno())
         try:
             os.fchmod(writer.fileno(), stat.S_IMODE(status.st_mode))
             os.utime(writer.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
         except OSError as error:
-            if error.errno not in _NO_MODES:  # FAT and some shares keep none; the bytes are what counts
+            if error.errno not in _NO_MODES:
                 raise
         os.fsync(writer.fileno())
 
 
-def write_new(path: Path, data: bytes) -> None:
-    """Writes and syncs a new file with the mode that the umask gives.
+def _copy_bytes(reader: BinaryIO, writer: BinaryIO) -> None:
+    while chunk := reader.read(_COPY_BYTES):
+        writer.write(chunk)
 
-    An old one is unlinked, not truncated: it may be a second name of something published.
-    """
-    unlink(path)
+
+def _new_file(entry: Entry) -> BinaryIO:
+    return os.fdopen(os.open(entry.name, _NEW, 0o666, dir_fd=entry.folder), "wb")
+
+
+def is_same_file(first: Entry, second: Entry) -> bool:
+    """Tell whether `second` is a whole copy of `first`, bytes and time of change alike."""
+    one, other = first.status(), second.status()
+    if one is None or other is None or not stat.S_ISREG(other.st_mode):
+        return False
+    if (one.st_size, one.st_mtime_ns) != (other.st_size, other.st_mtime_ns):
+        return False
+    with first.open() as mine, second.open() as theirs:
+        while chunk := mine.read(_COPY_BYTES):
+            if theirs.read(len(chunk)) != chunk:
+                return False
+    return True
+
+
+def sync_file(entry: Entry, *, mode_of: Entry) -> None:
+    """Sync a file, and give it the mode of another where it has not got it: `tempfile` makes files of mode 0600."""
+    descriptor = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=entry.folder)
     try:
-        with path.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        unlink(path)
-        raise
-
-
-def give_mode(picture: Path, *, like: Path) -> None:
-    """Gives a picture the mode of an ordinary new file, where `tempfile` gave 0600, and syncs it."""
-    descriptor = os.open(picture, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        wanted = stat.S_IMODE(like.stat().st_mode)
+        wanted = stat.S_IMODE(os.stat(mode_of.name, dir_fd=mode_of.folder, follow_symlinks=False).st_mode)
         if stat.S_IMODE(os.fstat(descriptor).st_mode) != wanted:
             try:
                 os.fchmod(descriptor, wanted)
@@ -139,107 +232,3 @@ def give_mode(picture: Path, *, like: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class _SharedSyncs:
-    """Syncs folders for many threads at once: those that come while a folder is being synced share the next sync.
-
-    Each is served by a sync that began after it had come, so that what it did before is on disk.
-    """
-
-    def __init__(self) -> None:
-        self._turn = threading.Condition()
-        self._begun: Counter[Path] = Counter()
-        self._ended: Counter[Path] = Counter()
-        self._inside: Counter[Path] = Counter()
-        self._running: set[Path] = set()
-
-    def __call__(self, folder: Path) -> None:
-        with self._turn:
-            self._inside[folder] += 1
-            wanted = self._begun[folder] + 1
-            self._turn.wait_for(lambda: folder not in self._running or self._ended[folder] >= wanted)
-            if self._ended[folder] >= wanted:
-                self._leave(folder)
-                return
-            number = self._begun[folder] = self._begun[folder] + 1
-            self._running.add(folder)
-        try:
-            _sync_now(folder)
-            self._ended[folder] = number  # one that failed serves nobody else: they try for themselves
-        finally:
-            with self._turn:
-                self._running.remove(folder)
-                self._leave(folder)
-                self._turn.notify_all()
-
-    def _leave(self, folder: Path) -> None:
-        self._inside[folder] -= 1
-        if not self._inside[folder]:
-            for counts in (self._inside, self._begun, self._ended):
-                del counts[folder]
-
-
-_shared_syncs = _SharedSyncs()
-
-
-def sync_folder(folder: Path) -> None:
-    """Have what was done in a folder survive a power cut."""
-    _shared_syncs(folder)
-
-
-def _sync_now(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some shares cannot sync a folder, and have nothing to sync
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def unlink(path: Path) -> None:
-    path.unlink(missing_ok=True)
-
-
-def unlink_all(root: Path, name: str) -> None:
-    for folder, _, names in os.walk(root):
-        if name in names:
-            Path(folder, name).unlink()
-
-
-def remove_empty(root: Path) -> None:
-    """Removes a tree of empty folders; what is not empty stays."""
-    for folder, _, _ in os.walk(root, topdown=False):
-        try:
-            os.rmdir(folder)  # noqa: PTH106 os.walk gives str
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
-                raise
-
-
-def write_over(folder: int, name: str, data: bytes) -> None:
-    """Give a file these bytes: whoever reads it meanwhile sees the old ones or the new ones, whole and on disk."""
-    draft = f".{name}.{os.urandom(6).hex()}.new"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
-        os.unlink(draft, dir_fd=folder)
-        raise
-    os.fsync(folder)
-
-
-def rename_new_at(source_folder: int, source: str, folder: int, name: str) -> None:
-    """Rename a file to where nothing of that name is. Raises FileExistsError when something is."""
-    if _rename_if_new(source, name, source_folder, folder):
-        return
-    # The last resort, where kernel or filesystem have no such rename (NFS): look, then rename.
-    if is_there_at(name, folder):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
-    os.rename(source, name, src_dir_fd=source_folder, dst_dir_fd=folder)

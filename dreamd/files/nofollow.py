@@ -1,4 +1,8 @@
-"""Files below a folder, reached one name at a time and never through a symlink."""
+"""Files and folders reached one name at a time from an open folder, and never through a symlink.
+
+A folder is a descriptor, and a file is a name in an open folder (`Entry`), so that nobody who may write into a folder
+on the way can lead a step elsewhere between a look and a deed.
+"""
 
 from __future__ import annotations
 
@@ -6,84 +10,103 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from dreamd.files.syncs import sync_folder
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
-# What is there
-
-
-def is_regular(name: str, folder: int) -> bool:
-    try:
-        return stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-    except FileNotFoundError:
-        return False
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""How a file is opened for reading: a FIFO, which is refused then, must not make the opener wait."""
 
 
-def is_folder(path: Path) -> bool:
-    try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except FileNotFoundError:
-        return False
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A name in an open folder.
 
+    Attributes:
+        folder: the descriptor of the folder, open for as long as the entry is used.
+        name: one name; there may be nothing of that name.
+    """
 
-def open_folder(root: Path, parts: Sequence[str]) -> int | None:
-    """A descriptor of a folder below `root`, reached without following a symlink; None when it is not there."""
-    try:
-        descriptor = os.open(root, os.O_PATH | os.O_DIRECTORY)
-        for part in parts:
-            outer = descriptor
-            try:
-                descriptor = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=outer)
-            finally:
-                os.close(outer)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return descriptor
+    folder: int
+    name: str
 
+    def beside(self, name: str) -> Entry:
+        """Return another name in the same folder."""
+        return Entry(self.folder, name)
 
-def files_below(root: Path) -> Iterator[str]:
-    """The regular files below a folder, relative to it; symlinks are neither followed nor named."""
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = Path(folder, name)
-            if stat.S_ISREG(path.lstat().st_mode):
-                yield os.fspath(path.relative_to(root))
+    def status(self) -> os.stat_result | None:
+        """Return what is known of what bears the name, be it a symlink; None when nothing does."""
+        try:
+            return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
 
+    def is_there(self) -> bool:
+        """Tell whether anything bears the name."""
+        return self.status() is not None
 
-def read_small(path: Path) -> bytes:
-    """A file's bytes; none when it is gone or no regular file."""
-    try:
-        if not stat.S_ISREG(path.lstat().st_mode):
+    def is_regular(self) -> bool:
+        """Tell whether a regular file bears the name."""
+        status = self.status()
+        return status is not None and stat.S_ISREG(status.st_mode)
+
+    def unlink(self) -> None:
+        """Remove the file of this name, if there is one."""
+        try:
+            os.unlink(self.name, dir_fd=self.folder)
+        except FileNotFoundError:
+            return
+
+    def open(self) -> BinaryIO:
+        """Open the file for reading. Raises OSError when it is not there, or is no regular file."""
+        descriptor = os.open(self.name, _FILE, dir_fd=self.folder)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "is no regular file", self.name)
+        return os.fdopen(descriptor, "rb")
+
+    def read(self) -> bytes:
+        """Return the file's bytes, none when there is no regular file of the name. For small files."""
+        if not self.is_regular():
             return b""
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
+        try:
+            with self.open() as file:
+                return file.read()
+        except FileNotFoundError:
+            return b""
 
 
 @contextmanager
-def opened_folder(root: Path, parts: Sequence[str], *, make: bool = False) -> Iterator[int]:
-    """A descriptor of a folder below `root`, which may itself be reached as the operator likes.
+def opened_folder(
+    root: Path | int, parts: Sequence[str] = (), *, make: bool = False, durable: bool = True
+) -> Iterator[int]:
+    """Open a folder below `root`.
 
     Args:
-        root: where to begin.
-        parts: names, from `parts_of`.
+        root: where to begin: an open folder, or a path, reached as the operator likes; it is never made.
+        parts: names, each checked before.
         make: make the folders that are missing.
+        durable: have a folder that is made survive a power cut.
+
+    Yields:
+        The descriptor, open for reading.
 
     Raises:
-        OSError: a folder is not there, is a file or a symlink, or cannot be opened or made.
+        OSError: a folder is not there, is a file or a symlink, or cannot be opened or made; it names the folder.
     """
-    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.dup(root) if isinstance(root, int) else os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for part in parts:
-            if make:
-                with suppress(FileExistsError):
-                    os.mkdir(part, dir_fd=descriptor)
-            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
+        for depth, part in enumerate(parts, 1):
+            try:
+                inner = _opened_inner(descriptor, part, make=make, durable=durable)
+            except OSError as error:
+                place = Path(*parts[:depth]) if isinstance(root, int) else root.joinpath(*parts[:depth])
+                raise OSError(error.errno, error.strerror, str(place)) from error
             os.close(descriptor)
             descriptor = inner
         yield descriptor
@@ -91,36 +114,86 @@ def opened_folder(root: Path, parts: Sequence[str], *, make: bool = False) -> It
         os.close(descriptor)
 
 
+def _opened_inner(folder: int, name: str, *, make: bool, durable: bool) -> int:
+    try:
+        return os.open(name, _FOLDER, dir_fd=folder)
+    except FileNotFoundError:
+        if not make:
+            raise
+    try:
+        os.mkdir(name, dir_fd=folder)
+    except FileExistsError:  # somebody else was quicker
+        return os.open(name, _FOLDER, dir_fd=folder)
+    if durable:
+        sync_folder(folder)
+    return os.open(name, _FOLDER, dir_fd=folder)
+
+
+@contextmanager
+def opened_folder_if_there(root: Path | int, parts: Sequence[str]) -> Iterator[int | None]:
+    """Open a folder as `opened_folder` does; yields None when one below `root` is not there, or is no folder.
+
+    Raises:
+        OSError: `root` itself is not there, or a folder cannot be opened.
+    """
+    with ExitStack() as stack:
+        begin = stack.enter_context(opened_folder(root))
+        try:
+            descriptor = stack.enter_context(opened_folder(begin, parts))
+        except (FileNotFoundError, NotADirectoryError):
+            descriptor = None
+        yield descriptor
+
+
 def opened_file(root: Path, path: PurePosixPath) -> BinaryIO:
-    """A regular file below `root`, open for reading.
+    """Open a regular file below `root` for reading.
 
     Raises:
         OSError: it is not there, is reached through a symlink, is no regular file, or cannot be read.
     """
     *folders, name = path.parts
     with opened_folder(root, folders) as folder:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "is no regular file", str(path))
-    return os.fdopen(descriptor, "rb")
+        return Entry(folder, name).open()
+
+
+def names_in(folder: int) -> list[str]:
+    """Return the names of all that is in an open folder, in order."""
+    return sorted(os.listdir(folder))
+
+
+def files_below(folder: int) -> Iterator[PurePosixPath]:
+    """Yield the regular files below an open folder, relative to it; symlinks are neither followed nor named."""
+    for place, _, names, descriptor in os.fwalk(".", dir_fd=folder):
+        for name in names:
+            if Entry(descriptor, name).is_regular():
+                yield PurePosixPath(place, name)
+
+
+def remove_empty_folders(entry: Entry) -> None:
+    """Remove a tree of empty folders, if it is there; what is not empty stays."""
+    if not entry.is_there():
+        return
+    for _, folders, _, descriptor in os.fwalk(entry.name, topdown=False, dir_fd=entry.folder):
+        for name in folders:
+            _remove_if_empty(Entry(descriptor, name))
+    _remove_if_empty(entry)
+
+
+def _remove_if_empty(entry: Entry) -> None:
+    try:
+        os.rmdir(entry.name, dir_fd=entry.folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR):
+            raise
 
 
 def folders_below(root: Path, limit: int) -> list[str]:
-    """The visible folders below `root` in order, relative to it, "." first; at most so many, the uppermost."""
+    """Return the visible folders below `root` in order, relative to it, "." first; at most `limit`, the uppermost."""
     found, level = ["."], ["."]
     while level and len(found) < limit:
         level = sorted(inner for folder in level for inner in _inner_folders(root, folder))
         found += level
     return sorted(found[:limit], key=lambda folder: PurePosixPath(folder).parts)
-
-
-def is_there_at(name: str, folder: int) -> bool:
-    try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _inner_folders(root: Path, folder: str) -> Iterator[str]:

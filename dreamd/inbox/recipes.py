@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_RECIPE_FILES = frozenset(("recipe.yaml", "recipe.yml"))
-"""The names that make a file the recipe of its folder."""
+RECIPE_FILES = ("recipe.yaml", "recipe.yml")
+"""The names that make a file the recipe of its folder, the usual one first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class RecipeChanged:
 
 def is_recipe_file(path: str) -> bool:
     """Whether a path is that of a folder's recipe, by its name."""
-    return path.rpartition("/")[2] in _RECIPE_FILES
+    return path.rpartition("/")[2] in RECIPE_FILES
 
 
 class RecipeChanges:

@@ -6,6 +6,8 @@ import logging
 import os
 from typing import TYPE_CHECKING, TypeAlias
 
+from dreamd.files.problems import refusal
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -56,4 +58,4 @@ class Walker:
     def _complain(self, folder: str, error: OSError) -> None:
         if folder not in self._unreadable:
             self._unreadable.add(folder)
-            log.warning("cannot read the folder %r in the inbox: %s; its files wait", folder or ".", error.strerror)
+            log.warning("cannot read the folder %r in the inbox: %s; its files wait", folder or ".", refusal(error))

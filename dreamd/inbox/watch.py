@@ -8,6 +8,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from dreamd.files.problems import refusal
 from dreamd.inbox.filesystems import MOUNTS, filesystem_type, is_deaf
 from dreamd.inbox.inotify import InboxObserver
 
@@ -142,7 +143,7 @@ class Watch:
 
     def _poll_for_now(self, error: OSError) -> None:
         self._retry_at = self._clock() + _INOTIFY_RETRY_SECONDS
-        self._set_backend(f"polling: {_ADVICE.get(error.errno or 0, f'inotify failed, {error.strerror}')}")
+        self._set_backend(f"polling: {_ADVICE.get(error.errno or 0, f'inotify failed, {refusal(error)}')}")
 
     def _close_inotify(self) -> None:
         observer, self._observer = self._observer, None
@@ -155,7 +156,7 @@ class Watch:
         try:
             status = self._inbox.stat()
         except OSError as error:
-            self._set_backend(f"waiting: the inbox {self._inbox}: {error.strerror}; is its disk mounted?")
+            self._set_backend(f"waiting: the inbox {self._inbox}: {refusal(error)}; is its disk mounted?")
             return None
         if not stat.S_ISDIR(status.st_mode):
             self._set_backend(f"waiting: the inbox {self._inbox} is no folder")

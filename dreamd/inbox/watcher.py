@@ -14,6 +14,7 @@ import time
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 
+from dreamd.files.problems import refusal
 from dreamd.inbox.appearance import Appearance, inspect, stamp, stamp_of
 from dreamd.inbox.ignored import Ignored
 from dreamd.inbox.recipes import RecipeChanged, RecipeChanges, is_recipe_file
@@ -213,7 +214,7 @@ class Watcher:
             return None
         except OSError as error:
             # Not reported, so that the next walk finds it again.
-            log.warning("cannot look at %r in the inbox: %s; trying again later", path, error.strerror)
+            log.warning("cannot look at %r in the inbox: %s; trying again later", path, refusal(error))
             return None
 
     def _full(self, path: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from dreamd.errors import DreamdError
 from dreamd.page.views import Views
-from dreamd.tree.snapshot import FILE_NAME
+from dreamd.tree.layout import StateFolder
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Feed:
 
     def __init__(self, views: Views, state_folder: Path) -> None:
         self._views = views
-        self._file = state_folder / FILE_NAME
+        self._file = StateFolder(state_folder).status
         self._listeners = 0
         self._watching: asyncio.Task[None] | None = None
         self._news = asyncio.Condition()

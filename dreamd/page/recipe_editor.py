@@ -10,16 +10,19 @@ import yaml
 from pydantic import ValidationError
 
 from dreamd.errors import DreamdError, RecipeError, UsageError
-from dreamd.files.durable import write_over
+from dreamd.files.durable import replace
 from dreamd.files.names import parts_of
-from dreamd.files.nofollow import folders_below, opened_file, opened_folder
-from dreamd.plugin_host.catalogue import CATALOGUE_FILE, Catalogue
+from dreamd.files.nofollow import Entry, folders_below, opened_file, opened_folder
+from dreamd.files.problems import os_error_explained, refusal
+from dreamd.inbox.recipes import RECIPE_FILES
+from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.settings.config import Config
 from dreamd.settings.explaining import explain
 from dreamd.settings.merging import Resolved
 from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_book import RECIPE_FILES, preset, preset_names, recipe_file
+from dreamd.settings.recipe_book import preset, preset_names, recipe_file
 from dreamd.settings.yamlfile import MAX_BYTES
+from dreamd.tree.layout import StateFolder
 from dreamd.wording import printable
 
 FOLDERS = 2000
@@ -77,9 +80,9 @@ class Recipes:
                 if self._text(folder)[1] != mark:
                     raise ChangedError("the recipe was changed meanwhile; look at it again before you save")
                 file = self._file(folder)
-                write_over(descriptor, file.name if file else RECIPE_FILES[0], text.encode())
+                replace(Entry(descriptor, file.name if file else RECIPE_FILES[0]), text.encode())
         except OSError as error:
-            raise DreamdError(f"cannot write into {printable(folder)}: {error.strerror}") from error
+            raise os_error_explained(error, "write into", folder) from error
         return self.show(folder)
 
     def text_of(self, recipe: str) -> str:
@@ -113,7 +116,7 @@ class Recipes:
             with opened_file(self._config.inbox, PurePosixPath(*parts_of(folder), file.name)) as stream:
                 data = stream.read(MAX_BYTES + 1)
         except OSError as error:
-            raise DreamdError(f"{printable(str(file))}: {error.strerror or error}") from error
+            raise DreamdError(f"{printable(str(file))}: {refusal(error)}") from error
         return data.decode("utf-8-sig", "replace"), hashlib.sha256(data).hexdigest()
 
     def _judge(self, folder: PurePosixPath, text: str) -> dict[str, Any]:
@@ -147,7 +150,7 @@ class Recipes:
     def _catalogue(self) -> Catalogue | None:
         """Read what the workers bring; None before the first one has said so."""
         try:
-            return Catalogue.model_validate_json((self._config.state / CATALOGUE_FILE).read_bytes())
+            return Catalogue.model_validate_json(StateFolder(self._config.state).catalogue.read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
 

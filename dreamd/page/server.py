@@ -19,6 +19,7 @@ from pathlib import Path
 import uvicorn
 
 from dreamd.errors import DreamdError
+from dreamd.files.problems import refusal
 from dreamd.page.access.token_file import token_of
 from dreamd.page.app import make_app
 from dreamd.page.connection import CONNECTIONS, Connection
@@ -87,7 +88,7 @@ def bind(config: Config) -> socket.socket:
         bound.bind(address)
         bound.listen(CONNECTIONS)  # now, so that nobody is refused between this and the first turn of the loop
     except OSError as error:
-        problem = error.strerror or str(error)
+        problem = refusal(error)
         raise DreamdError(f"{config.file}: status.listen: {config.status.listen}: {problem}; choose another") from error
     return bound
 

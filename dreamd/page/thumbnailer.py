@@ -19,7 +19,9 @@ from typing import Any, BinaryIO
 from PIL import Image
 
 from dreamd.errors import DreamdError, PictureError
+from dreamd.files.durable import draft_of
 from dreamd.files.nofollow import opened_file, opened_folder
+from dreamd.files.problems import refusal
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.pictures.reading import read_picture
 from dreamd.processes import die_with_parent
@@ -76,7 +78,7 @@ def _answer(request: dict[str, Any], max_pixels: int, max_bytes: int) -> str | N
     except (DreamdError, MemoryError) as error:
         return str(error) or "it is too large for the memory there is"
     except OSError as error:
-        return error.strerror or "cannot be read"
+        return refusal(error)
     return None
 
 
@@ -111,9 +113,8 @@ def _write(picture: Picture, target: Path) -> None:
     image = Image.fromarray(picture.pixels)
     if picture.alpha is not None:
         image.putalpha(Image.fromarray(picture.alpha))
-    draft = target.with_suffix(".new")
-    image.save(draft, "WEBP", quality=_QUALITY, method=3)
-    draft.replace(target)
+    with draft_of(target, durable=False) as draft:
+        image.save(draft, "WEBP", quality=_QUALITY, method=3)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from dreamd.errors import DreamdError
 from dreamd.files.nofollow import opened_file
 from dreamd.job import Job
 from dreamd.settings.config import Config
+from dreamd.tree.layout import StateFolder, sidecar_name
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Thumbnails:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._folder = config.state / "thumbnails"
+        self._folder = StateFolder(config.state).thumbnails
         self._maker = _Maker(config)
         self._turn = asyncio.Lock()
         self._failures: dict[str, float] = {}
@@ -168,7 +169,7 @@ class _Maker:
 def _input_sha256(outbox: Path, result: PurePosixPath) -> str | None:
     """Read the digest of a result's original from its sidecar; None without a sidecar that says it."""
     try:
-        with opened_file(outbox, result.with_name(f"{result.name}.json")) as file:
+        with opened_file(outbox, result.with_name(sidecar_name(result.name))) as file:
             sha256 = json.loads(file.read(_LARGEST_SIDECAR))["input_sha256"]
     except (OSError, ValueError, KeyError, TypeError, DreamdError):
         return None

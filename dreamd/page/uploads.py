@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -16,12 +15,16 @@ from pathlib import Path, PurePosixPath
 
 from starlette.requests import ClientDisconnect
 
-from dreamd.errors import DreamdError, SpaceError, UsageError
-from dreamd.files.durable import rename_new_at as move_new
-from dreamd.files.names import check_name, parts_of
-from dreamd.files.nofollow import opened_folder
+from dreamd.errors import UsageError
+from dreamd.files.durable import rename_new
+from dreamd.files.names import check_name, free_names, parts_of, split_name
+from dreamd.files.nofollow import Entry, opened_folder
+from dreamd.files.problems import os_error_explained
+from dreamd.files.syncs import sync_folder
 from dreamd.inbox.ignored import Ignored
+from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.settings.config import Config
+from dreamd.tree.layout import HOUSE, UPLOADS
 from dreamd.wording import printable
 
 AT_ONCE = 4
@@ -33,8 +36,6 @@ _CHUNK_SECONDS = 20.0
 _GRACE_SECONDS = 30.0
 _SLOWEST_BYTES_A_SECOND = 8 * 1024
 _FORGOTTEN_SECONDS = 86_400.0
-_NAMESAKES = 1000
-_RECIPES = ("recipe.yaml", "recipe.yml")
 
 
 class TooLargeError(UsageError):
@@ -76,11 +77,11 @@ class Uploads:
             raise self._too_large()
         await self._await_turn()
         try:
-            with _staging(self._inbox) as (stage, draft, descriptor):
+            with _staging(self._inbox) as (draft, descriptor):
                 await self._write(descriptor, chunks)
-                return await asyncio.to_thread(self._place, stage, draft, parts, name)
+                return await asyncio.to_thread(self._place, draft, parts, name)
         except OSError as error:
-            raise _explained(error, folder) from error
+            raise os_error_explained(error, "write into", folder) from error
         finally:
             self._turns.release()
 
@@ -101,7 +102,7 @@ class Uploads:
         check_name(name)
         if not name.isprintable():
             raise UsageError(f"{printable(name)!r} holds a character that cannot be seen; rename the file")
-        if name.lower() in _RECIPES:
+        if name.lower() in RECIPE_FILES:
             raise UsageError(f"{name} is a recipe and no picture; edit the folder's recipe instead")
         for part in (*parts, name):
             if self._ignored.name(part):
@@ -131,14 +132,14 @@ class Uploads:
             raise UsageError("the file is empty")
         await asyncio.to_thread(os.fsync, descriptor)
 
-    def _place(self, stage: int, draft: str, parts: tuple[str, ...], name: str) -> str:
+    def _place(self, draft: Entry, parts: tuple[str, ...], name: str) -> str:
         with opened_folder(self._inbox, parts, make=True) as folder:
-            for candidate in _numbered(name):
+            for candidate in free_names(*split_name(name), lambda name: Entry(folder, name).is_there()):
                 with contextlib.suppress(FileExistsError):
-                    move_new(stage, draft, folder, candidate)
-                    os.fsync(folder)
+                    rename_new(draft, Entry(folder, candidate))
+                    sync_folder(folder)
                     return str(PurePosixPath(*parts, candidate))
-        raise UsageError(f"there are too many pictures of the name {name} already")
+        raise AssertionError("there is always a free name")
 
     def _too_large(self) -> TooLargeError:
         return TooLargeError(f"the file is larger than limits.max_bytes ({self._max_bytes / 1e6:g} MB)")
@@ -146,42 +147,27 @@ class Uploads:
 
 def sweep(inbox: Path) -> None:
     """Remove what uploads left that were cut off by a kill."""
-    with contextlib.suppress(FileNotFoundError), os.scandir(inbox / ".dreamd" / "uploads") as entries:
+    with contextlib.suppress(FileNotFoundError), os.scandir(inbox / HOUSE / UPLOADS) as entries:
         for entry in entries:
             if entry.stat(follow_symlinks=False).st_mtime < time.time() - _FORGOTTEN_SECONDS:
                 Path(entry.path).unlink()
 
 
 @contextlib.contextmanager
-def _staging(inbox: Path) -> Iterator[tuple[int, str, int]]:
+def _staging(inbox: Path) -> Iterator[tuple[Entry, int]]:
     """A new file on the inbox's filesystem, where nobody looks for pictures; gone afterwards, unless it was moved."""
     name = os.urandom(12).hex()
-    house = inbox / ".dreamd"
-    house.mkdir(exist_ok=True)
-    with opened_folder(house, ["uploads"], make=True) as stage:
+    with opened_folder(inbox, [HOUSE, UPLOADS], make=True) as stage:
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=stage)
         try:
-            yield stage, name, descriptor
+            yield Entry(stage, name), descriptor
         finally:
             os.close(descriptor)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=stage)
 
 
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    path = PurePosixPath(name)
-    for number in range(2, _NAMESAKES):
-        yield f"{path.stem}-{number}{path.suffix}"
-
-
 def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _explained(error: OSError, folder: str) -> DreamdError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return SpaceError("the inbox's disk is full")
-    return DreamdError(f"cannot write into {printable(folder)}: {error.strerror}")

@@ -15,7 +15,7 @@ from dreamd.page.health import not_ready
 from dreamd.settings.config import Config
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
-from dreamd.tree.layout import Folders
+from dreamd.tree.layout import Folders, StateFolder, sidecar_name
 from dreamd.tree.spool import Spool
 from dreamd.wording import printable
 
@@ -49,9 +49,7 @@ class Views:
         self._gpus = Gpus()
         self._gpus_seen: list[dict[str, Any]] = []
         self._gpus_due = 0.0
-        self._spool = Spool(
-            Folders(inbox=config.inbox, outbox=config.outbox, failed=config.failed, done=config.originals)
-        )
+        self._spool = Spool(Folders.of(config))
 
     def state(self) -> dict[str, Any]:
         """Return the snapshot with what belongs to it. Raises DreamdError where there is one that cannot be read."""
@@ -70,8 +68,9 @@ class Views:
 
     def preview_stamps(self) -> dict[str, int]:
         """List the previews there are: a number by job that changes with its picture."""
+        previews = StateFolder(self._config.state).previews
         try:
-            return {file.stem: file.stat().st_mtime_ns for file in (self._config.state / "preview").glob("*.jpg")}
+            return {file.stem: file.stat().st_mtime_ns for file in previews.glob("*.jpg")}
         except FileNotFoundError:  # one went away meanwhile; the next look sees the others
             return {}
 
@@ -104,7 +103,7 @@ class Views:
     def _sidecar(self, job: Job) -> dict[str, Any]:
         path = PurePosixPath(job.result or "")
         try:
-            with opened_file(self._config.outbox, path.with_name(f"{path.name}.json")) as file:
+            with opened_file(self._config.outbox, path.with_name(sidecar_name(path.name))) as file:
                 record = json.loads(file.read(_LARGEST_SIDECAR))
         except (OSError, ValueError):  # it was taken away, or is somebody else's file
             return {}
@@ -124,7 +123,7 @@ class Views:
 
     def _jobs(self, ask: Callable[[Journal], list[Job]]) -> list[Job]:
         """Ask the journal; no jobs while there is none that can be read."""
-        journal = Journal.open_readonly(self._config.state / "journal.sqlite3")
+        journal = Journal.open_readonly(StateFolder(self._config.state).journal)
         if journal is None:
             return []
         with journal:

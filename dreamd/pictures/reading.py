@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dreamd.errors import PictureError
+from dreamd.files.problems import refusal
 from dreamd.pictures.colour import colour_and_alpha, in_srgb
 from dreamd.pictures.damage import BAD_DATA, words_of
 from dreamd.pictures.headers import sizes_used_on_loading, sizes_used_on_opening
@@ -84,7 +85,7 @@ def read_picture(path: Path, *, max_pixels: int, max_bytes: int, decode: Decode 
     except OSError as error:
         if error.errno in _MACHINE_FAULTS:
             raise
-        raise PictureError(f"{name}: cannot be opened ({error.strerror or printable(str(error))})") from error
+        raise PictureError(f"{name}: cannot be opened ({refusal(error)})") from error
 
 
 def _open_file(path: Path, name: str) -> BinaryIO:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 import os
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from PIL import ExifTags, Image
 
-from dreamd.errors import PictureError, SpaceError
+from dreamd.errors import PictureError
+from dreamd.files.problems import os_errors_explained
 from dreamd.pictures.formats import TARGET_OF_FORMAT, Target
 from dreamd.pictures.picture import Picture
 from dreamd.wording import printable
@@ -116,13 +116,7 @@ def _with_palette(image: Image.Image, alpha: Image.Image | None) -> Image.Image:
 
 def _write_durably(path: Path, data: io.BytesIO) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
-            file.write(data.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        problem = f"{error.strerror} while writing {printable(path.name)}"
-        raise SpaceError(f"{printable(str(path.parent))}: {problem}; free some space") from error
+    with os_errors_explained("write", path), os.fdopen(os.open(path, flags, 0o666), "wb") as file:
+        file.write(data.getbuffer())
+        file.flush()
+        os.fsync(file.fileno())

@@ -17,9 +17,6 @@ from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import Parameter
 from dreamd.wording import suggestion
 
-CATALOGUE_FILE = "catalogue.json"
-"""The file in the state folder in which the daemon leaves what its workers bring, for the page."""
-
 
 class Entry(BaseModel):
     """One thing that a plugin brings.

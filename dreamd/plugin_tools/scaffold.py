@@ -10,6 +10,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from dreamd.errors import UsageError
+from dreamd.files.problems import refusal
 
 _EMPTY_FOLDERS = ("outbox", "done", "failed", "plugins", "recipes")
 
@@ -28,7 +29,7 @@ def make_tree(folder: Path) -> list[Path]:
             raise UsageError(f"{folder} is a file; give the folder to make the tree in")
         return list(_made(folder))
     except OSError as error:
-        raise UsageError(f"{error.filename or folder}: cannot be made: {error.strerror}") from error
+        raise UsageError(f"{error.filename or folder}: cannot be made: {refusal(error)}") from error
 
 
 def _made(folder: Path) -> Iterator[Path]:
@@ -113,7 +114,7 @@ def _write_new(texts: Mapping[Path, str]) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise UsageError(f"{error.filename or file}: cannot be made: {error.strerror}") from error
+            raise UsageError(f"{error.filename or file}: cannot be made: {refusal(error)}") from error
         _keep_to_oneself(file)
 
 

@@ -10,11 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dreamd.errors import RecipeError, UnknownNameError
+from dreamd.files.problems import refusal
+from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.settings.merging import Resolved, from_sidecar, resolve, with_weights_below
 from dreamd.settings.yamlfile import Document, document_of_text, parse_document, read_document
-
-RECIPE_FILES = ("recipe.yaml", "recipe.yml")
-"""The names of a folder's recipe file, of which it may have one."""
 
 
 class RecipeBook:
@@ -129,7 +128,7 @@ class RecipeBook:
         try:
             status = file.lstat() if self._is_in_inbox(file) else file.stat()
         except OSError as problem:
-            raise RecipeError(f"cannot be read: {problem.strerror}", file=file) from problem
+            raise RecipeError(f"cannot be read: {refusal(problem)}", file=file) from problem
         signature = (status.st_mtime_ns, status.st_size, status.st_ino)
         known = self._read.get(file)
         if known is None or known[0] != signature:
@@ -165,7 +164,7 @@ def _is_there(file: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as problem:
-        raise RecipeError(f"cannot be read: {problem.strerror}", file=file) from problem
+        raise RecipeError(f"cannot be read: {refusal(problem)}", file=file) from problem
     return True
 
 

@@ -18,6 +18,7 @@ import yaml
 from yaml.scanner import ScannerError
 
 from dreamd.errors import FieldError, FieldPath
+from dreamd.files.problems import refusal
 
 MAX_BYTES = 64 * 1024
 """The largest file that is read: no recipe that a person writes is larger."""
@@ -88,7 +89,7 @@ def read_document(file: Path, error: type[FieldError], *, follow_symlinks: bool 
     try:
         text = _read_regular_file(file, 0 if follow_symlinks else os.O_NOFOLLOW)
     except OSError as problem:
-        raise error(f"cannot be read: {problem.strerror}", file=file) from problem
+        raise error(f"cannot be read: {refusal(problem)}", file=file) from problem
     except ValueError as problem:
         raise error(str(problem), file=file) from problem
     return parse_document(text, file, error)

@@ -19,7 +19,7 @@ from dreamd.job import Job, JobState
 from dreamd.settings.config import Config
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
-from dreamd.tree.layout import Folders
+from dreamd.tree.layout import Folders, StateFolder
 from dreamd.tree.spool import Spool
 
 WAKE = signal.SIGUSR1
@@ -34,9 +34,9 @@ def retry(config: Config, job_ids: Sequence[str], *, all_failed: bool) -> Iterat
     Raises:
         UsageError: a job does not exist, or is neither failed nor held.
     """
-    spool = Spool(Folders(inbox=config.inbox, outbox=config.outbox, failed=config.failed, done=config.originals))
+    spool = Spool(Folders.of(config))
     spool.prepare()
-    with Journal.open(config.state / "journal.sqlite3") as journal:
+    with Journal.open(StateFolder(config.state).journal) as journal:
         jobs = journal.jobs(state=JobState.FAILED, limit=_ALL) if all_failed else [_found(journal, i) for i in job_ids]
         for job in jobs:
             if job.state is JobState.HELD:
@@ -52,7 +52,7 @@ def pause(config: Config, folder: str) -> str:
     """Start no more jobs from a folder and those below it; what runs is finished."""
     name = _folder(config, folder)
     config.state.mkdir(parents=True, exist_ok=True)
-    with Journal.open(config.state / "journal.sqlite3") as journal:
+    with Journal.open(StateFolder(config.state).journal) as journal:
         journal.pause(name)
     _wake(config)
     return "paused: everything" if name == "." else f"paused: {name}"
@@ -62,7 +62,7 @@ def resume(config: Config, folder: str | None) -> str:
     """Start jobs again, from a folder or from all."""
     name = None if folder is None else _folder(config, folder)
     config.state.mkdir(parents=True, exist_ok=True)
-    with Journal.open(config.state / "journal.sqlite3") as journal:
+    with Journal.open(StateFolder(config.state).journal) as journal:
         journal.resume(name)
         left = sorted(journal.paused())
     _wake(config)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from dreamd.errors import DreamdError, SpaceError
+from dreamd.files.problems import os_error_explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,7 +148,7 @@ def errors_explained(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         raise _explanation(error, path) from error
     except OSError as error:
-        raise DreamdError(f"the journal {path} cannot be opened: {error.strerror}; check the folder `state`") from error
+        raise os_error_explained(error, "open the journal", path) from error
 
 
 class DamagedError(DreamdError):

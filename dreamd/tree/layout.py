@@ -1,4 +1,4 @@
-"""Where things lie in a tree."""
+"""The names in a tree and where things lie in it. Nothing else knows them. Knows no file's content."""
 
 from __future__ import annotations
 
@@ -7,15 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    pass
-
+    from dreamd.settings.config import Config
 
 HOUSE = ".dreamd"
-"""dreamd's own folder in the inbox and in the outbox."""
+"""dreamd's own folder in the inbox and in the outbox has this name."""
+
+UPLOADS = "uploads"
+"""The folder in the inbox's `.dreamd` where a browser's pictures are written."""
+
+WORK = "work"
+"""The folder in the inbox's `.dreamd` where claimed pictures wait; a daemon that shares adds its own name."""
+
+LOCK = "lock"
+"""The file in the inbox's `.dreamd` that a running daemon has locked; a daemon that shares has one of its own too."""
 
 SIDECAR = ".json"
+"""A result's sidecar has the result's name with this ending."""
 
 REASON = ".reason.txt"
+"""The file beside a failed original that says why has the original's name with this ending."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +44,78 @@ class Folders:
     failed: Path
     done: Path | None
 
+    @classmethod
+    def of(cls, config: Config) -> Folders:
+        """Return the folders that a config names."""
+        return cls(inbox=config.inbox, outbox=config.outbox, failed=config.failed, done=config.originals)
 
-def reason_path(picture: Path) -> Path:
-    return picture.with_name(f"{picture.name}{REASON}")
+
+@dataclass(frozen=True)
+class StateFolder:
+    """Where things lie in the folder `state`.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def journal(self) -> Path:
+        """The journal's database; its log and index lie beside it."""
+        return self.path / "journal.sqlite3"
+
+    @property
+    def status(self) -> Path:
+        """The daemon's state, for `dreamd status` and the page."""
+        return self.path / "status.json"
+
+    @property
+    def catalogue(self) -> Path:
+        """What the plugins bring, as the last worker said."""
+        return self.path / "catalogue.json"
+
+    @property
+    def schema(self) -> Path:
+        """The JSON Schema of recipes, for editors."""
+        return self.path / "recipe.schema.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The state of long dreams, one folder a job."""
+        return self.path / "checkpoints"
+
+    @property
+    def previews(self) -> Path:
+        """Small pictures of the dreams that go on, `JOB.jpg`."""
+        return self.path / "preview"
+
+    @property
+    def thumbnails(self) -> Path:
+        """Small pictures for the page."""
+        return self.path / "thumbnails"
+
+
+def lock_file(inbox: Path, share: str | None = None) -> Path:
+    """Return the file that a daemon has locked while it runs; with `share`, the one of a daemon that shares."""
+    return inbox / HOUSE / (LOCK if share is None else f"{LOCK}-{share}")
+
+
+def work_name(share: str | None) -> str:
+    """Return the name of a daemon's work folder in the inbox's `.dreamd`."""
+    return WORK if share is None else f"{WORK}-{share}"
+
+
+def sidecar_name(result: str) -> str:
+    """Return the name of a result's sidecar."""
+    return f"{result}{SIDECAR}"
+
+
+def reason_name(picture: str) -> str:
+    """Return the name of the file that says why a picture failed."""
+    return f"{picture}{REASON}"
 
 
 def draft_name(job_id: str) -> str:
+    """Return the name of a job's draft in a folder of results or originals, which a kill may leave there."""
     return f"{HOUSE}-{job_id}"

@@ -5,24 +5,23 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from dreamd.errors import DreamdError
 from dreamd.files.problems import os_errors_explained, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class InboxLock:
     """The right to work on an inbox, held until `close` or the end of the process."""
 
     def __init__(self, descriptors: Sequence[int]) -> None:
+        """The right that these descriptors of locked files hold."""
         self._descriptors = descriptors
 
     def close(self) -> None:
-        """Gives the right back; call it once."""
+        """Give the right back; call it once."""
         for descriptor in self._descriptors:
             os.close(descriptor)
 
@@ -33,11 +32,20 @@ class InboxLock:
         self.close()
 
 
-# Names and paths
+def lock_of(path: Path, kind: int, inbox: Path) -> int:
+    """Lock a file and write into it who has it.
 
+    Args:
+        path: the file; it is made if it is missing.
+        kind: `fcntl.LOCK_EX` for one process alone, `fcntl.LOCK_SH` for several.
+        inbox: the inbox that it stands for, for the message.
 
-def locked_file(path: Path, kind: int, inbox: Path) -> int:
-    """A descriptor that holds a lock. Raises DreamdError, naming the holder, when another process has it."""
+    Returns:
+        A descriptor that holds the lock.
+
+    Raises:
+        DreamdError: another process has it; the message names that one.
+    """
     with os_errors_explained("lock", path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:

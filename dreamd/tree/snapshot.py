@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from dreamd.errors import ConfigError, DreamdError
-from dreamd.wording import printable
-
-FILE_NAME = "status.json"
+from dreamd.files.durable import draft_of
+from dreamd.files.problems import refusal, shown
+from dreamd.tree.layout import StateFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +111,8 @@ class Snapshot:
 
     def write(self, state_folder: Path) -> None:
         """Replace the file. Not synced: after a power cut it says nothing that is still true."""
-        temporary = state_folder / f".{FILE_NAME}.new"
-        temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        temporary.replace(state_folder / FILE_NAME)
+        with draft_of(StateFolder(state_folder).status, durable=False) as draft:
+            draft.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
 
 def read(state_folder: Path) -> dict[str, Any] | None:
@@ -124,18 +123,18 @@ def read(state_folder: Path) -> dict[str, Any] | None:
     Raises:
         DreamdError: the file cannot be read, or is of another version of dreamd.
     """
-    file = state_folder / FILE_NAME
+    file = StateFolder(state_folder).status
     try:
         values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         missing = {item.name for item in fields(Snapshot)} - values.keys()
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise DreamdError(f"{printable(str(file))}: cannot be read: {error.strerror}") from error
+        raise DreamdError(f"{shown(file)}: cannot be read: {refusal(error)}") from error
     except (ValueError, AttributeError) as error:
-        raise DreamdError(f"{printable(str(file))}: is no status of dreamd; start the daemon anew") from error
+        raise DreamdError(f"{shown(file)}: is no status of dreamd; start the daemon anew") from error
     if missing:
-        raise DreamdError(f"{printable(str(file))}: is of another version of dreamd; start the daemon anew")
+        raise DreamdError(f"{shown(file)}: is of another version of dreamd; start the daemon anew")
     if not is_locked(Path(values["lock"])):
         queued = values["queued"] + values["running"]
         values |= {"state": "stopped", "queued": queued, "running": 0, "workers": [], "eta_seconds": None}

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dreamd.errors import SpaceError, WeightsError
-from dreamd.files.durable import write_over
-from dreamd.files.nofollow import opened_folder
+from dreamd.files.durable import replace
+from dreamd.files.nofollow import Entry, opened_folder
 from dreamd.files.problems import os_error_explained
 from dreamd.weights.sources import Download, Packaged, Source
 
@@ -105,8 +105,8 @@ def recorded_digest(path: Path) -> str:
 
 def write_record(path: Path, digest: str) -> None:
     """Record a file's digest beside it, whole and on disk. Raises OSError."""
-    with opened_folder(path.parent, ()) as folder:
-        write_over(folder, beside(path, ".sha256").name, _record_line(path, digest))
+    with opened_folder(path.parent) as folder:
+        replace(Entry(folder, beside(path, ".sha256").name), _record_line(path, digest))
 
 
 def keep_record(source: Download, path: Path, digest: str) -> None:

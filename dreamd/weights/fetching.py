@@ -11,7 +11,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from dreamd.errors import WeightsError
-from dreamd.files.durable import sync_folder
+from dreamd.files.nofollow import opened_folder
+from dreamd.files.syncs import sync_folder
 from dreamd.weights.cache import cached_path, verify
 from dreamd.weights.digests import (
     beside,
@@ -137,7 +138,8 @@ def _accept(part: Part, path: Path, *, pin: str, expected: str) -> None:
         write_record(path, digest)
         part.path.replace(path)
         part.note_path.unlink(missing_ok=True)
-        sync_folder(path.parent)
+        with opened_folder(path.parent) as folder:
+            sync_folder(folder)
 
 
 def _advice_about_record(path: Path, pin: str) -> str:

@@ -18,6 +18,8 @@ from urllib.request import (
     UnknownHandler,
 )
 
+from dreamd.files.problems import refusal
+
 if TYPE_CHECKING:
     from http.client import HTTPMessage
 
@@ -74,7 +76,7 @@ def validator_of(headers: HTTPMessage) -> str:
 def reason_of(error: Exception) -> str:
     """Return in words why a server could not be reached, or stopped."""
     cause = error.reason if isinstance(error, URLError) else error
-    return (isinstance(cause, OSError) and cause.strerror) or str(cause) or type(cause).__name__
+    return refusal(cause) if isinstance(cause, OSError) else str(cause) or type(cause).__name__
 
 
 def proxy_words(request: Request) -> str:

@@ -17,6 +17,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from dreamd.files.durable import draft_of
+
 log = logging.getLogger(__name__)
 
 SIDE = 320
@@ -71,6 +73,5 @@ def _small(images: Tensor) -> Tensor:
 
 
 def _write(image: Tensor, target: Path) -> None:
-    draft = target.with_suffix(".new")
-    Image.fromarray(image.numpy()).save(draft, "JPEG", quality=_QUALITY)
-    draft.replace(target)
+    with draft_of(target, durable=False) as draft:
+        Image.fromarray(image.numpy()).save(draft, "JPEG", quality=_QUALITY)

@@ -5,7 +5,6 @@ Knows recipes and pictures. Knows no command line and no inbox.
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 
 from dreamd.engine.dream import Progress
 from dreamd.errors import RecipeError, UsageError
+from dreamd.files.durable import draft_of
 from dreamd.job import new_job_id
 from dreamd.messages import Sidecar
 from dreamd.pictures.formats import output_format
@@ -23,6 +23,7 @@ from dreamd.pictures.writing import write_picture
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.config import Limits
 from dreamd.settings.merging import Resolved
+from dreamd.tree.layout import sidecar_name
 from dreamd.weights.digests import sha256_of
 from dreamd.worker.bounds import Bounds
 from dreamd.worker.device import choose_device, free_memory
@@ -78,7 +79,7 @@ def dream_file(
     sidecar = session.sidecar(
         job=new_job_id(), source=path, input_sha256=sha256, dream=dream, seconds=time.perf_counter() - start
     )
-    Path(f"{target}.json").write_text(sidecar.model_dump_json(indent=1), encoding="utf-8")
+    target.with_name(sidecar_name(target.name)).write_text(sidecar.model_dump_json(indent=1), encoding="utf-8")
     return sidecar
 
 
@@ -134,10 +135,6 @@ def _noise(width: int, height: int, seed: int) -> Picture:
 
 def _write(picture: Picture, target: Path, word: str, quality: int) -> None:
     """Write a picture whole or not at all."""
-    draft = target.with_name(f".{target.stem[:100]}.{os.getpid()}.part{target.suffix}")
     name, _ = output_format(word, picture.format)
-    try:
+    with draft_of(target, durable=True) as draft:
         write_picture(picture, draft, format=name, quality=quality)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)

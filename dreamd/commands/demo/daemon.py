@@ -15,6 +15,7 @@ import click
 from dreamd.errors import DreamdError, UsageError
 from dreamd.settings.config import Config
 from dreamd.tree import snapshot
+from dreamd.tree.layout import lock_file
 
 LOOK_SECONDS = 0.1
 """The pause between two looks at what the daemon says of itself."""
@@ -31,7 +32,7 @@ def running_daemon(config: Config, log: Path) -> Iterator[subprocess.Popen[bytes
         UsageError: another daemon works on the inbox.
         DreamdError: the daemon ended, or did not start in time.
     """
-    if snapshot.is_locked(config.inbox / ".dreamd" / "lock"):
+    if snapshot.is_locked(lock_file(config.inbox)):
         raise UsageError(f"a dreamd works on {config.inbox} already; give the demo a folder of its own with --out")
     command = [sys.executable, "-m", "dreamd", "run", "--config", str(config.file)]
     with log.open("wb") as stream:

@@ -6,7 +6,6 @@ for the dreams, and lays before and after side by side.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
@@ -21,12 +20,14 @@ from dreamd.commands.demo.painting import clouds
 from dreamd.commands.terminal.printing import doing, print_lines
 from dreamd.commands.terminal.progress import progress
 from dreamd.errors import DreamdError, UsageError
+from dreamd.files.durable import draft_of
 from dreamd.job import Job, JobState
 from dreamd.pictures.reading import read_picture
 from dreamd.plugin_tools.scaffold import make_tree
 from dreamd.settings.config import Config, Limits, load_config
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
+from dreamd.tree.layout import StateFolder
 from dreamd.wording import printable
 from dreamd.worker.display import Show
 
@@ -90,12 +91,11 @@ def _choose_original(folder: Path, picture: Path | None) -> Path:
 
 def _drop(original: Path, folder: Path) -> Path:
     """Drop a copy into an inbox folder, the way a careful program does: written beside, renamed into place."""
-    draft = folder / f".{os.getpid()}.part"
-    shutil.copyfile(original, draft)
     # The watcher leaves dotfiles and names such as `cat.part` alone.
     is_taken = original.suffix.lower() in Image.registered_extensions() and not original.name.startswith(".")
     target = folder / (original.name if is_taken else "picture")
-    draft.rename(target)
+    with draft_of(target, durable=False) as draft:
+        shutil.copyfile(original, draft)
     return target
 
 
@@ -118,7 +118,7 @@ def _wait_for_jobs(config: Config, dropped: list[Path], process: subprocess.Pope
 
 def _jobs_since(config: Config, since: float) -> dict[Path, Job]:
     """Find the jobs that were claimed since a time, by their pictures' paths."""
-    journal = Journal.open_readonly(config.state / "journal.sqlite3")
+    journal = Journal.open_readonly(StateFolder(config.state).journal)
     if journal is None:
         return {}
     with journal:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dreamd.commands.doctor.finding import Finding, found_by
 from dreamd.errors import DreamdError
+from dreamd.files.problems import refusal
 from dreamd.inbox.filesystems import filesystem_type, is_deaf
 from dreamd.settings.config import Config
 
@@ -44,7 +45,7 @@ def _look_at_room(folder: Path) -> str:
     except OSError as error:
         owner = f"`chown $(id -un) {shlex.quote(str(place))}`"
         raise DreamdError(
-            f"{place} cannot be written ({error.strerror}): {owner}, or choose another in the config"
+            f"{place} cannot be written ({refusal(error)}): {owner}, or choose another in the config"
         ) from error
     free = shutil.disk_usage(place).free
     if free < _ROOM_BYTES:

@@ -12,6 +12,7 @@ from pathlib import Path
 from dreamd.errors import DreamdError
 from dreamd.settings.config import Config
 from dreamd.tree.journal import Journal
+from dreamd.tree.layout import StateFolder
 
 _CLOCK_SECONDS = 2.0
 """Clocks that are further apart than this are trouble."""
@@ -49,7 +50,7 @@ def _try_a_watch() -> None:
 def look_at_clock(config: Config) -> str:
     """Look whether the time is past what has been for certain, and whether the inbox, maybe a share, agrees."""
     newest = Path(__file__).stat().st_mtime
-    journal = Journal.open_readonly(config.state / "journal.sqlite3")
+    journal = Journal.open_readonly(StateFolder(config.state).journal)
     if journal is not None:
         with journal:
             newest = max([newest, *(job.claimed_at for job in journal.jobs(limit=1))])

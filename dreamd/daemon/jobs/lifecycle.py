@@ -8,7 +8,6 @@ process and no clock of the loop's.
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +21,7 @@ from dreamd.daemon.jobs.publishing import Published, publish_result
 from dreamd.daemon.jobs.queue import Scheduler
 from dreamd.daemon.jobs.recipes import JobRecipes
 from dreamd.errors import DreamdError, HoldCause, RecipeError, SpaceError
+from dreamd.files.problems import refusal
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.messages import Batch, Done, NotDone, Order
 from dreamd.plugin_host.catalogue import Catalogue
@@ -265,7 +265,7 @@ class Lifecycle:
         try:
             if job.state is JobState.DONE:
                 self._spool.finish(job)
-            elif os.path.lexists(self._spool.work_path(job)):
+            elif self._spool.is_claimed(job):
                 self._spool.fail(job, _explanation(job))
         except DreamdError as error:
             self._put_away_later(job, error)
@@ -277,7 +277,7 @@ class Lifecycle:
         except FileNotFoundError:  # nearly always: the dream was a short one
             return
         except OSError as error:
-            log.warning("the state of job %s stays in %s: %s", job_id, self._checkpoints, error.strerror)
+            log.warning("the state of job %s stays in %s: %s", job_id, self._checkpoints, refusal(error))
 
     # Steps
 

@@ -32,13 +32,12 @@ def publish_result(spool: Spool, job: Job, message: Done) -> Published:
     stem = result_stem(job)
     job = replace(job, seconds=message.sidecar.seconds)
     try:
-        result = spool.published(job, stem) if job.result else None
+        result = spool.recover_result(job, stem) if job.result else None
         if result is None:
-            file = spool.draft(job, message.file)
-            wanted = spool.result_name(job, stem, file.suffix)
+            wanted = spool.result_name(job, stem, PurePosixPath(message.file).suffix)
             # Known from here on: a failure may come after the result is in its place.
             job = replace(job, result=str(wanted))
-            result = spool.publish(job, wanted, file, message.sidecar.model_dump_json(indent=1).encode())
+            result = spool.publish(job, wanted, message.file, message.sidecar.model_dump_json(indent=1).encode())
     except DreamdError as error:
         return Published(job, None, error)
     try:

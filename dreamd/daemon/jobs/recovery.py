@@ -53,6 +53,7 @@ class Recovery:
 
     def recover(self) -> None:
         """Take up every picture in work: it is finished, failed or queued again."""
+        self._spool.tidy()
         for job_id, path in self._spool.claimed():
             known = self._journal.get(job_id)
             self._take_up(known or Job(id=job_id, folder=path.parent, name=path.name, claimed_at=time.time()))
@@ -90,4 +91,4 @@ class Recovery:
         if job.recipe and not job.attempts and job.result is None:
             return None
         known = job if job.recipe else replace(job, recipe=self._recipes.likely(job))
-        return self._spool.published(job, result_stem(known))
+        return self._spool.recover_result(job, result_stem(known))

@@ -6,6 +6,7 @@ import os
 import stat
 
 from dreamd.errors import ConfigError
+from dreamd.files.problems import refusal
 from dreamd.settings.config import TOKEN_RULE, Config, is_token
 
 _LARGEST_BYTES = 4096
@@ -25,7 +26,7 @@ def token_of(config: Config) -> str | None:
     try:
         descriptor = os.open(status.token_file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        problem = f"{status.token_file} cannot be read: {error.strerror}"
+        problem = f"{status.token_file} cannot be read: {refusal(error)}"
         raise ConfigError(problem, file=config.file, field=field) from error
     with os.fdopen(descriptor, "rb") as file:
         if os.fstat(descriptor).st_mode & stat.S_IRWXO:

@@ -14,6 +14,7 @@ from dreamd.page.feed import Feed
 from dreamd.page.handlers.answers import answering
 from dreamd.page.views import Views
 from dreamd.settings.config import Config
+from dreamd.tree.layout import StateFolder
 
 
 class Now:
@@ -47,7 +48,8 @@ class Now:
         """Answer with a dream that goes on, as it was a moment ago."""
         name = f"{request.path_params['job']}.jpg"
         try:
-            with await asyncio.to_thread(opened_file, self._config.state, PurePosixPath("preview", name)) as file:
+            previews = StateFolder(self._config.state).previews
+            with await asyncio.to_thread(opened_file, previews, PurePosixPath(name)) as file:
                 return Response(file.read(), media_type="image/jpeg")
         except OSError:
             return Response(status_code=204)  # the dream has ended since the page heard of it, and nothing is wrong

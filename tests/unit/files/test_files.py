@@ -8,10 +8,9 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from dreamd.errors import UsageError
-from dreamd.files.durable import rename_new_at as move_new
-from dreamd.files.durable import write_over
-from dreamd.files.names import parts_of
-from dreamd.files.nofollow import folders_below, opened_file, opened_folder
+from dreamd.files.durable import copy_new, draft_of, rename_new, replace, write_new
+from dreamd.files.names import free_names, parts_of
+from dreamd.files.nofollow import Entry, folders_below, opened_file, opened_folder
 
 
 @pytest.mark.parametrize(
@@ -64,9 +63,9 @@ def test_a_file_is_moved_over_no_other(tmp_path: Path) -> None:
     (tmp_path / "old").write_text("old")
     with opened_folder(tmp_path, ()) as folder:
         with pytest.raises(FileExistsError):
-            move_new(folder, "new", folder, "old")
+            rename_new(Entry(folder, "new"), Entry(folder, "old"))
         assert (tmp_path / "old").read_text() == "old"
-        move_new(folder, "new", folder, "free")
+        rename_new(Entry(folder, "new"), Entry(folder, "free"))
     assert (tmp_path / "free").read_text() == "new"
 
 
@@ -74,8 +73,53 @@ def test_a_file_is_written_over_whole_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "target").mkdir()
     with opened_folder(tmp_path, ()) as folder:
         with pytest.raises(OSError, match="directory"):
-            write_over(folder, "target", b"data")
+            replace(Entry(folder, "target"), b"data")
         assert [file.name for file in tmp_path.iterdir()] == ["target"]
-        write_over(folder, "file", b"one")
-        write_over(folder, "file", b"two")
+        replace(Entry(folder, "file"), b"one")
+        replace(Entry(folder, "file"), b"two")
     assert (tmp_path / "file").read_bytes() == b"two"
+
+
+def test_a_device_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "device")
+    (tmp_path / "file").write_bytes(b"data")
+    with opened_folder(tmp_path) as folder:
+        with pytest.raises(FileExistsError):
+            write_new(Entry(folder, "device"), b"data")
+        with pytest.raises(FileExistsError):
+            copy_new(Entry(folder, "file"), Entry(folder, "device"))
+    assert (tmp_path / "device").is_fifo()
+
+
+def test_a_draft_takes_the_place_of_its_target_when_it_is_whole_and_leaves_nothing_when_it_is_not(
+    tmp_path: Path,
+) -> None:
+    for durable in (True, False):
+        target = tmp_path / "file"
+        target.write_bytes(b"old")
+        with pytest.raises(TypeError), draft_of(target, durable=durable) as draft, draft.open("wb") as file:
+            file.writelines([b"half", "no bytes"])  # type: ignore[list-item]
+        assert target.read_bytes() == b"old"
+        with draft_of(target, durable=durable) as draft:
+            draft.write_bytes(b"new")
+            assert target.read_bytes() == b"old"
+        assert target.read_bytes() == b"new"
+        assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(("taken", "free"), [(0, 1), (1, 2), (17, 18), (1000, 1001), (50_000, 50_001)])
+def test_a_free_number_follows_a_taken_one_and_is_found_in_few_looks(taken: int, free: int) -> None:
+    looks: list[str] = []
+
+    def is_taken(name: str) -> bool:
+        looks.append(name)
+        number = 1 if name == "cat.jpg" else int(name.removeprefix("cat-").removesuffix(".jpg"))
+        return number <= taken
+
+    assert next(free_names("cat", ".jpg", is_taken)) == ("cat.jpg" if free == 1 else f"cat-{free}.jpg")
+    assert len(looks) <= 50
+
+
+def test_a_name_that_somebody_else_took_meanwhile_is_not_tried_again() -> None:
+    names = free_names("cat", ".jpg", lambda name: name == "cat.jpg")
+    assert [next(names), next(names), next(names)] == ["cat-2.jpg", "cat-3.jpg", "cat-4.jpg"]

@@ -11,11 +11,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -106,7 +104,7 @@ def sidecar(job: Job) -> bytes:
 
 
 def publish(spool: Spool, job: Job, result: str = "trips/cat.jpg") -> PurePosixPath:
-    return spool.publish(job, PurePosixPath(result), dream(spool, job), sidecar(job))
+    return spool.publish(job, PurePosixPath(result), dream(spool, job).name, sidecar(job))
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -260,7 +258,7 @@ def test_results_out_of_the_outbox_are_refused(spool, folder):
     with pytest.raises(DreamdError):
         spool.result_name(job, "cat", "jpg")
     with pytest.raises(DreamdError):
-        spool.publish(job, PurePosixPath(folder) / "cat.jpg", Path("x"), b"{}")
+        spool.publish(job, PurePosixPath(folder) / "cat.jpg", "x", b"{}")
 
 
 @pytest.mark.parametrize("stem", ["../cat", "a/b", "a\0b", "\ud800"])
@@ -291,6 +289,7 @@ def test_empty_job_folders_are_removed_and_strangers_left_alone(spool, folders):
     work = folders.inbox / ".dreamd/work"
     (work / "0000000000000/trips/rome").mkdir(parents=True)
     (work / "note.txt").write_text("not dreamd's")
+    spool.tidy()
     assert list(spool.claimed()) == [(job.id, job.path)]
     assert sorted(path.name for path in work.iterdir()) == [job.id, "note.txt"]
 
@@ -299,8 +298,10 @@ def test_a_copy_that_was_cut_off_is_no_claimed_picture(spool):
     job = claimed(spool)
     spool.work_path(job).with_name(f".dreamd-{job.id}").write_bytes(b"half")
     assert list(spool.claimed()) == [(job.id, job.path)]
+    spool.tidy()
     spool.finish(job)
     assert list(spool.claimed()) == []
+    assert not spool.work_path(job).parent.exists()
 
 
 NAMES = [
@@ -321,9 +322,9 @@ def test_any_name_passes_through_every_folder(spool, folders, encoded):
     name = os.fsdecode(encoded)
     job = claimed(spool, f"caf\udce9/{name}")
     result = spool.result_name(job, PurePosixPath(name).stem, "jpg")
-    published = spool.publish(job, result, dream(spool, job), sidecar(job))
-    assert spool.published(job, PurePosixPath(name).stem) == published
-    assert spool.published(replace(job, result=str(result)), "") == published
+    published = spool.publish(job, result, dream(spool, job).name, sidecar(job))
+    assert spool.recover_result(job, PurePosixPath(name).stem) == published
+    assert spool.recover_result(replace(job, result=str(result)), "") == published
     spool.finish(job)
     assert files(folders.done) == {f"caf\udce9/{name}": ORIGINAL}
     again = claimed(spool, f"caf\udce9/{name}", b"second")
@@ -349,7 +350,7 @@ def test_a_result_has_the_mode_of_an_ordinary_file_and_its_sidecar_beside_it(spo
     picture.chmod(0o600)
     before = os.umask(0o027)
     try:
-        result = spool.publish(job, PurePosixPath("trips/cat.jpg"), picture, sidecar(job))
+        result = spool.publish(job, PurePosixPath("trips/cat.jpg"), picture.name, sidecar(job))
     finally:
         os.umask(before)
     assert result == PurePosixPath("trips/cat.jpg")
@@ -396,7 +397,7 @@ def test_both_files_are_on_disk_before_they_have_names_and_the_sidecar_is_first(
     (folders.outbox / "trips").mkdir()
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(os, "link", linked)
-    spool.publish(job, PurePosixPath("trips/cat.jpg"), picture, sidecar(job))
+    spool.publish(job, PurePosixPath("trips/cat.jpg"), picture.name, sidecar(job))
     assert steps == [
         "sync .sidecar",
         "sync result",
@@ -412,8 +413,8 @@ def test_a_name_taken_between_sidecar_and_picture_is_given_up_whole(spool, folde
     real = os.link
 
     def steal(source, target, **more):
-        if os.fspath(target).endswith("/cat.jpg"):
-            Path(target).write_bytes(b"somebody's")
+        if target == "cat.jpg":
+            (folders.outbox / "trips/cat.jpg").write_bytes(b"somebody's")
         real(source, target, **more)
 
     monkeypatch.setattr(os, "link", steal)
@@ -434,11 +435,11 @@ def test_publishing_twice_gives_the_same_result(spool, folders):
 def test_a_result_is_only_its_own_jobs(spool):
     first, second = claimed(spool), claimed(spool)
     publish(spool, first)
-    assert spool.published(second, "cat") is None
-    assert spool.published(replace(second, result="trips/cat.jpg"), "cat") is None
+    assert spool.recover_result(second, "cat") is None
+    assert spool.recover_result(replace(second, result="trips/cat.jpg"), "cat") is None
     publish(spool, second)
-    assert spool.published(replace(second, result="trips/cat.jpg"), "cat") == PurePosixPath("trips/cat-2.jpg")
-    assert spool.published(second, "cat") == PurePosixPath("trips/cat-2.jpg")
+    assert spool.recover_result(replace(second, result="trips/cat.jpg"), "cat") == PurePosixPath("trips/cat-2.jpg")
+    assert spool.recover_result(second, "cat") == PurePosixPath("trips/cat-2.jpg")
 
 
 def test_a_sidecar_without_its_picture_is_removed_if_it_is_the_jobs(spool, folders):
@@ -447,7 +448,7 @@ def test_a_sidecar_without_its_picture_is_removed_if_it_is_the_jobs(spool, folde
     (folders.outbox / "trips/cat.jpg.json").write_bytes(sidecar(job))
     (folders.outbox / "trips/cat.json").write_text(f"no json, but it names {job.id}")
     (folders.outbox / "trips/cat-2.jpg.json").write_bytes(sidecar(job_of("cat.jpg")))
-    assert spool.published(job, "cat") is None
+    assert spool.recover_result(job, "cat") is None
     assert list(files(folders.outbox)) == ["trips/cat-2.jpg.json", "trips/cat.json"]
 
 
@@ -560,8 +561,10 @@ def test_a_full_disk_is_a_space_error_and_leaves_no_half_result(spool, folders, 
     with monkeypatch.context() as patch:
         patch.setattr(os, "link", refuse(code))
         with pytest.raises(SpaceError, match=r"trips/cat\.jpg"):
-            spool.publish(job, PurePosixPath("trips/cat.jpg"), picture, sidecar(job))
-    assert spool.publish(job, PurePosixPath("trips/cat.jpg"), picture, sidecar(job)) == PurePosixPath("trips/cat.jpg")
+            spool.publish(job, PurePosixPath("trips/cat.jpg"), picture.name, sidecar(job))
+    assert spool.publish(job, PurePosixPath("trips/cat.jpg"), picture.name, sidecar(job)) == PurePosixPath(
+        "trips/cat.jpg"
+    )
     assert spool.work_path(job).exists()
 
 
@@ -570,7 +573,7 @@ def test_a_full_disk_at_the_copy_leaves_the_original_and_no_draft(folders, shm, 
     spool.prepare()
     job = claimed(spool)
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "copyfileobj", refuse(errno.ENOSPC))
+        patch.setattr(durable, "_copy_bytes", refuse(errno.ENOSPC))
         with pytest.raises(SpaceError):
             spool.finish(job)
     assert files(shm) == {}
@@ -619,15 +622,15 @@ def killed_before(call: int, patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         renameat2 = durable._renameat2()
         if renameat2 is not None:
             patched.setattr(durable, "_renameat2", lambda: guarded("renameat2", renameat2))
-        patched.setattr(shutil, "copyfileobj", guarded("copy", shutil.copyfileobj))
+        patched.setattr(durable, "_copy_bytes", guarded("copy", durable._copy_bytes))
         yield done
 
 
 def go_on(spool: Spool, job: Job) -> None:
     """What the daemon does with a claimed job, at first and after a kill."""
-    if spool.published(job, "cat") is None:
+    if spool.recover_result(job, "cat") is None:
         result = spool.result_name(job, "cat", "png")
-        spool.publish(replace(job, result=str(result)), result, dream(spool, job), sidecar(job))
+        spool.publish(replace(job, result=str(result)), result, dream(spool, job).name, sidecar(job))
     spool.finish(job)
 
 
@@ -637,7 +640,8 @@ def give_up(spool: Spool, job: Job) -> None:
 
 def recover(spool: Spool, treat: Callable[[Spool, Job], None]) -> None:
     spool.prepare()
-    for job_id, path in spool.claimed():
+    spool.tidy()
+    for job_id, path in list(spool.claimed()):
         treat(spool, Job(id=job_id, folder=path.parent, name=path.name))
     if (spool.folders.inbox / "trips/cat.jpg").exists():
         job = job_of("trips/cat.jpg")
@@ -784,53 +788,3 @@ def test_a_failed_picture_is_there_until_somebody_takes_it(spool):
     assert not spool.is_failed(replace(job, id=new_job_id()))
     kept.unlink()
     assert not spool.is_failed(job)
-
-
-# Syncing folders
-
-
-@pytest.fixture
-def gated_sync(monkeypatch):
-    """Syncs that wait at a gate; `folders` are those that were begun."""
-    gate = SimpleNamespace(open=threading.Event(), begun=threading.Semaphore(0), folders=[], fails=0)
-
-    def sync(folder: Path) -> None:
-        gate.folders.append(folder)
-        gate.begun.release()
-        assert gate.open.wait(30)
-        if len(gate.folders) <= gate.fails:
-            raise OSError(errno.EIO, "the disk is broken")
-
-    monkeypatch.setattr(durable, "_sync_now", sync)
-    return gate
-
-
-def test_those_that_come_while_a_folder_is_synced_share_the_next_sync(gated_sync, tmp_path):
-    syncs = durable._SharedSyncs()
-    with ThreadPoolExecutor(6) as pool:
-        first = pool.submit(syncs, tmp_path)
-        assert gated_sync.begun.acquire(timeout=30)
-        others = [pool.submit(syncs, tmp_path) for _ in range(4)]
-        elsewhere = pool.submit(syncs, tmp_path / "other")
-        assert gated_sync.begun.acquire(timeout=30), "another folder waits for nobody"
-        while syncs._inside[tmp_path] < 5:
-            pass
-        assert not any(future.done() for future in (first, *others))
-        gated_sync.open.set()
-        for future in (first, *others, elsewhere):
-            future.result(30)
-    assert gated_sync.folders.count(tmp_path) == 2
-    assert not any((syncs._inside, syncs._begun, syncs._ended, syncs._running))
-
-
-def test_a_sync_that_fails_serves_nobody_else(gated_sync, tmp_path):
-    gated_sync.fails = 2
-    syncs = durable._SharedSyncs()
-    with ThreadPoolExecutor(4) as pool:
-        futures = [pool.submit(syncs, tmp_path) for _ in range(4)]
-        while syncs._inside[tmp_path] < 4:
-            pass
-        gated_sync.open.set()
-        failed = [future for future in futures if future.exception(30)]
-    assert len(failed) == 2
-    assert len(gated_sync.folders) in (3, 4)

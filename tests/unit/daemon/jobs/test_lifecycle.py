@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -616,7 +617,7 @@ def test_a_result_published_before_the_end_is_not_dreamed_again(house: House, na
     answer = house.answer(job, order)
     # The kill comes after the publication and before the journal knows.
     wanted = PurePosixPath(name.format(stem="cat", job=job.id) + ".png")
-    house.spool.publish(job, wanted, order.folder / answer.file, answer.sidecar.model_dump_json().encode())
+    house.spool.publish(job, wanted, answer.file, answer.sidecar.model_dump_json().encode())
     if is_journal_lost:
         house.lose_the_journal()
     house.begin_again()
@@ -630,14 +631,14 @@ def test_a_result_whose_publication_failed_at_its_last_step_is_not_published_twi
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.drop("a/cat.png")
-    real, steps = dreamd.files.durable.sync_folder, iter(range(9))
+    real, steps = os.fsync, iter(range(9))
 
-    def failing(folder: Path) -> None:
-        if folder.name == "a" and folder.parent == house.folders.outbox and next(steps) == 1:
+    def failing(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink() == house.folders.outbox / "a" and next(steps) == 1:
             raise OSError(errno.EIO, "the disk is broken")
-        real(folder)
+        real(descriptor)
 
-    monkeypatch.setattr(dreamd.tree.spool, "sync_folder", failing)
+    monkeypatch.setattr(os, "fsync", failing)
     job, order = house.started()
     house.done(house.answer(job, order))
     assert house.files("outbox") == ["a/cat.png", "a/cat.png.json"]
@@ -675,9 +676,7 @@ def test_a_picture_put_away_only_half_is_put_away_at_the_next_start(house: House
         house.journal.save([replace(job, state=JobState.FAILED, reason="it broke")])
     else:
         answer = house.answer(job, order)
-        house.spool.publish(
-            job, PurePosixPath("cat.png"), order.folder / answer.file, answer.sidecar.model_dump_json().encode()
-        )
+        house.spool.publish(job, PurePosixPath("cat.png"), answer.file, answer.sidecar.model_dump_json().encode())
         house.journal.save([replace(job, state=JobState.DONE, result="cat.png")])
     house.begin_again()
     assert house.files("failed" if final else "done")[0] == "cat.png"

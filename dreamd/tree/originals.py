@@ -1,0 +1,156 @@
+"""Where originals go when their jobs have ended: `done`, or `failed` with a reason beside each.
+
+Either may be on another filesystem than the inbox; then a move is a copy that is synced, with its folder, before the
+original is removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dreamd.files.durable import copy_new, is_same_file, rename_new, replace
+from dreamd.files.names import folder_parts, free_names, one_name, split_name
+from dreamd.files.nofollow import Entry, opened_folder, opened_folder_if_there
+from dreamd.files.syncs import sync_folder
+from dreamd.tree.layout import REASON, draft_name, reason_name
+from dreamd.tree.results import names_like
+
+if TYPE_CHECKING:
+    from dreamd.job import Job
+
+
+def put_into_done(original: Entry, job: Job, done: Path) -> None:
+    """Move the original of a done job into `done`, under its own name or the next free one."""
+    with opened_folder(done, folder_parts(job.folder), make=True) as folder:
+
+        def is_taken(name: str) -> bool:
+            return Entry(folder, name).is_there() and not is_same_file(original, Entry(folder, name))
+
+        for name in free_names(*split_name(job.name), is_taken):
+            try:
+                move_original(original, Entry(folder, name), job.id)
+                return
+            except FileExistsError:
+                continue
+
+
+class Failures:
+    """The originals of failed jobs."""
+
+    def __init__(self, failed: Path) -> None:
+        self._failed = failed
+
+    def put(self, original: Entry, job: Job, reason: str) -> Path:
+        """Move the original of a failed job here, its reason first; returns where it is now."""
+        parts = folder_parts(job.folder)
+        text = f"{reason}\n\njob {job.id}\n".encode("utf-8", "backslashreplace")
+        with opened_folder(self._failed, parts, make=True) as folder:
+
+            def is_taken(name: str) -> bool:
+                return not _can_be_kept_as(Entry(folder, name), original, job.id)
+
+            for name in free_names(*split_name(job.name), is_taken, reserve=len(REASON)):
+                if _fail_as(Entry(folder, name), original, text, job.id):
+                    return self._failed.joinpath(*parts, name)
+        raise AssertionError("there is always a free name")
+
+    def find(self, job: Job) -> Path | None:
+        """Return where a job's original is among the failed ones; None when it is not there."""
+        parts = folder_parts(job.folder)
+        with opened_folder_if_there(self._failed, parts) as folder:
+            for failure in () if folder is None else _failures_of(folder, job):
+                if failure.is_there():
+                    return self._failed.joinpath(*parts, failure.name)
+        return None
+
+    def drop_trace(self, job: Job, original: Entry) -> None:
+        """Remove what a killed `put` left: a reason, a draft and, when it had to copy, the copy."""
+        with opened_folder_if_there(self._failed, folder_parts(job.folder)) as folder:
+            if folder is None:
+                return
+            Entry(folder, draft_name(job.id)).unlink()
+            for failure in _failures_of(folder, job):
+                if is_same_file(original, failure):
+                    failure.unlink()
+        self.drop_reasons(job)
+
+    def take_back(self, job: Job, place: Entry) -> None:
+        """Move a job's original to `place`, if nothing is there."""
+        with opened_folder_if_there(self._failed, folder_parts(job.folder)) as folder:
+            for failure in () if folder is None else _failures_of(folder, job):
+                if failure.is_there() and not place.is_there():
+                    move_original(failure, place, job.id)
+
+    def drop_reasons(self, job: Job) -> None:
+        """Remove the job's reasons that have no original beside them."""
+        with opened_folder_if_there(self._failed, folder_parts(job.folder)) as folder:
+            for failure in [] if folder is None else list(_failures_of(folder, job)):
+                if not failure.is_there():
+                    failure.beside(reason_name(failure.name)).unlink()
+
+
+def _failures_of(folder: int, job: Job) -> Iterator[Entry]:
+    """Yield where the job's reasons say that its original is or was to be."""
+    for name in names_like(folder, split_name(one_name(job.name))[0], REASON):
+        if _is_reason_of(Entry(folder, name), job.id):
+            yield Entry(folder, name.removesuffix(REASON))
+
+
+def _is_reason_of(reason: Entry, job_id: str) -> bool:
+    return reason.read().endswith(f"\njob {job_id}\n".encode())
+
+
+def _can_be_kept_as(kept: Entry, original: Entry, job_id: str) -> bool:
+    """Tell whether neither reason nor picture of that name is somebody else's."""
+    reason = kept.beside(reason_name(kept.name))
+    if reason.is_there() and not _is_reason_of(reason, job_id):
+        return False
+    return not kept.is_there() or is_same_file(original, kept)
+
+
+def _fail_as(kept: Entry, original: Entry, text: bytes, job_id: str) -> bool:
+    """Move an original to `kept`, its reason first; False when that name was taken meanwhile."""
+    reason = kept.beside(reason_name(kept.name))
+    replace(reason, text, draft_name(job_id))
+    try:
+        move_original(original, kept, job_id)
+    except FileExistsError:
+        reason.unlink()
+        return False
+    return True
+
+
+def move_original(original: Entry, target: Entry, job_id: str) -> None:
+    """Move an original, across filesystems too, and sync. Raises FileExistsError when the name is taken."""
+    try:
+        rename_new(original, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _carry(original, target, job_id)
+    sync_folder(target.folder)
+
+
+def _carry(original: Entry, target: Entry, job_id: str) -> None:
+    """Move to another filesystem: copy to a draft, sync, rename, sync the folder, remove the original.
+
+    A kill during the copy leaves a draft, which the next try overwrites. A kill after the rename leaves the picture
+    twice: the next try knows the copy by its bytes and time, and only removes the original.
+    """
+    if target.is_there():
+        if not is_same_file(original, target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target.name)
+    else:
+        draft = target.beside(draft_name(job_id))
+        try:
+            copy_new(original, draft)
+            rename_new(draft, target)
+        except OSError:
+            draft.unlink()
+            raise
+    sync_folder(target.folder)
+    original.unlink()

@@ -22,6 +22,7 @@ from dreamd.commands.terminal.options import (
 )
 from dreamd.commands.terminal.printing import leave_problems_to_the_command, print_findings, print_json, print_lines
 from dreamd.errors import UnknownNameError
+from dreamd.plugin_host.kinds import Kind
 
 if TYPE_CHECKING:
     from dreamd.plugin_host.catalogue import Entry
@@ -68,7 +69,7 @@ def show(name: str, config_file: Path, as_json: bool) -> None:
 @click.argument("name")
 @click.option(
     "--kind",
-    type=click.Choice(["loss", "backbone", "schedule", "gradient", "decoder", "executor", "notify"]),
+    type=click.Choice([kind.value for kind in Kind]),
     default="loss",
     show_default=True,
     help="What it brings.",
@@ -84,9 +85,9 @@ def new(name: str, kind: str, folder: Path | None, is_package: bool, config_file
     from dreamd.plugin_tools.new import new_package, new_plugin
 
     if is_package:
-        print_lines(new_package(name, kind, folder or Path()))
+        print_lines(new_package(name, Kind(kind), folder or Path()))
     else:
-        print_lines(new_plugin(name, kind, folder, None if folder else config_at(config_file)))
+        print_lines(new_plugin(name, Kind(kind), folder, None if folder else config_at(config_file)))
 
 
 @plugins.command()

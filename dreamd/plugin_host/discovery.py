@@ -56,6 +56,11 @@ def stamp_of(folders: Sequence[Path]) -> tuple[object, ...]:
     return tuple(_stamp(path) for path in (*folders, *_drop_ins(folders)))
 
 
+def deny_others(path: Path) -> None:
+    """Let nobody else write there, whatever the umask says: plugins that others could write are not run."""
+    path.chmod(path.stat().st_mode & 0o7755)
+
+
 def _installed(group: Group) -> Iterator[Candidate]:
     # dreamd's own names are registered first, so that nobody takes `l2` or `vgg19` from under a recipe.
     for entry_point in sorted(entry_points(group=group), key=lambda point: (not _is_own(point), point.name)):

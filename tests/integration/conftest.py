@@ -18,8 +18,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from dreamd.commands.init import make_tree
 from dreamd.job import Job, JobState
-from dreamd.plugin_tools.scaffold import make_tree
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
 

@@ -17,13 +17,13 @@ from PIL import Image
 from dreamd.commands.demo.contact_sheet import contact_sheet
 from dreamd.commands.demo.daemon import LOOK_SECONDS, check_alive, running_daemon
 from dreamd.commands.demo.painting import clouds
+from dreamd.commands.init import make_tree
 from dreamd.commands.terminal.printing import doing, print_lines
 from dreamd.commands.terminal.progress import progress
 from dreamd.errors import DreamdError, UsageError
 from dreamd.files.durable import draft_of
 from dreamd.job import Job, JobState
 from dreamd.pictures.reading import read_picture
-from dreamd.plugin_tools.scaffold import make_tree
 from dreamd.settings.config import Config, Limits, load_config
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal

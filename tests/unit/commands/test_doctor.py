@@ -21,8 +21,8 @@ import yaml
 from dreamd.commands.doctor import folders, machine, user
 from dreamd.commands.doctor.examination import examine
 from dreamd.commands.doctor.finding import Finding
+from dreamd.commands.init import make_tree
 from dreamd.job import Job
-from dreamd.plugin_tools.scaffold import make_tree
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
 

@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from dreamd.cli import main
+from dreamd.commands.init import make_tree
 from dreamd.commands.prune import parse_age, parse_size, remove_originals
 from dreamd.errors import ConfigError, UsageError
 from dreamd.job import Job, JobState
-from dreamd.plugin_tools.scaffold import make_tree
 from dreamd.settings.config import Config, load_config
 from dreamd.tree.journal import Journal
 

@@ -12,8 +12,9 @@ import pytest
 
 import dreamd.plugin_tools.contract
 from dreamd.errors import UnknownNameError, UsageError
+from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_tools.contract import Check, checks_of
-from dreamd.plugin_tools.scaffold import PLUGIN_KINDS, make_plugin
+from dreamd.plugin_tools.new import make_plugin
 from dreamd.plugin_tools.target import find_target
 from dreamd.testing import contract
 
@@ -311,7 +312,7 @@ def test_every_plugin_of_dreamds_own_keeps_the_whole_contract(name: str) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", PLUGIN_KINDS)
+@pytest.mark.parametrize("kind", list(Kind))
 def test_what_plugins_new_writes_keeps_the_contract(kind: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     for check in quick(checks_of(make_plugin("my_own", kind, tmp_path))):

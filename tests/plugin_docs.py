@@ -21,7 +21,7 @@ from dreamd.plugin_host import hookspecs
 ROOT = Path(__file__).parents[1]
 MANUAL = ROOT / "docs" / "plugins.md"
 SNAPSHOT = ROOT / "tests" / "reference" / "api.txt"
-BEGIN, END = "<!-- drawn from dreamd/hookspecs.py by tests/plugin_docs.py -->", "<!-- end -->"
+BEGIN, END = "<!-- drawn from dreamd/plugin_host/hookspecs.py by tests/plugin_docs.py -->", "<!-- end -->"
 
 GROUPS = {"dreamd.engine": hookspecs.EngineHooks, "dreamd.daemon": hookspecs.DaemonHooks}
 

@@ -1,7 +1,7 @@
-"""Every hook that a plugin may implement. The docstrings are the reference.
+"""Every hook that a plugin may have. The docstrings are the reference in docs/plugins.md.
 
-A plugin is a module (an entry point, or a file in a plugins folder) with functions of these names, marked
-`@dreamd.api.hookimpl`. Each receives a callable, `register`, and calls it once for every thing it brings:
+A plugin is a module with functions of these names, marked `@dreamd.api.hookimpl`. dreamd calls each with a function,
+`register`. The plugin calls that once for everything it brings:
 
     from dreamd.api import hookimpl
 
@@ -17,17 +17,19 @@ A plugin is a module (an entry point, or a file in a plugins folder) with functi
     def dreamd_losses(register):
         register("contrast", contrast)
 
-Then `loss: {name: contrast, power: 3}` in a recipe works. A **keyword-only parameter is a field**: its annotation
-validates it, its default is the default, its line in the docstring's `Args:` documents it. Annotations are made of
-`bool`, `int`, `float`, `str`, `None`, `list`, `tuple`, `dict`, `Literal`, `Annotated[..., pydantic.Field(ge=0)]`.
-One keyword parameter is no field, but is given by the engine to a gradient step that names it:
+Now `loss: {name: contrast, power: 3}` works in a recipe. A **keyword-only parameter is a field** of the recipe. Its
+annotation validates the field, its default is the field's default, and its line below `Args:` documents it. Annotations
+are made of `bool`, `int`, `float`, `str`, `None`, `list`, `tuple`, `dict`, `Literal` and
+`Annotated[..., pydantic.Field(ge=0)]`.
+
+One keyword parameter is not a field. A gradient step that has it gets it from the engine:
 
     progress: float                 how far the ascent is, 0 <= progress < 1
 
-A loss is **maximised, always**: what should become smaller is returned with a minus.
+A loss is **maximised, always**. Return what should become smaller with a minus.
 
-A plugin may state the version of `dreamd.api` that it was written for, `DREAMD_API = 1`, and is then refused with a
-clear word where that version is not to be had.
+A plugin may say which version of `dreamd.api` it was written for: `DREAMD_API = 1`. Where that version cannot be had,
+dreamd leaves the plugin out and says so.
 """
 
 from __future__ import annotations
@@ -64,14 +66,14 @@ class RegisterBackbone(Protocol):
         """Register a backbone.
 
         Args:
-            name: its name in recipes, or a pattern with `*` for a whole family: `timm/*`.
-            build: `build(name, *, ...) -> Backbone` makes the network with freshly initialised parameters; dreamd
-                loads the weights into it, freezes it and moves it to the device.
-            weights: what `weights: default` means: a `Download`, a `Packaged` file, or a function of the name that
-                returns one. None: there are no default weights, and a recipe must give `weights: PATH`.
+            name: the name that recipes use. A `*` makes it a family: `timm/*` answers to `timm/resnet50`.
+            build: `build(name, *, ...) -> Backbone`. Make the network with fresh parameters. dreamd loads the weights
+                into it, freezes it and moves it to the device.
+            weights: where `weights: default` comes from: a `Download`, a `Packaged` file, or a function that takes the
+                name and returns one of these. With None there are no default weights, and a recipe must give a path.
 
         Raises:
-            PluginError: the name is taken or malformed, or a parameter has no annotation that YAML could fill.
+            PluginError: the name is taken or malformed, or YAML cannot fill a parameter.
         """
 
 
@@ -79,14 +81,14 @@ class RegisterLoss(Protocol):
     """`register` of `dreamd_losses`."""
 
     def __call__(self, name: str, loss: Callable[..., Tensor]) -> None:
-        """Register a loss: `loss(activation [N, C, H, W], *, ...) -> [N]`, one value a picture, maximised.
+        """Register a loss: `loss(activation [N, C, H, W], *, ...) -> [N]`, one value for each picture.
 
-        Each value must depend on its own picture alone, so that a picture comes out the same in any batch.
+        A value may depend on its own picture only, so that a picture comes out the same in any batch.
 
-        A loss that depends on sums over the cells alone may say so, `@dreamd.api.summed(part=..., finish=...)`: then
-        pictures of any size take no memory for the layer's whole activation. `part(activation [N, C, h, w], *, ...)`
-        gives the sums of any part of the cells, `[N]` or `[N, K]`; `finish(sums, *, ...) -> [N]` the loss of the sums
-        of all. `plugins/dreamd_plugins/l2.py` is an example.
+        Is your loss made from sums over the cells of the activation? Then say so with
+        `@dreamd.api.summed(part=..., finish=...)`, and large pictures need no memory for the whole activation.
+        `part(activation [N, C, h, w], *, ...)` returns the sums of some of the cells, `[N]` or `[N, K]`.
+        `finish(sums, *, ...) -> [N]` makes the loss from the sums of all cells. See `plugins/dreamd_plugins/l2.py`.
         """
 
 
@@ -94,17 +96,18 @@ class RegisterSchedule(Protocol):
     """`register` of `dreamd_schedules`."""
 
     def __call__(self, name: str, schedule: Callable[..., Iterable[Tensor]]) -> None:
-        """Register a schedule: `schedule(image, ascend, *, ...)` yields images, the last of which is the result.
+        """Register a schedule: `schedule(image, ascend, *, ...)` yields pictures. The last one is the result.
 
-        `image` is `[N, 3, H, W]` in [0, 1]; `ascend(image) -> image` is the recipe's ascent at one scale, on a picture
-        of any size, clamped to [0, 1]. `ascend.plan(n)` tells the progress bar how many ascents there will be;
-        `ascend.deterministic` says whether equal inputs give equal results. The result has the size of `image`.
+        `image` is `[N, 3, H, W]` in [0, 1], and the result must be as large. `ascend(image) -> image` runs the recipe's
+        ascent at one scale. It takes a picture of any size, on any device, and returns it on the same device, clamped
+        to [0, 1].
 
-        `ascend(image, overwrite=True)` may use the memory of `image`, which the schedule must not need any more.
+        `ascend.plan(n)` tells the progress bar how many ascents you will make. `ascend.deterministic` says whether
+        equal pictures give equal results. `ascend(image, overwrite=True)` may use the memory of `image`: do not use
+        that picture again.
 
-        `image` may lie on a GPU; `ascend` takes pictures on any device, and its result lies on the same. A schedule
-        must do the same again when its ascents give the same: a dream that was broken off is gone on with by running
-        its schedule again, with the results that were kept in place of the ascents.
+        Do the same each time. When a dream is interrupted, dreamd later runs the schedule again from its start, and
+        gives it the ascents that were finished before.
         """
 
 
@@ -112,17 +115,17 @@ class RegisterGradient(Protocol):
     """`register` of `dreamd_gradients`."""
 
     def __call__(self, name: str, step: Callable[..., Tensor]) -> None:
-        """Register a gradient step: `step(gradient [N, 3, H, W], *, ...) -> [N, 3, H, W]`, picture by picture.
+        """Register a gradient step: `step(gradient [N, 3, H, W], *, ...) -> [N, 3, H, W]`.
 
-        The gradient is the step's own: it may change it in place.
+        Treat each picture alone. You may change the gradient in place.
         """
 
 
 class CheckSize(Protocol):
-    """What a decoder asks before it takes memory for a picture's pixels."""
+    """What a decoder calls before it takes memory for a picture's pixels."""
 
     def __call__(self, width: int, height: int) -> None:
-        """Raise PictureError when a picture of so many pixels is larger than `limits.max_pixels` allows."""
+        """Raise PictureError when a picture of this size has more pixels than `limits.max_pixels`."""
 
 
 class RegisterDecoder(Protocol):
@@ -135,18 +138,18 @@ class RegisterDecoder(Protocol):
         *,
         extensions: tuple[str, ...],
     ) -> None:
-        """Register a decoder of picture files: `decode(file, check_size) -> [H, W, 3]`, 8 bit, sRGB, upright.
+        """Register a decoder: `decode(file, check_size) -> [H, W, 3]`, 8 bit, sRGB, upright.
 
-        `file` is open for reading, and no longer than `limits.max_bytes`; `[H, W, 4]` has an alpha channel.
+        Return `[H, W, 4]` for a picture with an alpha channel. `file` is open for reading, and no longer than
+        `limits.max_bytes`.
 
         Args:
-            name: its name in messages.
-            decode: is called for files with these endings, in a worker. It calls `check_size(width, height)` as soon
-                as it knows the size and before it takes memory for the pixels, and raises `dreamd.api.PictureError`
-                for a file that is broken: such a picture fails, with that text. Any other error is held against the
-                plugin.
-            extensions: the endings of its files' names, in small letters: `(".dng", ".cr2")`. Those of files that
-                dreamd reads by itself are taken.
+            name: the name that messages use.
+            decode: is called in a worker, for files with these endings. Call `check_size(width, height)` as soon as you
+                know the size, before you take memory for the pixels. Raise `dreamd.api.PictureError` for a broken file:
+                the picture then fails with that text. Any other error is blamed on the plugin.
+            extensions: the endings of the files' names, in small letters: `(".dng", ".cr2")`. You cannot have those
+                that dreamd reads by itself.
 
         Raises:
             PluginError: the name or an ending is taken or malformed.
@@ -157,11 +160,11 @@ class RegisterExecutor(Protocol):
     """`register` of `dreamd_executors`."""
 
     def __call__(self, name: str, make: Callable[[ExecutorContext], Executor]) -> None:
-        """Register an executor: `make(context)` returns what `dreamd.api.Executor` describes."""
+        """Register an executor: `make(context)` returns an object with the methods of `dreamd.api.Executor`."""
 
 
 class EngineHooks:
-    """Entry-point group `dreamd.engine`: loaded in worker processes, where torch is."""
+    """These plugins are loaded in the worker processes, where torch is."""
 
     @hookspec
     def dreamd_backbones(self, register: RegisterBackbone) -> None:
@@ -169,32 +172,33 @@ class EngineHooks:
 
     @hookspec
     def dreamd_losses(self, register: RegisterLoss) -> None:
-        """Bring losses: what of an activation is to grow. Maximised, always."""
+        """Bring losses: a loss says what should grow in what a layer sees. It is maximised, always."""
 
     @hookspec
     def dreamd_schedules(self, register: RegisterSchedule) -> None:
-        """Bring schedules: over which scales, and in which order, a picture ascends."""
+        """Bring schedules: a schedule says at which scales a picture is dreamed, and in which order."""
 
     @hookspec
     def dreamd_gradients(self, register: RegisterGradient) -> None:
-        """Bring gradient steps: what is done to a gradient before it moves the picture."""
+        """Bring gradient steps: a step changes the gradient before that changes the picture."""
 
     @hookspec
     def dreamd_decoders(self, register: RegisterDecoder) -> None:
-        """Bring decoders: how picture files are read that dreamd cannot read, such as a camera's raw files."""
+        """Bring decoders: a decoder reads picture files that dreamd cannot read, such as a camera's raw files."""
 
 
 class DaemonHooks:
-    """Entry-point group `dreamd.daemon`: loaded in the daemon process, which never imports torch."""
+    """These plugins are loaded in the daemon's own process. They must not import torch."""
 
     @hookspec
     def dreamd_executors(self, register: RegisterExecutor) -> None:
-        """Bring executors: what runs jobs, and where."""
+        """Bring executors: an executor runs jobs, on this machine or another."""
 
     @hookspec
     def dreamd_job_changed(self, job: Job) -> None:
-        """Be told that a job is queued, running, held, done or failed.
+        """Do something when a job is queued, running, held, done or failed.
 
-        Called in a thread of the plugin's own, in the order in which things happen: it may take its time, wait and try
-        again. While it does, at most a thousand jobs are kept for it. When the daemon ends it has a few seconds left.
+        dreamd calls this in a thread of the plugin's own, one job at a time, in the order in which things happen. Take
+        your time: wait, try again. Meanwhile up to a thousand jobs are kept for you. When the daemon ends, you have a
+        few seconds left.
         """

@@ -60,7 +60,7 @@ def test_what_a_register_takes_is_documented_and_open_to_plugins(name):
 
 def test_the_example_in_the_reference_is_a_working_plugin(tmp_path):
     reference = hookspecs.__doc__ or ""
-    code = dedent(reference[reference.index("    from dreamd.api") : reference.index("Then `loss:")])
+    code = dedent(reference[reference.index("    from dreamd.api") : reference.index("Now `loss:")])
     file = tmp_path / "example.py"
     tmp_path.chmod(0o755)
     file.write_text(code)

@@ -73,12 +73,14 @@ class Order(_Message):
     Attributes:
         job: the job's id.
         source: the picture.
+        root: a folder above it, from which on no symlink is followed on the way; None: the picture's own folder.
         folder: an empty folder for the result.
         checkpoint: where a long dream keeps its state, so that a later attempt goes on from there.
     """
 
     job: str
     source: FilePath
+    root: FilePath | None = None
     folder: FilePath
     checkpoint: FilePath | None = None
 

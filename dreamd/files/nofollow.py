@@ -13,14 +13,27 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 from dreamd.files.syncs import sync_folder
+
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """How a file is opened for reading: a FIFO, which is refused then, must not make the opener wait."""
+
+
+_ACCESS_LIST = "system.posix_acl_access"
+"""This attribute of a folder holds rights in addition to its mode."""
+
+_DEFAULT_LIST = "system.posix_acl_default"
+"""This attribute of a folder holds the rights that what is made in it inherits."""
+
+_NO_RIGHTS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+"""FAT and some shares, which keep no rights, answer so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +75,7 @@ class Entry:
         except FileNotFoundError:
             return
 
-    def open(self) -> BinaryIO:
+    def open(self) -> BufferedReader:
         """Open the file for reading. Raises OSError when it is not there, or is no regular file."""
         descriptor = os.open(self.name, _FILE, dir_fd=self.folder)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -145,7 +158,7 @@ def opened_folder_if_there(root: Path | int, parts: Sequence[str]) -> Iterator[i
         yield descriptor
 
 
-def opened_file(root: Path, path: PurePosixPath) -> BinaryIO:
+def opened_file(root: Path, path: PurePosixPath) -> BufferedReader:
     """Open a regular file below `root` for reading.
 
     Raises:
@@ -154,6 +167,36 @@ def opened_file(root: Path, path: PurePosixPath) -> BinaryIO:
     *folders, name = path.parts
     with opened_folder(root, folders) as folder:
         return Entry(folder, name).open()
+
+
+def path_in(folder: int, name: str) -> Path:
+    """Return a path to a name in an open folder, for what takes paths; it leads there as long as the folder is open."""
+    return Path(f"/proc/self/fd/{folder}", name)
+
+
+def make_private(folder: int, *, heritable: bool) -> None:
+    """Have nobody but the owner enter an open folder, as far as its filesystem keeps rights and dreamd is the owner.
+
+    Args:
+        folder: the folder.
+        heritable: what is made in it still inherits the group and the list of rights that the folder itself inherited.
+    """
+    status = os.fstat(folder)
+    if status.st_uid != os.geteuid():
+        return
+    for attribute in (_ACCESS_LIST,) if heritable else (_ACCESS_LIST, _DEFAULT_LIST):
+        try:
+            os.removexattr(folder, attribute)
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, *_NO_RIGHTS):
+                raise
+    mode = 0o700 | (status.st_mode & stat.S_ISGID if heritable else 0)
+    if stat.S_IMODE(status.st_mode) != mode:
+        try:
+            os.fchmod(folder, mode)
+        except OSError as error:
+            if error.errno not in _NO_RIGHTS:
+                raise
 
 
 def names_in(folder: int) -> list[str]:

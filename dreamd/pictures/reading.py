@@ -19,7 +19,6 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dreamd.errors import PictureError
-from dreamd.files.problems import refusal
 from dreamd.pictures.colour import colour_and_alpha, in_srgb
 from dreamd.pictures.damage import BAD_DATA, words_of
 from dreamd.pictures.headers import sizes_used_on_loading, sizes_used_on_opening
@@ -72,20 +71,15 @@ def read_picture(path: Path, *, max_pixels: int, max_bytes: int, decode: Decode 
     Raises:
         PictureError: it is no picture, a broken one, or too large.
         PluginError: the plugin's decoder is at fault.
-        OSError: the disk or the machine failed, not the picture.
+        OSError: the file is not there or cannot be opened, or the disk or the machine failed: not the picture's fault.
     """
     name = printable(path.name)
-    try:
-        with _open_file(path, name) as file:
-            length = _check_bytes(file, name, max_bytes)
-            with _one_decode, _warnings_logged(name):
-                if decode is not None:
-                    return _decode_with_plugin(decode, file, name, max_pixels)
-                return _decode(file, name, length, max_pixels)
-    except OSError as error:
-        if error.errno in _MACHINE_FAULTS:
-            raise
-        raise PictureError(f"{name}: cannot be opened ({refusal(error)})") from error
+    with _open_file(path, name) as file:
+        length = _check_bytes(file, name, max_bytes)
+        with _one_decode, _warnings_logged(name):
+            if decode is not None:
+                return _decode_with_plugin(decode, file, name, max_pixels)
+            return _decode(file, name, length, max_pixels)
 
 
 def _open_file(path: Path, name: str) -> BinaryIO:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from dreamd.files.durable import place_new, sync_file, write_new
 from dreamd.files.names import folder_parts, free_names, one_name, relative_parts, shortened, split_name
-from dreamd.files.nofollow import Entry, names_in, opened_folder, opened_folder_if_there
+from dreamd.files.nofollow import Entry, make_private, names_in, opened_folder, opened_folder_if_there
 from dreamd.files.syncs import sync_folder
 from dreamd.tree.layout import HOUSE, SIDECAR, sidecar_name
 
@@ -34,9 +34,9 @@ class Results:
         self._outbox = outbox
 
     def prepare(self) -> None:
-        """Make the folder of the drafts."""
-        with opened_folder(self._outbox, [HOUSE], make=True):
-            return
+        """Make the folder of the drafts, and let nobody else into it. Drafts inherit what results are to have."""
+        with opened_folder(self._outbox, [HOUSE], make=True) as house:
+            make_private(house, heritable=True)
 
     def make_draft_folder(self, job: Job) -> Path:
         """Make a fresh, empty folder for a job's result; an earlier attempt's is removed."""

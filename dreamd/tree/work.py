@@ -19,6 +19,7 @@ from dreamd.files.names import folder_parts, free_names, one_name, relative_part
 from dreamd.files.nofollow import (
     Entry,
     files_below,
+    make_private,
     names_in,
     opened_folder,
     opened_folder_if_there,
@@ -42,7 +43,12 @@ class Work:
         self.path = inbox.joinpath(*self._parts)
 
     def prepare(self) -> None:
-        """Make the folder."""
+        """Make the folder, and let nobody else into the inbox's `.dreamd`.
+
+        Who may write into the inbox could otherwise swap what is claimed.
+        """
+        with opened_folder(self._inbox, [HOUSE], make=True) as house:
+            make_private(house, heritable=False)
         with opened_folder(self._inbox, self._parts, make=True):
             return
 

@@ -8,6 +8,7 @@ Knows orders and answers. Knows nothing of the pipes that they come and go throu
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import queue
 import threading
@@ -19,12 +20,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from dreamd.engine.checkpoint import CheckpointFolder
+from dreamd.files.nofollow import Entry, opened_folder, path_in
+from dreamd.files.problems import os_errors_explained
 from dreamd.messages import Batch, Done, Order
 from dreamd.pictures.formats import output_format
 from dreamd.pictures.picture import Picture
 from dreamd.pictures.writing import write_picture
 from dreamd.settings.recipe import Recipe
-from dreamd.weights.digests import sha256_of
 from dreamd.worker.answers import Answers
 from dreamd.worker.bounds import Room
 from dreamd.worker.builder import Built
@@ -125,14 +127,25 @@ class Stages:
             self._room.enter(task)
             try:
                 with task.timed():
-                    task.picture = self._session.read(task.order.source, task.recipe)
-                    task.sha256 = sha256_of(task.order.source)
+                    task.picture, task.sha256 = self._decode(task)
             except Exception as error:  # noqa: BLE001 (told to the daemon)
                 self._give_up(task, error)
             else:
                 self._room.hold(task, task.picture.pixels.nbytes)
                 self._decoded.put(task)
         self._decoded.put(None)
+
+    def _decode(self, task: _Task) -> tuple[Picture, str]:
+        """Decode a picture and hash the very file that was decoded, by an open folder: a path could lead elsewhere."""
+        source = task.order.source
+        root = task.order.root or source.parent
+        with (
+            os_errors_explained("read", source),
+            opened_folder(root, source.relative_to(root).parts[:-1]) as folder,
+            Entry(folder, source.name).open() as file,
+        ):
+            picture = self._session.read(path_in(folder, source.name), task.recipe)
+            return picture, hashlib.file_digest(file, "sha256").hexdigest()
 
     # Dreaming
 

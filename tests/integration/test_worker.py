@@ -91,6 +91,45 @@ def test_every_order_is_answered_once_and_the_worker_ends_with_its_input(dreamt:
     assert sum(isinstance(answer, Done) for answer in answers(said).values()) == 4
 
 
+def test_a_picture_is_reached_through_no_symlink_below_the_inbox(tree: Tree, tmp_path: Path, recipe: str) -> None:
+    """Who may write into a folder on the way must not have the worker read what only the worker may read."""
+    for folder in ("private", "inbox", "out"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "private" / "cat.png").write_bytes(tree.picture(WIDTH, HEIGHT))
+    (tmp_path / "inbox" / "job").symlink_to(tmp_path / "private")
+    source = tmp_path / "inbox" / "job" / "cat.png"
+    order = Order(job="j", source=source, root=tmp_path / "inbox", folder=tmp_path / "out")
+    settings = Settings(
+        device="cpu",
+        plugin_folders=(tree.root / "plugins",),
+        disable=("timm", "torchvision", "vgg", "efficientnet_lite0"),
+        max_pixels=1_000_000,
+        max_bytes=1_000_000,
+        memory=1_000_000_000,
+    )
+    output = io.BytesIO()
+    Worker(settings, Answers(output)).run(io.BytesIO(Batch(recipe=recipe, orders=(order,)).line()))
+    answer = answers([from_worker(line) for line in output.getvalue().splitlines()])["j"]
+    assert isinstance(answer, NotDone)
+    assert (answer.hold, answer.final) == ("folder", False)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_picture_that_goes_away_is_the_folders_fault_and_not_its_own(
+    dreamt: Callable[..., list[Said]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Session.read
+
+    def read(session: Session, source: Path, *more: Any) -> Any:
+        (tmp_path / "0.png").unlink()
+        return real(session, source, *more)
+
+    monkeypatch.setattr(Session, "read", read)
+    answer = answers(dreamt([WIDTH]))["0"]
+    assert isinstance(answer, NotDone)
+    assert (answer.hold, answer.final) == ("folder", False)
+
+
 def test_pictures_dreamed_together_come_out_as_each_alone(dreamt: Callable[..., list[Said]], tmp_path: Path) -> None:
     dreamt([WIDTH] * 5, batch=1)
     alone = pixels(tmp_path, 5)

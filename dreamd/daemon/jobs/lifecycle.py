@@ -168,7 +168,9 @@ class Lifecycle:
             # Counted before the start, so that an attempt that takes the worker or the daemon down counts too.
             started.append(replace(job, state=JobState.RUNNING, attempts=job.attempts + 1, started_at=time.time()))
             source, checkpoint = self._spool.work_path(job), self._checkpoints / job.id
-            orders.append(Order(job=job.id, source=source, folder=folder, checkpoint=checkpoint))
+            orders.append(
+                Order(job=job.id, source=source, root=self._spool.folders.inbox, folder=folder, checkpoint=checkpoint)
+            )
         if not started:
             return ()
         if (problem := self._ledger.save(*started)) is not None:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -145,6 +146,32 @@ def test_a_second_daemon_is_told_who_has_the_inbox(spool, folders):
         pass
 
 
+def test_nobody_else_may_enter_dreamds_own_folders_whatever_they_inherit(folders):
+    """A tree that a group may drop into: setgid, and a default ACL that gives the group everything."""
+    for root in (folders.inbox, folders.outbox):
+        root.mkdir(exist_ok=True)
+        root.chmod(0o2770)
+        os.setxattr(root, "system.posix_acl_default", acl(owner=7, group=7, mask=7, others=0))
+    (folders.inbox / ".dreamd").mkdir()
+    (folders.inbox / ".dreamd").chmod(0o777)
+    spool = Spool(folders)
+    spool.prepare()
+    assert stat.S_IMODE((folders.inbox / ".dreamd").stat().st_mode) == 0o700
+    assert stat.S_IMODE((folders.outbox / ".dreamd").stat().st_mode) == 0o2700
+    assert "system.posix_acl_default" not in os.listxattr(folders.inbox / ".dreamd")
+    for own in (folders.inbox / ".dreamd", folders.outbox / ".dreamd"):
+        assert "system.posix_acl_access" not in os.listxattr(own)
+    publish(spool, claimed(spool))
+    result = folders.outbox / "trips/cat.jpg"
+    assert "system.posix_acl_access" in os.listxattr(result), "results have the rights that the outbox gives"
+
+
+def acl(*, owner: int, group: int, mask: int, others: int) -> bytes:
+    """What `setfacl -d -m u::…,g::…,m::…,o::…` writes."""
+    entries = ((1, owner), (4, group), (0x10, mask), (0x20, others))
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", tag, rights, 0xFFFFFFFF) for tag, rights in entries)
+
+
 # Claiming
 
 
@@ -244,6 +271,33 @@ def test_a_symlink_that_slips_in_between_look_and_rename_is_put_back(spool, fold
     assert not spool.claim(PurePosixPath("cat.jpg"), new_job_id())
     assert (folders.inbox / "cat.jpg").is_symlink()
     assert list(spool.claimed()) == []
+
+
+@pytest.mark.parametrize("treat", ["finish", "fail", "give_back", "publish"])
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_claimed_jobs_folder_swapped_for_a_symlink_leads_nowhere(folders, tmp_path, treat, is_kept):
+    """Somebody who could once write into work: no step reads, moves or removes anything outside the tree."""
+    spool = Spool(folders if is_kept else replace(folders, done=None))
+    spool.prepare()
+    (tmp_path / "private/trips").mkdir(parents=True)
+    (tmp_path / "private/trips/cat.jpg").write_bytes(b"nobody's business")
+    job = claimed(spool)
+    home = folders.inbox / ".dreamd/work" / job.id
+    home.rename(tmp_path / "aside")
+    home.symlink_to(tmp_path / "private")
+    assert not spool.is_claimed(job)
+    assert list(spool.claimed()) == []
+    with suppress(DreamdError):
+        if treat == "publish":
+            publish(spool, job)
+            spool.finish(job)
+        elif treat == "fail":
+            spool.fail(job, "broken")
+        else:
+            getattr(spool, treat)(job)
+    assert files(tmp_path / "private") == {"trips/cat.jpg": b"nobody's business"}
+    for root in (folders.outbox, folders.failed, folders.done):
+        assert b"nobody's business" not in files(root).values()
 
 
 @pytest.mark.parametrize("path", ["../cat.jpg", "/etc/passwd", "a/../../cat.jpg", ".", ".dreamd/lock", "a\0b"])

@@ -54,7 +54,7 @@ def dreamd_schedules(register):
 
 CONFIG = """
 defaults: {backbone: {name: tiny, weights: random}, schedule: slow, ascent: {iterations: 2, jitter: 0}}
-watch: {settle_seconds: 0.2, rescan_seconds: 5}
+watch: {settle_seconds: 0.2, patience_seconds: 1, rescan_seconds: 5}
 limits: {attempts: 50}
 status: {listen: null}
 """

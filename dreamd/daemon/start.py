@@ -162,6 +162,7 @@ def _watcher(config: Config, events: EventQueue) -> Watcher:
         notify=events.put,
         backend=watch.backend,
         settle_seconds=watch.settle_seconds,
+        patience_seconds=watch.patience_seconds,
         rescan_seconds=watch.rescan_seconds,
         ignore=watch.ignore,
     )

@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass
 
 from dreamd.inbox.leases import has_writer
-from dreamd.inbox.wholeness import is_whole
+from dreamd.inbox.wholeness import Wholeness, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,12 @@ class Appearance:
     Attributes:
         stamp: one number, which is another when the file has changed.
         has_writer: whether somebody writes it; None when nobody can say.
-        is_whole: whether its bytes are a whole picture; False also when nobody can say, or while there may be a writer.
+        wholeness: what its bytes say of themselves; unknown while somebody writes it.
     """
 
     stamp: int
     has_writer: bool | None
-    is_whole: bool
+    wholeness: Wholeness
 
 
 def inspect(path: str, *, leases: bool) -> Appearance | None:
@@ -43,14 +43,15 @@ def inspect(path: str, *, leases: bool) -> Appearance | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except PermissionError:
-        return Appearance(stamp(status), None, is_whole=False)
+        return Appearance(stamp(status), None, Wholeness.UNKNOWN)
     try:
         # Asked again of the open file: on shares only opening it brings the true size.
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return None
         writer = has_writer(descriptor) if leases else None
-        return Appearance(stamp(status), writer, writer is False and is_whole(descriptor, status.st_size))
+        wholeness = Wholeness.UNKNOWN if writer else judge(descriptor, status.st_size)
+        return Appearance(stamp(status), writer, wholeness)
     finally:
         os.close(descriptor)
 
@@ -60,10 +61,9 @@ def stamp(status: os.stat_result) -> int:
     return hash((status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
 
 
-def stamp_of(path: str) -> int | None:
-    """Return the stamp of a file; None when there is no regular file."""
+def status_of(path: str) -> os.stat_result | None:
+    """Return the status of whatever has this path; None when nothing has."""
     try:
-        status = os.lstat(path)
+        return os.lstat(path)
     except OSError:
         return None
-    return stamp(status) if stat.S_ISREG(status.st_mode) else None

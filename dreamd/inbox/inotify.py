@@ -97,7 +97,8 @@ class _InboxDescriptor(InotifyFD):
         When this raises an `OSError` for any folder but the root, watchdog thinks that the folder is gone, and goes on
         without it. That is right for a folder to leave alone. It hides the limit of watches, which is noted here.
         """
-        if self._ignored.path(_relative(os.fsdecode(path), self._root) or "inbox"):
+        folder = _relative(os.fsdecode(path), self._root)
+        if folder and self._ignored.path(folder, is_folder=True):
             raise FileNotFoundError(errno.ENOENT, "left alone", path)
         try:
             return super().add_callback(path, mask, callback, id_)

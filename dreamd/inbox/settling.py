@@ -1,16 +1,23 @@
 """Which files have settled: what is pending, and when it is inspected again.
 
-A file settles at once when it was moved into place, or when nobody writes it and its bytes are a whole picture; else
-when it has not changed for `settle_seconds` and nobody is known to write it.
+While somebody is known to write a file, it does not settle. Else it settles
+- at once, when it was moved into place, or its bytes are a whole picture and nobody writes it;
+- when it has not changed for `patience_seconds`, if it is empty, or its bytes are a picture without its end,
+  or it was opened for writing by somebody of whom nothing else can be known, and has not been closed;
+- when it has not changed for `settle_seconds`, in all other cases.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+import time
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from dreamd.inbox.wholeness import Wholeness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -20,10 +27,16 @@ if TYPE_CHECKING:
 _INSPECTIONS_A_TURN = 2_000
 """How many files are inspected before the loop has its turn again; one inspection takes about 40 µs."""
 
+_TURN_SECONDS = 0.05
+"""How long files are inspected at most before the loop has its turn again; a few must be read from end to end."""
+
 _WRITER_SECONDS = 0.25
 """How often a file that somebody writes is inspected at most; its end is an event where there is inotify."""
 
 FoundBy: TypeAlias = Literal["event", "rescan"]
+
+Arrival: TypeAlias = Literal["created", "closed", "moved", "seen"]
+"""How a file came: it was created and is open, was closed by its writer, was moved into place, or was just seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,7 @@ class _Pending:
     Attributes:
         found_by: what has told of it.
         was_moved: whether it was moved into place, and nobody has been seen writing it since.
+        is_open: whether it was created, and not closed since.
         stamp: its stamp when it was inspected last.
         since: when it was first seen with this stamp.
         at: when it is inspected again.
@@ -49,6 +63,7 @@ class _Pending:
 
     found_by: FoundBy
     was_moved: bool = False
+    is_open: bool = False
     stamp: int = 0
     since: float = 0.0
     at: float = 0.0
@@ -60,15 +75,19 @@ class Settling:
     A file is reported again only when it has changed, or went and came again.
     """
 
-    def __init__(self, inspect: Callable[[str], Appearance | None], *, settle_seconds: float) -> None:
+    def __init__(
+        self, inspect: Callable[[str], Appearance | None], *, settle_seconds: float, patience_seconds: float
+    ) -> None:
         """Begin with no file.
 
         Args:
             inspect: says how the file at a path relative to the inbox appears; None: there is none to report.
             settle_seconds: how long a file must be still when nothing else shows that it is whole.
+            patience_seconds: how long it must be still when something shows that it is not.
         """
         self._inspect = inspect
         self._settle_seconds = settle_seconds
+        self._patience_seconds = max(settle_seconds, patience_seconds)
         self._pending: dict[str, _Pending] = {}
         self._reported: dict[str, int] = {}
         self._deadlines: list[tuple[float, int, str]] = []  # the number keeps those of one time in their order
@@ -79,19 +98,38 @@ class Settling:
         """Whether there are files that have not settled yet, as far as is known."""
         return bool(self._pending)
 
-    def expect(self, path: str, at: float, *, found_by: FoundBy, was_moved: bool = False) -> None:
+    def expect(self, path: str, at: float, *, found_by: FoundBy, arrival: Arrival = "seen") -> None:
         """Inspect a file at a time; what an event has told of counts as found by it, whatever found it before."""
         pending = self._pending.setdefault(path, _Pending(found_by))
-        pending.was_moved = pending.was_moved or was_moved
         if found_by == "event":
             pending.found_by = "event"
+        if arrival == "moved":
+            pending.was_moved = True
+        if arrival != "seen":
+            pending.is_open = arrival == "created"
         self._schedule(path, pending, at)
+
+    def hasten(self, path: str, stamp: int, at: float) -> None:
+        """Inspect a pending file at a time, if it has changed since it was inspected."""
+        pending = self._pending.get(path)
+        if pending is not None and pending.stamp != stamp:
+            self._schedule(path, pending, at)
+
+    def mistrust_events(self, at: float) -> None:
+        """Take in that events were lost, and inspect at a time every file that waits for one."""
+        for path, pending in self._pending.items():
+            if pending.is_open:
+                pending.is_open = False
+                self._schedule(path, pending, at)
 
     def report_again(self, path: str, at: float) -> None:
         """Report a file once more at a time, if it is still there then."""
-        self._reported.pop(path, None)
-        self._pending[path] = pending = _Pending("event", was_moved=True)
+        self._pending[path] = pending = _Pending("event", stamp=self._reported.pop(path, 0), since=-inf)
         self._schedule(path, pending, at)
+
+    def awaits(self, path: str) -> bool:
+        """Return whether a file is to be inspected again."""
+        return path in self._pending
 
     def is_known(self, path: str, stamp: int) -> bool:
         """Return whether a file is pending, or was reported with this stamp."""
@@ -123,8 +161,9 @@ class Settling:
         Of very many files only some are inspected; `next_deadline` is then past.
         """
         found = []
+        end = time.perf_counter() + _TURN_SECONDS
         for _ in range(_INSPECTIONS_A_TURN):
-            if not self._deadlines or self._deadlines[0][0] > now:
+            if not self._deadlines or self._deadlines[0][0] > now or time.perf_counter() > end:
                 break
             at, _, path = heapq.heappop(self._deadlines)
             pending = self._pending.get(path)
@@ -163,7 +202,11 @@ class Settling:
         """Return when a file that goes on looking like this has settled, or is to be inspected again."""
         if appearance.has_writer:
             return now + max(self._settle_seconds, _WRITER_SECONDS)
-        if pending.was_moved or appearance.is_whole:
+        if appearance.wholeness is Wholeness.CUT_SHORT:
+            return pending.since + self._patience_seconds
+        if pending.is_open and appearance.has_writer is None:
+            return pending.since + self._patience_seconds
+        if pending.was_moved or (appearance.wholeness is Wholeness.WHOLE and appearance.has_writer is False):
             return now
         return pending.since + self._settle_seconds
 

@@ -1,4 +1,4 @@
-"""The walk over an inbox: every regular file that is not to be left alone."""
+"""The walk over an inbox: every file and recipe in it that is not to be left alone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 from typing import TYPE_CHECKING, TypeAlias
 
 from dreamd.files.problems import refusal
+from dreamd.inbox.recipes import is_nearly_recipe, is_recipe
+from dreamd.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,25 +17,38 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FoundFile: TypeAlias = "tuple[str, os.stat_result]"
-"""A file's path relative to the inbox, and its status."""
+Found: TypeAlias = "tuple[str, os.stat_result]"
+"""The path of something relative to the inbox, and its status."""
 
 
 class Walker:
-    """Walks over an inbox. Follows no link, and says once which folders it cannot read."""
+    """Walks over an inbox. Follows no link, and says once what it cannot read or does not take.
+
+    Attributes:
+        skipped: what the last walk over the whole inbox met and left there, though somebody may have meant it to be
+            taken, such as a link: its path, and why it was left.
+    """
 
     def __init__(self, ignored: Ignored) -> None:
         self._ignored = ignored
         self._unreadable: set[str] = set()
+        self._met: dict[str, str] = {}
+        self.skipped: dict[str, str] = {}
 
-    def files(self, inbox: str, top: str = "") -> Iterator[FoundFile]:
-        """Yield the files in a folder of the inbox and below it; `top` is relative to the inbox."""
+    def over_all(self, inbox: str) -> Iterator[Found]:
+        """Yield the files in the inbox, and whatever has the name of a recipe."""
+        self._met = {}
+        yield from self.below(inbox, "")
+        self._say_what_is_skipped()
+
+    def below(self, inbox: str, top: str) -> Iterator[Found]:
+        """Yield the same for one folder of the inbox, whose path is relative to it."""
         folders = [top]
         while folders:
             folder = folders.pop()
             try:
                 with os.scandir(f"{inbox}/{folder}") as entries:
-                    yield from self._files_among(entries, folder, folders)
+                    yield from self._found_among(entries, folder, folders)
             except (FileNotFoundError, NotADirectoryError):
                 continue  # gone meanwhile
             except OSError as error:
@@ -41,21 +56,41 @@ class Walker:
             else:
                 self._unreadable.discard(folder)
 
-    def _files_among(self, entries: Iterator[os.DirEntry[str]], folder: str, folders: list[str]) -> Iterator[FoundFile]:
-        """Yield the files among a folder's entries, and add its folders to those still to be walked."""
+    def _found_among(self, entries: Iterator[os.DirEntry[str]], folder: str, folders: list[str]) -> Iterator[Found]:
+        """Yield what is wanted among a folder's entries, and add its folders to those still to be walked."""
         for entry in entries:
-            if self._ignored.name(entry.name):
-                continue
             path = f"{folder}/{entry.name}" if folder else entry.name  # no Path: a walk does this 100,000 times
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(path)
-            elif entry.is_file(follow_symlinks=False):
+            if is_recipe(path) or self._is_wanted_file(entry):
                 try:
                     yield path, entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue  # gone meanwhile
+            elif entry.is_dir(follow_symlinks=False):
+                if not self._ignored.folder(entry.name):
+                    folders.append(path)
+            elif why := self._why_skipped(entry):
+                self._met[path] = why
+
+    def _is_wanted_file(self, entry: os.DirEntry[str]) -> bool:
+        return entry.is_file(follow_symlinks=False) and not self._ignored.file(entry.name)
+
+    def _why_skipped(self, entry: os.DirEntry[str]) -> str:
+        """Return what to say of something that is not taken; "" where there is nothing to say."""
+        if is_nearly_recipe(entry.name):
+            return "not read, for a recipe is called recipe.yaml, in small letters"
+        if self._ignored.file(entry.name):
+            return ""
+        return "a link, and links are not followed" if entry.is_symlink() else "neither a file nor a folder"
+
+    def _say_what_is_skipped(self) -> None:
+        new = [path for path in self._met if path not in self.skipped]
+        self.skipped = self._met
+        if new:
+            others = f" (and {len(new) - 1} more are left like it)" if len(new) > 1 else ""
+            log.warning("left in the inbox: %s is %s%s", printable(new[0]), self.skipped[new[0]], others)
 
     def _complain(self, folder: str, error: OSError) -> None:
         if folder not in self._unreadable:
             self._unreadable.add(folder)
-            log.warning("cannot read the folder %r in the inbox: %s; its files wait", folder or ".", refusal(error))
+            name = printable(folder or ".")
+            log.warning("cannot read the folder %s in the inbox: %s; its files wait", name, refusal(error))

@@ -83,8 +83,9 @@ class Watch:
 
     def open(self) -> None:
         """Set up the watch on the inbox that is there now."""
-        self._identity = self._look_for_inbox()
+        self._identity, trouble = self._look_for_inbox()
         if self._identity is None:
+            self._set_backend(f"waiting: the inbox {self._inbox}{trouble}")
             return
         self.root = os.path.realpath(self._inbox)
         filesystem = filesystem_type(self.root, MOUNTS.read_text("utf-8", "surrogateescape"))
@@ -102,6 +103,10 @@ class Watch:
         self._close_inotify()
         self._backend = "stopped"
 
+    def is_elsewhere(self) -> bool:
+        """Return whether the inbox is another folder now than the one that is watched, or is gone, or has come."""
+        return self._look_for_inbox()[0] != self._identity
+
     def repair(self) -> bool:
         """Set up the watch anew where it died, or where the inbox went, came, or is another folder now.
 
@@ -111,7 +116,7 @@ class Watch:
         Returns:
             whether there is a new watch.
         """
-        if self._look_for_inbox() == self._identity and self._is_sound():
+        if not self.is_elsewhere() and self._is_sound():
             return False
         self._close_inotify()
         self.open()
@@ -151,17 +156,15 @@ class Watch:
             observer.stop()
             observer.join()
 
-    def _look_for_inbox(self) -> tuple[int, int] | None:
-        """Return what tells the inbox's folder from any other, or None while there is none."""
+    def _look_for_inbox(self) -> tuple[tuple[int, int] | None, str]:
+        """Return what tells the inbox's folder from any other; or None while there is none, and why there is none."""
         try:
             status = self._inbox.stat()
         except OSError as error:
-            self._set_backend(f"waiting: the inbox {self._inbox}: {refusal(error)}; is its disk mounted?")
-            return None
+            return None, f": {refusal(error)}; is its disk mounted?"
         if not stat.S_ISDIR(status.st_mode):
-            self._set_backend(f"waiting: the inbox {self._inbox} is no folder")
-            return None
-        return status.st_dev, status.st_ino
+            return None, " is no folder"
+        return (status.st_dev, status.st_ino), ""
 
     def _set_backend(self, backend: str) -> None:
         if backend != self._backend:

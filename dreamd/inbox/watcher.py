@@ -10,26 +10,30 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import time
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 
 from dreamd.files.problems import refusal
-from dreamd.inbox.appearance import Appearance, inspect, stamp, stamp_of
+from dreamd.inbox.appearance import Appearance, inspect, stamp, status_of
 from dreamd.inbox.ignored import Ignored
-from dreamd.inbox.recipes import RecipeChanged, RecipeChanges, is_recipe_file
+from dreamd.inbox.recipes import RecipeChanged, RecipeChanges, is_recipe
 from dreamd.inbox.rescans import MissedEvents, RescanTimes
-from dreamd.inbox.settling import Settled, Settling
+from dreamd.inbox.settling import Arrival, Settled, Settling
 from dreamd.inbox.walk import Walker
 from dreamd.inbox.watch import Backend, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from dreamd.inbox.events import FileEvent
 
 log = logging.getLogger(__name__)
+
+_LOOK_FOR_INBOX_SECONDS = 1.0
+"""How often `due` looks whether the inbox is still the folder that is watched, at most."""
 
 Finding: TypeAlias = Settled | RecipeChanged
 
@@ -48,6 +52,7 @@ class Watcher:
         notify: Callable[[FileEvent], None],
         backend: Backend = "auto",
         settle_seconds: float = 1.0,
+        patience_seconds: float = 60.0,
         rescan_seconds: float = 30.0,
         ignore: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -59,9 +64,10 @@ class Watcher:
             notify: takes a `FileEvent` from another thread and does no more than to queue it for `handle`.
             backend: "auto" takes inotify where it sees everything and polls elsewhere.
             settle_seconds: how long a file must be still when nothing else shows that it is whole.
+            patience_seconds: how long it must be still when something shows that it is not.
             rescan_seconds: how often the whole inbox is walked; less often beside inotify, where a walk takes long.
-            ignore: patterns (`*.part`) of the names of files and folders to leave alone, besides dotfiles, temporary
-                names and system litter.
+            ignore: patterns (`*.part`) of the names of files and folders to leave alone, besides those that are left
+                alone in every inbox.
             clock: the time in seconds that `due` and `next_deadline` speak of.
         """
         self._clock = clock
@@ -69,12 +75,13 @@ class Watcher:
         self._ignored = Ignored(ignore)
         self._watch = Watch(inbox, wish=backend, notify=notify, ignored=self._ignored, clock=clock)
         self._walker = Walker(self._ignored)
-        self._settling = Settling(self._inspect, settle_seconds=settle_seconds)
+        self._settling = Settling(self._inspect, settle_seconds=settle_seconds, patience_seconds=patience_seconds)
         self._recipes = RecipeChanges()
         self._rescans = RescanTimes(rescan_seconds)
         self._missed = MissedEvents()
         self._is_started = False
         self._is_first_walk = True
+        self._looked_for_inbox_at = 0.0
         self.overflows = 0
 
     @property
@@ -91,6 +98,11 @@ class Watcher:
     def found_by_rescan_only(self) -> int:
         """How many files only a walk found although inotify watched: the alarm for a broken watch."""
         return self._missed.count
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """What is left in the inbox though somebody may have meant it to be taken, such as a link, and why."""
+        return self._walker.skipped
 
     def start(self) -> None:
         """Set up the watch; the files that are there already are found by the first `due`."""
@@ -109,15 +121,16 @@ class Watcher:
         """Take in one event; call `due` when the queue is empty."""
         if event.kind == "overflow":
             self.overflows += 1
+            self._settling.mistrust_events(self._clock())
             self._rescans.hurry(self._clock())
         elif event.kind == "limit" or not event.path:
             self._rescans.hurry(self._clock())
-        elif self._ignored.path(event.path):
+        elif self._ignored.path(event.path, is_folder=event.is_folder and not is_recipe(event.path)):
             return
+        elif is_recipe(event.path):
+            self._handle_recipe(event)
         elif event.is_folder:
             self._handle_folder(event)
-        elif is_recipe_file(event.path):
-            self._handle_recipe(event)
         else:
             self._handle_file(event)
 
@@ -127,13 +140,16 @@ class Watcher:
         A file is reported once, and again only when it has changed, or went and came again. Of very many files only
         some are inspected, and `next_deadline` is then past.
         """
-        if self._is_started and now >= self._rescans.next:
-            self.rescan()
+        if self._is_started:
+            self._look_for_inbox(now)
+            if now >= self._rescans.next:
+                self.rescan()
         return [*self._recipes.take(), *self._settling.settle(now)]
 
     def is_unchanged(self, settled: Settled) -> bool:
         """Return whether a file is as it settled; one that is not is reported again when it has settled again."""
-        return stamp_of(self._full(os.fspath(settled.path))) == settled.stamp
+        status = status_of(self._full(os.fspath(settled.path)))
+        return status is not None and stamp(status) == settled.stamp
 
     def next_deadline(self) -> float | None:
         """Return when `due` is to be called next, if no event comes before; None while stopped."""
@@ -150,6 +166,7 @@ class Watcher:
         """Repair the watch, walk the inbox, take in what is new or changed, and forget what has gone."""
         if self._watch.repair():
             self._is_first_walk = True
+            self._settling.mistrust_events(self._clock())
         began = self._clock()
         if not self._watch.has_inbox:
             self._settling.keep_only(())
@@ -161,16 +178,28 @@ class Watcher:
         self._take_in_everything(began)
         self._rescans.finish(began, self._clock(), has_events=self._watch.has_events)
 
+    def awaits(self, path: PurePosixPath) -> bool:
+        """Return whether a file has not settled yet, or is to be reported again."""
+        return self._settling.awaits(os.fspath(path))
+
+    def _look_for_inbox(self, now: float) -> None:
+        """Walk at once when the inbox is not the folder any more that is watched: no event tells of a new mount."""
+        if now >= self._looked_for_inbox_at + _LOOK_FOR_INBOX_SECONDS:
+            self._looked_for_inbox_at = now
+            if self._watch.is_elsewhere():
+                self._rescans.start(now)
+
     def _take_in_everything(self, now: float) -> None:
         files: set[str] = set()
         recipes: set[str] = set()
         new: list[tuple[int, str]] = []
-        for path, status in self._walker.files(self._watch.root):
-            if is_recipe_file(path):
+        for path, status in self._walker.over_all(self._watch.root):
+            if is_recipe(path):
                 recipes.add(path)
                 self._recipes.see(path, stamp(status))
                 continue
             files.add(path)
+            self._settling.hasten(path, stamp(status), now)
             if not self._settling.is_known(path, stamp(status)):
                 new.append((status.st_ctime_ns, path))
         for _, path in sorted(new):  # first come, first served, though the walk meets them in any order
@@ -183,29 +212,32 @@ class Watcher:
         """Walk a folder that came, because what is in a folder that is moved has no events of its own."""
         if event.kind == "deleted":
             self._settling.forget_below(event.path)
+            self._recipes.forget_below(event.path)
             return
-        for path, status in self._walker.files(self._watch.root, event.path):
-            if is_recipe_file(path):
+        for path, status in self._walker.below(self._watch.root, event.path):
+            if is_recipe(path):
                 self._recipes.see(path, stamp(status))
             else:
-                self._expect(path, was_moved=event.kind == "moved")
+                self._expect(path, "moved" if event.kind == "moved" else "seen")
 
     def _handle_recipe(self, event: FileEvent) -> None:
-        if event.kind != "created":  # it is still empty then, and is read when it is closed
-            self._recipes.see(event.path, stamp_of(self._full(event.path)))
+        status = status_of(self._full(event.path))
+        if event.kind == "created" and status is not None and stat.S_ISREG(status.st_mode):
+            return  # it is still empty, and is read when it is closed
+        self._recipes.see(event.path, None if status is None else stamp(status))
 
     def _handle_file(self, event: FileEvent) -> None:
         if event.kind == "deleted":
             self._settling.forget(event.path)
             return
-        was_moved = event.kind == "moved"
-        if was_moved and not self._missed.is_unannounced(event.path):
+        if event.kind == "moved" and not self._missed.is_unannounced(event.path):
             self._settling.forget_report(event.path)
-        self._expect(event.path, was_moved=was_moved)
+        arrival: Arrival = event.kind if event.kind in ("created", "closed", "moved") else "seen"
+        self._expect(event.path, arrival)
 
-    def _expect(self, path: str, *, was_moved: bool) -> None:
+    def _expect(self, path: str, arrival: Arrival) -> None:
         self._missed.announce(path)
-        self._settling.expect(path, self._clock(), found_by="event", was_moved=was_moved)
+        self._settling.expect(path, self._clock(), found_by="event", arrival=arrival)
 
     def _inspect(self, path: str) -> Appearance | None:
         try:

@@ -1,28 +1,357 @@
-"""Whether a picture's bytes are all there, as far as its beginning and its end can tell. Decodes nothing."""
+"""Whether a picture's bytes are all there, as far as its own structure tells. Decodes nothing.
+
+Most formats say in their first bytes how many must follow, or end with a mark of their own. Such a file that is still
+being copied is known to be cut short, however long nothing more comes.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import struct
+from enum import Enum, auto
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WINDOW_BYTES = 1 << 18
+"""How many bytes are read from the file at a time, at most."""
+
+_MOST_BYTES = 1 << 26
+"""How many bytes of one file are read at most; of a larger one it stays unknown whether it is whole."""
+
+_MOST_STEPS = 100_000
+"""How many parts of one file are stepped over at most."""
+
+_HEAD_BYTES = 16
+"""How many bytes tell the kind of a file. Where all of them are zero, their space was reserved and not yet written."""
 
 
-def is_whole(descriptor: int, size: int) -> bool:
-    """Return whether an open file of `size` bytes is a whole JPEG, PNG, GIF, WebP or BMP.
+class Wholeness(Enum):
+    """What a file's bytes say of themselves."""
 
-    False for every other kind, and for a picture with something behind it.
+    WHOLE = auto()
+    """They begin as a picture and end as it must."""
+
+    CUT_SHORT = auto()
+    """There are none, or they begin as a picture whose end is not there."""
+
+    UNKNOWN = auto()
+    """They do not say, or more follows where the picture has ended."""
+
+
+def judge(descriptor: int, size: int) -> Wholeness:
+    """Return what the bytes of an open file say of themselves.
+
+    Args:
+        descriptor: opened for reading.
+        size: how many bytes the file has.
+
+    Raises:
+        OSError: it cannot be read.
     """
-    head = os.pread(descriptor, 12, 0)
-    tail = os.pread(descriptor, 12, max(0, size - 12))
-    if head.startswith(b"\xff\xd8\xff"):
-        return tail.endswith(b"\xff\xd9")
-    if head.startswith(_PNG_SIGNATURE):
-        return tail == _PNG_END
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return tail.endswith(b";")
-    if head.startswith(b"RIFF") and head[8:] == b"WEBP":
-        return int.from_bytes(head[4:8], "little") + 8 == size
-    if head.startswith(b"BM"):
-        return int.from_bytes(head[2:6], "little") == size
-    return False
+    if size == 0:
+        return Wholeness.CUT_SHORT
+    file = _File(descriptor, size)
+    head = file.read(0, min(size, _HEAD_BYTES))
+    if not any(head):
+        return Wholeness.CUT_SHORT
+    for kind in _KINDS:
+        if head.startswith(kind.magic, kind.offset):
+            return _judge_as(kind, file)
+        if size < len(kind.magic) and kind.offset == 0 and kind.magic.startswith(head):
+            return Wholeness.CUT_SHORT
+    return Wholeness.UNKNOWN
+
+
+def _judge_as(kind: _Kind, file: _File) -> Wholeness:
+    try:
+        return kind.judge(file)
+    except _BeyondTheEndError:
+        return Wholeness.CUT_SHORT
+    except _TooMuchError:
+        return Wholeness.UNKNOWN
+
+
+def _compare(announced: int, size: int) -> Wholeness:
+    """Return what a size says that the file itself announces."""
+    if announced > size:
+        return Wholeness.CUT_SHORT
+    return Wholeness.WHOLE if announced == size else Wholeness.UNKNOWN
+
+
+class _BeyondTheEndError(Exception):
+    """Bytes were asked for that are not there."""
+
+
+class _TooMuchError(Exception):
+    """Telling whether the file is whole takes more than it is worth."""
+
+
+class _File:
+    """The bytes of an open file."""
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self._descriptor = descriptor
+        self._window = b""
+        self._start = 0
+        self._reach = 16
+        self._steps = 0
+        self._bytes = 0
+        self.size = size
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return `count` bytes from an offset on.
+
+        Raises:
+            _BeyondTheEndError: there are fewer.
+            _TooMuchError: too much of the file was read already.
+        """
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise _TooMuchError
+        if offset + count > self.size:
+            raise _BeyondTheEndError
+        if not self._start <= offset <= offset + count <= self._start + len(self._window):
+            self._move_window(offset, count)
+        found = self._window[offset - self._start : offset - self._start + count]
+        if len(found) < count:  # it became shorter meanwhile
+            raise _BeyondTheEndError
+        return found
+
+    def number(self, offset: int, form: str) -> int:
+        """Return the number at an offset, which has a form of `struct`'s."""
+        value: int = struct.unpack(form, self.read(offset, struct.calcsize(form)))[0]
+        return value
+
+    def ends_with(self, mark: bytes) -> bool:
+        """Return whether the last bytes are these."""
+        return self.size >= len(mark) and self.read(self.size - len(mark), len(mark)) == mark
+
+    def holds(self, mark: bytes, offset: int) -> bool:
+        """Return whether these bytes are anywhere from an offset on."""
+        while offset < self.size:
+            count = min(_WINDOW_BYTES, self.size - offset)
+            if mark in self.read(offset, count):
+                return True
+            offset += max(1, count - len(mark) + 1)
+        return False
+
+    def _move_window(self, offset: int, count: int) -> None:
+        # Most files are told by a few bytes of their two ends; only those that are stepped through are read in earnest.
+        self._reach = min(4 * self._reach, _WINDOW_BYTES)
+        count = min(max(count, self._reach), self.size - offset)
+        self._bytes += count
+        if self._bytes > _MOST_BYTES:
+            raise _TooMuchError
+        self._window, self._start = os.pread(self._descriptor, count, offset), offset
+
+
+def _jpeg(file: _File) -> Wholeness:
+    """ITU T.81, B.1.1: segments with their lengths up to the first scan, in which no end mark can occur but the end."""
+    offset = 2
+    while (marker := file.read(offset, 2)) != b"\xff\xda":
+        if marker[0] != 0xFF:
+            return Wholeness.CUT_SHORT
+        if marker[1] == 0xFF:  # filling
+            offset += 1
+        elif marker[1] == 0x01 or 0xD0 <= marker[1] <= 0xD8:  # these stand alone
+            offset += 2
+        else:
+            offset += 2 + max(2, file.number(offset + 2, ">H"))
+    if file.ends_with(b"\xff\xd9"):
+        return Wholeness.WHOLE
+    # Cameras put films and notes behind the end.
+    return Wholeness.UNKNOWN if file.holds(b"\xff\xd9", offset) else Wholeness.CUT_SHORT
+
+
+def _png(file: _File) -> Wholeness:
+    """PNG specification, 5.3: chunks with their lengths up to IEND."""
+    if file.ends_with(b"\0\0\0\0IEND\xaeB`\x82"):
+        return Wholeness.WHOLE
+    offset = 8
+    while (kind := file.read(offset + 4, 4)) != b"IEND":
+        if not kind.isalpha():
+            return Wholeness.CUT_SHORT
+        offset += 12 + file.number(offset, ">I")
+    return _compare(offset + 12, file.size)
+
+
+def _gif(file: _File) -> Wholeness:
+    """GIF89a specification: blocks of sub-blocks with their lengths, up to the trailer."""
+    offset = 13 + _gif_table_bytes(file.number(10, "B"))
+    while (kind := file.read(offset, 1)) != b";":
+        if kind == b",":
+            offset += 11 + _gif_table_bytes(file.number(offset + 9, "B"))
+        elif kind == b"!":
+            offset += 2
+        else:
+            return Wholeness.CUT_SHORT
+        while length := file.number(offset, "B"):
+            offset += 1 + length
+        offset += 1
+    return _compare(offset + 1, file.size)
+
+
+def _gif_table_bytes(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _riff(file: _File) -> Wholeness:
+    """RIFF, of which WebP is one: the length of all that follows the first eight bytes."""
+    return _compare(8 + file.number(4, "<I"), file.size)
+
+
+def _bmp(file: _File) -> Wholeness:
+    """BITMAPFILEHEADER, bfSize: the length of the file, which some programs leave out."""
+    announced = file.number(2, "<I")
+    return _compare(announced, file.size) if announced else Wholeness.UNKNOWN
+
+
+def _boxes(file: _File) -> Wholeness:
+    """ISO/IEC 14496-12, 4.2: boxes with their lengths. HEIC, AVIF, JPEG 2000, JPEG XL and films are made of them."""
+    offset, kind, kinds = 0, b"", set()
+    while offset < file.size:
+        length, kind = file.number(offset, ">I"), file.read(offset + 4, 4)
+        kinds.add(kind)
+        if length == 1:
+            length = file.number(offset + 8, ">Q")
+        if 0 < length < 8:
+            return Wholeness.CUT_SHORT
+        offset += length or file.size - offset  # 0: it lasts to the end of the file, wherever that is
+    if offset > file.size or not kinds & {b"mdat", b"jp2c", b"jxlc", b"jxlp"}:
+        return Wholeness.CUT_SHORT
+    return _jpeg2000(file) if kind == b"jp2c" else Wholeness.UNKNOWN
+
+
+def _jpeg2000(file: _File) -> Wholeness:
+    """ITU T.800, A.4.4: the codestream ends with a mark."""
+    return Wholeness.WHOLE if file.ends_with(b"\xff\xd9") else Wholeness.CUT_SHORT
+
+
+def _qoi(file: _File) -> Wholeness:
+    """QOI specification: seven bytes of zero and a one end it."""
+    return Wholeness.WHOLE if file.ends_with(b"\0\0\0\0\0\0\0\1") else Wholeness.CUT_SHORT
+
+
+def _ico(file: _File) -> Wholeness:
+    """ICONDIR: the length and the place of each picture."""
+    entries = [6 + 16 * number for number in range(file.number(4, "<H"))]
+    ends = [file.number(entry + 8, "<I") + file.number(entry + 12, "<I") for entry in entries]
+    return _compare(max(ends), file.size) if ends else Wholeness.UNKNOWN
+
+
+_PNM_HEAD = re.compile(rb"P([456])" + 2 * rb"(?:\s|#[^\n]*\n)+(\d{1,9})" + rb"(?:(?:\s|#[^\n]*\n)+(\d{1,5}))?\s")
+
+
+def _pnm(file: _File) -> Wholeness:
+    """Netpbm's binary formats: the size stands in the head, in digits. The bitmap has no greatest value."""
+    head = _PNM_HEAD.match(file.read(0, min(file.size, 512)))
+    if head is None:
+        return Wholeness.UNKNOWN
+    width, height, greatest = int(head[2]), int(head[3]), int(head[4] or 0)
+    if head[1] == b"4":
+        return _compare(head.end(3) + 1 + (width + 7) // 8 * height, file.size)
+    samples = width * height * (3 if head[1] == b"6" else 1)
+    return _compare(head.end() + samples * (2 if greatest > 255 else 1), file.size)
+
+
+def _tiff(file: _File) -> Wholeness:
+    """TIFF 6.0, section 2, and BigTIFF: directories, the strips and tiles that they name, and those below them."""
+    reader = _TiffReader(file)
+    directories, seen = [reader.first_directory()], set[int]()
+    while directories:
+        place = directories.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        if place == 0:  # its place is written last
+            return Wholeness.CUT_SHORT
+        fields, following = reader.directory(place)
+        for offsets, counts in ((273, 279), (324, 325)):
+            for start, count in zip(fields.get(offsets, ()), fields.get(counts, ()), strict=False):
+                if start + count > file.size:
+                    return Wholeness.CUT_SHORT
+        directories += [*fields.get(330, ()), *([following] if following else [])]
+    return Wholeness.UNKNOWN
+
+
+class _TiffReader:
+    """Reads the directories of a TIFF file."""
+
+    _FORMS: ClassVar = {
+        3: "H", 4: "I", 5: "Q", 8: "H", 9: "I", 10: "Q", 11: "I", 12: "Q", 13: "I", 16: "Q", 17: "Q", 18: "Q",
+    }  # fmt: skip
+    """The forms of `struct`'s that are as wide as the types of values are. All other types are one byte wide."""
+
+    _TAGS = frozenset((273, 279, 324, 325, 330))
+    """Where strips are and how long, the same for tiles, and directories below this one."""
+
+    def __init__(self, file: _File) -> None:
+        self._file = file
+        self._order = "<" if file.read(0, 2) == b"II" else ">"
+        self._is_big = file.number(2, self._order + "H") == 43
+        self._place = self._order + ("Q" if self._is_big else "I")
+        self._width = 8 if self._is_big else 4
+
+    def first_directory(self) -> int:
+        """Return the place of the first directory."""
+        return self._file.number(self._width, self._place)
+
+    def directory(self, place: int) -> tuple[dict[int, tuple[int, ...]], int]:
+        """Return a directory's fields that tell of places, by their tags, and the place of the next directory."""
+        form = self._order + ("Q" if self._is_big else "H")
+        count = self._file.number(place, form)
+        start, length = place + struct.calcsize(form), 4 + 2 * self._width
+        fields = {}
+        for entry in range(start, start + count * length, length):
+            tag, data = self._entry(entry)
+            if tag in self._TAGS:
+                fields[tag] = data
+        return fields, self._file.number(start + count * length, self._place)
+
+    def _entry(self, entry: int) -> tuple[int, tuple[int, ...]]:
+        """Return a field's tag, and its values if it tells of places; all of them must be there in any case."""
+        tag, kind = (self._file.number(entry + place, self._order + "H") for place in (0, 2))
+        count = self._file.number(entry + 4, self._place)
+        form = self._FORMS.get(kind, "B")
+        place, size = entry + 4 + self._width, count * struct.calcsize(form)
+        if size > self._width:
+            place = self._file.number(place, self._place)
+        self._file.read(max(0, place + size - 1), 1)
+        if tag not in self._TAGS:
+            return tag, ()
+        return tag, struct.unpack(f"{self._order}{count}{form}", self._file.read(place, size))
+
+
+class _Kind(NamedTuple):
+    """A kind of file that is known by the bytes at an offset."""
+
+    offset: int
+    magic: bytes
+    judge: Callable[[_File], Wholeness]
+
+
+_KINDS = (
+    _Kind(0, b"\xff\xd8\xff", _jpeg),
+    _Kind(0, b"\x89PNG\r\n\x1a\n", _png),
+    _Kind(0, b"GIF87a", _gif),
+    _Kind(0, b"GIF89a", _gif),
+    _Kind(0, b"RIFF", _riff),
+    _Kind(0, b"II*\0", _tiff),
+    _Kind(0, b"MM\0*", _tiff),
+    _Kind(0, b"II+\0", _tiff),
+    _Kind(0, b"MM\0+", _tiff),
+    _Kind(4, b"ftyp", _boxes),
+    _Kind(4, b"jP  \r\n\x87\n", _boxes),
+    _Kind(4, b"JXL \r\n\x87\n", _boxes),
+    _Kind(0, b"\xff\x4f\xff\x51", _jpeg2000),
+    _Kind(0, b"qoif", _qoi),
+    _Kind(0, b"\0\0\1\0", _ico),
+    _Kind(0, b"P4", _pnm),
+    _Kind(0, b"P5", _pnm),
+    _Kind(0, b"P6", _pnm),
+    _Kind(0, b"BM", _bmp),
+)
+"""The kinds of picture whose end can be told."""

@@ -104,9 +104,8 @@ class Uploads:
             raise UsageError(f"{printable(name)!r} holds a character that cannot be seen; rename the file")
         if name.lower() in RECIPE_FILES:
             raise UsageError(f"{name} is a recipe and no picture; edit the folder's recipe instead")
-        for part in (*parts, name):
-            if self._ignored.name(part):
-                raise UsageError(f"{printable(part)!r} is a name that dreamd leaves alone; rename it")
+        if self._ignored.path("/".join((*parts, name)), is_folder=False):
+            raise UsageError(f"{printable('/'.join((*parts, name)))!r} is a name that dreamd leaves alone; rename it")
         return parts
 
     async def _write(self, descriptor: int, chunks: AsyncIterator[bytes]) -> None:

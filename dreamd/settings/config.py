@@ -74,13 +74,15 @@ class WatchConfig(FieldModel):
 
     Attributes:
         backend: `auto` chooses by the filesystem.
-        settle_seconds: how long a file must not change before it is taken.
+        settle_seconds: how long a file must not change before it is taken, when nothing shows whether it is whole.
+        patience_seconds: how long a file must not change before it is taken, when its bytes show that it is not whole.
         rescan_seconds: how often the whole inbox is looked through; less often where that takes long and inotify works.
-        ignore: patterns of names that are no pictures yet.
+        ignore: patterns of names to leave alone, besides those that are left alone in every inbox.
     """
 
     backend: Literal["auto", "inotify", "polling"] = "auto"
     settle_seconds: Number = Field(default=1.0, ge=0.0, le=3600.0)
+    patience_seconds: Number = Field(default=60.0, ge=0.0, le=86_400.0)
     rescan_seconds: Number = Field(default=30.0, gt=0.0, le=86_400.0)
     ignore: tuple[str, ...] = ("*.part", "*.crdownload")
 

@@ -247,7 +247,7 @@ class Tree:
         (root / "plugins" / "tiny.py").write_text(TINY)
         self.configure(
             defaults=QUICK,
-            watch={"settle_seconds": 0.3, "rescan_seconds": 30},
+            watch={"settle_seconds": 0.3, "patience_seconds": 0.3, "rescan_seconds": 30},
             workers={"devices": ["cpu"], "idle_unload_seconds": 600},
             status={"listen": None},
             # None of these is dreamed with, and some take seconds to import.

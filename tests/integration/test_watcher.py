@@ -7,8 +7,10 @@ import errno
 import os
 import queue
 import shutil
+import tempfile
 import threading
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -21,8 +23,12 @@ from dreamd.inbox.settling import Settled
 from dreamd.inbox.watcher import Watcher
 
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(200) + PNG_END
-JPEG = b"\xff\xd8\xff\xe0" + bytes(200) + b"\xff\xd9"
+PNG = b"\x89PNG\r\n\x1a\n" + (200).to_bytes(4, "big") + b"IDAT" + bytes(204) + PNG_END
+HALF = PNG[:100]
+"""A picture that is still being copied."""
+
+UNKNOWN = b"no picture that anyone knows"
+OTHER_USER = 4001
 WAIT_SECONDS = 10.0
 
 
@@ -58,6 +64,14 @@ class Desk:
             self.watcher.handle(event)
             if (event.kind, event.path) == (kind, path):
                 return
+
+    def find(self) -> list[object]:
+        """What is found first, by events or by walks."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not (found := self.due(after=1)) and time.monotonic() < deadline:
+            with suppress(queue.Empty):
+                self.watcher.handle(self.events.get(timeout=0.1))
+        return found
 
     def settle(self, count: int) -> list[object]:
         """What settles by events alone, until there are `count`; the clock stands still."""
@@ -128,16 +142,16 @@ def test_a_complete_picture_that_was_written_and_closed_settles_at_once(desk, in
 
 
 def test_a_file_of_an_unknown_kind_settles_when_it_was_still_for_settle_seconds(desk, inbox):
-    (inbox / "cat.tiff").write_bytes(b"II*\0 something")
-    desk.until("closed", "cat.tiff")
+    (inbox / "cat.xyz").write_bytes(UNKNOWN)
+    desk.until("closed", "cat.xyz")
     assert desk.due() == []
     assert desk.watcher.next_deadline() == pytest.approx(desk.now + 1.0)
     assert desk.due(after=0.9) == []
-    assert desk.due(after=0.1) == [by_event("cat.tiff")]
+    assert desk.due(after=0.1) == [by_event("cat.xyz")]
 
 
 def test_a_file_moved_into_place_settles_at_once_whatever_its_bytes(desk, inbox, tmp_path):
-    (tmp_path / "draft").write_bytes(b"no picture that anyone knows")
+    (tmp_path / "draft").write_bytes(UNKNOWN)
     (tmp_path / "draft").rename(inbox / "cat.xyz")
     assert desk.settle(1) == [by_event("cat.xyz")]
 
@@ -205,6 +219,117 @@ def test_without_leases_a_closed_picture_settles_after_settle_seconds_only(make,
     assert desk.due(after=0.1) == [by_event("cat.png")]
 
 
+@pytest.mark.parametrize("data", [HALF, b"", bytes(1000)], ids=["half", "empty", "reserved"])
+def test_a_file_that_is_not_whole_waits_for_patience_seconds(desk, inbox, data):
+    (inbox / "cat.png").write_bytes(data)
+    desk.until("closed", "cat.png")
+    assert desk.due() == []
+    assert desk.due(after=59.9) == []
+    assert desk.due(after=0.1) == [by_event("cat.png")]
+
+
+@pytest.mark.parametrize("data", [HALF, b""], ids=["half", "empty"])
+def test_a_file_that_is_not_whole_waits_though_it_was_moved_into_place(desk, inbox, tmp_path, data):
+    (tmp_path / "draft").write_bytes(data)
+    (tmp_path / "draft").rename(inbox / "cat.png")
+    desk.until("moved", "cat.png")
+    assert desk.due() == []
+    (inbox / "cat.png").write_bytes(PNG)
+    assert desk.settle(1) == [by_event("cat.png")]
+
+
+def test_patience_begins_anew_whenever_the_file_grows(desk, inbox):
+    for _ in range(4):
+        with (inbox / "cat.png").open("ab") as file:
+            file.write(HALF[:20] if not file.tell() else HALF[20:40])
+        desk.until("closed", "cat.png")
+        assert desk.due(after=50) == []
+    assert desk.due(after=10) == []
+    assert desk.due(after=50) == [by_event("cat.png")]
+
+
+def test_patience_is_configured_and_never_less_than_settle_seconds(make, inbox):
+    desk = make(patience_seconds=5.0).start()
+    hasty = make(patience_seconds=0.0, settle_seconds=2.0).start()
+    (inbox / "cat.png").write_bytes(HALF)
+    assert desk.due() == hasty.due() == []
+    assert desk.due(after=4.9) == []
+    assert desk.due(after=0.1) == [by_rescan("cat.png")]
+    assert hasty.due(after=1.9) == []
+    assert hasty.due(after=0.1) == [by_rescan("cat.png")]
+
+
+def test_a_placeholder_is_taken_when_it_is_filled_and_not_before(desk, inbox):
+    (inbox / "phone.png").touch()
+    desk.until("closed", "phone.png")
+    assert desk.due(after=3) == []
+    (inbox / "phone.png").write_bytes(PNG)
+    assert desk.settle(1) == [by_event("phone.png")]
+
+
+def test_where_events_are_not_heard_a_file_is_seen_to_grow_by_walks(make, inbox):
+    desk = make(backend="polling").start()
+    (inbox / "cat.png").write_bytes(HALF)
+    assert desk.due() == desk.due(after=40) == []
+    (inbox / "cat.png").write_bytes(PNG)
+    assert desk.due(after=1) == [by_rescan("cat.png")]
+    assert desk.watcher.found_by_rescan_only == 0
+
+
+@pytest.fixture
+def as_another_user(tmp_path):
+    """Become somebody to whom the kernel says nothing of who writes others' files, as the daemon's user is."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can take another user's part")
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.owner() == "root" and folder.is_relative_to(tempfile.gettempdir()):
+            folder.chmod(folder.stat().st_mode | 0o055)
+
+    @contextmanager
+    def become():
+        os.seteuid(OTHER_USER)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+
+    return become
+
+
+@pytest.mark.parametrize("data", [UNKNOWN, PNG[:100], PNG], ids=["unknown", "half", "whole"])
+def test_another_users_file_that_was_created_is_awaited_until_it_is_closed(make, inbox, as_another_user, data):
+    desk = make().start()
+    desk.due()
+    with (inbox / "cat.png").open("wb") as file, as_another_user():
+        desk.until("created", "cat.png")
+        os.write(file.fileno(), data)
+        for _ in range(5):
+            assert desk.due(after=10) == []
+        os.write(file.fileno(), b"" if data == PNG else PNG[100:])
+        assert desk.due() == []
+    with as_another_user():
+        desk.until("closed", "cat.png")
+        assert desk.paths() + desk.paths(after=1) == ["cat.png"]
+
+
+def test_another_users_file_whose_end_no_event_tells_of_is_taken_when_patience_is_over(make, inbox, as_another_user):
+    desk = make().start()
+    desk.due()
+    with (inbox / "cat.xyz").open("wb") as file:
+        file.write(UNKNOWN)
+        file.flush()
+        with as_another_user():
+            desk.until("created", "cat.xyz")
+            assert desk.due() == desk.due(after=59) == []
+            assert desk.paths(after=1) == ["cat.xyz"]
+            file.write(UNKNOWN)
+            file.flush()
+            desk.watcher.handle(FileEvent("created", "cat.xyz"))
+            assert desk.due() == desk.due(after=2) == []
+            desk.watcher.handle(FileEvent("overflow"))  # the event of its end may be lost
+            assert desk.paths() == ["cat.xyz"]
+
+
 def test_without_leases_a_file_moved_into_place_settles_at_once(make, inbox, tmp_path, monkeypatch):
     no_leases(monkeypatch)
     desk = make().start()
@@ -250,6 +375,17 @@ def test_opening_a_reported_file_for_writing_without_writing_does_not_report_it_
         pass
     desk.until("closed", "cat.png")
     assert desk.due(after=2) == []
+
+
+def test_a_postponed_file_that_is_not_whole_waits_no_second_time(desk, inbox):
+    (inbox / "cat.png").write_bytes(HALF)
+    desk.until("closed", "cat.png")
+    assert desk.paths() == []
+    assert desk.paths(after=60) == ["cat.png"]
+    desk.watcher.postpone(PurePosixPath("cat.png"))
+    assert desk.watcher.awaits(PurePosixPath("cat.png"))
+    assert desk.paths(after=30) == ["cat.png"]
+    assert not desk.watcher.awaits(PurePosixPath("cat.png"))
 
 
 def test_a_file_that_went_and_came_back_the_same_is_reported_again(desk, inbox, tmp_path):
@@ -348,29 +484,26 @@ def test_names_that_are_no_utf8_or_hold_a_newline_are_found(desk, inbox):
         ".dreamd/work/1/cat.png",
         "trips/.trash/cat.png",
         "cat.png~",
-        "cat.tmp",
-        "cat.png.part",
         "cat.png.crdownload",
-        "cat.swp",
-        ".DS_Store",
+        "#cat.png#",
         "Thumbs.db",
-        "desktop.ini",
         "@eaDir/cat.png",
         "#recycle/cat.png",
-        "lost+found/cat.png",
+        "trips/@Recycle/deep/cat.png",
+        "Recipe.yaml",
+        "recipe.yaml/cat.png",
         "raw/cat.CR3",
         "skip-me/cat.png",
     ],
 )
-def test_litter_and_temporary_names_are_ignored_by_event_and_by_rescan(make, inbox, name):
+def test_litter_and_temporary_names_are_left_alone_by_event_and_by_walk(make, inbox, name):
     desk = make(ignore=["*.CR3", "skip-*"]).start()
     desk.due()
     (inbox / name).parent.mkdir(parents=True, exist_ok=True)
     (inbox / name).write_bytes(PNG)
     (inbox / "seen.png").write_bytes(PNG)
-    assert desk.settle(1) == [by_event("seen.png")]
-    assert desk.due(after=31) == []
-    assert desk.due(after=31) == []
+    found = [*desk.settle(1), *desk.due(after=31), *desk.due(after=31)]
+    assert [os.fspath(each.path) for each in found if isinstance(each, Settled)] == ["seen.png"]
 
 
 def test_only_regular_files_are_reported_and_nothing_else_is_opened(desk, inbox, tmp_path, monkeypatch):
@@ -419,6 +552,61 @@ def test_a_recipe_that_changed_without_an_event_is_found_by_the_rescan(make, inb
     assert desk.due(after=2) == []
 
 
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+@pytest.mark.parametrize("backend", ["inotify", "polling"])
+def test_whatever_is_called_a_recipe_is_reported_when_it_comes_and_when_it_goes(make, inbox, tmp_path, kind, backend):
+    recipe = inbox / "trips" / "recipe.yaml"
+    recipe.parent.mkdir()
+    desk = make(backend=backend).start()
+    assert desk.due() == []
+    if kind == "link":
+        recipe.symlink_to(tmp_path)
+    elif kind == "folder":
+        recipe.mkdir()
+        (recipe / "cat.png").write_bytes(PNG)
+    else:
+        os.mkfifo(recipe)
+    assert desk.find() == [RecipeChanged(PurePosixPath("trips"))]
+    shutil.rmtree(recipe) if kind == "folder" else recipe.unlink()
+    assert desk.find() == [RecipeChanged(PurePosixPath("trips"))]
+    assert desk.due(after=31) == []
+
+
+def test_a_folder_that_goes_takes_its_recipe_with_it(desk, inbox, tmp_path):
+    (inbox / "trips").mkdir()
+    (inbox / "trips/recipe.yaml").write_text("layers: 3")
+    assert desk.find() == [RecipeChanged(PurePosixPath("trips"))]
+    (inbox / "trips").rename(tmp_path / "trips")
+    desk.until("deleted", "trips")
+    assert desk.due() == [RecipeChanged(PurePosixPath("trips"))]
+
+
+def test_links_and_pipes_and_misspelt_recipes_are_said_once_and_listed_while_they_are_there(
+    desk, inbox, tmp_path, caplog
+):
+    (inbox / "trips").mkdir()
+    for number in range(3):
+        (inbox / f"trips/{number}.png").symlink_to(tmp_path / "cat.png")
+    (inbox / "folder").symlink_to(tmp_path)
+    (inbox / ".hidden").symlink_to(tmp_path)
+    assert desk.due(after=31) == desk.due(after=31) == []
+    assert set(desk.watcher.skipped) == {"trips/0.png", "trips/1.png", "trips/2.png", "folder"}
+    assert set(desk.watcher.skipped.values()) == {"a link, and links are not followed"}
+    said = [record.getMessage() for record in caplog.records if "left in the inbox" in record.getMessage()]
+    assert len(said) == 1
+    assert said[0].endswith("is a link, and links are not followed (and 3 more are left like it)")
+    shutil.rmtree(inbox / "trips")
+    os.mkfifo(inbox / "pipe.png")
+    (inbox / "Recipe.yaml").write_text("layers: 3")
+    desk.due(after=31)
+    (inbox / "folder").unlink()
+    desk.due(after=31)
+    assert desk.watcher.skipped == {
+        "pipe.png": "neither a file nor a folder",
+        "Recipe.yaml": "not read, for a recipe is called recipe.yaml, in small letters",
+    }
+
+
 @pytest.mark.slow
 def test_twenty_thousand_files_at_once_are_all_reported_once(desk, inbox):
     count = 20_000
@@ -437,14 +625,14 @@ def test_twenty_thousand_files_at_once_are_all_reported_once(desk, inbox):
 
 
 def test_of_very_many_files_some_are_looked_at_in_a_turn_and_none_is_left_out(make, inbox):
-    for number in range(5_000):
-        (inbox / f"{number}.png").touch()
+    for number in range(2_500):
+        (inbox / f"{number}.xyz").write_bytes(UNKNOWN)
     desk = make(backend="polling", settle_seconds=0.0).start()
     turns = [desk.watcher.due(desk.now)]
     while desk.watcher.next_deadline() <= desk.now:
         turns.append(desk.watcher.due(desk.now))
     assert max(len(turn) for turn in turns) <= 2_000
-    assert len({found.path for turn in turns for found in turn}) == 5_000
+    assert len({found.path for turn in turns for found in turn}) == 2_500
 
 
 def test_files_that_came_while_nobody_watched_settle_in_the_order_they_came(make, inbox):
@@ -460,7 +648,7 @@ def test_files_that_came_while_nobody_watched_settle_in_the_order_they_came(make
 @pytest.mark.slow
 def test_a_rescan_of_many_known_files_is_quick(make, inbox):
     for number in range(20_000):
-        (inbox / f"{number}.png").touch()
+        (inbox / f"{number}.xyz").write_bytes(UNKNOWN)
     desk = make(backend="polling").start()
     assert len(desk.paths()) == 0
     assert len(desk.paths(after=2)) == 20_000
@@ -547,7 +735,9 @@ def test_what_an_inbox_brings_back_unchanged_is_reported_again(desk, inbox, tmp_
 def test_an_inbox_replaced_by_another_folder_is_watched_anew(desk, inbox, tmp_path):
     inbox.rename(tmp_path / "old")
     inbox.mkdir()
-    assert desk.due(after=31) == []
+    (inbox / "dog.png").write_bytes(PNG)
+    (tmp_path / "old/late.png").write_bytes(PNG)
+    assert desk.due(after=1) == [by_rescan("dog.png")]
     (inbox / "cow.png").write_bytes(PNG)
     assert desk.settle(1) == [by_event("cow.png")]
 

@@ -205,7 +205,7 @@ def with_tiny_network(machine: Machine, name: str = "dreamd") -> None:
             "ascent": {"iterations": 1, "jitter": 0},
             "precision": "fp32",
         },
-        watch={"settle_seconds": 0.3},
+        watch={"settle_seconds": 0.3, "patience_seconds": 0.3},
         workers={"devices": ["cpu"]},
         limits={"stop_seconds": 1},
         # None of these is dreamed with, and some take seconds to import.

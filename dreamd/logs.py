@@ -6,7 +6,6 @@ job is logged with `extra=job.about`, from which its fields come.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -14,6 +13,7 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 
+from dreamd.json_text import to_json
 from dreamd.wording import printable
 
 STYLE_VARIABLE = "DREAMD_LOG"
@@ -108,7 +108,7 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             values["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(values)
+        return to_json(values)
 
 
 class _SystemdHandler(logging.Handler):

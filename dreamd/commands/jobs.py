@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from dreamd.commands.terminal.options import config_option, json_option
+from dreamd.commands.terminal.printing import print_json
 from dreamd.errors import DreamdError
 from dreamd.job import Job, JobState
 from dreamd.tree.journal import Journal
@@ -32,7 +33,7 @@ def show_jobs(config_file: Path, *, state: str | None, limit: int, as_json: bool
     """Print the journal's jobs, the newest first."""
     jobs = _jobs(StateFolder(state_folder_of(config_file)).journal, JobState(state) if state else None, limit)
     if as_json:
-        click.echo(json.dumps([_job_values(job) for job in jobs], indent=1))
+        print_json([_job_values(job) for job in jobs])
         return
     for job in jobs:
         click.echo(printable(_line(job)).rstrip())

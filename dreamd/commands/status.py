@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import click
 
 from dreamd.commands.terminal.options import config_option, json_option
 from dreamd.commands.terminal.printing import doing
+from dreamd.json_text import to_json
 from dreamd.tree.snapshot import read, state_folder_of
 from dreamd.wording import printable
 
@@ -43,7 +43,7 @@ def show_status(config_file: Path, *, as_json: bool, follow: bool) -> None:
     try:
         while True:
             values = read(state_folder)
-            text = json.dumps(values or {"state": "never started"}) if as_json else _words(values, config_file)
+            text = to_json(values or {"state": "never started"}) if as_json else _words(values, config_file)
             if text != shown:
                 if follow and not as_json:
                     click.clear()

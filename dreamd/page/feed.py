@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamd.errors import DreamdError
+from dreamd.json_text import to_json
 from dreamd.page.views import Views
 from dreamd.tree.layout import StateFolder
 
@@ -91,4 +91,4 @@ def _event(look: Callable[[], dict[str, Any]]) -> bytes:
         values = look()
     except DreamdError as error:
         values = {"state": "unknown", "not_ready": [str(error)]}
-    return f"event: status\ndata: {json.dumps(values)}\n\n".encode()
+    return f"event: status\ndata: {to_json(values)}\n\n".encode()

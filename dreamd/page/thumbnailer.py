@@ -22,6 +22,7 @@ from dreamd.errors import DreamdError, PictureError
 from dreamd.files.durable import draft_of
 from dreamd.files.nofollow import opened_file, opened_folder
 from dreamd.files.problems import refusal
+from dreamd.json_text import to_json
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.pictures.reading import read_picture
 from dreamd.processes import die_with_parent
@@ -55,7 +56,7 @@ def main() -> None:
         if not line:
             return
         answer = _answer(json.loads(line), max_pixels, max_bytes)
-        sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+        sys.stdout.buffer.write(to_json(answer).encode() + b"\n")
         sys.stdout.buffer.flush()
 
 

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from dreamd.errors import DreamdError
 from dreamd.files.nofollow import opened_file
 from dreamd.job import Job
+from dreamd.json_text import to_json
 from dreamd.settings.config import Config
 from dreamd.tree.layout import StateFolder, sidecar_name
 
@@ -129,7 +130,7 @@ class _Maker:
     async def make(self, request: dict[str, object]) -> str | None:
         """Have a thumbnail made; return what is wrong, or None."""
         try:
-            answer = await asyncio.wait_for(self._ask(json.dumps(request).encode() + b"\n"), _SECONDS)
+            answer = await asyncio.wait_for(self._ask(to_json(request).encode() + b"\n"), _SECONDS)
         except (TimeoutError, OSError, ValueError, asyncio.CancelledError) as error:
             await self.close()  # its next answer would be to another question
             if isinstance(error, asyncio.CancelledError):

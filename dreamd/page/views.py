@@ -105,7 +105,7 @@ class Views:
         try:
             with opened_file(self._config.outbox, path.with_name(sidecar_name(path.name))) as file:
                 record = json.loads(file.read(_LARGEST_SIDECAR))
-        except (OSError, ValueError):  # it was taken away, or is somebody else's file
+        except (OSError, ValueError, RecursionError):  # it was taken away, or is somebody else's file
             return {}
         return record if isinstance(record, dict) else {}
 
@@ -114,7 +114,7 @@ class Views:
         return {
             "id": job.id,
             "name": printable(job.name),
-            "folder": printable(str(job.folder)),
+            "folder": str(job.folder),
             "finished_at": job.finished_at or job.claimed_at,
             "attempts": job.attempts,
             "cause": job.hold,
@@ -146,7 +146,7 @@ def _result(job: Job) -> dict[str, Any]:
     return {
         "id": job.id,
         "name": printable(job.name),
-        "folder": printable(str(job.folder)),
+        "folder": str(job.folder),
         "result": printable(job.result or ""),
         "finished_at": job.finished_at,
         "seconds": job.seconds,

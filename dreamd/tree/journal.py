@@ -136,6 +136,8 @@ class Journal:
 
     def get(self, job_id: str) -> Job | None:
         """Return the job of this id."""
+        if not job_id.isascii():  # no job has such an id, and half a character could not even be asked for
+            return None
         return next(iter(self._jobs("WHERE id = ?", job_id)), None)
 
     def unfinished(self) -> list[Job]:

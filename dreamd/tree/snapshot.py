@@ -16,6 +16,7 @@ from typing import Any
 from dreamd.errors import ConfigError, DreamdError
 from dreamd.files.durable import draft_of
 from dreamd.files.problems import refusal, shown
+from dreamd.json_text import to_json
 from dreamd.tree.layout import StateFolder
 
 
@@ -112,7 +113,7 @@ class Snapshot:
     def write(self, state_folder: Path) -> None:
         """Replace the file. Not synced: after a power cut it says nothing that is still true."""
         with draft_of(StateFolder(state_folder).status, durable=False) as draft:
-            draft.write_text(json.dumps(asdict(self)), encoding="utf-8")
+            draft.write_text(to_json(asdict(self)), encoding="utf-8")
 
 
 def read(state_folder: Path) -> dict[str, Any] | None:

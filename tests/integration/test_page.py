@@ -433,6 +433,58 @@ def test_a_failure_is_shown_with_its_reason_and_retried(page: Served) -> None:
     assert page.ask("POST", "/api/retry", {"jobs": [3]}).status == 422
 
 
+# Names that are no text
+
+
+ODD = os.fsdecode(b"odd/caf\xe9")
+
+
+def test_names_that_are_no_text_break_nothing_and_keep_their_bytes(page: Served) -> None:
+    folder = page.tree.inbox / ODD
+    folder.mkdir(parents=True)
+    job = RunningJob(job="j", picture=f"{ODD}/\udcff.png", fetching="\ud800")
+    worker = WorkerStatus(
+        device="cpu", device_name="x", precision="fp32", state="busy", pid=None, error=ODD, jobs=[job]
+    )
+    page.say(
+        folders={ODD: 3},
+        paused=[ODD],
+        workers=[worker],
+        done_per_hour=float("inf"),
+        plugins_not_loaded={"x": ODD},
+        holds=[Hold(folder=ODD, cause="recipe", reason=ODD, jobs=1)],
+    )
+    made = page.result("odd", f"{ODD}/\udcff.png", 6500.0)
+    page.journal.save(
+        [
+            replace(made, id="odd-failed", state=JobState.FAILED, reason="half a character: \ud800"),
+            replace(made, id="odd-held", state=JobState.HELD, hold="recipe", reason=f"{ODD}/recipe.yaml:1: \ud800"),
+        ]
+    )
+    status = page.get("/api/status").json
+    assert (status["folders"], status["paused"], status["done_per_hour"]) == ({ODD: 3}, [ODD], None)
+    assert ODD in [each["folder"] for each in page.get("/api/folders").json]
+    assert page.get("/api/results?folder=odd/caf%E9").json[0]["folder"] == ODD
+    assert page.get("/api/results/odd").json["folder"] == ODD
+    assert page.get("/results/odd").body == page.tree.picture(64, 48)
+    assert [each["folder"] for each in page.get("/api/failures").json["held"] if each["id"] == "odd-held"] == [ODD]
+    assert page.get("/api/recipe?folder=odd/caf%E9").json["folder"] == ODD
+    page.say()
+
+
+def test_what_is_half_a_character_or_no_number_is_refused_in_words(page: Served) -> None:
+    for path in ("/api/results?limit=nan", "/api/results?limit=inf", "/api/results?limit=1&before=inf,x"):
+        assert page.get(path).status == 422
+    assert page.ask("POST", "/api/retry", {"jobs": ["\ud800"]}).status == 422
+    assert page.ask("POST", "/api/pause", {"folder": "\ud800"}).status == 422
+    assert page.ask("POST", "/api/pause", {"folder": "\udcff"}).json == {"said": ["paused: \udcff"]}
+    assert page.ask("POST", "/api/resume", {"folder": "\udcff"}).status == 200
+    saved = page.ask("PUT", "/api/recipe", {"folder": "\udcff", "text": "seed: 1\n", "mark": ""})
+    assert (saved.status, saved.json["folder"]) == (200, "\udcff")
+    assert (page.tree.inbox / os.fsdecode(b"\xff") / "recipe.yaml").read_text() == "seed: 1\n"
+    assert "Traceback" not in page.log.read_text()
+
+
 # Uploads
 
 

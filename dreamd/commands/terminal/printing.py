@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 import click
 
+from dreamd.json_text import to_json
 from dreamd.wording import printable
 
 _FALLBACK_SIZE = (100, 24)
@@ -22,7 +22,7 @@ _NARROWEST = 40
 
 def print_json(value: object) -> None:
     """Print a value as JSON in ASCII, which any terminal and any program can read."""
-    click.echo(json.dumps(value, indent=1, ensure_ascii=True))
+    click.echo(to_json(value, indent=1))
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from dreamd.errors import UsageError
 from dreamd.files.names import parts_of
-from dreamd.page.handlers.answers import answering
-from dreamd.page.handlers.requests import read_json, read_texts
+from dreamd.page.handlers.answers import JsonAnswer, answering
+from dreamd.page.handlers.requests import query_of, read_json, read_texts
 from dreamd.page.uploads import Uploads
 from dreamd.settings.config import Config
 from dreamd.tree import control
@@ -54,14 +54,14 @@ class Actions:
     async def upload(self, request: Request) -> Response:
         """Take a picture into a folder of the inbox."""
         length = request.headers.get("content-length", "")
-        query = request.query_params
+        query = query_of(request)
         placed = await self._uploads.take(
             query.get("folder", "."),
             query.get("name", ""),
             int(length) if length.isdecimal() else None,
             request.stream(),
         )
-        return JSONResponse({"picture": placed}, 201)
+        return JsonAnswer({"picture": placed}, 201)
 
     async def _folder_of(self, request: Request) -> str:
         (folder,) = await read_texts(request, "folder")
@@ -70,4 +70,4 @@ class Actions:
 
 async def _do(act: Callable[[], list[str]]) -> Response:
     """Do something in a thread, and answer with the lines that the command would print."""
-    return JSONResponse({"said": await asyncio.to_thread(act)})
+    return JsonAnswer({"said": await asyncio.to_thread(act)})

@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from dreamd.errors import DreamdError, SpaceError, UsageError
+from dreamd.json_text import to_json
 from dreamd.page.recipe_editor import ChangedError
 from dreamd.page.uploads import SlowError, TooLargeError
 
 Handler = Callable[[Request], Awaitable[Response]]
 """What answers a request."""
+
+
+class JsonAnswer(Response):
+    """An answer in JSON."""
+
+    media_type = "application/json"
+
+    def render(self, content: object) -> bytes:
+        """Write the content, whatever names are in it."""
+        return to_json(content).encode()
 
 
 class NotThereError(UsageError):
@@ -41,6 +52,6 @@ def answering(handler: Handler) -> Handler:
             code = next(code for kind, code in _CODES if isinstance(error, kind))
             # The rest of a body that was not read must not be waited for; a look at what is not there has none.
             headers = None if isinstance(error, NotThereError) else {"Connection": "close"}
-            return JSONResponse({"error": str(error)}, code, headers)
+            return JsonAnswer({"error": str(error)}, code, headers)
 
     return answer

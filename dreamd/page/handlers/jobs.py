@@ -9,14 +9,14 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from dreamd.files.names import parts_of
 from dreamd.files.nofollow import opened_file
 from dreamd.job import Job, JobState
-from dreamd.page.handlers.answers import NotThereError, answering
-from dreamd.page.handlers.requests import number
+from dreamd.page.handlers.answers import JsonAnswer, NotThereError, answering
+from dreamd.page.handlers.requests import number, query_of
 from dreamd.page.recipe_editor import Recipes
 from dreamd.page.thumbnails import KINDS, SIDES, Thumbnails
 from dreamd.page.views import Views
@@ -69,7 +69,7 @@ class Jobs:
 
     async def results(self, request: Request) -> Response:
         """List results, the newest first; `before` is the end and the id of the last one that is known."""
-        query = request.query_params
+        query = query_of(request)
         before = None
         if "before" in query:
             end, _, job = query["before"].partition(",")
@@ -79,19 +79,19 @@ class Jobs:
         if folder is not None:
             parts_of(folder)
         found = await asyncio.to_thread(self._views.results, before=before, folder=folder, limit=max(1, limit))
-        return JSONResponse(found)
+        return JsonAnswer(found)
 
     async def details(self, request: Request) -> Response:
         """Answer with a result, its sidecar and the recipe that repeats it."""
         job = await self._done_job(request)
         details = await asyncio.to_thread(self._views.details, job)
-        return JSONResponse({**details, "recipe": self._recipes.text_of(job.recipe)})
+        return JsonAnswer({**details, "recipe": self._recipes.text_of(job.recipe)})
 
     async def failures(self, _request: Request) -> Response:
         """List what failed and what is held, and why."""
         failed = await asyncio.to_thread(self._views.failures)
         held = await asyncio.to_thread(self._views.held)
-        return JSONResponse({"failed": failed, "held": held})
+        return JsonAnswer({"failed": failed, "held": held})
 
     async def thumbnail(self, request: Request) -> Response:
         """Answer with a result or its original, small."""

@@ -6,12 +6,12 @@ import asyncio
 from pathlib import PurePosixPath
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from dreamd.files.nofollow import opened_file
 from dreamd.page.feed import Feed
-from dreamd.page.handlers.answers import answering
+from dreamd.page.handlers.answers import JsonAnswer, answering
 from dreamd.page.views import Views
 from dreamd.settings.config import Config
 from dreamd.tree.layout import StateFolder
@@ -36,7 +36,7 @@ class Now:
     async def state(self, _request: Request) -> Response:
         """Answer with the state of everything, and what a page needs to know of the config."""
         values = await asyncio.to_thread(self._views.state)
-        return JSONResponse({**values, "max_bytes": int(self._config.limits.max_bytes)})
+        return JsonAnswer({**values, "max_bytes": int(self._config.limits.max_bytes)})
 
     async def events(self, _request: Request) -> Response:
         """Send the state of everything, again whenever it changes."""

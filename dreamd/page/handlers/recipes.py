@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from dreamd.page.handlers.answers import answering
-from dreamd.page.handlers.requests import read_texts
+from dreamd.page.handlers.answers import JsonAnswer, answering
+from dreamd.page.handlers.requests import query_of, read_texts
 from dreamd.page.recipe_editor import Recipes
 
 
@@ -31,22 +31,22 @@ class RecipeHandlers:
 
     async def folders(self, _request: Request) -> Response:
         """List the inbox's folders."""
-        return JSONResponse(await asyncio.to_thread(self._recipes.folders))
+        return JsonAnswer(await asyncio.to_thread(self._recipes.folders))
 
     async def names(self, _request: Request) -> Response:
         """List what a recipe can extend."""
-        return JSONResponse(await asyncio.to_thread(self._recipes.names))
+        return JsonAnswer(await asyncio.to_thread(self._recipes.names))
 
     async def show(self, request: Request) -> Response:
         """Answer with a folder's recipe: its own text, its fields and their origins."""
-        return JSONResponse(await asyncio.to_thread(self._recipes.show, request.query_params.get("folder", ".")))
+        return JsonAnswer(await asyncio.to_thread(self._recipes.show, query_of(request).get("folder", ".")))
 
     async def check(self, request: Request) -> Response:
         """Tell what a text would make of a folder's recipe."""
         folder, text = await read_texts(request, "folder", "text")
-        return JSONResponse(await asyncio.to_thread(self._recipes.check, folder, text))
+        return JsonAnswer(await asyncio.to_thread(self._recipes.check, folder, text))
 
     async def save(self, request: Request) -> Response:
         """Give a folder a recipe, unless it was changed since `mark` was told."""
         folder, text, mark = await read_texts(request, "folder", "text", "mark")
-        return JSONResponse(await asyncio.to_thread(self._recipes.save, folder, text, mark))
+        return JsonAnswer(await asyncio.to_thread(self._recipes.save, folder, text, mark))

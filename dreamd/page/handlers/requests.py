@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
@@ -58,9 +60,18 @@ async def read_texts(request: Request, *names: str) -> tuple[str, ...]:
     return tuple(values[name] for name in names)
 
 
+def query_of(request: Request) -> dict[str, str]:
+    """Return the fields of a request's query. A name in it may be no text: its bytes are kept as `os.fsdecode` does."""
+    query: bytes = request.scope["query_string"]
+    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="surrogateescape"))
+
+
 def number(text: str) -> float:
-    """Return the number that a text says. Raises UsageError."""
+    """Return the number that a text says. Raises UsageError for what is none, and for infinity."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError as error:
         raise UsageError("this is no number") from error
+    if not math.isfinite(value):
+        raise UsageError("this is no finite number")
+    return value

@@ -17,8 +17,24 @@ const send = (method) => async (path, values) =>
 export const post = send("POST");
 export const put = send("PUT");
 
+// A file's name may be no text. JSON brings its other bytes as half characters; in an address they are bytes again.
+const HALF = /([\udc80-\udcff])/u;
+const UTF8 = /%[cd].%[89ab].|%e.(?:%[89ab].){2}|%f.(?:%[89ab].){3}|%../gi;
+
+export const encode = (name) =>
+  name.split(HALF).map((part, at) => (at % 2 ? `%${(part.charCodeAt(0) - 0xdc00).toString(16)}` : encodeURIComponent(part))).join("");
+
+export const decode = (text) => text.replace(UTF8, (bytes) => {
+  try {
+    return decodeURIComponent(bytes);
+  } catch {
+    return bytes.replace(/%(..)/g, (_, byte) => String.fromCharCode(0xdc00 + parseInt(byte, 16)));
+  }
+});
+
 export const query = (values) =>
-  new URLSearchParams(Object.entries(values).filter(([, value]) => value !== null && value !== undefined)).toString();
+  Object.entries(values).filter(([, value]) => value !== null && value !== undefined)
+    .map(([name, value]) => `${name}=${encode(String(value))}`).join("&");
 
 /** Sends a picture; `onProgress` is told the share that is sent. fetch() cannot tell that. */
 export function upload(file, folder, onProgress) {

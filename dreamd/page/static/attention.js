@@ -1,6 +1,6 @@
 // What failed and what is held, why, and trying again.
 
-import { get, post } from "./api.js";
+import { encode, get, post } from "./api.js";
 import { byId, make, notice } from "./dom.js";
 import { ago, folderName, plural } from "./words.js";
 
@@ -45,7 +45,7 @@ function heldList(held) {
       make("span", { class: "grow" }, `${folderName(first.folder)}: ${plural(jobs.length, "picture")}`,
         make("small", {}, `${first.reason}\n${REMEDIES[first.cause] ?? ""}`)),
       make("span", { class: "chip warm" }, first.cause),
-      first.cause === "recipe" ? make("a", { href: `#recipes/${first.folder}` }, "Open the recipe") : null,
+      first.cause === "recipe" ? make("a", { href: `#recipes/${encode(first.folder)}` }, "Open the recipe") : null,
       button("Look again", `Look again at ${folderName(first.folder)}`, () => retry(jobs.map(({ id }) => id))),
     );
   }));

@@ -2,7 +2,7 @@
 
 import { post } from "./api.js";
 import { byId, make, notice, refill } from "./dom.js";
-import { count, duration, folderName, plural, size } from "./words.js";
+import { count, duration, folderName, plural, printable, size } from "./words.js";
 
 const MOST_SEGMENTS = 12;
 
@@ -48,10 +48,10 @@ function card(job) {
   return make("article", { class: "card dreaming-card", "data-job": job.job },
     make("div", { class: "nothing" }),
     make("div", { class: "about" },
-      make("strong", {}, name),
+      make("strong", {}, printable(name)),
       make("span", { class: "soft" }, folderName(folder)),
       make("span", { class: "step" }),
-      make("div", { class: "octaves", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": `Progress of ${name}` },
+      make("div", { class: "octaves", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": `Progress of ${printable(name)}` },
         ...Array.from({ length: segments }, () => make("span"))),
     ),
   );

@@ -1,8 +1,8 @@
 // The page: which view is shown, and who is told what changes.
 
-import { get, listen, post } from "./api.js";
+import { decode, get, listen, post } from "./api.js";
 import { byId, notice } from "./dom.js";
-import { plural } from "./words.js";
+import { folderName, plural } from "./words.js";
 import { showAttention, attentionChanged } from "./attention.js";
 import { watchDrops } from "./drop.js";
 import { setUpGallery, showGallery, resultsChanged } from "./gallery.js";
@@ -17,7 +17,7 @@ let troubled = null;
 
 /** `#gallery`, `#recipes/animals`, `#result/01ab…`: a view and what it is about. */
 function place() {
-  const [view, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
+  const [view, ...rest] = decode(location.hash.slice(1)).split("/");
   return [view || "now", rest.join("/")];
 }
 
@@ -102,7 +102,7 @@ async function pauseOrResume() {
 async function listFolders() {
   const folders = await get("/api/folders");
   byId("folder-names").replaceChildren(
-    ...folders.filter(({ folder }) => folder !== ".").map(({ folder }) => new Option(folder, folder)),
+    ...folders.filter(({ folder }) => folder !== ".").map(({ folder }) => new Option(folderName(folder), folder)),
   );
 }
 

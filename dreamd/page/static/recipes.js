@@ -1,6 +1,6 @@
 // A folder's recipe: its own text, judged while it is written, and what it comes to with what it inherits.
 
-import { get, post, put, query } from "./api.js";
+import { encode, get, post, put, query } from "./api.js";
 import { byId, make, notice } from "./dom.js";
 import { folderName } from "./words.js";
 
@@ -28,7 +28,7 @@ export function setUpRecipes() {
 /** Opens a folder's recipe with a text that is not saved yet. */
 export function draftRecipe(folder, text) {
   draft = { folder, text };
-  const target = `#recipes/${encodeURIComponent(folder)}`;
+  const target = `#recipes/${encode(folder)}`;
   if (location.hash === target) showRecipes(folder);
   else location.hash = target;
 }
@@ -52,7 +52,7 @@ async function listFolders(current) {
   const folders = await get("/api/folders");
   if (!folders.some(({ folder }) => folder === current)) folders.push({ folder: current, has_recipe: false });
   byId("recipe-folders").replaceChildren(...folders.map(({ folder, has_recipe }) =>
-    make("a", { href: `#recipes/${encodeURIComponent(folder)}`, "aria-current": folder === current ? "page" : null },
+    make("a", { href: `#recipes/${encode(folder)}`, "aria-current": folder === current ? "page" : null },
       folderName(folder), make("small", {}, has_recipe ? "own recipe" : "inherits"))));
   const names = await get("/api/recipes");
   byId("recipe-extend").textContent = `extends: ${names.map(({ name }) => name).join(", ")}`;

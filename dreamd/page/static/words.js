@@ -1,6 +1,12 @@
 // Numbers and places as people write them.
 
-export const folderName = (folder) => (folder === "." || folder === "" ? "inbox" : folder);
+/** A name that can be looked at: what would not show, or would change how the rest shows, is escaped. */
+export const printable = (name) => name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (sign) => {
+  const code = sign.codePointAt(0).toString(16);
+  return code.length > 4 ? `\\U${code.padStart(8, "0")}` : code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`;
+});
+
+export const folderName = (folder) => (folder === "." || folder === "" ? "inbox" : printable(folder));
 
 export const folderPath = (name) => {
   const path = name.trim().replace(/^\/+|\/+$/g, "");

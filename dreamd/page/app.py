@@ -1,4 +1,4 @@
-"""The application: every handler over one tree, with the guard before them."""
+"""The application: every handler over one tree, with the guard before them, below the path of a proxy."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 
 from dreamd.page.access.guard import Guard
 from dreamd.page.access.sessions import Sessions
+from dreamd.page.base_path import BelowPath
 from dreamd.page.handlers.actions import Actions
 from dreamd.page.handlers.front import Front
 from dreamd.page.handlers.jobs import Jobs
@@ -20,14 +21,15 @@ from dreamd.page.views import Views
 from dreamd.settings.config import Config
 
 
-def make_app(config: Config, token: str | None) -> Guard:
+def make_app(config: Config, token: str | None) -> BelowPath:
     """Make the application.
 
     Args:
         config: the config.
         token: what everybody must show; None where only this machine can connect.
     """
-    sessions = Sessions(token) if token is not None else None
+    base_path = config.status.base_path
+    sessions = Sessions(token, path=f"{base_path}/") if token is not None else None
     views, recipes = Views(config), Recipes(config)
     jobs = Jobs(config, views, recipes)
 
@@ -44,4 +46,5 @@ def make_app(config: Config, token: str | None) -> Guard:
         *RecipeHandlers(recipes).routes(),
         *Machines(config, sessions).routes(),
     ]
-    return Guard(Starlette(routes=routes, lifespan=lifespan), config.status, sessions)
+    guarded = Guard(Starlette(routes=routes, lifespan=lifespan), config.status, sessions)
+    return BelowPath(guarded, base_path)

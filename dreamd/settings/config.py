@@ -133,12 +133,14 @@ class StatusConfig(FieldModel):
         token: what a browser or a scraper must show; needed wherever others than this machine can connect.
         token_file: a file that holds the token instead.
         hosts: names, besides addresses and this machine's own, by which browsers may ask for the page.
+        base_path: the path below which a proxy serves the page, such as `/dreams`; "" for none.
     """
 
     listen: str | None = "127.0.0.1:8420"
     token: SecretStr | None = None
     token_file: LocalPath | None = None
     hosts: tuple[str, ...] = ()
+    base_path: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -152,6 +154,16 @@ class StatusConfig(FieldModel):
         if value is not None and (match is None or int(match[1]) > 65_535):
             raise ValueError("must be HOST:PORT, such as 127.0.0.1:8420")
         return value
+
+    @field_validator("base_path", mode="before")
+    @classmethod
+    def _is_a_path(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        path = value.rstrip("/")
+        if path and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", path):
+            raise ValueError("must be a path of plain letters and digits, such as /dreams")
+        return path
 
     @field_validator("token", mode="before")
     @classmethod

@@ -77,7 +77,7 @@ class Site:
     def __init__(self, tree: Tree, start: Callable[..., RunningDaemon], **status: Any) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             self.port = server.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/"
+        self.url = f"http://127.0.0.1:{self.port}{status.get('base_path', '')}/"
         self.tree = tree
         self._start = start
         tree.configure(status={"listen": f"127.0.0.1:{self.port}", **status})
@@ -200,6 +200,26 @@ def test_the_daemon_is_started_again_under_an_open_page(site: Site, visit: Visit
     page.get_by_text("waiting for pictures").wait_for()
     drop(page, "again.png", site.tree.picture())
     seen(page, "again.png").wait_for()
+
+
+def test_the_whole_page_works_below_a_path(tmp_path: Path, make: Make, run_daemon: Run, visit: Visit) -> None:
+    site = Site(make(tmp_path / "tree"), run_daemon, base_path="/nas/dreams", token=TOKEN)
+    page = visit(site)
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("waiting for pictures").wait_for()
+    assert page.url == site.url
+    drop(page, "below.png", site.tree.picture(64, 48))
+    image = seen(page, "below.png").locator("img")
+    page.wait_for_function("(image) => image.complete && image.naturalWidth === 64", arg=image.element_handle())
+    seen(page, "below.png").locator("a").click()
+    page.get_by_role("dialog").get_by_text("seed").first.wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Recipes").click()
+    page.get_by_text("own recipe").first.wait_for()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("Token").wait_for()
+    assert page.url == f"{site.url}login"
 
 
 def test_a_failure_is_seen_with_its_reason_and_retried(site: Site, visit: Visit) -> None:

@@ -24,6 +24,7 @@ from PIL import Image
 
 import dreamd
 from dreamd.job import Job, JobState
+from dreamd.page.access.sessions import SESSION_COOKIE, Sessions
 from dreamd.page.uploads import AT_ONCE
 from dreamd.settings.config import load_config
 from dreamd.tree.control import WAKE
@@ -686,7 +687,7 @@ def test_where_a_token_is_set_nothing_but_health_is_open(serve: Callable[..., Se
     assert page.upload("a.png", b"data").status == 401
     assert page.ask("POST", "/api/pause", {"folder": "."}).status == 401
     visit = page.get("/")
-    assert (visit.status, visit.headers["Location"]) == (303, "/login")
+    assert (visit.status, visit.headers["Location"]) == (303, "login")
     assert page.get("/healthz").text == "ok\n"
     page.say(paused=["."])
     assert (page.get("/readyz").status, page.get("/readyz").text) == (503, "not well\n")
@@ -714,6 +715,59 @@ def test_the_token_opens_the_page_by_form_or_by_header(serve: Callable[..., Serv
     assert page.get("/metrics", Authorization="Bearer wrong-horse-battery").status == 401
     assert page.get("/metrics", Authorization=f"Basic {TOKEN}").status == 401
     assert TOKEN not in page.log.read_text()
+
+
+@pytest.mark.parametrize(("days", "code"), [(29, 200), (31, 401)])
+def test_a_session_is_over_after_thirty_days(
+    serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch, days: int, code: int
+) -> None:
+    page = serve(token=TOKEN)
+    then = time.time() - days * 86_400
+    with monkeypatch.context() as patch:
+        patch.setattr("dreamd.page.access.sessions.time.time", lambda: then)
+        session = Sessions(TOKEN).new()
+    assert page.get("/api/status", Cookie=f"{SESSION_COOKIE}={session}").status == code
+
+
+# Below a path
+
+
+@pytest.mark.parametrize("prefix", ["/nas/dreams", ""])
+def test_below_a_path_the_page_answers_whether_the_proxy_passes_it_on_or_not(
+    serve: Callable[..., Served], prefix: str
+) -> None:
+    page = serve(token=TOKEN, base_path="/nas/dreams/")
+    visit = page.get(f"{prefix}/")
+    assert (visit.status, visit.headers["Location"]) == (303, "login")
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    welcome = page.ask("POST", f"{prefix}/login", f"token={TOKEN}".encode(), **form)
+    assert (welcome.status, welcome.headers["Location"]) == (303, "./")
+    cookie = welcome.headers["Set-Cookie"].split("; ")
+    assert "Path=/nas/dreams/" in cookie
+    for path in ("/", "/api/status", "/static/page.js", "/metrics"):
+        assert page.get(f"{prefix}{path}", Cookie=cookie[0]).status == 200, path
+    left = page.ask("POST", f"{prefix}/logout", Cookie=cookie[0])
+    assert "Path=/nas/dreams/" in left.headers["Set-Cookie"].split("; ")
+    assert page.get(f"{prefix}/api/status").status == 401
+
+
+def test_below_a_path_other_paths_are_not_there_and_its_own_gets_its_slash(serve: Callable[..., Served]) -> None:
+    page = serve(base_path="/nas/dreams")
+    moved = page.get("/nas/dreams")
+    assert (moved.status, moved.headers["Location"]) == (308, "/nas/dreams/")
+    for path in ("/nas/dreamsx/", "/nas/", "/nas/dreams/nas/dreams/"):
+        assert page.get(path).status == 404
+    assert page.ask("POST", "/nas/dreams/api/pause", {"folder": "."}, Origin="http://evil.example").status == 403
+
+
+def test_every_address_of_the_page_is_relative_to_its_own(page: Served) -> None:
+    folder = Path(dreamd.__file__).parent / "page"
+    texts = {name: page.get(name).text for name in ("/", "/login")}
+    texts |= {file.name: file.read_text() for file in (folder / "static").iterdir()}
+    for name, text in texts.items():
+        assert not re.findall(
+            r"""(?:src|href|action)="/[^"]*|["'`(]/(?:api|static|login|logout|results|previews|thumbnails)\b""", text
+        ), name
 
 
 def test_elsewhere_than_on_loopback_any_address_of_the_machine_is_a_name_of_it(serve: Callable[..., Served]) -> None:

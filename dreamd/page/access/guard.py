@@ -71,7 +71,7 @@ class Guard:
         if "authorization" in request.headers:
             await delay_guessing()
         if request.url.path == "/" and request.method == "GET":
-            return RedirectResponse("/login", 303)
+            return RedirectResponse("login", 303)
         return _refused(401, "show the token", {"WWW-Authenticate": "Bearer"})
 
 

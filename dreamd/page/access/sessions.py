@@ -27,9 +27,14 @@ class Sessions:
     """Makes and checks sessions: an end with a signature that only who knows the token can make.
 
     So nothing is kept here, and a page stays open over a restart of the daemon; a new token ends them all.
+
+    Attributes:
+        token: the token.
+        path: the path of the page; a browser sends its session there only.
     """
 
     token: str
+    path: str = "/"
 
     def new(self) -> str:
         """Begin a session now."""
@@ -72,17 +77,18 @@ async def sign_in(sessions: Sessions, token: str) -> Response | None:
     if not sessions.is_token(token):
         await delay_guessing()
         return None
-    response = RedirectResponse("/", 303)
+    response = RedirectResponse("./", 303)
     response.set_cookie(
-        SESSION_COOKIE, sessions.new(), max_age=SESSION_SECONDS, path="/", httponly=True, samesite="strict"
+        SESSION_COOKIE, sessions.new(), max_age=SESSION_SECONDS, path=sessions.path, httponly=True, samesite="strict"
     )
     return response
 
 
-def forget_session() -> Response:
+def sign_out(sessions: Sessions | None) -> Response:
     """Make an answer that has the browser forget its session."""
     response = Response(status_code=204)
-    response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
+    if sessions is not None:
+        response.delete_cookie(SESSION_COOKIE, path=sessions.path, httponly=True, samesite="strict")
     return response
 
 

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from dreamd import __version__
 from dreamd.errors import UsageError
-from dreamd.page.access.sessions import Sessions, forget_session, sign_in
+from dreamd.page.access.sessions import Sessions, sign_in, sign_out
 from dreamd.page.handlers.answers import answering
 from dreamd.page.handlers.requests import read_body
 
@@ -58,7 +58,7 @@ class Front:
 
     async def logout(self, _request: Request) -> Response:
         """Have this browser forget its session."""
-        return forget_session()
+        return sign_out(self._sessions)
 
     def _render(self, name: str, *, code: int = 200, **values: object) -> Response:
         return HTMLResponse(self._templates.get_template(name).render(**values), code)

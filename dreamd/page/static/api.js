@@ -1,8 +1,9 @@
 // What the page asks of dreamd. Every answer is JSON; what went wrong is told in a sentence.
+// Addresses are relative to the page's own, which may be below a path of a proxy.
 
 async function answer(response) {
   if (response.status === 401) {
-    location.assign("/login");
+    location.assign("login");
   }
   const values = await response.json().catch(() => ({ error: `dreamd answered ${response.status}` }));
   if (!response.ok) throw new Error(values.error ?? `dreamd answered ${response.status}`);
@@ -40,7 +41,7 @@ export const query = (values) =>
 export function upload(file, folder, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("PUT", `/api/upload?${query({ folder, name: file.name })}`);
+    request.open("PUT", `api/upload?${query({ folder, name: file.name })}`);
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     request.onload = () => {
@@ -60,7 +61,7 @@ export function listen(onStatus, gone) {
   const open = () => {
     clearTimeout(again);
     source?.close();
-    source = new EventSource("/api/events");
+    source = new EventSource("api/events");
     source.addEventListener("status", (event) => onStatus(JSON.parse(event.data)));
     source.onerror = () => {
       gone();
@@ -70,8 +71,8 @@ export function listen(onStatus, gone) {
   };
   const retry = async () => {
     try {
-      const response = await fetch("/api/status");
-      if (response.status === 401) location.assign("/login");
+      const response = await fetch("api/status");
+      if (response.status === 401) location.assign("login");
       if (!response.ok) throw new Error();
       open();
     } catch {

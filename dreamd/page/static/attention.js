@@ -13,7 +13,7 @@ const REMEDIES = {
 };
 
 export async function attentionChanged() {
-  const { failed, held } = await get("/api/failures");
+  const { failed, held } = await get("api/failures");
   const badge = byId("attention-count");
   const number = failed.length + held.length;
   badge.hidden = number === 0;
@@ -22,7 +22,7 @@ export async function attentionChanged() {
 }
 
 export async function showAttention() {
-  const { failed, held } = await get("/api/failures");
+  const { failed, held } = await get("api/failures");
   show(failed, held);
 }
 
@@ -72,7 +72,7 @@ const button = (text, label, onclick) =>
 
 async function retry(jobs) {
   try {
-    const { said } = await post("/api/retry", jobs === null ? {} : { jobs });
+    const { said } = await post("api/retry", jobs === null ? {} : { jobs });
     said.slice(0, 3).forEach(notice);
     await attentionChanged();
   } catch (error) {

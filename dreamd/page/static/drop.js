@@ -10,7 +10,7 @@ let isSending = false;
 let maxBytes = null;
 
 async function largest() {
-  maxBytes ??= (await get("/api/status")).max_bytes;
+  maxBytes ??= (await get("api/status")).max_bytes;
   return maxBytes;
 }
 

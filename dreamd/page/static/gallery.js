@@ -20,7 +20,7 @@ export const loaded = () => (pages.length ? pages.flatMap((page) => page.results
 let latest = [];
 
 export function tile(result, isFresh = false) {
-  const image = make("img", { src: `/thumbnails/${result.id}/after/small`, alt: "", loading: "lazy", decoding: "async", width: 320, height: 240 });
+  const image = make("img", { src: `thumbnails/${result.id}/after/small`, alt: "", loading: "lazy", decoding: "async", width: 320, height: 240 });
   const item = make("li", { class: isFresh ? "tile fresh" : "tile" },
     make("a", { href: `#result/${result.id}`, "data-key": result.id },
       image,
@@ -43,7 +43,7 @@ export function setUpGallery() {
 
 export async function showGallery() {
   if (!isBegun) restart();
-  const folders = await get("/api/folders");
+  const folders = await get("api/folders");
   const choice = byId("gallery-folder");
   choice.replaceChildren(new Option("all", ""), ...folders.map(({ folder }) => new Option(folderName(folder), folder)));
   choice.value = folder ?? "";
@@ -102,7 +102,7 @@ export async function loadOlder() {
   const last = pages.at(-1)?.results.at(-1);
   const before = last && `${last.finished_at},${last.id}`;
   try {
-    const results = await get(`/api/results?${query({ limit: PAGE, folder, before })}`);
+    const results = await get(`api/results?${query({ limit: PAGE, folder, before })}`);
     if (asked !== folder) return;
     isComplete = results.length < PAGE;
     if (results.length) addPage(results, "end");
@@ -122,7 +122,7 @@ export async function loadOlder() {
 export async function resultsChanged() {
   const isFirst = latest.length === 0;
   const before = new Set(latest.map(({ id }) => id));
-  latest = await get(`/api/results?${query({ limit: LATEST })}`);
+  latest = await get(`api/results?${query({ limit: LATEST })}`);
   const list = byId("latest");
   list.replaceChildren(...latest.map((result) => tile(result, !isFirst && !before.has(result.id))));
   if (!latest.length) list.append(make("li", { class: "soft" }, "Nothing has been dreamed yet."));
@@ -131,7 +131,7 @@ export async function resultsChanged() {
 
 async function addNewest() {
   const asked = folder;
-  const newest = await get(`/api/results?${query({ limit: PAGE, folder })}`);
+  const newest = await get(`api/results?${query({ limit: PAGE, folder })}`);
   if (asked !== folder) return;
   if (newest.length === PAGE && !newest.some(({ id }) => known.has(id))) {
     restart(); // more have come than a page holds

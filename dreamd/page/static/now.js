@@ -78,7 +78,7 @@ function preview(card, job) {
     image.addEventListener("error", () => image.removeAttribute("src"));
     card.firstChild.replaceWith(image);
   }
-  const source = `/previews/${job.job}?${job.preview}`;
+  const source = `previews/${job.job}?${job.preview}`;
   if (image.getAttribute("src") !== source) image.src = source;
 }
 
@@ -110,7 +110,7 @@ function queueLine([folder, number], status) {
     make("button", {
       type: "button", class: "quiet", "data-key": `pause ${folder}`,
       "aria-label": `${isPaused ? "Resume" : "Pause"} ${folderName(folder)}`,
-      onclick: () => act(isPaused ? "/api/resume" : "/api/pause", folder),
+      onclick: () => act(isPaused ? "api/resume" : "api/pause", folder),
     }, isPaused ? "Resume" : "Pause"),
   );
 }

@@ -92,7 +92,7 @@ function onGone() {
 async function pauseOrResume() {
   const isPaused = status?.paused?.includes(".");
   try {
-    await post(isPaused ? "/api/resume" : "/api/pause", { folder: "." });
+    await post(isPaused ? "api/resume" : "api/pause", { folder: "." });
   } catch (error) {
     notice(error.message);
   }
@@ -100,7 +100,7 @@ async function pauseOrResume() {
 
 /** Names for every field that asks for a folder. */
 async function listFolders() {
-  const folders = await get("/api/folders");
+  const folders = await get("api/folders");
   byId("folder-names").replaceChildren(
     ...folders.filter(({ folder }) => folder !== ".").map(({ folder }) => new Option(folderName(folder), folder)),
   );
@@ -108,8 +108,8 @@ async function listFolders() {
 
 byId("pause-all").addEventListener("click", pauseOrResume);
 byId("sign-out")?.addEventListener("click", async () => {
-  await fetch("/logout", { method: "POST" });
-  location.assign("/login");
+  await fetch("logout", { method: "POST" });
+  location.assign("login");
 });
 byId("drop-folder").addEventListener("focus", () => listFolders().catch(() => {}));
 document.querySelector(".skip").addEventListener("click", (event) => {

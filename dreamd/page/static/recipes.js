@@ -37,7 +37,7 @@ export async function showRecipes(folder) {
   await listFolders(folder);
   if (draft?.folder !== folder && shown?.folder === folder && isChanged()) return; // what is being written stays
   try {
-    shown = await get(`/api/recipe?${query({ folder })}`);
+    shown = await get(`api/recipe?${query({ folder })}`);
   } catch (error) {
     notice(error.message);
     return;
@@ -49,12 +49,12 @@ export async function showRecipes(folder) {
 }
 
 async function listFolders(current) {
-  const folders = await get("/api/folders");
+  const folders = await get("api/folders");
   if (!folders.some(({ folder }) => folder === current)) folders.push({ folder: current, has_recipe: false });
   byId("recipe-folders").replaceChildren(...folders.map(({ folder, has_recipe }) =>
     make("a", { href: `#recipes/${encode(folder)}`, "aria-current": folder === current ? "page" : null },
       folderName(folder), make("small", {}, has_recipe ? "own recipe" : "inherits"))));
-  const names = await get("/api/recipes");
+  const names = await get("api/recipes");
   byId("recipe-extend").textContent = `extends: ${names.map(({ name }) => name).join(", ")}`;
 }
 
@@ -65,7 +65,7 @@ async function judge() {
   const text = byId("recipe-text").value;
   const folder = shown.folder;
   try {
-    const verdict = await post("/api/recipe/check", { folder, text });
+    const verdict = await post("api/recipe/check", { folder, text });
     if (folder !== shown.folder || text !== byId("recipe-text").value) return;
     showVerdict(verdict);
   } catch (error) {
@@ -105,7 +105,7 @@ async function save(event) {
   event.preventDefault();
   try {
     const text = byId("recipe-text").value;
-    shown = await put("/api/recipe", { folder: shown.folder, text, mark: shown.mark });
+    shown = await put("api/recipe", { folder: shown.folder, text, mark: shown.mark });
     notice(`Saved: ${folderName(shown.folder)}/recipe.yaml`);
     await listFolders(shown.folder);
     showVerdict(shown);

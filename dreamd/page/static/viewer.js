@@ -38,7 +38,7 @@ export async function showResult(id) {
   const viewer = byId("viewer");
   current = id;
   try {
-    const result = await get(`/api/results/${encodeURIComponent(id)}`);
+    const result = await get(`api/results/${encodeURIComponent(id)}`);
     if (current !== id) return;
     show(result);
     if (!viewer.open) viewer.showModal();
@@ -52,13 +52,13 @@ function show(result) {
   recipe = result.recipe;
   byId("viewer-title").textContent = result.result;
   byId("viewer-recipe").textContent = recipe;
-  byId("viewer-full").href = `/results/${result.id}`;
+  byId("viewer-full").href = `results/${result.id}`;
   byId("viewer-facts").replaceChildren(...facts(result).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   setSingle(false);
   split(50);
   byId("compare-split").value = 50;
-  byId("compare-before").src = `/thumbnails/${result.id}/before/large`;
-  byId("compare-after").src = `/thumbnails/${result.id}/after/large`;
+  byId("compare-before").src = `thumbnails/${result.id}/before/large`;
+  byId("compare-after").src = `thumbnails/${result.id}/after/large`;
   const at = loaded().findIndex(({ id }) => id === result.id);
   byId("viewer-newer").disabled = at <= 0;
   byId("viewer-older").disabled = at < 0 || at >= loaded().length - 1;

@@ -74,6 +74,7 @@ def _words(values: dict[str, Any] | None, config_file: Path) -> str:
         lines += _worker_lines(worker)
     for hold in values["holds"]:
         lines += _hold_lines(hold)
+    lines += [f"left     {left['files']} in {_folder(left['folder'])}: {left['reason']}" for left in values["left"]]
     lines += [f"plugin   {name} is not used: {reason}" for name, reason in values["plugins_not_loaded"].items()]
     return "\n".join(printable(line) for line in lines)
 

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from dreamd.daemon.jobs.lifecycle import Lifecycle
 from dreamd.daemon.jobs.queue import InTurn
+from dreamd.daemon.unclaimed import Unclaimed
 from dreamd.inbox.events import FileEvent
 from dreamd.inbox.recipes import RecipeChanged
 from dreamd.inbox.settling import Settled
@@ -26,6 +27,10 @@ _CLAIM_PAUSE_SECONDS = 0.25
 """The pause between two claims when plenty is queued, in seconds: what a claim costs is then better spent on dreams."""
 
 
+_TIDY_SECONDS = 5.0
+"""How often pictures that could not be claimed, and are gone, are forgotten, in seconds."""
+
+
 class Intake:
     """Pictures on their way from the inbox into the queue.
 
@@ -33,6 +38,7 @@ class Intake:
         watcher: what finds them.
         is_watching: whether the inbox has been looked through once.
         refused: how many could not be claimed and are left, when nobody waits for another try.
+        unclaimed: those that could not be claimed so far.
     """
 
     def __init__(self, watcher: Watcher, life: Lifecycle, *, until_empty: bool) -> None:
@@ -48,8 +54,10 @@ class Intake:
         self._until_empty = until_empty
         self._arrived: InTurn[Settled] = InTurn()
         self._claim_due = 0.0
+        self._tidy_due = 0.0
         self.is_watching = False
         self.refused = 0
+        self.unclaimed = Unclaimed()
 
     def __len__(self) -> int:
         """How many pictures have settled and are about to be claimed."""
@@ -77,6 +85,9 @@ class Intake:
                 self._arrived.add(finding.path.parent, finding)
         self.is_watching = True
         self._claim_some()
+        if now >= self._tidy_due and not self._arrived and not self._until_empty:
+            self._tidy_due = now + _TIDY_SECONDS
+            self.unclaimed.keep_only(self.watcher.awaits)
 
     def next_deadline(self) -> float | None:
         """Return when `take_in` has something to do next, as a time of `time.monotonic`."""
@@ -101,7 +112,8 @@ class Intake:
         found = [arrived.take(next(iter(arrived.folders))) for _ in range(min(_CLAIMS, len(arrived)))]
         # What changed since it settled is reported again when it has settled again.
         settled = [finding.path for finding in found if self.watcher.is_unchanged(finding)]
-        for path in self._life.take_in(settled):
+        for path, error in self._life.take_in(settled).items():
+            self.unclaimed.note(path, error)
             if self._until_empty:
                 self.refused += 1
             else:

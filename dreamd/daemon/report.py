@@ -11,6 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from dreamd import __version__
 from dreamd.daemon.intake import Intake
@@ -18,16 +19,20 @@ from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
 from dreamd.daemon.plugins import LivePlugins
 from dreamd.daemon.systemd import Pulse
+from dreamd.daemon.unclaimed import WhyLeft
 from dreamd.executors.executor import Executor, WorkerState
 from dreamd.job import Job, JobState
 from dreamd.messages import Advanced, Fetching
 from dreamd.settings.config import Config
-from dreamd.tree.snapshot import Hold, RunningJob, Snapshot, WorkerStatus
+from dreamd.tree.snapshot import Hold, Left, RunningJob, Snapshot, WorkerStatus
 
 log = logging.getLogger(__name__)
 
 _WRITE_SECONDS = 0.25
 """The time between two snapshots, in seconds."""
+
+_MOST_LEFT = 100
+"""The number of folders and reasons that are listed, of those for which files are left in the inbox."""
 
 _RATE_SECONDS = 600.0
 """The time that the rate is reckoned over, in seconds."""
@@ -162,7 +167,8 @@ class Report:
         watcher = self._intake.watcher
         return (
             *(self._tally.changes, self._news, len(self._intake), self._ledger.pauses(), self._plugins.problems),
-            *(watcher.backend, watcher.found_by_rescan_only, watcher.overflows),
+            *(watcher.backend, watcher.found_by_rescan_only, watcher.overflows, watcher.skipped),
+            tuple(self._intake.unclaimed.counts.items()),
             *(replace(view, busy_share=0.0) for view in self._executor.workers()),
         )
 
@@ -191,6 +197,7 @@ class Report:
             paused=sorted(self._ledger.pauses()),
             workers=self._workers(),
             holds=self._holds(),
+            left=self._left(),
             plugins_not_loaded={problem.plugin: problem.reason for problem in self._plugins.problems},
         )
 
@@ -205,6 +212,16 @@ class Report:
         return [
             Hold(folder=str(why.folder), cause=why.cause, reason=why.reason, jobs=count)
             for why, count in counts.items()
+        ]
+
+    def _left(self) -> list[Left]:
+        counts = Counter(
+            WhyLeft(PurePosixPath(path).parent, reason) for path, reason in self._intake.watcher.skipped.items()
+        )
+        counts.update(self._intake.unclaimed.counts)
+        return [
+            Left(folder=str(why.folder), reason=why.reason, files=count)
+            for why, count in counts.most_common(_MOST_LEFT)
         ]
 
     def _workers(self) -> list[WorkerStatus]:

@@ -84,7 +84,8 @@ class Walker:
 
     def _say_what_is_skipped(self) -> None:
         new = [path for path in self._met if path not in self.skipped]
-        self.skipped = self._met
+        if self._met != self.skipped:  # else it stays the same object, which is quickly compared
+            self.skipped = self._met
         if new:
             others = f" (and {len(new) - 1} more are left like it)" if len(new) > 1 else ""
             log.warning("left in the inbox: %s is %s%s", printable(new[0]), self.skipped[new[0]], others)

@@ -69,6 +69,19 @@ class Hold:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Left:
+    """Files of one folder that are left in the inbox for one reason.
+
+    Attributes:
+        files: how many.
+    """
+
+    folder: str
+    reason: str
+    files: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """All of it. The fields are the output of `dreamd status --json`, and stable.
 
@@ -86,6 +99,8 @@ class Snapshot:
         done_per_hour: from the last ten minutes.
         eta_seconds: until the queue is empty, at that rate; None when it cannot be told.
         plugins_not_loaded: name → reason.
+        left: what is left in the inbox though somebody may have meant it to be taken: pictures that cannot be claimed,
+            links; the most frequent first.
     """
 
     state: str
@@ -109,6 +124,7 @@ class Snapshot:
     workers: list[WorkerStatus]
     holds: list[Hold]
     plugins_not_loaded: dict[str, str]
+    left: list[Left] = field(default_factory=list)
 
     def write(self, state_folder: Path) -> None:
         """Replace the file. Not synced: after a power cut it says nothing that is still true."""

@@ -440,6 +440,33 @@ def test_an_inbox_that_goes_away_shows_in_the_status_and_comes_back(plain: Tree,
     plain.result("a.png")
 
 
+def test_what_cannot_be_taken_is_said_once_and_shown_as_long_as_it_is_there(
+    plain: Tree, run_daemon: Run, small_disk: Callable[[Path], Path]
+) -> None:
+    plain.configure(watch={"rescan_seconds": 0.2})
+    foreign = plain.inbox / "usb"
+    foreign.mkdir()
+    small_disk(foreign).unlink()
+    for number in range(5):
+        (foreign / f"{number}.png").write_bytes(plain.picture())
+        (plain.inbox / f"link{number}.png").symlink_to("/etc/hostname")
+    daemon = run_daemon(plain)
+
+    def left() -> set[tuple[str, int]]:
+        return {(each["folder"], each["files"]) for each in plain.status()["left"]}
+
+    plain.wait_for(lambda: left() == {("usb", 5), (".", 5)}, "what is left to be shown")
+    (foreign / "5.png").write_bytes(plain.picture())
+    plain.wait_for(lambda: left() == {("usb", 6), (".", 5)}, "another one to be shown")
+    assert daemon.log.count("cannot claim") == 1
+    assert daemon.log.count("links are not followed") == 1
+    assert all(each["reason"] for each in plain.status()["left"])
+    for number in range(5):
+        (plain.inbox / f"link{number}.png").unlink()
+    (foreign / "5.png").unlink()
+    plain.wait_for(lambda: left() == {("usb", 5)}, "what is gone to be shown no more")
+
+
 def fill(filler: Path) -> Path:
     """Write until the disk is full."""
     with suppress(OSError), filler.open("wb", buffering=0) as file:

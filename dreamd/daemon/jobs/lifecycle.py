@@ -72,17 +72,16 @@ class Lifecycle:
 
     # Coming in
 
-    def take_in(self, paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
-        """Claim settled pictures and queue them; return those that are still there but could not be claimed."""
-        claimed, refused = [], []
+    def take_in(self, paths: Iterable[PurePosixPath]) -> dict[PurePosixPath, DreamdError]:
+        """Claim settled pictures and queue them; return why others, which are still there, could not be claimed."""
+        claimed, refused = [], {}
         for path in paths:
             job = Job(id=new_job_id(), folder=path.parent, name=path.name, claimed_at=time.time())
             try:
                 if self._spool.claim(path, job.id):
                     claimed.append(job)
             except DreamdError as error:
-                log.error("%s", error)
-                refused.append(path)
+                refused[path] = error
         self.enter(claimed)
         return refused
 

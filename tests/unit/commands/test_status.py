@@ -20,7 +20,7 @@ from dreamd.errors import ConfigError, DreamdError
 from dreamd.job import Job, JobState
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
-from dreamd.tree.snapshot import Hold, RunningJob, Snapshot, WorkerStatus
+from dreamd.tree.snapshot import Hold, Left, RunningJob, Snapshot, WorkerStatus
 
 RUNNING = RunningJob(job="1abc", picture="slow/cat.jpg", ascent=2, ascents=4, iteration=3, iterations=10, share=0.325)
 IDLE = Snapshot(
@@ -232,6 +232,16 @@ def test_what_is_held_is_told_with_its_reason_and_what_to_do(capsys: pytest.Capt
 def test_there_is_something_to_do_for_every_cause(capsys: pytest.CaptureFixture[str], place: Place, cause: str) -> None:
     place.write(replace(IDLE, holds=[Hold(folder="a", cause=cause, reason="no", jobs=1)]))
     assert told(capsys, place).splitlines()[-1].startswith("         → ")
+
+
+@pytest.mark.usefixtures("locked")
+def test_what_is_left_in_the_inbox_is_told_with_its_reason(capsys: pytest.CaptureFixture[str], place: Place) -> None:
+    left = [Left(folder="usb", reason="no; unmount it", files=3), Left(folder=".", reason="a link", files=1)]
+    place.write(replace(IDLE, left=left))
+    assert told(capsys, place).splitlines()[-2:] == [
+        "left     3 in usb: no; unmount it",
+        "left     1 in the inbox: a link",
+    ]
 
 
 @pytest.mark.usefixtures("locked")

@@ -99,7 +99,7 @@ class House:
             target = self.folders.inbox / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(b"the picture " + path.encode())
-        assert self.life.take_in([PurePosixPath(path) for path in paths]) == []
+        assert self.life.take_in([PurePosixPath(path) for path in paths]) == {}
 
     def started(self) -> tuple[Job, Order]:
         batch = self.life.start()
@@ -249,7 +249,7 @@ def test_a_job_answered_twice_has_one_result(house: House) -> None:
 
 
 def test_a_file_that_has_gone_before_the_claim_is_no_job(house: House) -> None:
-    assert house.life.take_in([PurePosixPath("gone.png")]) == []
+    assert house.life.take_in([PurePosixPath("gone.png")]) == {}
     assert house.journal.jobs() == []
 
 

@@ -27,14 +27,14 @@ def contract(plugin: str, *, names: Sequence[str] = (), samples: Sequence[str | 
     """Make a test that holds a plugin to its contract, on the processor and, where there is one, on a GPU.
 
     Args:
-        plugin: the name of an installed plugin, or a drop-in file `NAME.py`, relative to the file of the test.
+        plugin: the name of an installed plugin, or a drop-in, `NAME.py` or `./NAME/`, relative to the file of the test.
         names: check these of its names alone; a family of backbones (`timm/*`) needs one to be told.
         samples: picture files for a decoder, relative to the file of the test.
     """
     from dreamd.plugin_tools.contract import Check, checks_of, devices
 
     folder = Path(sys._getframe(1).f_globals["__file__"]).parent
-    place = str(folder / plugin) if plugin.endswith(".py") else plugin
+    place = str(folder / plugin) if plugin.endswith(".py") or "/" in plugin else plugin
     files = [folder / sample for sample in samples]
     cases = [
         pytest.param(check, id=f"{check.subject} {check.words} ({device.type})".replace("[", "(").replace("]", ")"))

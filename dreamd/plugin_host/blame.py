@@ -40,7 +40,8 @@ def describe_error(error: BaseException, file: str = "") -> str:
     own = [place for place in places if place[0] == file] or places
     where = f" ({Path(own[-1][0]).name}:{own[-1][1]})" if own else ""
     first_line = f": {str(error).splitlines()[0]}" if str(error) else ""
-    return f"{type(error).__name__}{first_line}{where}"
+    notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+    return f"{type(error).__name__}{first_line}{where}{notes}"
 
 
 def is_plugins_fault(error: BaseException) -> bool:

@@ -1,24 +1,23 @@
-"""Where plugins are found: entry points of installed packages, and drop-in files in the folders that a config names.
-
-A drop-in file is run only where nobody but its owner (or root) could have written it.
-"""
+"""Where plugins are found: entry points of installed packages, and drop-ins in the folders that a config names."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import os
 import stat
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
 
-from dreamd.errors import PluginError
+from dreamd.plugin_host.drop_ins import (
+    digest_of,
+    find_drop_ins,
+    forget_helpers,
+    home_of,
+    load_drop_in,
+    name_of,
+    paths_of,
+)
 from dreamd.plugin_host.kinds import Group
 
 
@@ -27,9 +26,9 @@ class Candidate:
     """A plugin that was found and is not loaded yet.
 
     Attributes:
-        name: the plugin's name: its entry point's, or the drop-in file's without its ending.
-        origin: the module of an installed plugin, or the drop-in file.
-        version: the installed package's, or the beginning of the drop-in file's SHA-256.
+        name: the plugin's name: its entry point's, or that of the drop-in.
+        origin: the module of an installed plugin, or the file or folder of a drop-in.
+        version: the installed package's, or the beginning of a SHA-256 of the drop-in's content.
         load: imports it and returns its module; may raise anything.
         own: whether dreamd itself brings it.
     """
@@ -42,23 +41,20 @@ class Candidate:
 
 
 def find_plugins(group: Group, folders: Sequence[Path]) -> Iterator[Candidate]:
-    """Find every plugin of a group: dreamd's own, then other installed ones, then the drop-in files of the folders."""
+    """Find every plugin of a group: dreamd's own, then other installed ones, then the drop-ins of the folders."""
     yield from _installed(group)
-    for file in _drop_ins(folders):
-        yield Candidate(name=file.stem, origin=str(file), version=_digest(file), load=partial(_load_file, file))
+    forget_helpers()
+    for file in find_drop_ins(folders):
+        load = partial(load_drop_in, file, folders)
+        yield Candidate(name=name_of(file), origin=str(home_of(file)), version=digest_of(file), load=load)
 
 
 def stamp_of(folders: Sequence[Path]) -> tuple[object, ...]:
-    """Return what changes when a drop-in file comes, goes or changes, or when others may write it.
+    """Return what changes when a drop-in or a part of it comes, goes or changes, or when others may write it.
 
     It costs a few system calls, so that a daemon can look every second.
     """
-    return tuple(_stamp(path) for path in (*folders, *_drop_ins(folders)))
-
-
-def deny_others(path: Path) -> None:
-    """Let nobody else write there, whatever the umask says: plugins that others could write are not run."""
-    path.chmod(path.stat().st_mode & 0o7755)
+    return tuple(_stamp(path) for folder in folders for path in paths_of(folder))
 
 
 def _installed(group: Group) -> Iterator[Candidate]:
@@ -78,19 +74,6 @@ def _is_own(entry_point: EntryPoint) -> bool:
     return entry_point.dist is not None and entry_point.dist.name == "dreamd"
 
 
-def _drop_ins(folders: Sequence[Path]) -> Iterator[Path]:
-    for folder in folders:
-        yield from sorted(folder.glob("[!_]*.py"))
-
-
-def _digest(file: Path) -> str:
-    """Return the version of a drop-in file, which is its content."""
-    try:
-        return f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
-    except OSError:
-        return ""  # `_load_file` says why
-
-
 def _stamp(path: Path) -> tuple[object, ...]:
     try:
         status = path.stat()
@@ -98,31 +81,3 @@ def _stamp(path: Path) -> tuple[object, ...]:
         return (path,)
     owner = (path, status.st_mode, status.st_uid)
     return owner if stat.S_ISDIR(status.st_mode) else (*owner, status.st_mtime_ns, status.st_size, status.st_ino)
-
-
-def _load_file(file: Path) -> ModuleType:
-    """Import a drop-in file. Raises PluginError when somebody else could have written it."""
-    real = file.resolve()
-    for path in (real, *{file.parent, real.parent}):
-        _check_written_by_owner(path)
-    loader = SourceFileLoader(f"dreamd_dropin_{file.stem}", str(file))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[loader.name] = module
-    try:
-        # Not by `exec_module`: that also runs what lies in __pycache__, which others may be able to write.
-        exec(loader.source_to_code(loader.get_data(str(file)), str(file)), vars(module))
-    except BaseException:
-        del sys.modules[loader.name]
-        raise
-    return module
-
-
-def _check_written_by_owner(path: Path) -> None:
-    status = path.stat()
-    if status.st_uid not in (0, os.getuid()) or status.st_mode & 0o022:
-        raise PluginError(
-            f"{path} can be written by others, who could run code through it; "
-            f"do `chmod go-w {path}` and see that {'you' if os.getuid() else 'root'} own it"
-        )

@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from dreamd.errors import PluginError, UnknownNameError, UsageError
+from dreamd.plugin_host.drop_ins import find_drop_ins, name_of
 from dreamd.plugin_host.hookspecs import DaemonHooks, EngineHooks
 from dreamd.plugin_host.host import Plugins, Registered
 from dreamd.plugin_host.kinds import GROUPS, Group
@@ -52,11 +53,12 @@ def find_target(plugin: str | Path) -> Target:
     """
     if isinstance(plugin, Path) or plugin.endswith(".py") or "/" in plugin:
         file = Path(plugin)
-        if not file.is_file():
+        main = file / "__init__.py" if file.is_dir() else file
+        if not main.is_file():
             raise UsageError(f"{plugin}: there is no such file")
-        if file.suffix != ".py" or file.name.startswith("_"):
+        if main not in find_drop_ins([file.parent]):
             raise UsageError(f"{plugin}: a drop-in plugin is a file NAME.py, whose name does not begin with _")
-        return Target(name=file.stem, group=_group_of(file), folders=(file.parent.absolute(),))
+        return Target(name=name_of(main), group=_group_of(main), folders=(file.parent.absolute(),))
     names = {point.name: group for group in GROUPS for point in entry_points(group=group)}
     if plugin not in names:
         raise UnknownNameError("plugin", plugin, [*names, "a file NAME.py"])
@@ -70,5 +72,8 @@ def _group_of(file: Path) -> Group:
     except (SyntaxError, ValueError):
         return "dreamd.engine"  # whose loading then says what is wrong
     functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    functions |= {
+        alias.asname or alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
     is_daemons = functions & vars(DaemonHooks).keys() and not functions & vars(EngineHooks).keys()
     return "dreamd.daemon" if is_daemons else "dreamd.engine"

@@ -229,9 +229,14 @@ def test_an_executor_from_a_drop_in_file_is_found(folder):
     assert plugins.get(Kind.EXECUTOR, "fleet").function("context").context == "context"
 
 
-def test_files_that_begin_with_an_underscore_are_no_plugins(folder):
+def test_what_begins_with_an_underscore_and_folders_of_other_things_are_no_plugins(folder):
     write(folder, "__init__", "raise SystemExit")
     write(folder, "_shared", "raise SystemExit")
+    for name in ("_lib", "__pycache__", ".git"):
+        (folder / name).mkdir()
+        write(folder / name, "__init__", "raise SystemExit")
+    (folder / "daemon").mkdir()
+    write(folder / "daemon", "of_another_folder", "raise SystemExit")
     (folder / "notes.txt").write_text("no plugin")
     assert load(folder, folder / "nowhere").catalogue.problems == ()
 
@@ -637,6 +642,8 @@ def test_every_change_that_matters_changes_the_fingerprint_of_a_folder(folder):
         assert has_changed()
         assert len(seen) == before + 1
     (folder / "notes.txt").write_text("no plugin")
-    write(folder, "_shared", "")
+    (folder / "__pycache__").mkdir()
+    (folder / "pictures").mkdir()
+    (folder / "pictures" / "cat.png").touch()
     assert stamp_of([folder]) in seen
     assert stamp_of([folder / "nowhere"])

@@ -283,6 +283,23 @@ def test_names_that_share_a_function_are_checked_once() -> None:
 # Who keeps it
 
 
+def test_a_folder_is_a_plugin_to_check_as_a_file_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    folder = tmp_path / "bell"
+    folder.mkdir(mode=0o755)
+    (folder / "__init__.py").write_text("from .hooks import dreamd_job_changed\n")
+    (folder / "hooks.py").write_text(
+        'from dreamd.api import hookimpl\n\n\n@hookimpl\ndef dreamd_job_changed(job):\n    """Ring."""\n'
+    )
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    assert [(target.name, target.group) for target in (find_target(folder), find_target(f"{folder}/"))] == [
+        ("bell", "dreamd.daemon")
+    ] * 2
+    for check in checks_of(f"{folder}/"):
+        assert check.run() is None, check
+
+
 def quick(checks: list[Check]) -> list[Check]:
     return [check for check in checks if "fresh" not in check.words]
 

@@ -11,7 +11,7 @@ import os
 import sqlite3
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, get_args
 
 from dreamd.errors import HoldCause
 from dreamd.job import Job, JobState
@@ -197,8 +197,8 @@ class Journal:
 
     def counts(self) -> dict[JobState, int]:
         """Count the jobs in each state; every state is there."""
-        rows = self._rows("SELECT state, COUNT(*) FROM jobs GROUP BY state")
-        return dict.fromkeys(JobState, 0) | {JobState(state): number for state, number in rows}
+        counts = dict(self._rows("SELECT state, COUNT(*) FROM jobs GROUP BY state"))
+        return {state: int(counts.get(state.value, 0)) for state in JobState}
 
     def count_done_before(self, epoch: float) -> int:
         """Return how many jobs `forget_done_before` would forget."""
@@ -247,7 +247,8 @@ class Journal:
         return int(self._rows("PRAGMA data_version")[0][0])
 
     def _jobs(self, where: str, *values: _Value) -> list[Job]:
-        return [_job(row) for row in self._rows(f"SELECT {_COLUMNS} FROM jobs {where}", *values)]
+        rows = self._rows(f"SELECT {_COLUMNS} FROM jobs {where}", *values)
+        return [job for row in rows if (job := _job(row)) is not None]
 
     def _rows(self, sql: str, *values: _Value) -> list[Any]:
         with errors_explained(self._path):
@@ -287,14 +288,17 @@ def _row(job: Job) -> tuple[_Value, ...]:
     )
 
 
-def _job(row: _Row) -> Job:
+def _job(row: _Row) -> Job | None:
+    """Read a job; None when another version, or whoever else, wrote something into its row that is none."""
     id_, folder, name, state, recipe, attempts, claimed, started, finished, hold, reason, result, seconds = row
+    if state not in JobState.__members__.values() or hold not in (None, *get_args(HoldCause)):
+        return None
     return Job(
         id=id_,
         folder=PurePosixPath(os.fsdecode(folder)),
         name=os.fsdecode(name),
         state=JobState(state),
-        recipe=recipe,
+        recipe=recipe or "",
         attempts=attempts,
         claimed_at=claimed,
         started_at=started,

@@ -148,7 +148,7 @@ class Spool:
 
     def temporary(self, job: Job) -> Path:
         """Make a fresh, empty folder for a worker's result, on the outbox's filesystem."""
-        with os_errors_explained("make a draft of", self.folders.outbox / job.path):
+        with os_errors_explained("make drafts in", self.folders.outbox / HOUSE):
             return self._results.make_draft_folder(job)
 
     def result_name(self, job: Job, stem: str, extension: str) -> PurePosixPath:

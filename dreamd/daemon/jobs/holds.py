@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 _HOLD_SECONDS = (15.0, 60.0, 300.0)
 """How long held jobs wait before dreamd looks whether their cause is gone: longer each time."""
+
+_AT_A_TIME = 256
+"""The number of jobs that go on at a time: each has its recipe looked up and is written down again."""
 
 _ENDED_BY_A_CHANGE: tuple[HoldCause, ...] = ("recipe", "plugin")
 """These holds end when their file changes. The other causes go away without a word, so dreamd looks again."""
@@ -32,11 +35,12 @@ class HeldFor:
 
 
 class Holds:
-    """The jobs that are held."""
+    """The jobs that are held. Those whose cause may be gone are released first, and then taken some at a time."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
         self._counts: Counter[HeldFor] = Counter()
+        self._released: deque[Job] = deque()
         self._rounds: dict[HoldCause, int] = {}
         self._dues: dict[HoldCause, float] = {}
 
@@ -62,31 +66,44 @@ class Holds:
         self._jobs.update((job.id, job) for job in jobs)
         self._counts.update(map(_held_for, jobs))
 
-    def take(self, is_wanted: Callable[[Job], bool]) -> list[Job]:
-        """Take out the jobs that are wanted, in the order of their holds."""
-        taken = [job for job in self._jobs.values() if is_wanted(job)]
-        for job in taken:
-            del self._jobs[job.id]
-        self._counts.subtract(map(_held_for, taken))
-        self._counts = +self._counts  # without those of which none is left
-        return taken
+    def release(self, is_wanted: Callable[[Job], bool]) -> None:
+        """Let jobs go on, in the order of their holds: `take_released` gives them, some at a time."""
+        self._released.extend(job for job in self._jobs.values() if is_wanted(job))
 
-    def take_due(self, now: float) -> list[Job]:
-        """Take out the jobs whose cause may be gone at a time of `time.monotonic`."""
+    def release_all(self) -> None:
+        """Let every job go on."""
+        self.release(lambda _job: True)
+
+    def release_due(self, now: float) -> None:
+        """Let the jobs go on whose cause may be gone at a time of `time.monotonic`."""
         causes = {cause for cause, due in self._dues.items() if due <= now}
-        if not causes:
-            return []
-        for cause in causes:
-            del self._dues[cause]
-        return self.take(lambda job: job.hold in causes)
+        if causes:
+            for cause in causes:
+                del self._dues[cause]
+            self.release(lambda job: job.hold in causes)
+
+    def take_released(self) -> list[Job]:
+        """Take some of the jobs out that were released, the first ones first."""
+        taken: list[Job] = []
+        while self._released and len(taken) < _AT_A_TIME:
+            job = self._released.popleft()
+            # It may have been released twice, or have gone on and been held again meanwhile.
+            if self._jobs.get(job.id) is job:
+                del self._jobs[job.id]
+                taken.append(job)
+        self._counts.subtract(map(_held_for, taken))
+        for why in {_held_for(job) for job in taken}:
+            if not self._counts[why]:
+                del self._counts[why]
+        return taken
 
     def forget_waits(self) -> None:
         """Have the next hold begin with the shortest wait: a picture came out, so that things are well again."""
         self._rounds.clear()
 
     def next_deadline(self) -> float | None:
-        """Return when a cause may be gone, as a time of `time.monotonic`."""
-        return min(self._dues.values(), default=None)
+        """Return when jobs go on or a cause may be gone, as a time of `time.monotonic`."""
+        return 0.0 if self._released else min(self._dues.values(), default=None)
 
     def _next_wait(self, cause: HoldCause) -> float:
         number = self._rounds[cause] = min(self._rounds.get(cause, -1) + 1, len(_HOLD_SECONDS) - 1)

@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 _RETRY_SECONDS = 2.0
 """The wait before the second attempt, in seconds; each further one waits twice as long."""
 
+_TRIED_AT_A_TIME = 256
+"""The number of jobs that are tried to be begun in a turn of the loop, when a folder or the journal refuses them."""
+
 _TRY_FOLDER_SECONDS = 60.0
 """The wait between two tries to put an original away when its folder cannot be written, in seconds."""
 
@@ -65,6 +68,7 @@ class Lifecycle:
         self._checkpoints = checkpoints
         self._publishing: set[str] = set()
         self._put_away_due: float | None = None
+        self._has_more = False
         self.queue = Scheduler()
         self.running: dict[str, Job] = {}
         self.held = Holds()
@@ -106,9 +110,15 @@ class Lifecycle:
         if catalogue == self._recipes.catalogue:
             return
         self._recipes.use_catalogue(catalogue)
-        waiting = [*self.queue, *self.held.take(_any)]
-        self.queue.take(waiting)
-        self.enter(waiting)
+        for folder in self.queue.by_folder():
+            try:
+                self._recipes.for_folder(folder)
+            except RecipeError as error:
+                queued = [job for job in self.queue if job.folder == folder]
+                self.queue.take(queued)
+                self._hold(queued, "recipe", str(error))
+        self.held.release_all()
+        self._go_on()
 
     def use_book(self, book: RecipeBook) -> None:
         """Take the recipes from another book, and look at every held job again."""
@@ -122,11 +132,13 @@ class Lifecycle:
 
     def look_at_all(self) -> None:
         """Look at every held job again, now."""
-        self.enter(self.held.take(_any))
+        self.held.release_all()
+        self._go_on()
 
     def recipe_changed(self, folder: PurePosixPath) -> None:
         """Let the held jobs at and below a folder go on, whose recipe file has changed."""
-        self.enter(self.held.take(lambda job: folder in (job.folder, *job.folder.parents)))
+        self.held.release(lambda job: folder in (job.folder, *job.folder.parents))
+        self._go_on()
 
     def look_again(self, now: float) -> None:
         """Queue the jobs whose retry is due or whose hold is over, and try again to put originals away."""
@@ -135,34 +147,45 @@ class Lifecycle:
             jobs, self.not_put_away, self._put_away_due = self.not_put_away, [], None
             for job in jobs:
                 self.put_away(job)
-        self.enter(self.held.take_due(now))
+        self.held.release_due(now)
+        self._go_on()
 
     def next_deadline(self) -> float | None:
-        """Return when a held or backed-off job may go on."""
+        """Return when a held or backed-off job may go on, or is to be begun again at once."""
+        if self._has_more:
+            return 0.0
         dues = (self.queue.next_deadline(), self._put_away_due, self.held.next_deadline())
         return min((due for due in dues if due is not None), default=None)
 
     # Going on
 
     def start(self, most: int = 1) -> Batch | None:
-        """Take the next jobs of one recipe, their attempts counted and written down; None when none may start.
+        """Take the next jobs of one recipe, their attempts counted and written down.
 
         Args:
             most: how many at most.
-        """
-        while jobs := self.queue.next(most):
-            if orders := self._begin(jobs):
-                return Batch(recipe=jobs[0].recipe, orders=orders)
-        return None
 
-    def _begin(self, jobs: Iterable[Job]) -> tuple[Order, ...]:
+        Returns:
+            None when none may start, or when so many had to be held that the loop should look after the rest first.
+        """
+        refused: dict[str, list[tuple[Job, HoldCause]]] = {}
+        tried, batch = 0, None
+        while batch is None and tried < _TRIED_AT_A_TIME and (jobs := self.queue.next(most)):
+            tried += len(jobs)
+            batch = self._begin(jobs, refused)
+        for reason, held in refused.items():
+            self._hold([job for job, _ in held], held[0][1], reason)
+        self._has_more = batch is None and tried >= _TRIED_AT_A_TIME
+        return batch
+
+    def _begin(self, jobs: Sequence[Job], refused: dict[str, list[tuple[Job, HoldCause]]]) -> Batch | None:
         started: list[Job] = []
         orders: list[Order] = []
         for job in jobs:
             try:
                 folder = self._spool.temporary(job)
             except DreamdError as error:
-                self._hold([job], _folder_cause(error), str(error))
+                refused.setdefault(_in_general(error, job), []).append((job, _folder_cause(error)))
                 continue
             # Counted before the start, so that an attempt that takes the worker or the daemon down counts too.
             started.append(replace(job, state=JobState.RUNNING, attempts=job.attempts + 1, started_at=time.time()))
@@ -171,12 +194,13 @@ class Lifecycle:
                 Order(job=job.id, source=source, root=self._spool.folders.inbox, folder=folder, checkpoint=checkpoint)
             )
         if not started:
-            return ()
+            return None
         if (problem := self._ledger.save(*started)) is not None:
-            self._hold([_without_attempt(job) for job in started], _folder_cause(problem), str(problem))
-            return ()
+            waiting = [(_without_attempt(job), _folder_cause(problem)) for job in started]
+            refused.setdefault(str(problem), []).extend(waiting)
+            return None
         self.running.update((job.id, job) for job in started)
-        return tuple(orders)
+        return Batch(recipe=started[0].recipe, orders=tuple(orders))
 
     def publish(self, message: Done) -> Callable[[], Published] | None:
         """Return what publishes a result and puts its original away, for any thread to do: disks are slow.
@@ -213,8 +237,9 @@ class Lifecycle:
             return
         if message.hold == "plugin" and self._recipes.is_proven(job.recipe):
             self._try_again(job, message.reason)  # it works for other pictures: this one is at fault
-        elif message.hold == "plugin":
-            self._hold([_without_attempt(job)], "plugin", message.reason)
+        elif message.hold in ("plugin", "folder"):
+            # Nobody else's cause, as far as one knows: another picture may well be dreamed.
+            self._hold([_without_attempt(job)], message.hold, message.reason)
         elif message.hold is not None:
             self._hold_all_like(_without_attempt(job), message)
         elif message.final:
@@ -282,6 +307,10 @@ class Lifecycle:
 
     # Steps
 
+    def _go_on(self) -> None:
+        """Queue some of the held jobs whose cause may be gone; the rest at the loop's next turns."""
+        self.enter(self.held.take_released())
+
     def _queue(self, jobs: Sequence[Job]) -> None:
         if not jobs:
             return
@@ -305,7 +334,8 @@ class Lifecycle:
         """Take note that a recipe's plugins work. Pictures that were held for them are tried again, and fail by their
         own fault."""
         if self._recipes.prove(recipe):
-            self.enter(self.held.take(lambda job: job.hold == "plugin" and job.recipe == recipe))
+            self.held.release(lambda job: job.hold == "plugin" and job.recipe == recipe)
+            self._go_on()
 
     def _hold_all_like(self, job: Job, message: NotDone) -> None:
         """Hold a job, and with it the queued ones of the same recipe, which would meet the same cause."""
@@ -328,13 +358,14 @@ class Lifecycle:
         self._put_away_due = time.monotonic() + _TRY_FOLDER_SECONDS
 
 
-def _any(_job: Job) -> bool:
-    return True
-
-
 def _without_attempt(job: Job) -> Job:
     """The job as it was before its last attempt, which is not counted."""
     return replace(job, state=JobState.QUEUED, attempts=job.attempts - 1)
+
+
+def _in_general(error: DreamdError, job: Job) -> str:
+    """The error as it is told of every job that meets it: one reason, and not one for each of 50,000."""
+    return str(error).replace(job.id, "…")
 
 
 def _folder_cause(error: DreamdError) -> HoldCause:

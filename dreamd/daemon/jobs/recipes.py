@@ -44,6 +44,10 @@ class JobRecipes:
             resolved.check(self.catalogue)
         return resolved.json
 
+    def is_readable(self, recipe: str) -> bool:
+        """Whether a job's recipe, which the journal remembers, is one that this version understands."""
+        return _read(recipe) is not None
+
     def likely(self, job: Job) -> str:
         """The recipe that a job most likely had, of which the journal knows nothing; "" when it cannot be told."""
         try:
@@ -71,7 +75,8 @@ class JobRecipes:
     def suspects(self, recipe: str) -> str:
         """Name the plugins that may be behind the end of a worker, which cannot say any more; not dreamd's own."""
         used: dict[str, str] = {}
-        for kind, choice, _ in choices_of(Recipe.from_json(recipe)):
+        known = _read(recipe)
+        for kind, choice, _ in choices_of(known) if known else ():
             with suppress(UnknownNameError):
                 entry = (self.catalogue or Catalogue()).find(kind, choice.name)
                 used.update({} if entry.own else {entry.plugin: f"{entry.plugin} ({entry.origin})"})
@@ -79,10 +84,10 @@ class JobRecipes:
 
 
 def result_stem(job: Job) -> str:
-    """A result's name without its extension, as the job's recipe wants it; the picture's own when it has none."""
-    if not job.recipe:
+    """Name a result, without its extension, as the job's recipe wants it; as the picture when none is known."""
+    recipe = _read(job.recipe)
+    if recipe is None:
         return PurePath(job.name).stem
-    recipe = Recipe.from_json(job.recipe)
     return recipe.output.name.format(
         stem=PurePath(job.name).stem,
         job=job.id,
@@ -91,3 +96,14 @@ def result_stem(job: Job) -> str:
         schedule=recipe.schedule.name,
         seed=recipe.seed,
     )
+
+
+def _read(recipe: str) -> Recipe | None:
+    """Read a recipe that the journal remembers; None when there is none, or another version of dreamd wrote it.
+
+    The journal is only the memory: what cannot be read is as good as forgotten, and the folder's recipe counts.
+    """
+    try:
+        return Recipe.from_json(recipe) if recipe else None
+    except RecipeError:
+        return None

@@ -17,6 +17,12 @@ from dreamd.job import Job, JobState
 from dreamd.tree.journal import Journal
 from dreamd.tree.spool import Spool
 
+_AT_A_TIME = 1_000
+"""The number of jobs that are written into the journal in one commit."""
+
+_GONE = "its picture is gone from work"
+"""The reason of a job whose original is nowhere to be found."""
+
 
 class Recovery:
     """Takes up what an earlier run left."""
@@ -54,41 +60,55 @@ class Recovery:
     def recover(self) -> None:
         """Take up every picture in work: it is finished, failed or queued again."""
         self._spool.tidy()
+        remembered = {job.id: job for job in self._journal.unfinished()}
+        present: set[str] = set()
+        waiting: list[Job] = []
         for job_id, path in self._spool.claimed():
-            known = self._journal.get(job_id)
-            self._take_up(known or Job(id=job_id, folder=path.parent, name=path.name, claimed_at=time.time()))
-        present = {job_id for job_id, _ in self._spool.claimed()}
-        for job in self._journal.unfinished():
-            if job.id not in present:
-                self._close(job)
+            present.add(job_id)
+            job = remembered.get(job_id) or self._journal.get(job_id)
+            job = job or Job(id=job_id, folder=path.parent, name=path.name, claimed_at=time.time())
+            if (going_on := self._take_up(job)) is not None:
+                waiting.append(going_on)
+            if len(waiting) >= _AT_A_TIME:
+                self._life.enter(waiting)
+                waiting = []
+        self._life.enter(waiting)
+        absent = [job for job_id, job in remembered.items() if job_id not in present]
+        self._ledger.save(*(gone for job in absent if (gone := self._close(job)) is not None))
         if self._checkpoints.is_dir():
             for left in {folder.name for folder in self._checkpoints.iterdir()} - present:
                 self._life.drop_checkpoint(left)
 
-    def _take_up(self, job: Job) -> None:
+    def _take_up(self, job: Job) -> Job | None:
+        """Finish or fail a job; return it when it goes on."""
         life = self._life
         result = self._result_of(job)
         if result is not None or job.state is JobState.DONE:
             life.put_away(life.mark_done(job, result or PurePosixPath(job.result or "")))
-        elif job.state is JobState.FAILED:
+        elif job.state is JobState.FAILED and job.reason != _GONE:
             life.fail(job, job.reason or "it failed before")
         elif job.attempts >= self._attempts:
             life.fail(job, f"dreamd or its worker ended in the middle of each of {job.attempts} attempts")
         else:
-            life.enter([replace(job, result=None)])
+            return replace(job, finished_at=None, result=None)
+        return None
 
-    def _close(self, job: Job) -> None:
-        """End a job whose original is not in work: it was put away just before the end, or somebody took it."""
+    def _close(self, job: Job) -> Job | None:
+        """End a job whose original is not in work: it was put away just before the end, or somebody took it.
+
+        Returns:
+            The job as failed; None when it is done. Should its picture come back, then it goes on.
+        """
         result = self._result_of(job)
         if result is not None:
             self._life.put_away(self._life.mark_done(job, result))
-        else:
-            gone = "its picture is gone from work"
-            self._ledger.save(replace(job, state=JobState.FAILED, finished_at=time.time(), reason=gone))
+            return None
+        return replace(job, state=JobState.FAILED, finished_at=time.time(), hold=None, reason=_GONE)
 
     def _result_of(self, job: Job) -> PurePosixPath | None:
         """The result that an earlier run published. A job that was never started, as the journal says, has none."""
         if job.recipe and not job.attempts and job.result is None:
             return None
-        known = job if job.recipe else replace(job, recipe=self._recipes.likely(job))
+        is_known = self._recipes.is_readable(job.recipe)
+        known = job if is_known else replace(job, recipe=self._recipes.likely(job))
         return self._spool.recover_result(job, result_stem(known))

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -541,6 +541,46 @@ def test_an_outbox_that_takes_nothing_holds_all_its_jobs_without_an_attempt(hous
     assert {house.dream().name, house.dream().name} == {"a.png", "b.png"}
 
 
+def test_a_storm_of_holds_is_written_down_together_and_leaves_the_loop_its_turn(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM and the watchdog's ping wait while one call holds 50,000 jobs, each with a commit of its own."""
+    drafts = house.folders.outbox / ".dreamd"
+    house.drop(*(f"{number}.png" for number in range(600)))
+    drafts.rename(drafts.with_name("aside"))
+    drafts.write_text("in the way")
+    saves = count_saves(house, monkeypatch)
+    turns = 0
+    while house.life.queue:
+        assert house.life.start() is None
+        turns += 1
+        assert len(house.life.held) <= 256 * turns
+        if house.life.queue:
+            assert house.life.next_deadline() == 0.0  # the loop comes back at once
+    assert len(saves) == turns
+    assert len(house.life.held.counts) == 1  # one reason for all of them
+    drafts.unlink()
+    drafts.with_name("aside").rename(drafts)
+    for _ in range(turns):
+        assert house.life.next_deadline() is not None
+        house.life.look_again(FAR)
+    assert (len(house.life.queue), len(house.life.held)) == (600, 0)
+
+
+def test_a_share_that_goes_away_holds_its_pictures_and_costs_no_attempt(house: House) -> None:
+    house.drop("a.png", "b.png")
+    for _ in range(2 * ATTEMPTS):
+        job, _ = house.started()
+        house.life.give_up(refusal(job, hold="folder", reason="a.png: cannot be read (Input/output error)"))
+        other = house.dream() if len(house.life.queue) else None
+        assert other is None or other.name != job.name  # nobody else waits for it
+        (held,) = house.life.held
+        assert (held.hold, held.attempts) == ("folder", 0)
+        house.life.look_again(FAR)
+        house.drop(f"{job.name}.more.png")
+    assert house.files("failed") == []
+
+
 def test_a_result_that_cannot_be_published_is_held_and_comes_out_later(house: House) -> None:
     house.drop("a/cat.png")
     job, order = house.started()
@@ -665,6 +705,69 @@ def test_a_job_whose_picture_is_gone_is_failed_and_not_waited_for(house: House) 
     assert house.life.start() is None
     assert house.memory(job).state is JobState.FAILED
     assert house.memory(job).reason == "its picture is gone from work"
+
+
+def test_a_picture_that_comes_back_after_it_was_given_up_for_gone_is_queued_again(house: House) -> None:
+    """As a share does, under which the daemon was started while it was away."""
+    house.drop("cat.png")
+    job, _ = house.started()
+    house.life.release()
+    home = house.folders.inbox / ".dreamd" / "work" / job.id
+    home.rename(house.folders.inbox.parent / "away")
+    house.begin_again()
+    (house.folders.inbox.parent / "away").rename(home)
+    house.begin_again()
+    assert house.dream().id == job.id
+    assert house.files("failed") == []
+
+
+@pytest.mark.parametrize("recipe", ['{"octave_blend": 0.5}', "no JSON at all", '{"seed": "many"}'])
+@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.QUEUED, JobState.FAILED])
+def test_a_row_with_another_versions_recipe_stops_no_start(house: House, state: JobState, recipe: str) -> None:
+    """What cannot be read is as good as forgotten, and the folder's recipe counts."""
+    house.drop("cat.png", "dog.png")
+    job, _ = house.started()
+    house.journal.save([replace(job, state=state, recipe=recipe, reason="it broke")])
+    house.begin_again()
+    if state is not JobState.FAILED:
+        assert {house.dream().name, house.dream().name} == {"cat.png", "dog.png"}
+        assert house.files("outbox") == ["cat.png", "cat.png.json", "dog.png", "dog.png.json"]
+    else:
+        assert house.dream().name == "dog.png"
+        assert house.files("failed") == ["cat.png", "cat.png.reason.txt"]
+
+
+@pytest.mark.parametrize("change", ["state = 'dreaming'", "hold = 'moon'", "recipe = 99"])
+def test_a_row_that_this_version_does_not_understand_is_as_good_as_forgotten(house: House, change: str) -> None:
+    house.drop("cat.png")
+    job, _ = house.started()
+    house.journal._connection.execute(f"UPDATE jobs SET {change}")
+    house.begin_again()
+    assert house.dream().id == job.id
+
+
+def test_a_start_writes_many_claimed_pictures_down_together(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit waits for the disk: one for each of 100,000 pictures would take a quarter of an hour."""
+    for number in range(300):
+        (house.folders.inbox / f"{number}.png").write_bytes(b"x")
+        assert house.spool.claim(PurePosixPath(f"{number}.png"), f"{number:013}")
+    saves = count_saves(house, monkeypatch)
+    house.begin_again()
+    assert len(house.life.queue) == 300
+    assert len(saves) < 5
+
+
+def count_saves(house: House, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of jobs in each commit from now on."""
+    saves: list[int] = []
+    real = house.journal.save
+
+    def save(jobs: Collection[Job]) -> None:
+        saves.append(len(jobs))
+        real(jobs)
+
+    monkeypatch.setattr(house.journal, "save", save)
+    return saves
 
 
 @pytest.mark.parametrize("final", [True, False])

@@ -6,15 +6,48 @@ the daemon. Every message is validated where it arrives.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+)
 
-from dreamd.errors import HoldCause
+from dreamd import __version__
+from dreamd.errors import DreamdError, HoldCause
 from dreamd.plugin_host.catalogue import Catalogue
+
+_SPOKEN = ("messages.py", "settings/recipe.py")
+"""The files that say what the daemon and a worker tell each other."""
+
+
+def _name_protocol() -> str:
+    code = "".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in _SPOKEN)
+    return hashlib.sha256(f"{__version__}\n{code}".encode()).hexdigest()[:16]
+
+
+PROTOCOL = _name_protocol()
+"""This names the protocol as it was on the disk when this process began.
+
+A worker is started from the disk, and another version of dreamd may lie there by then.
+"""
+
+
+_OTHER_VERSION = (
+    "dreamd was changed on the disk since the daemon started: restart the daemon (`systemctl restart dreamd`); "
+    "its pictures wait meanwhile"
+)
+"""This is told when a worker is of another version than the daemon."""
 
 
 def _decode(value: object) -> Path:
@@ -51,12 +84,14 @@ class Settings(_Message):
     """The first line to a worker: what it needs to know of the config.
 
     Attributes:
+        protocol: what the daemon speaks; a worker of another protocol does not begin.
         device: `cpu`, `cuda:1`, or `auto:1` for the second GPU if there is one and else the processor.
         memory: bytes that the worker may hold; None: most of what is free when it starts.
         batch: how many pictures to dream together at most; None: as many as pay on the device.
         previews: a folder for small pictures of the dreams that go on; None: nobody looks.
     """
 
+    protocol: str = PROTOCOL
     device: str
     plugin_folders: tuple[FilePath, ...]
     disable: tuple[str, ...]
@@ -222,3 +257,18 @@ _SAID: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="type
 def from_worker(line: bytes) -> Said:
     """Read a worker's line as a message. Raises pydantic's ValidationError when it is none."""
     return _SAID.validate_json(line)
+
+
+def read_settings(line: bytes) -> Settings:
+    """Read the first line to a worker.
+
+    Raises:
+        DreamdError: the daemon is of another version than this worker.
+    """
+    try:
+        settings = Settings.model_validate_json(line)
+    except ValidationError as error:
+        raise DreamdError(_OTHER_VERSION) from error
+    if settings.protocol != PROTOCOL:
+        raise DreamdError(_OTHER_VERSION)
+    return settings

@@ -43,7 +43,13 @@ Decode = Callable[[BinaryIO, Callable[[int, int], None]], Bytes]
 It calls `check_size(width, height)` before it takes memory.
 """
 
-_MACHINE_FAULTS = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+_MACHINE_FAULTS = frozenset(
+    {
+        *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.EREMOTEIO, errno.ENOTCONN),
+        *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ECONNRESET, errno.ESHUTDOWN),
+        *(errno.ENOMEM, errno.EMFILE, errno.ENFILE),
+    }
+)
 """These are errors of the disk, the network or the process: the same picture may be read the next time."""
 
 _MAX_LOGGED_WARNINGS = 5
@@ -90,6 +96,8 @@ def _open_file(path: Path, name: str) -> BinaryIO:
         if error.errno == errno.ELOOP:
             advice = "links are not followed; put the picture itself here"
             raise PictureError(f"{name}: a symbolic link; {advice}") from error
+        if error.errno == errno.ENXIO:  # a socket, or a pipe that nobody writes into
+            raise PictureError(f"{name}: not a regular file; put a picture's file here") from error
         raise
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

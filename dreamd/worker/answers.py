@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from dreamd.engine.dream import Progress
 from dreamd.engine.footprint import is_out_of_memory
 from dreamd.errors import DreamdError, PictureError, RecipeError, hold_cause
-from dreamd.messages import Advanced, Fetching, NotDone, Said
+from dreamd.messages import Advanced, Fetching, NotDone, Said, Unable
 from dreamd.weights.transfer import OnBytes
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,12 @@ class Answers:
                 self._output.flush()
         except BrokenPipeError:
             os._exit(1)
+
+    def end_process(self, error: BaseException) -> NoReturn:
+        """Say that the worker is broken, and end its process at once, whatever its other threads are at."""
+        log.critical("the worker is broken and ends", exc_info=error)
+        self.send(Unable(reason=f"the worker is broken: {type(error).__name__}: {error}"))
+        os._exit(1)
 
     def send_not_done(self, job: str, error: Exception) -> None:
         """Say that a job has no result, and why."""

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from dreamd.engine.precision import fastest, winograd_gains
 from dreamd.errors import DreamdError
 from dreamd.logs import configure, inherited_style
-from dreamd.messages import Batch, Ready, Settings, Unable
+from dreamd.messages import Batch, Ready, Settings, Unable, read_settings
 from dreamd.plugin_host.host import Plugins
 from dreamd.processes import die_with_parent
 from dreamd.worker.answers import Answers
@@ -100,7 +100,7 @@ def main() -> None:
     configure(inherited_style(), human="worker: %(message)s")
     answers = Answers(output)
     try:
-        worker = Worker(Settings.model_validate_json(commands.readline()), answers)
+        worker = Worker(read_settings(commands.readline()), answers)
         if worker.device.type == "cpu":  # CUDA maps far more than it uses
             limit_memory(worker.memory)
         worker.run(commands)

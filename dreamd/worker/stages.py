@@ -8,20 +8,21 @@ Knows orders and answers. Knows nothing of the pipes that they come and go throu
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from dreamd.engine.checkpoint import CheckpointFolder
 from dreamd.files.nofollow import Entry, opened_folder, path_in
-from dreamd.files.problems import os_errors_explained
+from dreamd.files.problems import os_error_explained
 from dreamd.messages import Batch, Done, Order
 from dreamd.pictures.formats import output_format
 from dreamd.pictures.picture import Picture
@@ -37,6 +38,9 @@ log = logging.getLogger(__name__)
 
 _WRITERS = 2
 """The threads that encode and write results."""
+
+_PROCESS_FAULTS = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""These errors say nothing of a disk or a share: the worker has too little memory, or too many open files."""
 
 
 @dataclass(eq=False)
@@ -99,9 +103,9 @@ class Stages:
 
     def run(self, batches: Iterable[Batch]) -> None:
         """Dream batch after batch, until there are no more and every order is answered."""
-        threading.Thread(target=self._take_orders, args=(batches,), name="orders", daemon=True).start()
-        threading.Thread(target=self._decode_all, name="decode", daemon=True).start()
-        writers = [threading.Thread(target=self._write_all, name=f"write-{number}") for number in range(_WRITERS)]
+        self._thread("orders", self._take_orders, batches).start()
+        self._thread("decode", self._decode_all).start()
+        writers = [self._thread(f"write-{number}", self._write_all) for number in range(_WRITERS)]
         for writer in writers:
             writer.start()
         try:
@@ -112,6 +116,17 @@ class Stages:
                 self._dreamed.put(None)
             for writer in writers:
                 writer.join()
+
+    def _thread(self, name: str, work: Callable[..., None], *arguments: object) -> threading.Thread:
+        """Make the thread of a stage. The process ends when it dies, or the daemon would wait for its answers."""
+
+        def run() -> None:
+            try:
+                work(*arguments)
+            except BaseException as error:  # noqa: BLE001 (the end of the process)
+                self._answers.end_process(error)
+
+        return threading.Thread(target=run, name=name, daemon=True)
 
     def _take_orders(self, batches: Iterable[Batch]) -> None:
         for batch in batches:
@@ -128,6 +143,8 @@ class Stages:
             try:
                 with task.timed():
                     task.picture, task.sha256 = self._decode(task)
+            except OSError as error:
+                self._give_up(task, _fault_of_folder(error, "read", "the picture"))
             except Exception as error:  # noqa: BLE001 (told to the daemon)
                 self._give_up(task, error)
             else:
@@ -140,7 +157,6 @@ class Stages:
         source = task.order.source
         root = task.order.root or source.parent
         with (
-            os_errors_explained("read", source),
             opened_folder(root, source.relative_to(root).parts[:-1]) as folder,
             Entry(folder, source.name).open() as file,
         ):
@@ -237,6 +253,8 @@ class Stages:
     def _write(self, task: _Task, dream: Dream) -> None:
         try:
             done = self._encode(task, dream)
+        except OSError as error:
+            self._give_up(task, _fault_of_folder(error, "write", "the result"))
         except Exception as error:  # noqa: BLE001 (told to the daemon)
             self._give_up(task, error)
         else:
@@ -263,3 +281,10 @@ class Stages:
 
 def _jobs(tasks: Sequence[_Task]) -> list[str]:
     return [task.order.job for task in tasks]
+
+
+def _fault_of_folder(error: OSError, doing: str, what: str) -> Exception:
+    """Return the error that holds a job until its disk or share is well again; a fault of the process stays one."""
+    if error.errno is None or error.errno in _PROCESS_FAULTS:
+        return error
+    return os_error_explained(error, doing, what)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dreamd.messages import Advanced, Batch, Done, NotDone, Order, Ready, Said, Settings, from_worker
+from dreamd.messages import Advanced, Batch, Done, NotDone, Order, Ready, Said, Settings, Unable, from_worker
 from dreamd.settings.merging import resolve, set_fields
 from dreamd.settings.recipe_book import RecipeBook
 from dreamd.worker.answers import Answers, Meter
@@ -231,3 +234,42 @@ def test_a_meter_counts_what_runs_and_not_what_rests() -> None:
     rested = meter.seconds
     assert rested > 0
     assert meter.seconds == rested
+
+
+def test_a_folder_that_goes_away_holds_the_picture_and_is_no_fault_of_it(
+    dreamt: Callable[..., list[Said]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The inbox's share before the picture is read, the outbox's before its result is written."""
+    real = Session.read
+
+    def read(self: Session, source: Path, recipe: Any) -> Any:
+        if source.name == "0.png":
+            source.unlink()
+        if source.name == "1.png":
+            raise OSError(errno.EIO, "Input/output error")
+        if source.name == "2.png":
+            (tmp_path / "2").rmdir()
+        return real(self, source, recipe)
+
+    monkeypatch.setattr(Session, "read", read)
+    answered = answers(dreamt([WIDTH, WIDTH, WIDTH, WIDTH]))
+    for job in "012":
+        refusal = answered[job]
+        assert isinstance(refusal, NotDone)
+        assert (refusal.hold, refusal.final) == ("folder", False)
+    assert isinstance(answered["3"], Done)
+
+
+def test_a_worker_whose_thread_dies_ends_at_once_and_says_why() -> None:
+    """Else the process goes on, and its jobs are waited for until limits.timeout_seconds."""
+    program = (
+        "import sys\nfrom dreamd.worker.answers import Answers\nfrom dreamd.worker.bounds import Room\n"
+        "from dreamd.worker.stages import Stages\n"
+        "stages = Stages(None, Answers(sys.stdout.buffer), previews=None, together=1, room=Room(1))\n"
+        "stages.run(1 / 0 for _ in [0])\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    last = from_worker(ended.stdout.splitlines()[-1])
+    assert isinstance(last, Unable)
+    assert last.reason == "the worker is broken: ZeroDivisionError: division by zero"

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from dreamd.errors import DreamdError
 from dreamd.messages import (
     Advanced,
     Batch,
@@ -25,6 +26,7 @@ from dreamd.messages import (
     Sidecar,
     Unable,
     from_worker,
+    read_settings,
 )
 from dreamd.plugin_host.catalogue import Catalogue, Entry
 from dreamd.plugin_host.kinds import Kind
@@ -150,3 +152,13 @@ def test_no_bytes_do_more_than_to_be_refused(line: bytes) -> None:
 def test_a_path_must_be_text() -> None:
     with pytest.raises(ValidationError):
         Order.model_validate_json('{"job": "j", "source": 3, "folder": "/x"}')
+
+
+def test_a_worker_of_another_version_does_not_begin() -> None:
+    """It is started from the disk, where another version may lie by then; its daemon's pictures wait."""
+    settings = Settings(device="cpu", plugin_folders=(), disable=(), max_pixels=1, max_bytes=1, memory=None)
+    assert read_settings(settings.line()) == settings
+    other = settings.model_copy(update={"protocol": "of another day"}).line()
+    for line in (other, settings.line().replace(b"max_bytes", b"most_bytes"), b"{}", b""):
+        with pytest.raises(DreamdError, match="restart the daemon"):
+            read_settings(line)

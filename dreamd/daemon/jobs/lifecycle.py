@@ -239,7 +239,8 @@ class Lifecycle:
             self._try_again(job, message.reason)  # it works for other pictures: this one is at fault
         elif message.hold in ("plugin", "folder"):
             # Nobody else's cause, as far as one knows: another picture may well be dreamed.
-            self._hold([_without_attempt(job)], message.hold, message.reason)
+            reason = message.reason.replace(job.id, "…")  # the same for all whose share is away
+            self._hold([_without_attempt(job)], message.hold, reason)
         elif message.hold is not None:
             self._hold_all_like(_without_attempt(job), message)
         elif message.final:

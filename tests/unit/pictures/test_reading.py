@@ -137,9 +137,15 @@ def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path: Path) -> N
     (tmp_path / "folder.png").mkdir()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket.png"))
-        for name in ("pipe.png", "folder.png", "socket.png", "missing.png"):
+        for name in ("pipe.png", "folder.png", "socket.png"):
             with pytest.raises(PictureError, match=f"^{name}: "):
                 read(tmp_path / name)
+
+
+def test_a_file_that_is_not_there_is_no_fault_of_the_picture(tmp_path: Path) -> None:
+    """Its share may be away, and come back."""
+    with pytest.raises(FileNotFoundError):
+        read(tmp_path / "missing.png")
 
 
 def test_a_refused_folder_leaves_no_descriptor_open(tmp_path: Path) -> None:

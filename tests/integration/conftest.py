@@ -180,7 +180,8 @@ def dreamd_executors(register):
 '''
 
 IMPATIENT = """
-import dreamd.executors.local_worker, dreamd.daemon.jobs.holds, dreamd.daemon.jobs.lifecycle, dreamd.daemon.page_process, dreamd.daemon.intake
+import dreamd.daemon.intake, dreamd.daemon.jobs.holds, dreamd.daemon.jobs.lifecycle, dreamd.daemon.page_process
+import dreamd.executors.local_worker
 dreamd.daemon.intake._TIDY_SECONDS = 0.1
 dreamd.daemon.jobs.lifecycle._RETRY_SECONDS = 0.1
 dreamd.daemon.jobs.holds._HOLD_SECONDS = (0.5,)

@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 from dreamd.errors import ConfigError, FieldPath, RecipeError
 from dreamd.settings.fields import Count, FieldModel, Integer, Number, complaint
 from dreamd.settings.merging import resolve, with_weights_below
+from dreamd.settings.place import Place
 from dreamd.settings.recipe_book import RecipeBook
 from dreamd.settings.yamlfile import Document, read_document
 from dreamd.wording import suggestion
@@ -297,21 +298,22 @@ def _advice(place: FieldPath) -> str:
 
 def _check_apart(config: Config, document: Document) -> None:
     """Refuse folders where results would land where pictures are taken from, and be dreamed again for ever."""
-    inbox = config.inbox.resolve()
-    seen: dict[Path, str] = {inbox: "inbox"}
+    inbox = Place.of(config.inbox)
+    seen = {"inbox": inbox}
     for name in ("outbox", "originals", "failed", "state"):
         if getattr(config, name) is None:
             continue
-        folder = getattr(config, name).resolve()
-        if folder in seen:
-            raise _located(f"is the same folder as {seen[folder]}", document, (name,))
-        if inbox in folder.parents:
+        folder = Place.of(getattr(config, name))
+        for other, place in seen.items():
+            if folder.is_same(place):
+                raise _located(f"is the same folder as {other}", document, (name,))
+        if folder.is_below(inbox):
             why = "what dreamd writes there would be taken for new pictures"
-            raise _located(f"{folder} lies in the inbox; {why}", document, (name,))
-        if folder in inbox.parents and name != "state":
+            raise _located(f"{folder.path} lies in the inbox; {why}", document, (name,))
+        if inbox.is_below(folder) and name != "state":
             why = "what dreamd writes there could land in the inbox and be taken for new pictures"
-            raise _located(f"{folder} holds the inbox; {why}", document, (name,))
-        seen[folder] = name
+            raise _located(f"{folder.path} holds the inbox; {why}", document, (name,))
+        seen[name] = folder
     _check_plugins_apart(config, inbox, document)
 
 
@@ -331,10 +333,11 @@ def is_token(token: str) -> bool:
     return len(token) >= 16 and token.isascii() and token.isprintable() and " " not in token
 
 
-def _check_plugins_apart(config: Config, inbox: Path, document: Document) -> None:
+def _check_plugins_apart(config: Config, inbox: Place, document: Document) -> None:
     """Refuse folders of plugins in the inbox: whoever may drop pictures there could run code."""
     for name in ("engine", "daemon"):
         for folder in getattr(config.plugins, name):
-            if inbox in (folder.resolve(), *folder.resolve().parents):
+            place = Place.of(folder)
+            if place.is_same(inbox) or place.is_below(inbox):
                 why = "whoever drops a file there could run code"
                 raise _located(f"{folder} lies in the inbox; {why}", document, ("plugins", name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from importlib.resources import as_file, files
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -150,6 +151,49 @@ def test_folders_that_are_one_by_a_symlink_are_refused(tmp_path):
     (tmp_path / "outbox").symlink_to("inbox")
     assert refusal(tmp_path, "outbox: outbox\n") == "config.yaml:1: outbox: is the same folder as inbox"
     assert refusal(tmp_path, "inbox: outbox\noutbox: inbox\n") == "config.yaml:2: outbox: is the same folder as inbox"
+
+
+@pytest.fixture
+def bind(tmp_path):
+    """`bind(folder, place)` mounts a folder of `tmp_path` at another place, too."""
+    mounted: list[Path] = []
+
+    def mount(folder: str, place: str) -> None:
+        for path in (tmp_path / folder, tmp_path / place):
+            path.mkdir(parents=True, exist_ok=True)
+        command = ["mount", "--bind", str(tmp_path / folder), str(tmp_path / place)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+        mounted.append(tmp_path / place)
+
+    yield mount
+    for place in reversed(mounted):
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("folder", "place", "text", "message"),
+    [
+        ("inbox", "outbox", "inbox: inbox", "config.yaml:1: outbox: is the same folder as inbox"),
+        ("volume", "inbox", "failed: volume", "config.yaml:1: failed: is the same folder as inbox"),
+        ("volume", "inbox", "outbox: volume/out", "config.yaml:1: outbox: volume/out lies in the inbox;"),
+        ("inbox/out", "results", "outbox: results", "config.yaml:1: outbox: results lies in the inbox;"),
+        ("volume", "data", "inbox: volume/in\noriginals: data", "config.yaml:2: originals: data holds the inbox;"),
+        ("inbox/code", "code", "plugins: {engine: [code]}", "config.yaml:1: plugins.engine: code lies in the inbox;"),
+    ],
+)
+def test_folders_that_are_one_or_lie_in_one_another_by_a_mount_are_refused(
+    tmp_path, bind, folder, place, text, message
+):
+    bind(folder, place)
+    assert refusal(tmp_path, f"{text}\n").startswith(message)
+
+
+def test_folders_of_one_disk_that_is_mounted_twice_may_lie_side_by_side(tmp_path, bind):
+    bind("volume/in", "inbox")
+    bind("volume/out", "outbox")
+    assert load_config(write(tmp_path, "failed: volume/failed\n")).outbox == tmp_path / "outbox"
 
 
 def test_folders_beside_one_another_are_fine(tmp_path):

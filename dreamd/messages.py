@@ -190,6 +190,7 @@ class Sidecar(_Message):
         seconds: that the dream took, with decoding and encoding; of pictures dreamed together, each one's part.
         loss_before: of the last ascent's first iteration; None when it is infinite, which JSON does not know.
         loss_after: of its last iteration.
+        notes: what a person should know about how the original was read: that a part of it was missing.
     """
 
     job: str
@@ -206,6 +207,7 @@ class Sidecar(_Message):
     seconds: float
     loss_before: float | None
     loss_after: float | None
+    notes: tuple[str, ...] = ()
 
 
 class Done(_Message):

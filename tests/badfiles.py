@@ -12,6 +12,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from PIL import Image, ImageCms
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def write_bad_files(folder: Path) -> dict[str, Outcome]:
         surrogates: it is what `os.fsdecode` makes of bytes that are no UTF-8.
     """
     outcomes: dict[str, Outcome] = {}
-    for group in (_broken, _sizes, _bombs, _modes, _orientations, _profiles, _metadata, _strangers, _names):
+    groups = (_broken, _sizes, _bombs, _modes, _orientations, _profiles, _spaces, _metadata, _strangers, _raws, _names)
+    for group in groups:
         for name, data, outcome in group():
             (folder / name).write_bytes(data)
             outcomes[name] = outcome
@@ -49,6 +51,11 @@ def _broken() -> Iterator[BadFile]:
         whole = saved(noise(64, 48), kind)
         yield f"truncated.{extension}", whole[: len(whole) // 2], "failure"
         yield f"first-bytes-only.{extension}", whole[:9], "failure"
+    whole = saved(noise(64, 48), "JPEG")
+    yield "no-end-mark.jpg", whole[:-2], "picture"
+    yield "half-an-end-mark.jpg", whole[:-1], "picture"
+    yield "no-end-mark-progressive.jpg", saved(noise(64, 48), "JPEG", progressive=True)[:-2], "picture"
+    yield "chunk-with-a-wrong-sum.png", png_with(chunk(b"pHYs", bytes(9), sum_is_right=False)), "picture"
     yield "random.png", random.Random(0).randbytes(4096), "failure"
     yield "wrong-extension.jpg", saved(noise(8, 8), "PNG"), "picture"
     yield "no-extension", saved(noise(8, 8), "JPEG"), "picture"
@@ -110,13 +117,33 @@ def _profiles() -> Iterator[BadFile]:
     yield "icc-cut.jpg", saved(picture, "JPEG", icc_profile=srgb_profile()[:200]), "picture"
 
 
+def _spaces() -> Iterator[BadFile]:
+    picture = noise(8, 8)
+    plain = saved(picture, "PNG")
+    yield "gamma-linear.png", png_with(chunk(b"gAMA", struct.pack(">I", 100_000)), plain), "picture"
+    yield "gamma-zero.png", png_with(chunk(b"gAMA", bytes(4)), plain), "picture"
+    yield "chromaticities-of-nothing.png", png_with(chunk(b"cHRM", bytes(32)), plain), "picture"
+    yield "cicp-pq.png", png_with(chunk(b"cICP", b"\x09\x10\x00\x01"), plain), "picture"
+    yield "cicp-cut.png", png_with(chunk(b"cICP", b"\x09"), plain), "picture"
+    adobe = b"Exif\0\0" + exif({}, {0xA001: shorts(65_535)}, {1: ascii_text("R03")})
+    yield "adobe-rgb.jpg", saved(picture, "JPEG", exif=adobe), "picture"
+
+
+def _raws() -> Iterator[BadFile]:
+    yield "camera.dng", camera_raw(), "failure"
+    yield "camera-by-another-name.tif", camera_raw(), "failure"
+    yield "photo.cr3", b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(100), "failure"
+    yield "photo.raf", b"FUJIFILMCCD-RAW 0201FF129502" + bytes(100), "failure"
+    yield "preview-first.tif", tiff_of(tiff_page(noise(8, 6), t254=longs(1)), tiff_page(noise(32, 24))), "picture"
+
+
 def _metadata() -> Iterator[BadFile]:
     picture = noise(8, 8)
     for name, exif in hostile_exifs().items():
         yield f"exif-{name}.jpg", saved(picture, "JPEG", exif=exif), "picture"
     yield "text-huge.png", png_with(chunk(b"tEXt", b"Comment\0" + b"a" * 500_000)), "picture"
-    yield "text-bomb.png", png_with(chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(5_000_000)))), "failure"
-    yield "icc-bomb.png", png_with(chunk(b"iCCP", b"name\0\0" + zlib.compress(bytes(5_000_000)))), "failure"
+    yield "text-bomb.png", png_with(chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(5_000_000)))), "picture"
+    yield "icc-bomb.png", png_with(chunk(b"iCCP", b"name\0\0" + zlib.compress(bytes(50_000_000)))), "picture"
     laughs = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 10))
     xmp = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY l0 "ha">{laughs}]><x:xmpmeta>&l9;</x:xmpmeta>'
     yield "xmp-laughs.png", png_with(chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp.encode())), "picture"
@@ -168,9 +195,10 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     return data.getvalue()
 
 
-def chunk(name: bytes, data: bytes) -> bytes:
+def chunk(name: bytes, data: bytes, *, sum_is_right: bool = True) -> bytes:
     """A chunk of a PNG."""
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    checksum = zlib.crc32(name + data) ^ (not sum_is_right)
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", checksum)
 
 
 def png(width: int, height: int, depth: int, colour: int, pixels: bytes) -> bytes:
@@ -180,11 +208,37 @@ def png(width: int, height: int, depth: int, colour: int, pixels: bytes) -> byte
     return _png(width, height, depth, colour, zlib.compress(rows))
 
 
-def png_with(extra: bytes) -> bytes:
-    """A small good PNG with one more chunk after its header."""
-    whole = saved(noise(8, 8), "PNG")
+def png_with(extra: bytes, whole: bytes | None = None) -> bytes:
+    """A PNG, a small good one by default, with more chunks after its header."""
+    whole = saved(noise(8, 8), "PNG") if whole is None else whole
     head = len(PNG_MAGIC) + 25
     return whole[:head] + extra + whole[head:]
+
+
+def jpeg_with(*segments: tuple[int, bytes], whole: bytes | None = None) -> bytes:
+    """A JPEG, a small good one by default, with more segments, `(mark, data)`, after its start."""
+    whole = saved(noise(16, 16), "JPEG", quality=95) if whole is None else whole
+    extra = b"".join(bytes((0xFF, mark)) + struct.pack(">H", len(data) + 2) + data for mark, data in segments)
+    return whole[:2] + extra + whole[2:]
+
+
+def webp_with(whole: bytes, **chunks: bytes) -> bytes:
+    """A lossless WebP with more chunks behind its pixels, such as `EXIF=…`."""
+    pixels = whole[12:]
+    width, height = Image.open(io.BytesIO(whole)).size
+    flags = 0x08 * ("EXIF" in chunks) | 0x04 * ("XMP" in chunks)
+    head = (
+        b"VP8X"
+        + struct.pack("<IB3x", 10, flags)
+        + (width - 1).to_bytes(3, "little")
+        + (height - 1).to_bytes(3, "little")
+    )
+    rest = b"".join(
+        name.ljust(4).encode() + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
+        for name, data in chunks.items()
+    )
+    body = b"WEBP" + head + pixels + rest
+    return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
 def _png(width: int, height: int, depth: int, colour: int, compressed: bytes) -> bytes:
@@ -240,6 +294,103 @@ def tile_bomb(side: int) -> bytes:
     return b"II*\0" + struct.pack("<IH", 8, len(entries) + 2) + directory + bytes(4) + tile
 
 
+# ---- TIFF and EXIF by hand
+
+Tags = dict[int, tuple[int, bytes]]
+"""A tag leads to the number of a kind of value and the value's bytes, little endian."""
+
+_KIND_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 10: 8}
+
+
+def shorts(*values: int) -> tuple[int, bytes]:
+    """A value of 16-bit numbers."""
+    return 3, struct.pack(f"<{len(values)}H", *values)
+
+
+def longs(*values: int) -> tuple[int, bytes]:
+    """A value of 32-bit numbers."""
+    return 4, struct.pack(f"<{len(values)}I", *values)
+
+
+def fractions(*values: float) -> tuple[int, bytes]:
+    """A value of fractions."""
+    return 5, b"".join(struct.pack("<II", round(value * 100_000), 100_000) for value in values)
+
+
+def ascii_text(text: str) -> tuple[int, bytes]:
+    """A value of kind ASCII, which holds UTF-8 all the same, as many programs write it."""
+    return 2, text.encode() + b"\0"
+
+
+def directory(tags: Tags, start: int, following: int = 0) -> bytes:
+    """A directory as it stands at the offset `start`, with its values behind it."""
+    table, values = struct.pack("<H", len(tags)), b""
+    for tag, (kind, data) in sorted(tags.items()):
+        table += struct.pack("<HHI", tag, kind, len(data) // _KIND_BYTES[kind])
+        if len(data) <= 4:
+            table += data.ljust(4, b"\0")
+        else:
+            table += struct.pack("<I", start + 2 + 12 * len(tags) + 4 + len(values))
+            values += data + bytes(len(data) % 2)
+    return table + struct.pack("<I", following) + values
+
+
+def exif(main: Tags, inner: Tags | None = None, interoperability: Tags | None = None) -> bytes:
+    """An EXIF block without the mark in front of it: a main directory, an inner one and one of interoperability."""
+    inner = dict(inner or {})
+    at = 8 + len(directory({**main, 0x8769: longs(0)}, 8))
+    if interoperability:
+        inner[0xA005] = longs(at + len(directory({**inner, 0xA005: longs(0)}, at)))
+    whole = b"II*\0" + struct.pack("<I", 8)
+    whole += directory({**main, 0x8769: longs(at)}, 8) + directory(inner, at)
+    return whole + (directory(interoperability, len(whole)) if interoperability else b"")
+
+
+def tiff_page(image: Image.Image, **extra: tuple[int, bytes]) -> tuple[Tags, bytes]:
+    """The tags of an uncompressed RGB page, whose strip is yet to be placed, and that strip; `t254=` adds a tag."""
+    pixels = image.convert("RGB").tobytes()
+    tags: Tags = {
+        256: longs(image.width),
+        257: longs(image.height),
+        258: shorts(8, 8, 8),
+        259: shorts(1),
+        262: shorts(2),
+        273: longs(0),
+        277: shorts(3),
+        278: longs(image.height),
+        279: longs(len(pixels)),
+    }
+    return tags | {int(name[1:]): value for name, value in extra.items()}, pixels
+
+
+def tiff_of(*pages: tuple[Tags, bytes], inside: tuple[Tags, bytes] | None = None) -> bytes:
+    """A TIFF of these pages, one after the other; the first one points to `inside`, if there is one."""
+    placed: list[tuple[Tags, int]] = []
+    body = b""
+    for tags, pixels in (*pages, *((inside,) if inside else ())):
+        placed.append(({**tags, 273: longs(8 + len(body))}, 0))
+        body += pixels + bytes(len(pixels) % 2)
+    at = 8 + len(body)
+    if inside:
+        hidden, _ = placed.pop()
+        inner = directory(hidden, at)
+        placed[0][0][330] = longs(at)
+        body, at = body + inner, at + len(inner)
+    head = b"II*\0" + struct.pack("<I", at)
+    for number, (tags, _) in enumerate(placed):
+        size = len(directory(tags, at))
+        body += directory(tags, at, at + size if number + 1 < len(placed) else 0)
+        at += size
+    return head + body
+
+
+def camera_raw(width: int = 80, height: int = 60) -> bytes:
+    """A DNG: a preview of this size comes first, and points to the four times larger values of the sensor."""
+    preview = tiff_page(noise(width, height), t254=longs(1), t50706=(1, b"\1\4\0\0"), t271=ascii_text("Acme"))
+    sensor, values = tiff_page(noise(width * 4, height * 4), t254=longs(0), t262=shorts(32_803))
+    return tiff_of(preview, inside=(sensor, values))
+
+
 # ---- metadata
 
 
@@ -288,6 +439,25 @@ def linear_colour_profile() -> bytes:
     }
     curves = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _gamma_1())
     return _profile(b"mntr", b"RGB ", b"XYZ ", {b"wtpt": _xyz(0.9642, 1, 0.8249), **primaries, **curves})
+
+
+def matrix_profile(
+    primaries: tuple[tuple[float, float], ...], white: tuple[float, float], gamma: float | None
+) -> bytes:
+    """A profile of these chromaticities and a gamma; None: sRGB's own curve."""
+    columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in primaries]).T
+    light = np.array([white[0] / white[1], 1, (1 - white[0] - white[1]) / white[1]])
+    matrix = columns * np.linalg.solve(columns, light)
+    cone = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+    to_d50 = np.linalg.inv(cone) @ np.diag((cone @ (0.9642, 1, 0.8249)) / (cone @ light)) @ cone
+    red, green, blue = (to_d50 @ matrix).T
+    values = np.arange(1024) / 1023
+    light_of = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    if gamma is not None:
+        light_of = values**gamma
+    curve = b"curv" + bytes(4) + struct.pack(">I1024H", 1024, *np.rint(light_of * 65_535).astype(int))
+    points = {b"wtpt": _xyz(0.9642, 1, 0.8249), b"rXYZ": _xyz(*red), b"gXYZ": _xyz(*green), b"bXYZ": _xyz(*blue)}
+    return _profile(b"mntr", b"RGB ", b"XYZ ", {**points, **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)})
 
 
 def ink_profile() -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 
 import numpy as np
@@ -11,6 +12,9 @@ from PIL import Image, ImageCms, TiffImagePlugin
 
 from dreamd.pictures.damage import left_out_when_broken
 from dreamd.pictures.picture import Bytes
+from dreamd.pictures.spaces import ColourSpace, converted_to_srgb
+
+log = logging.getLogger(__name__)
 
 _BAND_ROWS = 256
 """A deep picture is scaled so many rows at a time: doubles of the whole would take eight times its size."""
@@ -27,7 +31,7 @@ def colour_and_alpha(image: Image.Image) -> tuple[Image.Image, Bytes | None]:
         None where the format has none.
     """
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _eight_bit_grey(image)
+        return _eight_bit_grey(image), None
     if image.mode in ("CMYK", "LAB"):
         return image, None
     grey = image.mode in ("1", "L", "LA", "La")
@@ -39,17 +43,15 @@ def colour_and_alpha(image: Image.Image) -> tuple[Image.Image, Bytes | None]:
     return full.getchannel("R") if grey else full.convert("RGB"), np.array(full.getchannel("A"))
 
 
-def _eight_bit_grey(image: Image.Image) -> tuple[Image.Image, Bytes | None]:
+def _eight_bit_grey(image: Image.Image) -> Image.Image:
     values = np.array(image)
-    clear = image.info.get("transparency")
-    alpha = np.where(values == clear, 0, 255).astype(np.uint8) if isinstance(clear, int) else None
     if image.mode == "F":
         grey = _from_float(values)
     elif image.mode == "I":
         grey = _from_int(values, white=_WHITE_OF_16_BIT if image.format == "PPM" else None)
     else:
         grey = _from_int(values, white=_white(image))
-    return Image.fromarray(~grey if _white_is_zero(image) else grey), alpha
+    return Image.fromarray(~grey if _white_is_zero(image) else grey)
 
 
 def _tiff_tag(image: Image.Image, tag: int) -> object:
@@ -103,19 +105,21 @@ def _stretched(values: NDArray[np.integer] | NDArray[np.floating], low: float, h
     return grey
 
 
-def in_srgb(colour: Image.Image, profile: object, name: str) -> Image.Image:
+def in_srgb(colour: Image.Image, profile: bytes, space: ColourSpace | None, name: str) -> Image.Image:
     """Return the colour in sRGB; a broken profile is logged and left out.
 
     Args:
         colour: in a mode that `colour_and_alpha` gives.
-        profile: the bytes of its ICC profile, or nothing.
+        profile: its ICC profile; b"" when there is none.
+        space: its colour space, where no profile tells it.
         name: the picture's file name, printable.
     """
     if profile:
         with left_out_when_broken("ICC profile", name):
-            if not isinstance(profile, bytes):
-                raise TypeError("not bytes")
             return _through_profile(colour, profile)
+    if space is not None:
+        log.info("%s: its colours are told by %s", name, space.name)
+        colour = converted_to_srgb(colour, space)
     return colour.convert("RGB")
 
 

@@ -43,5 +43,7 @@ def left_out_when_broken(what: str, name: str) -> Iterator[None]:
     try:
         yield
     except BAD_DATA as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's fault or the network's: the same part may be read the next time
         reason = words_of(error) or type(error).__name__
         log.warning("%s: its %s is broken and left out (%s)", name, what, reason)

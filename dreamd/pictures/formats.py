@@ -20,7 +20,7 @@ class Target:
         extension: of the file, with its dot.
         max_side: the longest side it can hold, in pixels.
         alpha: whether it holds an alpha channel.
-        exif: whether Pillow writes EXIF into it.
+        describes: whether it holds EXIF and XMP.
     """
 
     word: str
@@ -28,15 +28,15 @@ class Target:
     extension: str
     max_side: int
     alpha: bool = False
-    exif: bool = False
+    describes: bool = False
 
 
 _TARGETS = (
-    Target(word="jpeg", format="JPEG", extension=".jpg", max_side=65_500, exif=True),
-    Target(word="png", format="PNG", extension=".png", max_side=_UNBOUNDED, alpha=True, exif=True),
-    Target(word="webp", format="WEBP", extension=".webp", max_side=16_383, alpha=True, exif=True),
-    Target(word="avif", format="AVIF", extension=".avif", max_side=32_768, alpha=True, exif=True),
-    Target(word="tiff", format="TIFF", extension=".tif", max_side=_UNBOUNDED, alpha=True, exif=True),
+    Target(word="jpeg", format="JPEG", extension=".jpg", max_side=65_500, describes=True),
+    Target(word="png", format="PNG", extension=".png", max_side=_UNBOUNDED, alpha=True, describes=True),
+    Target(word="webp", format="WEBP", extension=".webp", max_side=16_383, alpha=True, describes=True),
+    Target(word="avif", format="AVIF", extension=".avif", max_side=32_768, alpha=True, describes=True),
+    Target(word="tiff", format="TIFF", extension=".tif", max_side=_UNBOUNDED, alpha=True, describes=True),
     Target(word="gif", format="GIF", extension=".gif", max_side=65_535, alpha=True),
     Target(word="bmp", format="BMP", extension=".bmp", max_side=_UNBOUNDED),
     Target(word="jpeg2000", format="JPEG2000", extension=".jp2", max_side=_UNBOUNDED, alpha=True),

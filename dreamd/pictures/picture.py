@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from dreamd.pictures.descriptions.description import Description
 
 Bytes = NDArray[np.uint8]
 """An array of bytes: a picture's pixels, or its alpha channel."""
@@ -20,15 +22,19 @@ class Picture:
         pixels: `[H, W, 3]` uint8, sRGB, upright: the EXIF orientation is applied.
         alpha: `[H, W]` uint8, 255 is opaque; None when the whole picture is opaque.
         format: Pillow's name of the format it was read from: "JPEG", "PNG"; "PNG" when a plugin decoded it.
-        exif: without orientation, thumbnail and whatever describes the old file; ready to be written again.
-        dpi: dots per inch, across and down.
+        description: what its authors wrote about it, as far as it is true of a dream of it.
+        dpi: dots per inch, across and down; None when nobody said.
+        sha256: of the file that it was read from, of the very bytes that were decoded; "" for one that was made.
+        notes: what a person should know about how it was read, in words: that a part was missing.
     """
 
     pixels: Bytes
     alpha: Bytes | None
     format: str
-    exif: bytes | None
-    dpi: tuple[float, float] | None
+    description: Description = field(default_factory=Description)
+    dpi: tuple[float, float] | None = None
+    sha256: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def shrunk(picture: Picture, max_side: int | None) -> Picture:

@@ -6,25 +6,35 @@ Runs in worker processes only, for a decoder is the first thing that a hostile f
 from __future__ import annotations
 
 import errno
+import hashlib
 import logging
+import math
 import os
 import stat
 import threading
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dreamd.errors import PictureError
+from dreamd.pictures.alpha import alpha_of_clear_colour, is_unused
 from dreamd.pictures.colour import colour_and_alpha, in_srgb
+from dreamd.pictures.cut_jpeg import completed_jpeg
 from dreamd.pictures.damage import BAD_DATA, words_of
+from dreamd.pictures.descriptions.description import Description
+from dreamd.pictures.descriptions.exif import read_exif
+from dreamd.pictures.descriptions.xmp import read_xmp
 from dreamd.pictures.headers import sizes_used_on_loading, sizes_used_on_opening
 from dreamd.pictures.kinds import READABLE, what_it_looks_like
-from dreamd.pictures.metadata import kept_exif, orientation_of, resolution, upright
+from dreamd.pictures.orientation import upright
 from dreamd.pictures.picture import Bytes, Picture
+from dreamd.pictures.prepared import Prepared, prepared, with_decoders_words
+from dreamd.pictures.spaces import ADOBE_RGB
 from dreamd.wording import printable
 
 if TYPE_CHECKING:
@@ -57,6 +67,11 @@ _MAX_LOGGED_WARNINGS = 5
 
 _MEGABYTE = 1_000_000
 
+_MAX_DPI = 65_535
+"""JPEG has 16 bits for the dots per inch."""
+
+_NO_FILE = "not a regular file; put a picture's file here"
+
 _one_decode = threading.Lock()
 """Its holder may change the filters of warnings, which are the whole process's."""
 
@@ -65,14 +80,14 @@ def read_picture(path: Path, *, max_pixels: int, max_bytes: int, decode: Decode 
     """Read a picture; of an animation, the first frame.
 
     The content says what it is, not the name, unless a plugin's decoder is given. Grey of 16 bit is scaled, floats in
-    [0, 1] are taken as they are and other floats are stretched to their own range; an ICC profile is applied, a broken
-    one is logged and left out.
+    [0, 1] are taken as they are and other floats are stretched to their own range. The colours become sRGB, whether an
+    ICC profile or the format's own numbers tell them; a broken profile is logged and left out.
 
     Args:
         path: the file; a symbolic link is not followed.
         max_pixels: the most pixels that the picture, and any size its header declares, may have.
         max_bytes: the longest file to read.
-        decode: a plugin's decoder `(file, check_size) → [H, W, 3 or 4]`; None: Pillow decodes.
+        decode: a plugin's decoder; None: Pillow decodes.
 
     Raises:
         PictureError: it is no picture, a broken one, or too large.
@@ -84,8 +99,18 @@ def read_picture(path: Path, *, max_pixels: int, max_bytes: int, decode: Decode 
         length = _check_bytes(file, name, max_bytes)
         with _one_decode, _warnings_logged(name):
             if decode is not None:
-                return _decode_with_plugin(decode, file, name, max_pixels)
-            return _decode(file, name, length, max_pixels)
+                picture = _decode_with_plugin(decode, file, name, max_pixels)
+            else:
+                picture = _decode(file, name, length, max_pixels)
+        return replace(picture, sha256=_sha256_of(file))  # of the open file: its name may lead elsewhere by now
+
+
+def _sha256_of(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    file.seek(0)
+    while piece := file.read(_MEGABYTE):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _open_file(path: Path, name: str) -> BinaryIO:
@@ -97,11 +122,11 @@ def _open_file(path: Path, name: str) -> BinaryIO:
             advice = "links are not followed; put the picture itself here"
             raise PictureError(f"{name}: a symbolic link; {advice}") from error
         if error.errno == errno.ENXIO:  # a socket, or a pipe that nobody writes into
-            raise PictureError(f"{name}: not a regular file; put a picture's file here") from error
+            raise PictureError(f"{name}: {_NO_FILE}") from error
         raise
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise PictureError(f"{name}: not a regular file; put a picture's file here")
+            raise PictureError(f"{name}: {_NO_FILE}")
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
@@ -147,12 +172,15 @@ def _decode(file: BinaryIO, name: str, length: int, max_pixels: int) -> Picture:
     try:
         for size in sizes_used_on_opening(file):
             _check_pixels(size, name, max_pixels)
-        file.seek(0)
-        with Image.open(file, formats=READABLE) as image:
+        source = prepared(file, name)
+        source.stream.seek(0)
+        with Image.open(source.stream, formats=READABLE) as image:
+            if source.page:
+                image.seek(source.page)
             for size in (image.size, *sizes_used_on_loading(image)):
                 _check_pixels(size, name, max_pixels)
-            image.load()
-            return _picture(image, name)
+            loaded, notes = _loaded(image, source, file, name)
+            return _picture(loaded, source, notes, name)
     except UnidentifiedImageError as error:
         raise PictureError(f"{name}: not a picture that can be read: {what_it_looks_like(file)}") from error
     except BAD_DATA as error:
@@ -160,6 +188,22 @@ def _decode(file: BinaryIO, name: str, length: int, max_pixels: int) -> Picture:
             raise
         broken = f"not a picture that can be read ({_what_broke(error, length)})"
         raise PictureError(f"{name}: {broken}; copy it again or save it anew") from error
+
+
+def _loaded(image: Image.Image, source: Prepared, file: BinaryIO, name: str) -> tuple[Image.Image, tuple[str, ...]]:
+    """Decode the pixels; return them, and what is to be said about them."""
+    try:
+        image.load()
+    except OSError as error:
+        if source.jpeg is None or error.errno is not None:
+            raise
+        completed = completed_jpeg(file, source.jpeg, name)
+        if completed is None:
+            raise
+        whole, note = completed
+        log.warning("%s: %s", name, note)
+        return whole, (note,)
+    return image, ()
 
 
 def _decode_with_plugin(decode: Decode, file: BinaryIO, name: str, max_pixels: int) -> Picture:
@@ -176,8 +220,6 @@ def _decode_with_plugin(decode: Decode, file: BinaryIO, name: str, max_pixels: i
         pixels=np.ascontiguousarray(values[:, :, :3]),
         alpha=None if alpha is None or alpha.min() == 255 else alpha,
         format="PNG",
-        exif=None,
-        dpi=None,
     )
 
 
@@ -190,16 +232,30 @@ def _what_broke(error: BaseException, length: int) -> str:
     return words_of(error) or type(error).__name__
 
 
-def _picture(image: Image.Image, name: str) -> Picture:
+def _picture(image: Image.Image, source: Prepared, notes: tuple[str, ...], name: str) -> Picture:
+    told = with_decoders_words(source.ancillary, image, name)
+    exif, xmp = read_exif(told.exif, name), read_xmp(told.xmp, name)
+    orientation = told.orientation or exif.orientation or xmp.orientation or 1
+    space = told.space or (ADOBE_RGB if exif.is_adobe_rgb else None)
     colour, alpha = colour_and_alpha(image)
-    orientation = orientation_of(image, name)
-    pixels = upright(np.asarray(in_srgb(colour, image.info.get("icc_profile"), name)), orientation)
-    across, down = resolution(image, name) or (None, None)
-    dpi = None if across is None or down is None else (down, across) if orientation >= 5 else (across, down)
+    if source.clear is not None:
+        alpha = alpha_of_clear_colour(image, source.clear, source.stream)
+    if alpha is not None and is_unused(alpha, str(image.format)):
+        log.info("%s: its fourth channel is zero everywhere, so it is no alpha channel", name)
+        alpha = None
+    dpi = _likely_dpi(told.dpi or exif.dpi)
     return Picture(
-        pixels=pixels,
+        pixels=upright(np.asarray(in_srgb(colour, told.profile, space, name)), orientation),
         alpha=None if alpha is None or alpha.min() == 255 else upright(alpha, orientation),
-        format=str(image.format),
-        exif=kept_exif(image, name),
-        dpi=dpi,
+        format=source.format or str(image.format),
+        description=Description(exif=exif.kept, xmp=xmp.kept, iptc=told.iptc, texts=told.texts),
+        dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
+        notes=notes,
     )
+
+
+def _likely_dpi(dpi: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Return the dots per inch unless they are senseless: Pillow gives 1 for a TIFF that says nothing."""
+    if dpi and all(math.isfinite(value) and 1 < value <= _MAX_DPI for value in dpi):
+        return dpi
+    return None

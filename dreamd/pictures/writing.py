@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 from typing import TYPE_CHECKING
 
-from PIL import ExifTags, Image
+from PIL import Image
 
 from dreamd.errors import PictureError
 from dreamd.files.problems import os_errors_explained
+from dreamd.pictures.descriptions.written import describe_tiff, described_for
 from dreamd.pictures.formats import TARGET_OF_FORMAT, Target
 from dreamd.pictures.picture import Picture
 from dreamd.wording import printable
@@ -18,13 +18,12 @@ from dreamd.wording import printable
 if TYPE_CHECKING:
     from pathlib import Path
 
-log = logging.getLogger(__name__)
-
 
 def write_picture(picture: Picture, path: Path, *, format: str, quality: int) -> None:  # noqa: A002 (its name in Pillow)
     """Write a picture and wait until the disk has it; the folder's entry is the caller's to sync.
 
-    Alpha, EXIF and dots per inch go into formats that have a place for them; alpha is laid over white in others.
+    Alpha, the description and dots per inch go into formats that have a place for them; alpha is laid over white in
+    others, and what of the description finds no place is logged.
     A file that is there is replaced. After an error a part of the file may be there.
 
     Args:
@@ -42,41 +41,24 @@ def write_picture(picture: Picture, path: Path, *, format: str, quality: int) ->
     if max(width, height) > target.max_side:
         limit = f"{width} x {height} pixels, but {target.word} holds {target.max_side} a side"
         raise PictureError(f"{printable(path.name)}: {limit}; set output.format to png")
-    _write_durably(path, _encode(picture, target, quality))
+    _write_durably(path, _encode(picture, target, quality, printable(path.name)))
 
 
-def _encode(picture: Picture, target: Target, quality: int) -> io.BytesIO:
+def _encode(picture: Picture, target: Target, quality: int, name: str) -> io.BytesIO:
     """Encode in memory: writing straight to the disk, Pillow takes a short write for a whole one."""
     image, options = _laid_out(picture, target), _options(target.format, quality)
-    if target.exif and picture.exif is not None:
-        options["exif"] = picture.exif
+    options |= described_for(target.format, picture.description, name)
     if picture.dpi is not None:
         options["dpi"] = picture.dpi
     encoded = io.BytesIO()
-    try:
-        image.save(encoded, target.format, **options)
-    except RuntimeError as error:
-        # libtiff refuses some cameras' EXIF and GPS folders as a whole; the picture is worth more than they are.
-        if target.format != "TIFF" or picture.exif is None:
-            raise
-        log.warning("the TIFF is written without its EXIF and GPS folders: %s", error)
-        options["exif"] = _without_folders(picture.exif)
-        encoded = io.BytesIO()
-        image.save(encoded, target.format, **options)
+    image.save(encoded, target.format, **options)
     # To optimise, libjpeg gets a buffer of one byte a pixel, and fails where fine detail at 4:4:4 does not fit in it.
     if target.format == "JPEG" and encoded.tell() <= image.width * image.height:
         encoded = io.BytesIO()
         image.save(encoded, target.format, optimize=True, **options)
+    if target.format == "TIFF":
+        describe_tiff(encoded, picture.description)
     return encoded
-
-
-def _without_folders(exif: bytes) -> bytes:
-    """Return EXIF with what stands in its main folder alone: maker, model, date."""
-    main = Image.Exif()
-    main.load(exif)
-    for folder in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        main.pop(folder, None)
-    return main.tobytes()
 
 
 def _options(format: str, quality: int) -> dict[str, object]:  # noqa: A002 (its name in Pillow)

@@ -113,7 +113,7 @@ class Session:
         checkpoint: Checkpoint | None = None,
         on_frame: Callable[[Tensor], None] = lambda _images: None,
     ) -> list[Dream]:
-        """Dream pictures of one size; each keeps its original's alpha channel, EXIF and resolution.
+        """Dream pictures of one size; each keeps its original's alpha channel, description and resolution.
 
         A dream that comes out as not-a-number is dreamed once more, looking for the plugin whose doing it is.
 
@@ -145,14 +145,14 @@ class Session:
             raise
         return [_dream_of(number, picture, built, result) for number, picture in enumerate(pictures)]
 
-    def sidecar(self, *, job: str, source: Path, input_sha256: str, dream: Dream, seconds: float) -> Sidecar:
+    def sidecar(self, *, job: str, source: Path, dream: Dream, seconds: float) -> Sidecar:
         """Return the record of a dream."""
         height, width = dream.picture.pixels.shape[:2]
         built = dream.built
         return Sidecar(
             job=job,
             picture=printable(source.name),
-            input_sha256=input_sha256,
+            input_sha256=dream.picture.sha256,
             recipe=built.recipe.model_dump(mode="json"),
             versions={**_versions(), **built.plugins, **self._decoder_version(source)},
             weights_sha256=built.weights_sha256,
@@ -164,6 +164,7 @@ class Session:
             seconds=round(seconds, 4),
             loss_before=dream.loss_before,
             loss_after=dream.loss_after,
+            notes=dream.picture.notes,
         )
 
     def _decoder_version(self, source: Path) -> dict[str, str]:

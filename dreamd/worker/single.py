@@ -24,7 +24,6 @@ from dreamd.plugin_host.host import Plugins
 from dreamd.settings.config import Limits
 from dreamd.settings.merging import Resolved
 from dreamd.tree.layout import sidecar_name
-from dreamd.weights.digests import sha256_of
 from dreamd.worker.bounds import Bounds
 from dreamd.worker.device import choose_device, free_memory
 from dreamd.worker.display import OpenProgress, Show
@@ -70,15 +69,13 @@ def dream_file(
     noise = _NOISE.fullmatch(source)
     if noise is None:
         _check_source(path, target)
-        picture, sha256 = session.read(path, recipe), sha256_of(path)
+        picture = session.read(path, recipe)
     else:
-        picture, sha256 = _noise(int(noise[1]), int(noise[2]), recipe.seed), ""
+        picture = _noise(int(noise[1]), int(noise[2]), recipe.seed)
     with progress(path.name) as show:
         dream = _dream(session, picture, resolved, show)
     _write(dream.picture, target, word, recipe.output.quality)
-    sidecar = session.sidecar(
-        job=new_job_id(), source=path, input_sha256=sha256, dream=dream, seconds=time.perf_counter() - start
-    )
+    sidecar = session.sidecar(job=new_job_id(), source=path, dream=dream, seconds=time.perf_counter() - start)
     target.with_name(sidecar_name(target.name)).write_text(sidecar.model_dump_json(indent=1), encoding="utf-8")
     return sidecar
 
@@ -130,7 +127,7 @@ def _noise(width: int, height: int, seed: int) -> Picture:
     if not 1 <= width * height <= most:
         raise UsageError(f"{width}x{height} pixels of noise cannot be: from one to {most:,} pixels can")
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-    return Picture(pixels=pixels, alpha=None, format="PNG", exif=None, dpi=None)
+    return Picture(pixels=pixels, alpha=None, format="PNG")
 
 
 def _write(picture: Picture, target: Path, word: str, quality: int) -> None:

@@ -9,7 +9,6 @@ Knows orders and answers. Knows nothing of the pipes that they come and go throu
 from __future__ import annotations
 
 import errno
-import hashlib
 import logging
 import queue
 import threading
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from dreamd.engine.checkpoint import CheckpointFolder
-from dreamd.files.nofollow import Entry, opened_folder, path_in
+from dreamd.files.nofollow import opened_folder, path_in
 from dreamd.files.problems import os_error_explained
 from dreamd.messages import Batch, Done, Order
 from dreamd.pictures.formats import output_format
@@ -51,14 +50,12 @@ class _Task:
         order: the order.
         recipe: its recipe.
         picture: the picture, once it is decoded and until it is dreamed.
-        sha256: the checksum of its file, once it is decoded.
         seconds: the time spent on it so far.
     """
 
     order: Order
     recipe: Recipe
     picture: Picture | None = None
-    sha256: str = ""
     seconds: float = 0.0
 
     @contextmanager
@@ -142,7 +139,7 @@ class Stages:
             self._room.enter(task)
             try:
                 with task.timed():
-                    task.picture, task.sha256 = self._decode(task)
+                    task.picture = self._decode(task)
             except OSError as error:
                 self._give_up(task, _fault_of_folder(error, "read", "the picture"))
             except Exception as error:  # noqa: BLE001 (told to the daemon)
@@ -152,16 +149,12 @@ class Stages:
                 self._decoded.put(task)
         self._decoded.put(None)
 
-    def _decode(self, task: _Task) -> tuple[Picture, str]:
-        """Decode a picture and hash the very file that was decoded, by an open folder: a path could lead elsewhere."""
+    def _decode(self, task: _Task) -> Picture:
+        """Decode a picture by an open folder: a path could lead elsewhere."""
         source = task.order.source
         root = task.order.root or source.parent
-        with (
-            opened_folder(root, source.relative_to(root).parts[:-1]) as folder,
-            Entry(folder, source.name).open() as file,
-        ):
-            picture = self._session.read(path_in(folder, source.name), task.recipe)
-            return picture, hashlib.file_digest(file, "sha256").hexdigest()
+        with opened_folder(root, source.relative_to(root).parts[:-1]) as folder:
+            return self._session.read(path_in(folder, source.name), task.recipe)
 
     # Dreaming
 
@@ -228,8 +221,10 @@ class Stages:
 
     def _checkpoint_of(self, tasks: Sequence[_Task], built: Built) -> CheckpointFolder | None:
         """Return the state of a dream in its order's folder; a batch has none."""
-        folder = tasks[0].order.checkpoint
-        return None if folder is None or len(tasks) > 1 else self._session.checkpoint(folder, tasks[0].sha256, built)
+        folder, picture = tasks[0].order.checkpoint, tasks[0].picture
+        if folder is None or picture is None or len(tasks) > 1:
+            return None
+        return self._session.checkpoint(folder, picture.sha256, built)
 
     def _halves(self, tasks: Sequence[_Task], error: Exception) -> list[Sequence[_Task]]:
         """Return what to try after a batch failed: was it too much at once, or one of them poison, its halves show it.
@@ -268,9 +263,7 @@ class Stages:
             name, extension = output_format(output.format, dream.picture.format)
             target = order.folder / f"result{extension}"
             write_picture(dream.picture, target, format=name, quality=output.quality)
-        sidecar = self._session.sidecar(
-            job=order.job, source=order.source, input_sha256=task.sha256, dream=dream, seconds=task.seconds
-        )
+        sidecar = self._session.sidecar(job=order.job, source=order.source, dream=dream, seconds=task.seconds)
         return Done(job=order.job, file=target.name, sidecar=sidecar, busy_seconds=self._answers.meter.seconds)
 
     def _give_up(self, task: _Task, error: Exception) -> None:

@@ -52,7 +52,7 @@ def smooth(width: int = 64, height: int = 48) -> np.ndarray:
 
 
 def picture(pixels: np.ndarray, **fields: object) -> Picture:
-    defaults: dict[str, object] = {"alpha": None, "format": "PNG", "exif": None, "dpi": None}
+    defaults: dict[str, object] = {"alpha": None, "format": "PNG"}
     return Picture(pixels=pixels, **{**defaults, **fields})
 
 

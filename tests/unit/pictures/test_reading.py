@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import os
@@ -9,6 +10,7 @@ import socket
 import struct
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from PIL import Image, ImageFile
 
 from dreamd.errors import PictureError
 from dreamd.pictures.picture import Picture
+from dreamd.pictures.reading import read_picture
+from dreamd.plugin_host.hookspecs import CheckSize
 from dreamd.wording import printable
 from tests import badfiles
 from tests.badfiles import saved
@@ -117,9 +121,13 @@ def test_truncated_pictures_stay_refused_whatever_another_library_sets_at_import
 
 def test_pillows_warnings_are_log_lines_and_few(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "dreamd.pictures")
-    entries = b"".join(struct.pack("<HHII", 0x010E + i, 2, 2**31, 2**31) for i in range(40))
-    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 40) + entries + bytes(4)
-    opened(saved(badfiles.noise(8, 8), "JPEG", exif=exif))
+    tags, pixels = badfiles.tiff_page(badfiles.noise(8, 8))
+    whole = badfiles.tiff_of((tags | {0x9000 + number: (2, b"five!") for number in range(40)}, pixels))
+    for number in range(40):
+        whole = whole.replace(
+            struct.pack("<HHI", 0x9000 + number, 2, 5), struct.pack("<HHI", 0x9000 + number, 2, 2**31)
+        )
+    opened(whole)
     lines = [record for record in caplog.records if "Skipping tag" in record.message]
     assert 0 < len(lines) <= 5
     assert "more warnings" in caplog.text
@@ -181,6 +189,20 @@ def test_a_disk_that_fails_while_the_picture_is_read_is_not_the_pictures_fault(
     monkeypatch.setattr(os, "fdopen", lambda descriptor, _: io.BufferedReader(FailingDisk(descriptor)))
     with pytest.raises(OSError, match="Input/output"):
         read(tmp_path / "cat.png")
+
+
+def test_the_digest_is_of_the_bytes_that_were_decoded_whatever_became_of_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "cat.odd"
+    path.write_bytes(b"the very bytes")
+
+    def decode(file: BinaryIO, check_size: CheckSize) -> np.ndarray:
+        check_size(2, 2)
+        path.unlink()
+        path.write_bytes(b"another picture")
+        return np.zeros((2, 2, 3), np.uint8)
+
+    result = read_picture(path, max_pixels=100, max_bytes=100, decode=decode)
+    assert result.sha256 == hashlib.sha256(b"the very bytes").hexdigest()
 
 
 def test_a_failing_disk_is_not_the_pictures_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from dreamd.errors import FolderError, PictureError, SpaceError
+from dreamd.pictures.descriptions.description import Description
 from dreamd.pictures.formats import WRITABLE, output_format
 from dreamd.pictures.reading import read_picture
 from dreamd.pictures.writing import write_picture
@@ -65,10 +66,14 @@ def test_exif_and_dpi_are_written_again(tmp_path: Path) -> None:
     for word in ("jpeg", "png", "webp", "avif", "tiff"):
         kind, extension = output_format(word, "PNG")
         path = tmp_path / f"out{extension}"
-        write_picture(picture(smooth(), exif=exif, dpi=(300.0, 150.0)), path, format=kind, quality=90)
+        write_picture(
+            picture(smooth(), description=Description(exif=exif.removeprefix(b"Exif\0\0")), dpi=(300.0, 150.0)),
+            path,
+            format=kind,
+            quality=90,
+        )
         result = read(path)
-        assert result.exif is not None, word
-        assert b"Me" in result.exif
+        assert b"Me" in result.description.exif, word
         if word in ("jpeg", "png", "tiff"):
             assert result.dpi == pytest.approx((300, 150), abs=0.1), word
 

@@ -100,7 +100,7 @@ def dream_of(session: Session, **fields: Any) -> None:
         }
     )
     pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
-    picture = Picture(pixels=pixels, alpha=None, format="PNG", exif=None, dpi=None)
+    picture = Picture(pixels=pixels, alpha=None, format="PNG")
     session.dream([picture], session.build(recipe), on_progress=lambda _progress: None)
 
 

@@ -1,0 +1,69 @@
+"""What a file holds beside its pixels, in the file's own bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dreamd.pictures.spaces import ColourSpace
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Text:
+    """A text that somebody wrote into a picture.
+
+    Attributes:
+        keyword: what it is: "Comment", "parameters".
+        text: the text itself.
+        chunk: the kind and the data of the PNG chunk that held it; None for a text of another format.
+    """
+
+    keyword: str
+    text: str
+    chunk: tuple[bytes, bytes] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ancillary:
+    """What a file says about its picture.
+
+    Attributes:
+        exif: a TIFF structure, without the `Exif` in front of it; b"" when there is none.
+        xmp: an XMP packet; b"" when there is none.
+        iptc: IPTC-IIM records; b"" when there are none.
+        texts: comments and the like.
+        profile: an ICC profile; b"" when there is none.
+        space: the colour space that the format itself tells; None for sRGB, and when there is none.
+        dpi: dots per inch, across and down.
+        orientation: as the format itself tells it, 1 to 8, whatever EXIF and XMP say; None when they are to be asked.
+    """
+
+    exif: bytes = b""
+    xmp: bytes = b""
+    iptc: bytes = b""
+    texts: tuple[Text, ...] = ()
+    profile: bytes = b""
+    space: ColourSpace | None = None
+    dpi: tuple[float, float] | None = None
+    orientation: int | None = None
+
+
+EXIF_MARK = b"Exif\0\0"
+"""Some formats put these bytes before the TIFF structure of EXIF."""
+
+MAX_EXIF_BYTES = 16 << 20
+"""Longer EXIF is left out; a camera's maker note can take a few megabytes."""
+
+MAX_XMP_BYTES = 1 << 20
+"""Longer XMP is left out: it would hold pictures and not words."""
+
+MAX_IPTC_BYTES = 1 << 20
+"""Longer IPTC records are left out."""
+
+MAX_PROFILE_BYTES = 16 << 20
+"""A longer ICC profile is left out; those of printers take a few megabytes."""
+
+MAX_TEXT_BYTES = 1 << 20
+"""A longer text is left out: other programs would refuse the result because of it."""
+
+MAX_TEXTS_BYTES = 4 << 20
+"""All texts of a picture together are no longer than this; what comes later is left out."""

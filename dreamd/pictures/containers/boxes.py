@@ -1,0 +1,146 @@
+"""Boxes of AVIF: the colour space of its picture, and its EXIF as it was written.
+
+Source: ISO/IEC 14496-12 (boxes, items) and 23008-12 (HEIF).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from dreamd.pictures.containers.ancillary import EXIF_MARK, MAX_EXIF_BYTES, Ancillary
+from dreamd.pictures.damage import left_out_when_broken
+from dreamd.pictures.spaces import ColourSpace, coded_space
+
+_MAX_META_BYTES = 4 << 20
+"""A longer box of what is known about the items is not looked at."""
+
+_MAX_BOXES = 64
+"""So many boxes of a file are looked at."""
+
+_FULL_BOX_BYTES = 4
+"""A version and flags stand before the content of some boxes."""
+
+
+def read_boxes(file: BinaryIO, name: str) -> Ancillary:
+    """Return what an AVIF says about its picture in boxes that the decoder does not tell: EXIF and colour space.
+
+    Args:
+        file: the AVIF.
+        name: its name, printable, for the log.
+    """
+    space, exif = None, b""
+    with left_out_when_broken("description", name):
+        meta = _meta(file)
+        space = _space(meta)
+        exif = _exif(file, meta)
+    return Ancillary(exif=exif, space=space)
+
+
+def _meta(file: BinaryIO) -> bytes:
+    at = 0
+    for _ in range(_MAX_BOXES):
+        file.seek(at)
+        head = file.read(16)
+        if len(head) < 8:
+            return b""
+        size, kind = struct.unpack_from(">I4s", head)
+        start = 8
+        if size == 1:
+            (size,), start = struct.unpack_from(">Q", head, 8), 16
+        if kind == b"meta" and size <= _MAX_META_BYTES:
+            file.seek(at + start + _FULL_BOX_BYTES)
+            return file.read(max(0, size - start - _FULL_BOX_BYTES))
+        if size < 8:
+            return b""
+        at += size
+    return b""
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        size = size or len(data) - at
+        if size < 8:
+            return
+        yield kind, data[at + 8 : at + size]
+        at += size
+
+
+def _box(data: bytes, kind: bytes) -> bytes:
+    return next((content for other, content in _boxes(data) if other == kind), b"")
+
+
+def _space(meta: bytes) -> ColourSpace | None:
+    for kind, content in _boxes(_box(_box(meta, b"iprp"), b"ipco")):
+        if kind == b"colr" and content.startswith(b"nclx"):
+            primaries, transfer = struct.unpack_from(">HH", content, 4)
+            return coded_space(primaries, transfer)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Takes whole numbers from bytes, one after another."""
+
+    data: bytes
+    places: list[int]
+
+    def number(self, size: int) -> int:
+        at = self.places[0]
+        if at + size > len(self.data):
+            raise ValueError("a box is cut off")
+        self.places[0] = at + size
+        return int.from_bytes(self.data[at : at + size], "big")
+
+
+def _exif(file: BinaryIO, meta: bytes) -> bytes:
+    """Return the TIFF structure of the item that is EXIF; b"" when there is none."""
+    item = _exif_item(_box(meta, b"iinf"))
+    if item is None:
+        return b""
+    data = b""
+    for is_inside, start, length in _extents(_box(meta, b"iloc"), item):
+        if length > MAX_EXIF_BYTES - len(data):
+            raise ValueError(f"EXIF of {length} bytes is too long")
+        if is_inside:
+            data += _box(meta, b"idat")[start : start + length]
+        else:
+            file.seek(start)
+            data += file.read(length)
+    skipped = int.from_bytes(data[:4], "big")
+    return data[4 + skipped :].removeprefix(EXIF_MARK)
+
+
+def _exif_item(infos: bytes) -> int | None:
+    if not infos:
+        return None
+    for kind, content in _boxes(infos[6 if infos[0] == 0 else 8 :]):
+        size = {2: 2, 3: 4}.get(content[0]) if kind == b"infe" and content else None
+        if size and content[4 + size + 2 : 4 + size + 6] == b"Exif":
+            return int.from_bytes(content[4 : 4 + size], "big")
+    return None
+
+
+def _extents(locations: bytes, item: int) -> Iterator[tuple[bool, int, int]]:
+    """Yield whether each extent of an item lies inside the box of items, where it starts, and its length."""
+    if not locations:
+        return
+    reader = _Reader(locations, [4])
+    version, sizes, more = locations[0], reader.number(1), reader.number(1)
+    offset_size, length_size, base_size, index_size = sizes >> 4, sizes & 15, more >> 4, more & 15
+    for _ in range(reader.number(2 if version < 2 else 4)):
+        number = reader.number(2 if version < 2 else 4)
+        method = reader.number(2) & 15 if version else 0
+        reader.number(2)
+        base = reader.number(base_size)
+        for _ in range(reader.number(2)):
+            if version and index_size:
+                reader.number(index_size)
+            start = base + reader.number(offset_size)
+            length = reader.number(length_size)
+            if number == item:
+                yield method == 1, start, length

@@ -1,0 +1,261 @@
+"""PNG: its chunks, read one by one, so that no chunk beside the pixels' own can refuse a picture.
+
+Source: the PNG specification, third edition (W3C). A decoder sees IHDR, PLTE, IDAT and IEND, and of a palette tRNS.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from dreamd.pictures.containers.ancillary import (
+    EXIF_MARK,
+    MAX_PROFILE_BYTES,
+    MAX_TEXT_BYTES,
+    MAX_TEXTS_BYTES,
+    Ancillary,
+    Text,
+)
+from dreamd.pictures.containers.photoshop import iptc_of
+from dreamd.pictures.containers.spliced import Piece, Range, spliced
+from dreamd.pictures.damage import left_out_when_broken
+from dreamd.pictures.spaces import ColourSpace, Primaries, coded_space, measured_space
+
+MAGIC = b"\x89PNG\r\n\x1a\n"
+
+_PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+_READ_CHUNKS = (*_TEXT_CHUNKS, b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"pHYs", b"eXIf", b"tRNS")
+
+_MAX_CHUNK_BYTES = 16 << 20
+"""A longer chunk of those that are read here is left out."""
+
+_MAX_CHUNKS = 4096
+"""So many chunks beside the pixels' own are read; what comes later is left out."""
+
+_XMP_KEYWORD = "XML:com.adobe.xmp"
+
+_RAW_PROFILE = "Raw profile type "
+"""ImageMagick and others keep what PNG had no chunk for in texts with this keyword: a name, a length, hex digits."""
+
+_OLD_KEYWORDS = ("exif:", "png:", "jpeg:", "tiff:", "Thumb::", _RAW_PROFILE)
+"""Texts with these keywords describe the old file or show a small copy of it; they are not carried over."""
+
+_GREY, _RGB, _PALETTE = 0, 2, 3
+_UNSPECIFIED = 2
+
+_INCHES_A_METRE = 0.0254
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClearColour:
+    """The one colour of a picture without alpha that is clear (tRNS).
+
+    Attributes:
+        samples: its grey, or its red, green and blue, in the file's own depth.
+        depth: bits a sample: 1, 2, 4, 8 or 16.
+    """
+
+    samples: tuple[int, ...]
+    depth: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Chunk:
+    kind: bytes
+    start: int
+    length: int
+
+
+def read_png(file: BinaryIO, name: str) -> tuple[BinaryIO, Ancillary, ClearColour | None]:
+    """Take a PNG apart.
+
+    Args:
+        file: the PNG.
+        name: its name, printable, for the log.
+
+    Returns:
+        What a decoder may see of it, what it says, and its clear colour, if it is no palette's.
+    """
+    file.seek(0, os.SEEK_END)
+    end = file.tell()
+    pieces: list[Piece] = [MAGIC]
+    found: dict[bytes, bytes] = {}
+    texts: list[tuple[bytes, bytes]] = []
+    extra = 0
+    for chunk in _chunks(file, len(MAGIC), end):
+        whole = Range(chunk.start - 8, chunk.length + 12)
+        if chunk.kind in _PIXEL_CHUNKS:
+            pieces.append(whole)
+            continue
+        extra += 1
+        if chunk.kind not in _READ_CHUNKS or extra > _MAX_CHUNKS or chunk.kind in found:
+            continue
+        with left_out_when_broken(f"{chunk.kind.decode()} chunk", name):
+            data = _checked(file, chunk)
+            if chunk.kind == b"tRNS" and _colour_type(file) == _PALETTE:
+                pieces.append(whole)
+            elif chunk.kind in _TEXT_CHUNKS:
+                texts.append((chunk.kind, data))
+            else:
+                found[chunk.kind] = data
+    clear = None
+    with left_out_when_broken("tRNS chunk", name):
+        clear = _clear_colour(file, found.get(b"tRNS"))
+    return spliced(file, pieces), _ancillary(found, texts, name), clear
+
+
+def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[_Chunk]:
+    """Yield the chunks as far as they reach; a last one that is cut off is among them."""
+    while start + 8 <= end:
+        file.seek(start)
+        length, kind = struct.unpack(">I4s", file.read(8))
+        yield _Chunk(kind=kind, start=start + 8, length=length)
+        if kind == b"IEND":
+            return
+        start += length + 12
+
+
+def _checked(file: BinaryIO, chunk: _Chunk) -> bytes:
+    """Return a chunk's data. Raises ValueError for a wrong sum, and for one that is too long to be of use."""
+    if chunk.length > _MAX_CHUNK_BYTES:
+        raise ValueError(f"{chunk.length} bytes is too long")
+    file.seek(chunk.start)
+    data = file.read(chunk.length)
+    tail = file.read(4)
+    if len(tail) < 4 or zlib.crc32(chunk.kind + data) != int.from_bytes(tail, "big"):
+        raise ValueError("its checksum is wrong")
+    return data
+
+
+def _colour_type(file: BinaryIO) -> int:
+    file.seek(len(MAGIC) + 8 + 9)
+    return file.read(1)[0]
+
+
+def _clear_colour(file: BinaryIO, data: bytes | None) -> ClearColour | None:
+    if data is None:
+        return None
+    file.seek(len(MAGIC) + 8 + 8)
+    depth, colour_type = file.read(2)
+    count = {_GREY: 1, _RGB: 3}.get(colour_type)
+    if count is None:
+        return None
+    # Bits above the depth are to be ignored (section 11.3.1.1).
+    samples = tuple(value & ((1 << depth) - 1) for value in struct.unpack_from(f">{count}H", data))
+    return ClearColour(samples=samples, depth=depth)
+
+
+def _ancillary(found: dict[bytes, bytes], chunks: list[tuple[bytes, bytes]], name: str) -> Ancillary:
+    profile, space = _colour(found, name)
+    exif = found.get(b"eXIf", b"").removeprefix(EXIF_MARK)
+    told = Ancillary(exif=exif, profile=profile, space=space, dpi=_dpi(found, name))
+    room = MAX_TEXTS_BYTES
+    for kind, data in chunks:
+        with left_out_when_broken(f"{kind.decode()} chunk", name):
+            text = _text(kind, data)
+            room -= len(text.text)
+            if room < 0:
+                raise ValueError("the texts together are too long")
+            told = _with_text(told, text)
+    return told
+
+
+def _with_text(told: Ancillary, text: Text) -> Ancillary:
+    """Return what was told so far and a text, which may hold XMP, EXIF or IPTC."""
+    if text.keyword == _XMP_KEYWORD:
+        return replace(told, xmp=told.xmp or text.text.encode("utf-8", "surrogateescape"))
+    match text.keyword.removeprefix(_RAW_PROFILE) if text.keyword.startswith(_RAW_PROFILE) else "":
+        case "exif" | "APP1":
+            block = _from_hex(text.text)
+            return replace(told, exif=told.exif or block.removeprefix(EXIF_MARK))
+        case "iptc" | "8bim":
+            return replace(told, iptc=told.iptc or iptc_of(_from_hex(text.text)))
+        case "xmp":
+            return replace(told, xmp=told.xmp or _from_hex(text.text))
+    if text.keyword.startswith(_OLD_KEYWORDS):
+        return told
+    return replace(told, texts=(*told.texts, text))
+
+
+def _text(kind: bytes, data: bytes) -> Text:
+    keyword, _, rest = data.partition(b"\0")
+    if kind == b"tEXt":
+        text = rest.decode("latin-1")
+    elif kind == b"zTXt":
+        text = _inflated(rest[1:], MAX_TEXT_BYTES).decode("latin-1")
+    else:
+        is_packed = rest[:1] == b"\1"
+        _language, _, rest = rest[2:].partition(b"\0")
+        _translated, _, rest = rest.partition(b"\0")
+        text = (_inflated(rest, MAX_TEXT_BYTES) if is_packed else rest).decode("utf-8", "surrogateescape")
+    if len(text) > MAX_TEXT_BYTES:
+        raise ValueError("the text is too long")
+    return Text(keyword=keyword.decode("latin-1"), text=text, chunk=(kind, data))
+
+
+def _inflated(data: bytes, limit: int) -> bytes:
+    """Return what a zlib stream holds. Raises ValueError when that is longer than `limit` bytes, or not whole."""
+    unpacker = zlib.decompressobj()
+    result = unpacker.decompress(data, limit + 1)
+    if len(result) > limit:
+        raise ValueError(f"more than {limit} bytes is too long")
+    if not unpacker.eof:
+        raise ValueError("its end is missing")
+    return result
+
+
+def _from_hex(text: str) -> bytes:
+    """Return the bytes of a raw profile: a line with a name, one with a length, then hex digits."""
+    _, _, rest = text.lstrip().partition("\n")
+    _, _, digits = rest.lstrip().partition("\n")
+    return bytes.fromhex(digits)
+
+
+# ---- colour and resolution
+
+
+def _colour(found: dict[bytes, bytes], name: str) -> tuple[bytes, ColourSpace | None]:
+    """Return the profile or the space that tells the colours; of several, cICP, iCCP and sRGB win in this order."""
+    if b"cICP" in found:
+        with left_out_when_broken("cICP chunk", name):
+            primaries, transfer, matrix, full_range = found[b"cICP"][:4]
+            if matrix != 0:
+                raise ValueError("it is not RGB")
+            if (primaries, transfer) != (_UNSPECIFIED, _UNSPECIFIED):
+                return b"", coded_space(primaries, transfer, full_range=bool(full_range))
+    if b"iCCP" in found:
+        with left_out_when_broken("ICC profile", name):
+            _, _, rest = found[b"iCCP"].partition(b"\0")
+            return _inflated(rest[1:], MAX_PROFILE_BYTES), None
+    if b"sRGB" not in found:
+        with left_out_when_broken("gAMA or cHRM chunk", name):
+            return b"", measured_space("gAMA and cHRM", _primaries(found.get(b"cHRM")), _gamma(found.get(b"gAMA")))
+    return b"", None
+
+
+def _gamma(data: bytes | None) -> float | None:
+    if data is None:
+        return None
+    (encoding,) = struct.unpack_from(">I", data)
+    return 100_000 / float(encoding)
+
+
+def _primaries(data: bytes | None) -> Primaries | None:
+    if data is None:
+        return None
+    xs = [value / 100_000 for value in struct.unpack_from(">8I", data)]
+    white, red, green, blue = zip(xs[::2], xs[1::2], strict=True)
+    return Primaries(red=red, green=green, blue=blue, white=white)
+
+
+def _dpi(found: dict[bytes, bytes], name: str) -> tuple[float, float] | None:
+    with left_out_when_broken("pHYs chunk", name):
+        if b"pHYs" in found:
+            across, down, unit = struct.unpack_from(">IIB", found[b"pHYs"])
+            return (across * _INCHES_A_METRE, down * _INCHES_A_METRE) if unit == 1 else None
+    return None

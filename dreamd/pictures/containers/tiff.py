@@ -1,0 +1,228 @@
+"""TIFF: which of its directories holds the picture, and what they say about it.
+
+Source: TIFF 6.0; Adobe DNG 1.7 (previews come first); TIFF/EP (ISO 12234-2), whose kin most cameras' raw files are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from dreamd.pictures.containers.ancillary import MAX_EXIF_BYTES, MAX_PROFILE_BYTES, Ancillary
+from dreamd.pictures.containers.directory import Directory, Entry, Order, block_bytes, byte_order, read_directory
+from dreamd.pictures.containers.photoshop import iptc_of
+from dreamd.pictures.damage import left_out_when_broken
+from dreamd.pictures.spaces import D65, ColourSpace, Primaries, measured_space
+
+MAGICS = (b"II*\0", b"MM\0*")
+
+XMP_TAG, IPTC_TAG, RESOURCES_TAG, EXIF_TAG, GPS_TAG = 700, 33_723, 34_377, 34_665, 34_853
+
+_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC = 254, 255, 256, 257, 259, 262
+_ORIENTATION, _SUB_DIRECTORIES, _WHITE_POINT, _PRIMARIES, _PROFILE, _DNG_VERSION = 274, 330, 318, 319, 34_675, 50_706
+
+_LAYOUT_TAGS = {
+    *(_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC),
+    *(_SUB_DIRECTORIES, _DNG_VERSION),
+}
+
+_NOT_DESCRIPTIONS = {*range(256, 264), *range(273, 274), *range(278, 281), *range(320, 326), 347, *range(512, 522)}
+"""These tags tell where pixels are and how they are packed."""
+
+_COLOUR_FILTER, _LINEAR_RAW = 32_803, 34_892
+"""These photometric interpretations are of a sensor's own values."""
+
+_RAW_COMPRESSIONS = (32_767, 32_769, 32_770, 34_713, 65_000, 65_535)
+"""These compressions are used by cameras alone: Sony, Nikon, Samsung, Kodak, Pentax."""
+
+_MAX_DIRECTORIES = 64
+"""So many directories are looked at in a file."""
+
+_LAYOUT_BYTES = 1024
+"""No value that tells the layout is longer."""
+
+_DESCRIPTION_BYTES = 1 << 20
+"""A longer value of a description is left out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """A picture in a TIFF.
+
+    Attributes:
+        offset: where its directory is.
+        number: its place in the chain of directories, from 0; None for one that only a pointer leads to.
+        width: in pixels.
+        height: in pixels.
+        is_reduced: whether it says of itself that it is a smaller copy of another.
+        is_mask: whether it says of itself that it is a mask of another.
+        is_raw: whether it holds a sensor's own values.
+    """
+
+    offset: int
+    number: int | None
+    width: int
+    height: int
+    is_reduced: bool
+    is_mask: bool
+    is_raw: bool
+
+    @property
+    def area(self) -> int:
+        """Its pixels."""
+        return self.width * self.height
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TiffLayout:
+    """How a TIFF is laid out.
+
+    Attributes:
+        order: its byte order.
+        first: where its first directory is.
+        page: the one that holds the picture; None when no directory could be read.
+        is_raw: whether it is a camera's raw file, of which only previews can be decoded.
+    """
+
+    order: Order
+    first: int
+    page: Page | None
+    is_raw: bool
+
+
+def read_tiff(file: BinaryIO) -> TiffLayout:
+    """Find the picture in a TIFF: the first one that is no smaller copy and no mask, or else the largest.
+
+    Raises:
+        ValueError: it is no TIFF.
+    """
+    file.seek(0)
+    header = file.read(8)
+    order = byte_order(header)
+    first = int.from_bytes(header[4:], "little" if order == "<" else "big")
+    pages: list[Page] = []
+    is_raw = header[:4] == b"II*\0" and _is_canon_raw(file)
+    for page, directory in _pages(file, order, first):
+        pages.append(page)
+        is_raw |= page.is_raw or _DNG_VERSION in directory
+    return TiffLayout(order=order, first=first, page=_chosen(pages), is_raw=is_raw)
+
+
+def _is_canon_raw(file: BinaryIO) -> bool:
+    file.seek(8)
+    return file.read(3) == b"CR\x02"
+
+
+def _chosen(pages: list[Page]) -> Page | None:
+    whole = [page for page in pages if not page.is_mask and page.area]
+    full = [page for page in whole if not page.is_reduced]
+    if not full:
+        return max(whole, key=lambda page: page.area, default=None)
+    first = next((page for page in full if page.number is not None), full[0])
+    # What only a pointer leads to is the same picture in another size; what follows in the chain is another picture.
+    return max((page for page in full if page is first or page.number is None), key=lambda page: page.area)
+
+
+def _pages(file: BinaryIO, order: Order, first: int) -> Iterator[tuple[Page, Directory]]:
+    """Yield the directories of the chain, each followed by those that it points to."""
+    seen: set[int] = set()
+    offset, number = first, 0
+    while offset and offset not in seen and len(seen) < _MAX_DIRECTORIES:
+        seen.add(offset)
+        layout = _layout(file, order, offset)
+        if layout is None:
+            return
+        directory, following = layout
+        yield _page(directory, order, offset, number), directory
+        for inner in directory.get(_SUB_DIRECTORIES, Entry(4, b"")).numbers(order):
+            if inner not in seen and len(seen) < _MAX_DIRECTORIES:
+                seen.add(inner)
+                if sub := _layout(file, order, inner):
+                    yield _page(sub[0], order, inner, None), sub[0]
+        offset, number = following, number + 1
+
+
+def _layout(file: BinaryIO, order: Order, offset: int) -> tuple[Directory, int] | None:
+    try:
+        return read_directory(
+            file, order, offset, wanted=_LAYOUT_TAGS.__contains__, longest=_LAYOUT_BYTES, room=1 << 16
+        )
+    except ValueError:
+        return None  # the chain ends in nothing; Pillow says so if it matters
+
+
+def _page(directory: Directory, order: Order, offset: int, number: int | None) -> Page:
+    def value(tag: int) -> int:
+        return (*directory.get(tag, Entry(4, b"")).numbers(order), 0)[0]
+
+    return Page(
+        offset=offset,
+        number=number,
+        width=value(_WIDTH),
+        height=value(_HEIGHT),
+        is_reduced=bool(value(_SUBFILE) & 1) or value(_OLD_SUBFILE) == 2,
+        is_mask=bool(value(_SUBFILE) & 4),
+        is_raw=value(_PHOTOMETRIC) in (_COLOUR_FILTER, _LINEAR_RAW) or value(_COMPRESSION) in _RAW_COMPRESSIONS,
+    )
+
+
+def header_for(layout: TiffLayout, page: Page) -> bytes:
+    """Return a TIFF's first eight bytes, changed so that a decoder begins with this page."""
+    magic = MAGICS[0] if layout.order == "<" else MAGICS[1]
+    return magic + page.offset.to_bytes(4, "little" if layout.order == "<" else "big")
+
+
+def read_tiff_ancillary(file: BinaryIO, layout: TiffLayout, name: str) -> Ancillary:
+    """Return what a TIFF says about its picture.
+
+    Args:
+        file: the TIFF.
+        layout: its layout.
+        name: its name, printable, for the log.
+    """
+    order = layout.order
+    main: dict[int, Entry] = {}
+    for offset in dict.fromkeys((layout.first, layout.page.offset if layout.page else layout.first)):
+        with left_out_when_broken("description", name):
+            main.update(_description(file, order, offset))
+    exif, gps = (_pointed(file, order, main.pop(tag, None), name) for tag in (EXIF_TAG, GPS_TAG))
+    packet = main.pop(XMP_TAG, None)
+    iptc = main.pop(IPTC_TAG, None) or main.pop(RESOURCES_TAG, None)
+    profile = main.pop(_PROFILE, None)
+    return Ancillary(
+        exif=block_bytes(main, {EXIF_TAG: exif, GPS_TAG: gps}, order) if main or exif or gps else b"",
+        xmp=packet.data if packet else b"",
+        iptc=iptc_of(iptc.data) if iptc else b"",
+        profile=profile.data if profile else b"",
+        space=_space(main, order, name),
+    )
+
+
+def _description(file: BinaryIO, order: Order, offset: int) -> dict[int, Entry]:
+    def is_description(tag: int) -> bool:
+        return tag not in _NOT_DESCRIPTIONS
+
+    return read_directory(
+        file, order, offset, wanted=is_description, longest=MAX_PROFILE_BYTES, room=2 * MAX_PROFILE_BYTES
+    )[0]
+
+
+def _pointed(file: BinaryIO, order: Order, pointer: Entry | None, name: str) -> dict[int, Entry]:
+    with left_out_when_broken("EXIF", name):
+        if pointer and (offsets := pointer.numbers(order)):
+            limit = _DESCRIPTION_BYTES
+            return read_directory(file, order, offsets[0], wanted=lambda _: True, longest=limit, room=MAX_EXIF_BYTES)[0]
+    return {}
+
+
+def _space(main: Directory, order: Order, name: str) -> ColourSpace | None:
+    with left_out_when_broken("chromaticities", name):
+        if _PRIMARIES in main:
+            red_x, red_y, green_x, green_y, blue_x, blue_y = main[_PRIMARIES].ratios(order)
+            white = main[_WHITE_POINT].ratios(order) if _WHITE_POINT in main else D65
+            primaries = Primaries(
+                red=(red_x, red_y), green=(green_x, green_y), blue=(blue_x, blue_y), white=(white[0], white[1])
+            )
+            return measured_space("its chromaticities", primaries, None)
+    return None

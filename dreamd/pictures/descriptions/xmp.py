@@ -1,0 +1,131 @@
+"""XMP: which way is up, and a packet that is true of the result too.
+
+Source: ISO 16684-1. The packet is read as XML without a document type, so that no entity can blow it up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from xml.dom import Node, minidom
+from xml.parsers.expat import ExpatError
+
+from dreamd.pictures.damage import left_out_when_broken
+
+_TIFF = "http://ns.adobe.com/tiff/1.0/"
+_EXIF = "http://ns.adobe.com/exif/1.0/"
+_PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
+_XMP = "http://ns.adobe.com/xap/1.0/"
+
+_KEPT_TIFF = {"Make", "Model", "Artist", "Copyright", "ImageDescription", "Software", "DateTime"}
+"""Of TIFF's properties these speak of the picture; the others tell its size, channels and compression."""
+
+_DROPPED = {
+    *((_EXIF, name) for name in ("PixelXDimension", "PixelYDimension", "ColorSpace", "NativeDigest", "Gamma")),
+    *((_PHOTOSHOP, name) for name in ("ICCProfile", "ColorMode", "LegacyIPTCDigest")),
+    (_XMP, "Thumbnails"),
+}
+"""These properties are true of the old file only."""
+
+_DROPPED_SPACES = {
+    "http://ns.adobe.com/xmp/note/",  # a promise of more XMP, which is not carried over
+    "http://ns.adobe.com/hdr-gain-map/1.0/",  # these tell of other pictures in the same file
+    "http://ns.apple.com/HDRGainMap/1.0/",
+    "http://ns.google.com/photos/1.0/camera/",
+    "http://ns.google.com/photos/1.0/container/",
+    "http://ns.google.com/photos/1.0/depthmap/",
+    "http://ns.google.com/photos/1.0/image/",
+    "http://ns.google.com/photos/1.0/audio/",
+    "http://ns.adobe.com/camera-raw-settings/1.0/",  # how a raw file was developed: it would be done again
+}
+"""Properties of these namespaces are true of the old file only."""
+
+_HEAD = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'.encode()
+_TAIL = b'<?xpacket end="w"?>'
+
+_MAX_DEPTH = 64
+"""XMP is nested no deeper than this."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Xmp:
+    """What XMP says.
+
+    Attributes:
+        orientation: 1 to 8; None when it does not say.
+        kept: the packet as it is true of the result, which stands upright; b"" for none.
+    """
+
+    orientation: int | None = None
+    kept: bytes = b""
+
+
+def read_xmp(packet: bytes, name: str) -> Xmp:
+    """Read XMP; a broken packet is logged and left out.
+
+    Args:
+        packet: the XMP; b"" when there is none.
+        name: the picture's file name, printable.
+    """
+    if not packet.strip(b"\0 \r\n\t"):
+        return Xmp()
+    with left_out_when_broken("XMP", name):
+        root = _parsed(packet.rstrip(b"\0"))
+        orientation = None
+        for element in list(_elements(root, 0)):
+            orientation = _make_true(element) or orientation
+        return Xmp(orientation=orientation, kept=_HEAD + root.toxml().encode("utf-8") + _TAIL)
+    return Xmp()
+
+
+def _parsed(packet: bytes) -> minidom.Element:
+    if re.search(rb"<!\s*(DOCTYPE|ENTITY)", packet, re.IGNORECASE) or packet.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ValueError("it has a document type, or is no UTF-8")
+    try:
+        root = minidom.parseString(packet).documentElement
+    except ExpatError as error:
+        raise ValueError(str(error)) from error
+    if root is None:
+        raise ValueError("it is empty")
+    return root
+
+
+def _elements(element: minidom.Element, depth: int) -> Iterator[minidom.Element]:
+    if depth > _MAX_DEPTH:
+        raise ValueError("it is nested too deep")
+    yield element
+    for child in list(element.childNodes):
+        if child.nodeType == Node.ELEMENT_NODE:
+            yield from _elements(child, depth + 1)
+
+
+def _make_true(element: minidom.Element) -> int | None:
+    """Remove from an element what is true of the old file only; return the orientation, if it told one."""
+    orientation = None
+    for attribute in list((element.attributes or {}).values()):
+        if (attribute.namespaceURI, attribute.localName) == (_TIFF, "Orientation"):
+            orientation = _number(attribute.value)
+            attribute.value = "1"
+        elif _is_old(attribute.namespaceURI, attribute.localName):
+            element.removeAttributeNode(attribute)
+    for child in list(element.childNodes):
+        if child.nodeType != Node.ELEMENT_NODE:
+            continue
+        if (child.namespaceURI, child.localName) == (_TIFF, "Orientation") and child.firstChild is not None:
+            orientation = _number(child.firstChild.nodeValue)
+            child.firstChild.nodeValue = "1"
+        elif _is_old(child.namespaceURI, child.localName):
+            element.removeChild(child)
+    return orientation
+
+
+def _is_old(space: str | None, name: str | None) -> bool:
+    if space == _TIFF:
+        return name not in _KEPT_TIFF
+    return space in _DROPPED_SPACES or (space, name) in _DROPPED
+
+
+def _number(text: str | None) -> int | None:
+    number = int(text) if text and text.strip().isascii() and text.strip().isdigit() else 0
+    return number if 1 <= number <= 8 else None

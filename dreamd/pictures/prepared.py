@@ -1,0 +1,138 @@
+"""Preparing a file for its decoder: which parts of it the decoder sees, and what the rest of it says.
+
+Pillow trusts a file more than a stranger's file deserves: a comment with a wrong checksum refuses a whole PNG, and the
+small copy in front of a TIFF passes for the picture. So the containers are taken apart first.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, BinaryIO
+
+from dreamd.errors import PictureError
+from dreamd.pictures.containers import bitmap, boxes, icon, jpeg, png, tiff
+from dreamd.pictures.containers.ancillary import MAX_TEXT_BYTES, Ancillary, Text
+from dreamd.pictures.containers.jpeg import decoded_comment
+from dreamd.pictures.containers.spliced import Range, spliced
+from dreamd.pictures.damage import left_out_when_broken
+from dreamd.pictures.descriptions.exif import read_exif
+from dreamd.pictures.kinds import RAW_ADVICE
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A file, ready for its decoder.
+
+    Attributes:
+        stream: what the decoder sees.
+        ancillary: what the file says, as far as the decoder does not tell it.
+        clear: the clear colour of a PNG without alpha.
+        jpeg: the layout of a JPEG.
+        page: the number of the picture to take, from 0.
+        format: Pillow's name of the format, where the decoder sees another one.
+    """
+
+    stream: BinaryIO
+    ancillary: Ancillary = field(default_factory=Ancillary)
+    clear: png.ClearColour | None = None
+    jpeg: jpeg.JpegLayout | None = None
+    page: int = 0
+    format: str | None = None
+
+
+def prepared(file: BinaryIO, name: str) -> Prepared:
+    """Prepare a file for its decoder.
+
+    Args:
+        file: the file.
+        name: its name, printable.
+
+    Raises:
+        PictureError: it is a camera's raw file, of which a decoder would take the preview for the picture.
+    """
+    file.seek(0)
+    head = file.read(16)
+    if head.startswith(png.MAGIC):
+        return _png(file, name)
+    if head.startswith(jpeg.MAGIC):
+        layout, ancillary = jpeg.read_jpeg(file, name)
+        return Prepared(stream=spliced(file, layout.pieces), ancillary=ancillary, jpeg=layout)
+    if head.startswith(tiff.MAGICS):
+        return _tiff(file, name)
+    if head.startswith(icon.MAGIC) and (inside := icon.png_inside(file)):
+        return replace(_png(spliced(file, [inside]), name), format="ICO")
+    file.seek(0)
+    if head.startswith(b"BM"):
+        return Prepared(stream=file, ancillary=bitmap.read_bitmap(file, name))
+    if head[4:8] == b"ftyp":
+        return Prepared(stream=file, ancillary=boxes.read_boxes(file, name))
+    return Prepared(stream=file)
+
+
+def _png(file: BinaryIO, name: str) -> Prepared:
+    stream, ancillary, clear = png.read_png(file, name)
+    return Prepared(stream=stream, ancillary=ancillary, clear=clear)
+
+
+def _tiff(file: BinaryIO, name: str) -> Prepared:
+    layout = tiff.read_tiff(file)
+    if layout.is_raw:
+        raise PictureError(f"{name}: a camera's raw file, of which dreamd could read the preview only; {RAW_ADVICE}")
+    ancillary = tiff.read_tiff_ancillary(file, layout, name)
+    page = layout.page
+    if page is None:
+        return Prepared(stream=file, ancillary=ancillary)
+    if page.number is not None:
+        return Prepared(stream=file, ancillary=ancillary, page=page.number)
+    header = tiff.header_for(layout, page)
+    rest = Range(len(header), file.seek(0, os.SEEK_END) - len(header))
+    return Prepared(stream=spliced(file, [header, rest]), ancillary=ancillary)
+
+
+def with_decoders_words(ancillary: Ancillary, image: Image.Image, name: str) -> Ancillary:
+    """Return what a file says, with what its decoder tells of it beside.
+
+    Args:
+        ancillary: what was read before it was decoded.
+        image: the decoded picture.
+        name: the file's name, printable.
+    """
+    info = image.info
+    exif, xmp, profile = (_bytes(info.get(key)) for key in ("exif", "xmp", "icc_profile"))
+    orientation, dpi = ancillary.orientation, ancillary.dpi or _dpi(info.get("dpi"), name)
+    if image.format == "AVIF":  # its box of orientation counts, and Pillow puts it into the EXIF
+        orientation = read_exif(exif, name).orientation or 1
+    elif image.format == "TIFF":  # Pillow has turned it, but not its resolution
+        was_lying = (read_exif(ancillary.exif, name).orientation or 1) >= 5
+        orientation, dpi = 1, dpi[::-1] if dpi and was_lying else dpi
+    return replace(
+        ancillary,
+        exif=ancillary.exif or exif,
+        xmp=ancillary.xmp or xmp,
+        profile=ancillary.profile or profile,
+        texts=ancillary.texts or _comment(info.get("comment")),
+        dpi=dpi,
+        orientation=orientation,
+    )
+
+
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else b""
+
+
+def _comment(value: object) -> tuple[Text, ...]:
+    if not isinstance(value, bytes) or not value.strip(b"\0 ") or len(value) > MAX_TEXT_BYTES:
+        return ()
+    return (Text(keyword="Comment", text=decoded_comment(value)),)
+
+
+def _dpi(value: object, name: str) -> tuple[float, float] | None:
+    with left_out_when_broken("resolution", name):
+        if isinstance(value, tuple):
+            across, down = (float(part) for part in value)
+            return across, down
+    return None

@@ -89,6 +89,7 @@ class Settings(_Message):
         memory: bytes that the worker may hold; None: most of what is free when it starts.
         batch: how many pictures to dream together at most; None: as many as pay on the device.
         previews: a folder for small pictures of the dreams that go on; None: nobody looks.
+        distrusted: names of plugins that must not be loaded, because they ended a worker, and why.
     """
 
     protocol: str = PROTOCOL
@@ -100,6 +101,7 @@ class Settings(_Message):
     memory: int | None
     batch: int | None = None
     previews: FilePath | None = None
+    distrusted: dict[str, Reason] = {}
 
 
 class Order(_Message):
@@ -135,6 +137,19 @@ class Batch(_Message):
     def jobs(self) -> tuple[str, ...]:
         """The ids of the jobs in it."""
         return tuple(order.job for order in self.orders)
+
+
+class Importing(_Message):
+    """From a worker, before it is ready: which plugin it loads next, so that the plugin is known if that ends it.
+
+    Attributes:
+        plugin: the plugin's name; None: all are loaded.
+        origin: its module, or the file or folder of a drop-in.
+    """
+
+    type: Literal["importing"] = "importing"
+    plugin: str | None
+    origin: Reason = ""
 
 
 class Ready(_Message):
@@ -250,7 +265,7 @@ class Unable(_Message):
     reason: Reason
 
 
-Said = Ready | Advanced | Fetching | Done | NotDone | Unable
+Said = Importing | Ready | Advanced | Fetching | Done | NotDone | Unable
 """What a worker says."""
 
 _SAID: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="type")])

@@ -222,8 +222,11 @@ class Loop:
             self._events.put(Crashed(error))
 
     def _handle_death(self, death: WorkerDied) -> None:
-        log.error("%s%s", death.reason, "" if death.was_ready else " before it was ready; starting another later")
-        self._false_starts += not death.was_ready
+        if death.plugin is not None:
+            log.error("%s while it loaded the plugin %s; starting another without that", death.reason, death.plugin)
+        else:
+            log.error("%s%s", death.reason, "" if death.was_ready else " before it was ready; starting another later")
+            self._false_starts += not death.was_ready
         for job in death.jobs:
             self._report.forget(job)
         self._life.lose_worker(death.jobs, death.reason, was_ready=death.was_ready)

@@ -23,11 +23,13 @@ class WorkerDied:
         jobs: the jobs that it had not answered for.
         reason: how it ended, for a person.
         was_ready: whether it had ever been ready; if not, its jobs are not to blame.
+        plugin: the plugin that ended it by being loaded, and that workers are started without from now on.
     """
 
     jobs: tuple[str, ...]
     reason: str
     was_ready: bool
+    plugin: str | None = None
 
 
 ExecutorEvent = Ready | Advanced | Fetching | Done | NotDone | WorkerDied

@@ -18,7 +18,10 @@ class LocalExecutor:
     def __init__(self, context: ExecutorContext) -> None:
         config = context.config
         self._config = config
-        self._workers = [LocalWorker(device, config, context.notify) for device in worker_devices(config)]
+        self._distrusted: dict[str, str] = {}
+        self._workers = [
+            LocalWorker(device, config, context.notify, self._distrusted) for device in worker_devices(config)
+        ]
 
     def start(self) -> None:
         for worker in self._workers:
@@ -52,6 +55,7 @@ class LocalExecutor:
         return min((due for worker in self._workers if (due := worker.deadline) is not None), default=None)
 
     def restart(self) -> None:
+        self._distrusted.clear()
         for worker in self._workers:
             worker.restart()
 

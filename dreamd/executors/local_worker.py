@@ -12,7 +12,7 @@ from dreamd.executors.in_hand import InHand
 from dreamd.executors.load import Load
 from dreamd.executors.process import Process
 from dreamd.files.problems import refusal
-from dreamd.messages import Advanced, Batch, Done, Fetching, NotDone, Ready, Settings
+from dreamd.messages import Advanced, Batch, Done, Fetching, Importing, NotDone, Ready, Settings
 from dreamd.settings.config import Config
 from dreamd.tree.layout import StateFolder
 
@@ -35,13 +35,18 @@ class LocalWorker:
         deadline: when `tick` has something to do next, as a time of `time.monotonic`; None: nothing.
     """
 
-    def __init__(self, device: str, config: Config, notify: Callable[[ExecutorEvent], None]) -> None:
+    def __init__(
+        self, device: str, config: Config, notify: Callable[[ExecutorEvent], None], distrusted: dict[str, str]
+    ) -> None:
+        """Set up; `distrusted` has the plugins that ended a worker by being loaded, for all workers to do without."""
         self._device = device
         self._config = config
         self._notify = notify
+        self._distrusted = distrusted
         self._lock = threading.RLock()
         self._process: Process | None = None
         self._ready: Ready | None = None
+        self._importing: Importing | None = None
         self._in_hand = InHand()
         self._load = Load()
         self._failures = 0
@@ -88,10 +93,12 @@ class LocalWorker:
         """Start its process."""
         with self._lock:
             self._is_stopping = self._wants_restart = False
-            self._ready = None
+            self._ready = self._importing = None
             self.deadline = time.monotonic() + _START_SECONDS
             try:
-                self._process = Process(_settings(self._device, self._config), self._take_message, self._take_end)
+                self._process = Process(
+                    _settings(self._device, self._config, self._distrusted), self._take_message, self._take_end
+                )
             except OSError as error:
                 self._take_end(f"the worker cannot be started: {refusal(error)}")
 
@@ -169,8 +176,12 @@ class LocalWorker:
     def _idle_deadline(self) -> float:
         return time.monotonic() + self._config.workers.idle_unload_seconds
 
-    def _take_message(self, event: ExecutorEvent) -> None:
+    def _take_message(self, event: ExecutorEvent | Importing) -> None:
         """Take a message of the process, in its reader's thread."""
+        if isinstance(event, Importing):
+            with self._lock:
+                self._importing = event if event.plugin is not None else None
+            return
         with self._lock:
             if isinstance(event, Ready):
                 self._ready = event
@@ -190,27 +201,40 @@ class LocalWorker:
             lost = self._in_hand.take_all()
             self._load = Load()
             was_ready, self._process, self._ready = self._ready is not None, None, None
+            plugin = None
             self.deadline = None
             if not self._is_stopping:
+                plugin = self._distrust_plugin(reason)
                 self._error = reason
-                self.deadline = time.monotonic() + self._next_wait(over_job=was_ready and bool(lost))
+                is_over_job = was_ready and bool(lost)
+                self.deadline = time.monotonic() + self._next_wait(is_explained=is_over_job or plugin is not None)
         if lost or not self._is_stopping:
-            self._notify(WorkerDied(lost, reason, was_ready))
+            self._notify(WorkerDied(lost, reason, was_ready, plugin))
 
-    def _next_wait(self, *, over_job: bool) -> float:
-        """Seconds before the next start: none after a death that a picture caused, to let the others go on."""
-        if over_job:
+    def _distrust_plugin(self, reason: str) -> str | None:
+        """Have workers do without the plugin that this one ended over, if it did; return the plugin's name."""
+        importing, self._importing = self._importing, None
+        if importing is None or importing.plugin is None:
+            return None
+        why = f"loading it ended its worker ({reason}); it is tried again when its files change, or on a reload"
+        self._distrusted[importing.plugin] = why
+        return importing.plugin
+
+    def _next_wait(self, *, is_explained: bool) -> float:
+        """Seconds before the next start: none after a death over a picture or plugin, which does not come again."""
+        if is_explained:
             return 0.0
         self._failures += 1
         return _RESTART_SECONDS[min(self._failures, len(_RESTART_SECONDS)) - 1]
 
 
-def _settings(device: str, config: Config) -> Settings:
+def _settings(device: str, config: Config, distrusted: dict[str, str]) -> Settings:
     """What a worker needs to know of the config."""
     return Settings(
         device=device,
         plugin_folders=config.plugins.engine,
         disable=config.plugins.disable,
+        distrusted=dict(distrusted),
         max_pixels=config.limits.max_pixels,
         max_bytes=config.limits.max_bytes,
         memory=None if config.workers.memory == "auto" else config.workers.memory,

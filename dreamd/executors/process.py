@@ -15,7 +15,7 @@ from functools import partial
 from pydantic import ValidationError
 
 from dreamd.executors.executor import ExecutorEvent
-from dreamd.messages import Settings, Unable, from_worker
+from dreamd.messages import Importing, Settings, Unable, from_worker
 
 _KILL_GRACE_SECONDS = 10.0
 """The time that a worker which is asked to end has for it, in seconds, before it is killed."""
@@ -31,7 +31,7 @@ class Process:
     """A running worker process. A thread reads what it says until it ends; another waits for that end."""
 
     def __init__(
-        self, settings: Settings, on_message: Callable[[ExecutorEvent], None], on_end: Callable[[str], None]
+        self, settings: Settings, on_message: Callable[[ExecutorEvent | Importing], None], on_end: Callable[[str], None]
     ) -> None:
         """Start it.
 

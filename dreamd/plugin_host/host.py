@@ -12,10 +12,11 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pluggy
@@ -103,6 +104,8 @@ class Plugins:
         folders: Sequence[Path] = (),
         disable: Collection[str] = (),
         only: Collection[str] | None = None,
+        distrusted: Mapping[str, str] = MappingProxyType({}),
+        on_load: Callable[[Candidate], None] = lambda _: None,
     ) -> None:
         """Load every plugin of a group.
 
@@ -112,6 +115,8 @@ class Plugins:
             disable: names of plugins to leave out.
             only: names of the plugins to load beside dreamd's own, whatever else there is; None: what the environment
                 variable DREAMD_LOAD_PLUGINS names, or all.
+            distrusted: names of plugins that must not be loaded again, and why: loading them ended a process.
+            on_load: called before each plugin is loaded, so that somebody knows which one ended the process.
         """
         self._group = group
         self._manager = pluggy.PluginManager("dreamd")
@@ -123,7 +128,10 @@ class Plugins:
         for candidate in find_plugins(group, folders):
             if candidate.name in disable:
                 self._leave_out(candidate, "disabled by plugins.disable")
+            elif candidate.name in distrusted:
+                self._refuse(candidate, distrusted[candidate.name])
             elif candidate.own or wanted is None or candidate.name in wanted:
+                on_load(candidate)
                 self._load(candidate)
             elif only is None:
                 self._leave_out(candidate, f"not among those that {LOAD_PLUGINS} names")

@@ -17,7 +17,8 @@ from typing import BinaryIO
 from dreamd.engine.precision import fastest, winograd_gains
 from dreamd.errors import DreamdError
 from dreamd.logs import configure, inherited_style
-from dreamd.messages import Batch, Ready, Settings, Unable, read_settings
+from dreamd.messages import Batch, Importing, Ready, Settings, Unable, read_settings
+from dreamd.plugin_host.discovery import Candidate
 from dreamd.plugin_host.host import Plugins
 from dreamd.processes import die_with_parent
 from dreamd.worker.answers import Answers
@@ -49,7 +50,14 @@ class Worker:
         """Load the plugins and look for the device. Raises UsageError where there is no such device."""
         self._settings = settings
         self._answers = answers
-        self._plugins = Plugins("dreamd.engine", folders=settings.plugin_folders, disable=settings.disable)
+        self._plugins = Plugins(
+            "dreamd.engine",
+            folders=settings.plugin_folders,
+            disable=settings.disable,
+            distrusted=settings.distrusted,
+            on_load=self._announce,
+        )
+        answers.send(Importing(plugin=None))
         self.device = choose_device(settings.device)
         self.memory = settings.memory or free_memory(self.device)
 
@@ -67,6 +75,10 @@ class Worker:
             room=Room(int(self.memory * _AHEAD_SHARE)),
         )
         stages.run(_batches(commands))
+
+    def _announce(self, plugin: Candidate) -> None:
+        """Say which plugin is loaded next: the daemon must know who it was if that ends this process."""
+        self._answers.send(Importing(plugin=plugin.name, origin=plugin.origin))
 
     def _ready(self) -> Ready:
         name, precision = device_name(self.device), fastest(self.device)

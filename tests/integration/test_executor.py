@@ -73,6 +73,15 @@ if device == "unable":
     sys.exit(1)
 if device == "flaky" and os.path.exists(settings["plugin_folders"][0] + "/flaky"):
     sys.exit(1)
+if device.startswith("plugin"):
+    for plugin in ("good", "killer", "other"):
+        if plugin not in settings["distrusted"]:
+            say(type="importing", plugin=plugin, origin=plugin + ".py")
+            if plugin == "killer":
+                os.kill(os.getpid(), signal.SIGSEGV)
+    say(type="importing", plugin=None)
+if device == "plugins-and-death":
+    os._exit(6)
 say(type="ready", device=device + "!", device_name="a player", precision="fp32", catalogue={{}})
 if device == "brief":
     os._exit(5)
@@ -357,6 +366,27 @@ def test_a_worker_that_could_not_start_is_given_work_when_it_could(
     assert one.executor.free() == 1
     one.submit("a")
     assert one.event(NotDone).job == "a"
+
+
+def test_a_plugin_that_ends_its_worker_is_named_and_the_next_worker_does_without_it(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dreamd.executors.local_worker, "_RESTART_SECONDS", (1000.0,))
+    one = desk("plugins")
+    one.submit("a")
+    reason = "the worker was killed by SIGSEGV"
+    assert one.event(WorkerDied) == WorkerDied(("a",), reason, was_ready=False, plugin="killer")
+    one.event(Ready)
+    assert one.executor.free() == 1
+    one.executor.restart()  # as when plugin files have changed: then it is tried again
+    assert one.event(WorkerDied, 2).plugin == "killer"
+    one.event(Ready, 2)
+
+
+def test_a_worker_that_dies_when_all_plugins_are_loaded_is_blamed_on_none(desk: Callable[..., Desk]) -> None:
+    one = desk("plugins-and-death")
+    assert one.event(WorkerDied).plugin == "killer"
+    assert one.event(WorkerDied, 2) == WorkerDied((), "the worker ended with code 6", was_ready=False)
 
 
 def test_a_worker_that_dies_of_nothing_is_not_started_again_without_a_pause(desk: Callable[..., Desk]) -> None:

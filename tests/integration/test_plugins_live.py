@@ -124,6 +124,27 @@ def test_a_plugin_that_comes_and_is_mended_has_its_pictures_go_on_without_a_sign
     assert _job(tree, "glow/a.png").attempts == 1
 
 
+@pytest.mark.parametrize("end", ["os._exit(9)", "os.kill(os.getpid(), 11)"])
+def test_a_plugin_that_ends_the_process_that_imports_it_is_left_out_by_name(live: Live, end: str) -> None:
+    tree, daemon = live
+    before = daemon.worker()
+    dropped(tree, "killer", f"import os\n{end}\n")
+    tree.wait_for(lambda: "killer" in not_loaded(tree), f"it to be named: {daemon.log}")
+    assert not_loaded(tree).keys() == {"killer"}
+    assert "loading it ended its worker" in not_loaded(tree)["killer"]
+    assert "while it loaded the plugin killer; starting another without that" in daemon.log
+    assert daemon.worker(other_than=before)
+    folder = f"killed-{end[3]}"
+    tree.drop(f"{folder}/a.png")
+    tree.result(f"{folder}/a.png")
+    dropped(tree, "killer", loss("killer", "return activation.flatten(1).mean(1)"))
+    tree.recipe(f"{folder}-mended", "loss: killer\n")
+    tree.drop(f"{folder}-mended/a.png")
+    tree.result(f"{folder}-mended/a.png")
+    (tree.root / "plugins" / "killer.py").unlink()
+    tree.wait_for(lambda: not not_loaded(tree), "nothing to be named any more")
+
+
 def _job(tree: Tree, path: str) -> Job:
     (job,) = (job for job in tree.jobs() if str(job.path) == path)
     return job

@@ -518,6 +518,25 @@ def test_one_plugin_can_be_loaded_alone_and_the_others_are_not_even_mentioned(fo
     assert (Kind.LOSS, "l3") in names(catalogue)
 
 
+# Distrusted
+
+
+def test_each_plugin_is_announced_before_it_is_loaded_and_a_distrusted_one_is_refused(folder):
+    write(folder, "good", GOOD)
+    write(folder, "killer", "raise AssertionError")
+    announced: list[str] = []
+    catalogue = Plugins(
+        "dreamd.engine",
+        folders=[folder],
+        distrusted={"killer": "it ended a worker"},
+        on_load=lambda candidate: announced.append(candidate.name),
+    ).catalogue
+    assert announced[-1] == "good"
+    assert "l2" in announced
+    (problem,) = catalogue.problems
+    assert (problem.plugin, problem.reason, problem.deliberate) == ("killer", "it ended a worker", False)
+
+
 # Versions
 
 

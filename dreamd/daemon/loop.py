@@ -45,7 +45,10 @@ _PUBLISHERS = 8
 _FALSE_STARTS = 3
 """The number of deaths in a row, each before the worker was ready, after which `dreamd drain` gives up."""
 
-_FIXED = ("inbox", "outbox", "originals", "failed", "state", "plugins", "watch", "limits", "workers", "status")
+_FIXED = (
+    *("inbox", "outbox", "originals", "failed", "state"),
+    *("plugins", "watch", "limits", "workers", "journal", "status"),
+)
 """The fields of the config that a reload does not change."""
 
 
@@ -98,6 +101,7 @@ class Loop:
         self._stops = 0
         self._stop_by: float | None = None
         self._false_starts = 0
+        self._wants_reload = False
 
     def run(self) -> int:
         """Turn until a signal, or until all is done; return the exit code."""
@@ -113,6 +117,11 @@ class Loop:
     def _turn(self) -> None:
         self._read_events()
         now = time.monotonic()
+        if self._wants_reload:
+            self._wants_reload = False
+            self._service.announce_reload()
+            self._reload()
+            self._service.announce_reloaded()
         self._executor.tick(now)
         if not self._stops:
             if self._plugins.look(now):
@@ -121,6 +130,7 @@ class Loop:
             self._intake.take_in(now)
         self._life.look_again(now)
         self._life.queue.pause(self._ledger.pauses())
+        self._ledger.tidy(now)
         self._dispatch()
         self._report.write_if_due(now, "draining" if self._stops else "running")
         self._tell_service(now)
@@ -153,6 +163,7 @@ class Loop:
             self._life.next_deadline(),
             self._service.next_deadline(),
             self._report.next_deadline(),
+            self._ledger.next_deadline(),
             self._stop_by,
         ]
         if not self._stops:
@@ -176,9 +187,7 @@ class Loop:
 
     def _handle_signal(self, number: int) -> None:
         if number == signal.SIGHUP:
-            self._service.announce_reload()
-            self._reload()
-            self._service.announce_reloaded()
+            self._wants_reload = True  # done once a turn, however many there are
         elif number == WAKE:
             self._life.look_at_all()
         else:

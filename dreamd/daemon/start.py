@@ -91,7 +91,7 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
         tally.count(job)
         parts.plugins.tell(job)
 
-    ledger = Ledger(parts.journal, note_change)
+    ledger = Ledger(parts.journal, note_change, keep=config.journal.keep)
     recipes = JobRecipes(config.recipe_book())
     attempts, checkpoints = config.limits.attempts, StateFolder(config.state).checkpoints
     life = Lifecycle(spool=parts.spool, ledger=ledger, recipes=recipes, attempts=attempts, checkpoints=checkpoints)

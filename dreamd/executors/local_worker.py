@@ -21,6 +21,12 @@ log = logging.getLogger(__name__)
 _RESTART_SECONDS = (1.0, 5.0, 30.0, 60.0)
 """The waits before a worker that died over no job is started again, in seconds: longer each time."""
 
+_RESTART_PAUSE_SECONDS = 1.0
+"""The time in which a worker that was to be restarted while it started may be given a batch, in seconds.
+
+Else reloads that come faster than a worker starts would keep every picture waiting.
+"""
+
 _START_SECONDS = 300.0
 """The time that a worker may take to be ready, in seconds; torch from a slow disk takes a minute."""
 
@@ -140,12 +146,16 @@ class LocalWorker:
                 limit = self._config.limits.timeout_seconds
                 self._process.kill(f"it took longer than limits.timeout_seconds ({limit:g} s)")
                 return
+        if self._wants_restart:
+            self._restart_if_idle()
+            return
         log.info("%s: idle for %g s; unloaded", self._device, self._config.workers.idle_unload_seconds)
         self.stop()
 
     def restart(self) -> None:
-        """Start its process anew, once it has nothing in hand; one that is unloaded stays so."""
-        self._wants_restart = True
+        """Start its process anew, once it is ready and has nothing in hand; one that is unloaded stays so."""
+        with self._lock:
+            self._wants_restart = self._process is not None
         self._restart_if_idle()
 
     def stop(self) -> None:
@@ -165,7 +175,7 @@ class LocalWorker:
 
     def _restart_if_idle(self) -> None:
         with self._lock:
-            if not self._wants_restart or self._in_hand or self._process is None:
+            if not self._wants_restart or self._in_hand or self._ready is None:
                 return
         self.stop()
         self.start()
@@ -187,6 +197,8 @@ class LocalWorker:
                 self._ready = event
                 self._error = None
                 self.deadline = self._time_out() if self._in_hand else self._idle_deadline()
+                if self._wants_restart and not self._in_hand:
+                    self.deadline = time.monotonic() + _RESTART_PAUSE_SECONDS
             elif isinstance(event, Done | NotDone):
                 self._in_hand.note_answer(event.job)
             elif isinstance(event, Fetching) and self._in_hand:

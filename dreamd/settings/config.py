@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
@@ -51,6 +52,15 @@ def _size(value: object) -> object:
         raise PydanticCustomError("a_size", "a size such as 512MB")
     return value
 
+
+def _age(value: object) -> timedelta:
+    match = re.fullmatch(r"(\d{1,6})([mhdw])", value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise PydanticCustomError("an_age", "an age such as 90d, 12h or 2w")
+    return timedelta(**{_AGE_UNITS[match[2]]: int(match[1])})
+
+
+_AGE_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 Size = Annotated[ByteSize, Field(ge=1), BeforeValidator(_size)]
 """A size in bytes, written as `512MB`."""
@@ -124,6 +134,16 @@ class WorkersConfig(FieldModel):
     batch: Literal["auto"] | Count = "auto"
     memory: Literal["auto"] | Size = "auto"
     idle_unload_seconds: Number = Field(default=600.0, ge=0.0)
+
+
+class JournalConfig(FieldModel):
+    """What the journal remembers.
+
+    Attributes:
+        keep: how long a job after its end, such as 90d, 12h or 2w; None (null): for ever.
+    """
+
+    keep: Annotated[timedelta, BeforeValidator(_age)] | None = timedelta(days=90)
 
 
 class StatusConfig(FieldModel):
@@ -214,6 +234,7 @@ class Config(FieldModel):
     watch: WatchConfig = WatchConfig()
     limits: Limits = Limits()
     workers: WorkersConfig = WorkersConfig()
+    journal: JournalConfig = JournalConfig()
     status: StatusConfig = StatusConfig()
     defaults: Annotated[Document, Field(exclude=True)]
 
@@ -232,6 +253,7 @@ _SECTIONS: dict[str, type[FieldModel]] = {
     "watch": WatchConfig,
     "limits": Limits,
     "workers": WorkersConfig,
+    "journal": JournalConfig,
     "status": StatusConfig,
 }
 """The sections of the file, by their names."""

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 _APPLICATION_ID = 0x64726D64
 """The letters "drmd": they tell a journal from any other SQLite file."""
 
+_MAGIC = b"SQLite format 3\0"
+"""Every SQLite file begins so."""
+
 _BUSY_SECONDS = 5.0
 """The time that a writer waits for another, in seconds."""
 
@@ -112,6 +115,18 @@ def open_for_looking(path: Path) -> sqlite3.Connection | None:
     return None
 
 
+def inode_of(path: Path) -> int | None:
+    """Return the number of the file that bears a journal's name; None when there is none, or when it is no database.
+
+    SQLite goes on with a file that was removed or overwritten, and says nothing.
+    """
+    try:
+        with path.open("rb") as file:
+            return os.fstat(file.fileno()).st_ino if file.read(len(_MAGIC)) == _MAGIC else None
+    except OSError:
+        return None
+
+
 def set_aside(path: Path, why: str) -> None:
     """Rename a file that cannot be used, with its log, so that a new one can be made."""
     moment = time.time()
@@ -153,6 +168,10 @@ def errors_explained(path: Path) -> Iterator[None]:
 
 class DamagedError(DreamdError):
     """The journal's file is damaged; the daemon's next start sets it aside."""
+
+
+class BusyError(DreamdError):
+    """Another process keeps the journal locked."""
 
 
 def _open_to_look(path: Path, parameters: str) -> sqlite3.Connection:
@@ -214,7 +233,7 @@ def _explanation(error: sqlite3.DatabaseError, path: Path) -> DreamdError:
     if code == sqlite3.SQLITE_FULL:
         return SpaceError(f"no space left for the journal {path}: free some")
     if code == sqlite3.SQLITE_BUSY:
-        return DreamdError(f"the journal {path} is kept locked by another process: see who has it open, then try again")
+        return BusyError(f"the journal {path} is kept locked by another process: see who has it open, then try again")
     if _is_corruption(error):
         return DamagedError(f"the journal {path} is damaged ({error}): restart dreamd, which sets it aside")
     return DreamdError(f"the journal {path} cannot be used: {error}; check the rights of its folder and its disk")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, get_args
 
@@ -20,6 +20,7 @@ from dreamd.tree.database import (
     DamagedError,
     errors_explained,
     immediate,
+    inode_of,
     open_for_looking,
     open_for_writing,
     set_aside,
@@ -76,6 +77,7 @@ class Journal:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
+        self._inode = inode_of(path)
 
     @classmethod
     def open(cls, path: Path) -> Journal:
@@ -116,6 +118,22 @@ class Journal:
         """
         connection = open_for_looking(path)
         return None if connection is None else cls(connection, path)
+
+    def check_place(self) -> None:
+        """Raise DamagedError when the journal's file was removed, replaced or overwritten."""
+        if self._inode is None or inode_of(self._path) != self._inode:
+            raise DamagedError(f"the journal {self._path} was removed or overwritten while dreamd had it open")
+
+    def repair(self) -> None:
+        """Open the file again as `open_checked` does: it is damaged, or was taken from under an open journal.
+
+        Raises:
+            DreamdError: no journal can be made there now.
+        """
+        with suppress(sqlite3.Error):
+            self._connection.close()
+        self._connection = Journal.open_checked(self._path)._connection
+        self._inode = inode_of(self._path)
 
     def close(self) -> None:
         """Give the file back."""

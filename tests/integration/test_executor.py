@@ -581,6 +581,30 @@ def test_a_restart_of_an_idle_worker_is_at_once(desk: Callable[..., Desk], tree:
     assert len(one.all(Ready)) == 2  # and it is over with that
 
 
+def test_restarts_that_come_faster_than_a_worker_starts_leave_each_its_batch(desk: Callable[..., Desk]) -> None:
+    """As a SIGHUP every two seconds does, where torch takes three to load."""
+    one = desk("cpu")
+    while not one.all(NotDone):
+        one.executor.restart()
+        one.turn(patience=0.001)
+        if one.executor.free():
+            one.submit("a")
+    one.event(Ready, 2)
+    assert one.all(WorkerDied) == []
+
+
+def test_a_worker_that_was_to_be_restarted_while_it_started_is_restarted_once_it_is_ready(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dreamd.executors.local_worker, "_RESTART_PAUSE_SECONDS", 0.01)
+    one = desk("cpu")
+    first = one.view.pid
+    one.executor.restart()
+    assert one.view.pid == first
+    one.event(Ready, 2)
+    assert one.view.pid != first
+
+
 def test_a_restart_of_an_unloaded_worker_starts_none(desk: Callable[..., Desk]) -> None:
     one = desk("cpu", workers={"idle_unload_seconds": 0})
     one.until(lambda: one.view.state is WorkerState.STOPPED)

@@ -18,11 +18,13 @@ class Appearance:
         stamp: one number, which is another when the file has changed.
         has_writer: whether somebody writes it; None when nobody can say.
         wholeness: what its bytes say of themselves; unknown while somebody writes it.
+        has_other_names: whether it has hard links, as a file has that was linked into place and not written there.
     """
 
     stamp: int
     has_writer: bool | None
     wholeness: Wholeness
+    has_other_names: bool = False
 
 
 def inspect(path: str, *, leases: bool) -> Appearance | None:
@@ -51,7 +53,7 @@ def inspect(path: str, *, leases: bool) -> Appearance | None:
             return None
         writer = has_writer(descriptor) if leases else None
         wholeness = Wholeness.UNKNOWN if writer else judge(descriptor, status.st_size)
-        return Appearance(stamp(status), writer, wholeness)
+        return Appearance(stamp(status), writer, wholeness, has_other_names=status.st_nlink > 1)
     finally:
         os.close(descriptor)
 

@@ -1,9 +1,9 @@
 """Which files have settled: what is pending, and when it is inspected again.
 
-While somebody is known to write a file, it does not settle. Else it settles
+While somebody is known to write a file, it does not settle; nor while somebody may write it who created it and has not
+closed it, unless that takes very long. Else it settles
 - at once, when it was moved into place, or its bytes are a whole picture and nobody writes it;
-- when it has not changed for `patience_seconds`, if it is empty, or its bytes are a picture without its end,
-  or it was opened for writing by somebody of whom nothing else can be known, and has not been closed;
+- when it has not changed for `patience_seconds`, if it is empty, or its bytes are a picture without its end;
 - when it has not changed for `settle_seconds`, in all other cases.
 """
 
@@ -32,6 +32,9 @@ _TURN_SECONDS = 0.05
 
 _WRITER_SECONDS = 0.25
 """How often a file that somebody writes is inspected at most; its end is an event where there is inotify."""
+
+_OPEN_SECONDS = 600.0
+"""How long a file that was created, and has not been closed as far as is known, must be still to count as closed."""
 
 FoundBy: TypeAlias = Literal["event", "rescan"]
 
@@ -202,9 +205,9 @@ class Settling:
         """Return when a file that goes on looking like this has settled, or is to be inspected again."""
         if appearance.has_writer:
             return now + max(self._settle_seconds, _WRITER_SECONDS)
+        if pending.is_open and appearance.has_writer is None and not appearance.has_other_names:
+            return pending.since + max(_OPEN_SECONDS, self._patience_seconds)
         if appearance.wholeness is Wholeness.CUT_SHORT:
-            return pending.since + self._patience_seconds
-        if pending.is_open and appearance.has_writer is None:
             return pending.since + self._patience_seconds
         if pending.was_moved or (appearance.wholeness is Wholeness.WHOLE and appearance.has_writer is False):
             return now

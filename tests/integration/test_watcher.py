@@ -304,7 +304,7 @@ def test_another_users_file_that_was_created_is_awaited_until_it_is_closed(make,
         desk.until("created", "cat.png")
         os.write(file.fileno(), data)
         for _ in range(5):
-            assert desk.due(after=10) == []
+            assert desk.due(after=100) == []
         os.write(file.fileno(), b"" if data == PNG else PNG[100:])
         assert desk.due() == []
     with as_another_user():
@@ -312,7 +312,17 @@ def test_another_users_file_that_was_created_is_awaited_until_it_is_closed(make,
         assert desk.paths() + desk.paths(after=1) == ["cat.png"]
 
 
-def test_another_users_file_whose_end_no_event_tells_of_is_taken_when_patience_is_over(make, inbox, as_another_user):
+def test_another_users_file_that_was_linked_into_place_is_not_awaited(make, inbox, tmp_path, as_another_user):
+    desk = make().start()
+    desk.due()
+    (tmp_path / "cat.png").write_bytes(PNG)
+    (inbox / "cat.png").hardlink_to(tmp_path / "cat.png")
+    with as_another_user():
+        desk.until("created", "cat.png")
+        assert desk.paths() + desk.paths(after=1) == ["cat.png"]
+
+
+def test_another_users_file_whose_end_no_event_tells_of_is_taken_at_last(make, inbox, as_another_user):
     desk = make().start()
     desk.due()
     with (inbox / "cat.xyz").open("wb") as file:
@@ -320,7 +330,7 @@ def test_another_users_file_whose_end_no_event_tells_of_is_taken_when_patience_i
         file.flush()
         with as_another_user():
             desk.until("created", "cat.xyz")
-            assert desk.due() == desk.due(after=59) == []
+            assert desk.due() == desk.due(after=599) == []
             assert desk.paths(after=1) == ["cat.xyz"]
             file.write(UNKNOWN)
             file.flush()

@@ -22,6 +22,7 @@ _WANTED = {
     "float_type": "a number",
     "float_parsing": "a number",
     "string_type": "text",
+    "string_unicode": "text in UTF-8, as are all the names in a path",
     "string_too_short": "text that is not empty",
     "tuple_type": "a list",
     "byte_size": "a size such as 512MB",

@@ -139,7 +139,7 @@ class RecipeBook:
 
     def _read_anew(self, file: Path) -> Document | RecipeError:
         try:
-            document = read_document(file, RecipeError, follow_symlinks=not self._is_in_inbox(file))
+            document = read_document(file, RecipeError, below=self._inbox if self._is_in_inbox(file) else None)
         except RecipeError as error:
             if isinstance(error.__cause__, OSError):  # goes away without a change of the file
                 raise

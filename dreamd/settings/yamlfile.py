@@ -18,6 +18,7 @@ import yaml
 from yaml.scanner import ScannerError
 
 from dreamd.errors import FieldError, FieldPath
+from dreamd.files.nofollow import Entry, opened_folder
 from dreamd.files.problems import refusal
 
 MAX_BYTES = 64 * 1024
@@ -28,6 +29,13 @@ MAX_NODES = 10_000
 
 MAX_DEPTH = 32
 """The most mappings and lists in one another: an alias can make a list that holds itself."""
+
+
+_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+"""How a file is opened: a FIFO, which is refused then, must not make the reader wait."""
+
+_NO_FILES = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe"}
+"""What bears a file's name and is none, in words."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +83,19 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_document(file: Path, error: type[FieldError], *, follow_symlinks: bool = True) -> Document:
+def read_document(file: Path, error: type[FieldError], *, below: Path | None = None) -> Document:
     """Read a file of YAML (or JSON) that holds a mapping.
 
     Args:
         file: the file.
         error: what to raise.
-        follow_symlinks: False for files in an inbox, which anybody may have put there.
+        below: the inbox that the file is in: no symlink below it is followed, which anybody may have put there.
 
     Raises:
         error: the file cannot be read, is too large, or is no mapping; with its line where there is one.
     """
     try:
-        text = _read_regular_file(file, 0 if follow_symlinks else os.O_NOFOLLOW)
+        text = _read_regular_file(file, below)
     except OSError as problem:
         raise error(f"cannot be read: {refusal(problem)}", file=file) from problem
     except ValueError as problem:
@@ -119,14 +127,13 @@ def parse_document(text: str, file: Path | str, error: type[FieldError]) -> Docu
         raise error(f"is not YAML: {str(problem).splitlines()[0]}", file=file) from problem
 
 
-def _read_regular_file(file: Path, flags: int) -> str:
+def _read_regular_file(file: Path, below: Path | None) -> str:
     """Read a file that is no FIFO or device: reading those could last for ever."""
-    if flags & os.O_NOFOLLOW and file.is_symlink():
-        raise ValueError("is a symbolic link, which is not followed in an inbox; put the file itself here")
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
+    descriptor = os.open(file, _OPEN) if below is None else _open_below(below, file)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("is not a regular file")
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"is {_NO_FILES.get(stat.S_IFMT(status.st_mode), 'a device')}, and no file; remove it")
         with open(descriptor, "rb", closefd=False) as stream:
             content = stream.read(MAX_BYTES + 1)
     finally:
@@ -137,6 +144,15 @@ def _read_regular_file(file: Path, flags: int) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         raise ValueError(f"is not UTF-8 (byte {problem.start})") from problem
+
+
+def _open_below(root: Path, file: Path) -> int:
+    """Open a file below a folder where anybody may have put symlinks, without following one."""
+    with opened_folder(root, file.parent.relative_to(root).parts) as folder:
+        status = Entry(folder, file.name).status()
+        if status is not None and stat.S_ISLNK(status.st_mode):
+            raise ValueError("is a symbolic link, which is not followed in an inbox; put the file itself here")
+        return os.open(file.name, _OPEN | os.O_NOFOLLOW, dir_fd=folder)
 
 
 class _Builder:

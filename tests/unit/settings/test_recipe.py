@@ -455,15 +455,16 @@ def test_the_preset_article_is_what_the_article_says():
 
 
 @pytest.mark.timeout(10)
-def test_a_fifo_as_recipe_is_refused_at_once(inbox):
-    os.mkfifo(inbox / "recipe.yaml")
-    assert refusal_in(RecipeBook(inbox)) == f"{inbox / 'recipe.yaml'}: is not a regular file"
-
-
-@pytest.mark.timeout(10)
-def test_a_folder_as_recipe_is_refused(inbox):
-    (inbox / "recipe.yaml").mkdir()
-    assert refusal_in(RecipeBook(inbox)) == f"{inbox / 'recipe.yaml'}: is not a regular file"
+@pytest.mark.parametrize(("make", "kind"), [(os.mkfifo, "a pipe"), (os.mkdir, "a folder")])
+def test_what_bears_a_recipes_name_and_is_no_file_is_refused_at_once_and_forgotten_when_it_is_gone(inbox, make, kind):
+    file = inbox / "recipe.yaml"
+    book = RecipeBook(inbox)
+    make(file)
+    assert refusal_in(book) == f"{file}: is {kind}, and no file; remove it"
+    file.rmdir() if file.is_dir() else file.unlink()
+    assert book.for_folder(ROOT).recipe == Recipe()
+    file.write_text("seed: 3\n")
+    assert book.for_folder(ROOT).recipe.seed == 3
 
 
 @pytest.mark.timeout(10)
@@ -473,6 +474,31 @@ def test_a_symlink_as_recipe_in_an_inbox_is_refused_at_once(inbox, target):
     (inbox / "recipe.yaml").symlink_to(target)
     message = refusal_in(RecipeBook(inbox))
     assert message.startswith(f"{inbox / 'recipe.yaml'}: is a symbolic link, which is not followed in an inbox")
+
+
+def test_a_symlink_on_the_way_to_a_recipe_is_not_followed_and_forgotten_when_it_is_gone(inbox, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    secret = write(tmp_path / "elsewhere", "password: hunter2\n")
+    (inbox / "sub").symlink_to(tmp_path / "elsewhere")
+    book = RecipeBook(inbox)
+    with pytest.raises(RecipeError) as caught:
+        book.for_folder(PurePosixPath("sub"))
+    assert str(caught.value).startswith(f"{inbox / 'sub' / 'recipe.yaml'}: cannot be read: ")
+    assert "password" not in str(caught.value)
+    (inbox / "sub").unlink()
+    (inbox / "sub").mkdir()
+    secret.rename(inbox / "sub" / "recipe.yaml").write_text("seed: 3\n")
+    assert book.for_folder(PurePosixPath("sub")).recipe.seed == 3
+
+
+def test_weights_in_a_folder_whose_name_is_no_utf_8_are_refused_in_clear_words(tmp_path):
+    folder = Path(os.fsdecode(bytes(tmp_path) + b"/no-utf-8-\xff"))
+    folder.mkdir()
+    write(folder, "backbone: {name: vgg19, weights: w.pth}\n")
+    with pytest.raises(
+        RecipeError, match=r"recipe.yaml:1: backbone.weights: must be text in UTF-8, as are all the names"
+    ):
+        RecipeBook(folder).for_folder(ROOT)
 
 
 def test_a_named_recipe_may_be_a_symlink(inbox, tmp_path):

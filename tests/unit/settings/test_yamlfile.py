@@ -27,9 +27,9 @@ def refusal(text: str) -> str:
     return str(caught.value)
 
 
-def refusal_of_file(file: Path, *, follow_symlinks: bool = True) -> str:
+def refusal_of_file(file: Path, *, below: Path | None = None) -> str:
     with pytest.raises(RecipeError) as caught:
-        read_document(file, RecipeError, follow_symlinks=follow_symlinks)
+        read_document(file, RecipeError, below=below)
     return str(caught.value)
 
 
@@ -169,8 +169,9 @@ def test_a_missing_file_is_said_in_the_callers_kind_of_error(tmp_path):
 def test_a_fifo_a_folder_and_a_device_are_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "folder").mkdir()
-    for file in (tmp_path / "fifo", tmp_path / "folder", Path("/dev/zero")):
-        assert refusal_of_file(file) == f"{file}: is not a regular file"
+    kinds = {tmp_path / "fifo": "a pipe", tmp_path / "folder": "a folder", Path("/dev/zero"): "a device"}
+    for file, kind in kinds.items():
+        assert refusal_of_file(file) == f"{file}: is {kind}, and no file; remove it"
 
 
 @pytest.mark.timeout(10)
@@ -196,7 +197,7 @@ def test_a_symlink_is_followed_only_where_that_is_allowed(tmp_path):
     link = tmp_path / "recipe.yaml"
     link.symlink_to("real.yaml")
     assert read_document(link, RecipeError).data == {"seed": 3}
-    assert refusal_of_file(link, follow_symlinks=False) == (
+    assert refusal_of_file(link, below=tmp_path) == (
         f"{link}: is a symbolic link, which is not followed in an inbox; put the file itself here"
     )
 

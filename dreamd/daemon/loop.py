@@ -197,7 +197,10 @@ class Loop:
         match event:
             case Ready():
                 self._handle_ready(event)
-            case Advanced() | Fetching():
+            case Advanced():
+                self._report.note(event)
+                self._life.advance(event.job)
+            case Fetching():
                 self._report.note(event)
             case Done():
                 self._handle_done(event)

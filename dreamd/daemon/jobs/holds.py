@@ -25,6 +25,10 @@ _ENDED_BY_A_CHANGE: tuple[HoldCause, ...] = ("recipe", "plugin")
 """These holds end when their file changes. The other causes go away without a word, so dreamd looks again."""
 
 
+_SCOUTED: tuple[HoldCause, ...] = ("weights", "space")
+"""These causes hold many jobs at once: one of each recipe is sent ahead, and the others follow when it gets through."""
+
+
 @dataclass(frozen=True)
 class HeldFor:
     """What jobs that are held together have in common: their folder, and the cause and reason of their hold."""
@@ -75,12 +79,28 @@ class Holds:
         self.release(lambda _job: True)
 
     def release_due(self, now: float) -> None:
-        """Let the jobs go on whose cause may be gone at a time of `time.monotonic`."""
+        """Let the jobs go on whose cause may be gone at a time of `time.monotonic`; of many alike, the first one."""
         causes = {cause for cause, due in self._dues.items() if due <= now}
         if causes:
             for cause in causes:
                 del self._dues[cause]
-            self.release(lambda job: job.hold in causes)
+            self.release(lambda job: job.hold in causes and job.hold not in _SCOUTED)
+            self._send_scouts(causes)
+
+    def _send_scouts(self, causes: set[HoldCause]) -> None:
+        scouts: dict[tuple[HoldCause | None, str], Job] = {}
+        for job in self._jobs.values():
+            if job.hold in causes and job.hold in _SCOUTED:
+                scout = scouts.setdefault((job.hold, job.recipe), job)
+                if scout is not job and job.hold not in self._dues:
+                    # A scout may fall to a fault of its own: then another one is sent.
+                    self._dues[job.hold] = time.monotonic() + self._next_wait(job.hold)
+        self._released.extend(scouts.values())
+
+    def release_behind(self, scout: Job, cause: HoldCause) -> None:
+        """Let the jobs go on that wait for what a job has found: for weights, those of its recipe."""
+        if any(held.cause == cause for held in self._counts):
+            self.release(lambda job: job.hold == cause and (cause != "weights" or job.recipe == scout.recipe))
 
     def take_released(self) -> list[Job]:
         """Take some of the jobs out that were released, the first ones first."""
@@ -98,8 +118,10 @@ class Holds:
         return taken
 
     def forget_waits(self) -> None:
-        """Have the next hold begin with the shortest wait: a picture came out, so that things are well again."""
+        """Wait no longer than the shortest wait: a picture came out, so that things are well again."""
         self._rounds.clear()
+        soon = time.monotonic() + _HOLD_SECONDS[0]
+        self._dues = {cause: min(due, soon) for cause, due in self._dues.items()}
 
     def next_deadline(self) -> float | None:
         """Return when jobs go on or a cause may be gone, as a time of `time.monotonic`."""

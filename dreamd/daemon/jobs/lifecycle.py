@@ -214,6 +214,11 @@ class Lifecycle:
         self._publishing.add(job.id)
         return partial(publish_result, self._spool, job, message)
 
+    def advance(self, job_id: str) -> None:
+        """Take note that a job is being dreamed: its weights are here, and those who wait for them go on."""
+        if (job := self.running.get(job_id)) is not None:
+            self.held.release_behind(job, "weights")
+
     def finish(self, outcome: Published) -> None:
         """Take note of what became of a result: the job is done, or held when its result cannot be published."""
         job = outcome.job
@@ -224,6 +229,8 @@ class Lifecycle:
             self._hold([_without_attempt(job)], _folder_cause(outcome.problem), str(outcome.problem))
             return
         job = self.mark_done(job, outcome.result)
+        self.held.release_behind(job, "weights")
+        self.held.release_behind(job, "space")
         self._prove(job.recipe)
         path, result = printable(str(job.path)), printable(str(outcome.result))
         log.info("%s dreamed in %.1f s → %s", path, job.seconds, result, extra=job.about)

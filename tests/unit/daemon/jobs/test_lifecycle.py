@@ -507,6 +507,67 @@ def test_a_hold_that_ends_by_itself_is_looked_at_ever_less_often(house: House) -
     assert house.dream().attempts == 1
 
 
+def held_for_weights(house: House, count: int) -> None:
+    house.drop(*(f"{number:02}.png" for number in range(count)))
+    job, _ = house.started()
+    house.life.give_up(refusal(job, hold="weights", reason="there are no weights"))
+    assert len(house.life.held) == count
+    house.told.clear()
+
+
+def test_of_many_that_wait_for_weights_one_looks_whether_they_are_there(house: House) -> None:
+    held_for_weights(house, 30)
+    for _ in range(3):
+        house.life.look_again(FAR)
+        job, _ = house.started()
+        assert house.life.start() is None
+        house.life.give_up(refusal(job, hold="weights", reason="there are no weights"))
+        assert {told.id for told in house.told} == {job.id}
+        house.told.clear()
+        assert len(house.life.held) == 30
+
+
+def test_those_that_wait_for_weights_go_on_when_one_of_them_is_being_dreamed(house: House) -> None:
+    held_for_weights(house, 30)
+    house.recipe("other", "loss: {name: l2}\nseed: 7\n")
+    house.drop("other/a.png")
+    other, _ = house.started()
+    house.life.give_up(refusal(other, hold="weights", reason="others are missing too"))
+    house.life.look_again(FAR)
+    job, _ = house.started()
+    house.life.advance(job.id)
+    house.life.look_again(time.monotonic())
+    assert {held.id for held in house.life.held} <= {other.id}
+    assert len([house.dream() for _ in range(29)]) == 29
+
+
+def test_a_scout_that_falls_to_its_own_fault_is_followed_by_another(house: House) -> None:
+    held_for_weights(house, 3)
+    house.life.look_again(FAR)
+    job, _ = house.started()
+    house.life.give_up(refusal(job, final=True))
+    assert house.life.start() is None
+    due = house.life.next_deadline()
+    assert due is not None
+    assert due > time.monotonic()
+    house.life.look_again(due)
+    assert house.dream().name == "01.png"
+    house.life.look_again(time.monotonic())
+    assert house.dream().name == "02.png"
+
+
+def test_a_result_has_all_go_on_that_wait_for_room_on_the_disk(house: House) -> None:
+    house.recipe("other", "seed: 7\n")
+    house.drop("a.png", "b.png", "other/c.png")
+    for _ in range(2):
+        job, _ = house.started()
+        house.life.give_up(refusal(job, hold="space"))
+    house.life.look_again(FAR)
+    assert {house.dream().name, house.dream().name} == {"a.png", "c.png"}
+    house.life.look_again(time.monotonic())
+    assert house.dream().name == "b.png"
+
+
 def test_a_success_has_the_next_hold_begin_with_the_short_wait(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dreamd.daemon.jobs.holds, "_HOLD_SECONDS", (1.0, 1000.0))
     for wait in (1, 1000):

@@ -149,6 +149,8 @@ class Report:
     def write(self, state: str) -> None:
         """Write a snapshot now."""
         self._ledger.flush()
+        if (counts := self._ledger.counts_if_changed()) is not None:
+            self._tally.totals = Counter(counts)
         snapshot = self._snapshot(state)
         self._is_due = False
         self._written_at = time.monotonic()
@@ -164,9 +166,10 @@ class Report:
 
     def _look(self) -> tuple[object, ...]:
         """What a snapshot is made from, cheap enough to be looked at in every turn of the loop."""
-        watcher = self._intake.watcher
+        ledger, watcher = self._ledger, self._intake.watcher
         return (
-            *(self._tally.changes, self._news, len(self._intake), self._ledger.pauses(), self._plugins.problems),
+            *(self._tally.changes, self._news, len(self._intake), self._plugins.problems),
+            *(ledger.pauses(), ledger.version),
             *(watcher.backend, watcher.found_by_rescan_only, watcher.overflows, watcher.skipped),
             tuple(self._intake.unclaimed.counts.items()),
             *(replace(view, busy_share=0.0) for view in self._executor.workers()),

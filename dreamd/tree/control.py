@@ -11,8 +11,10 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from dreamd.errors import UsageError
 from dreamd.job import Job, JobState
@@ -20,12 +22,15 @@ from dreamd.settings.config import Config
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import Folders, StateFolder
-from dreamd.tree.spool import Spool
+from dreamd.tree.retrying import give_back_failed
+
+T = TypeVar("T")
 
 WAKE = signal.SIGUSR1
 """Has the daemon look at the journal and at its held jobs now."""
 
-_ALL = 1_000_000
+_FORGOTTEN_AT_A_TIME = 1_000
+"""The number of jobs that the journal forgets in one commit, so that the daemon need not wait long for its own."""
 
 
 def retry(config: Config, job_ids: Sequence[str], *, all_failed: bool) -> Iterator[str]:
@@ -34,17 +39,18 @@ def retry(config: Config, job_ids: Sequence[str], *, all_failed: bool) -> Iterat
     Raises:
         UsageError: a job does not exist, or is neither failed nor held.
     """
-    spool = Spool(Folders.of(config))
-    spool.prepare()
     with Journal.open(StateFolder(config.state).journal) as journal:
-        jobs = journal.jobs(state=JobState.FAILED, limit=_ALL) if all_failed else [_found(journal, i) for i in job_ids]
-        for job in jobs:
-            if job.state is JobState.HELD:
-                yield f"{job.path}: looked at again now"
-            elif spool.retry(job) and spool.give_back(job):
-                yield f"{job.path}: back in the inbox"
-            elif not all_failed:
-                raise UsageError(f"{job.path}: its picture is no longer in {config.failed}")
+        jobs = journal.jobs(state=JobState.FAILED, limit=-1) if all_failed else [_found(journal, i) for i in job_ids]
+        yield from (f"{job.path}: looked at again now" for job in jobs if job.state is JobState.HELD)
+        failed = [job for job in jobs if job.state is JobState.FAILED]
+        for some in _in_lists(give_back_failed(Folders.of(config), failed), _FORGOTTEN_AT_A_TIME):
+            # The picture is a new one from now on, and the old job is no failure that anybody has to look at.
+            journal.forget([job.id for job, is_back in some if is_back])
+            for job, is_back in some:
+                if is_back:
+                    yield f"{job.path}: back in the inbox"
+                elif not all_failed:
+                    raise UsageError(f"{job.path}: its picture is no longer in {config.failed}")
     _wake(config)
 
 
@@ -67,6 +73,13 @@ def resume(config: Config, folder: str | None) -> str:
         left = sorted(journal.paused())
     _wake(config)
     return f"still paused: {', '.join(left)}" if left else "nothing is paused"
+
+
+def _in_lists(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield the items in lists of a size; the last may be shorter."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def _found(journal: Journal, job_id: str) -> Job:

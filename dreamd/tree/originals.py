@@ -100,8 +100,15 @@ def _failures_of(folder: int, job: Job) -> Iterator[Entry]:
             yield Entry(folder, name.removesuffix(REASON))
 
 
+def reason_job(reason: Entry) -> str | None:
+    """Return the id of the job that a reason is of, which its last line names; None when it is somebody else's text."""
+    words = reason.read().rpartition(b"\njob ")
+    name = words[2].removesuffix(b"\n")
+    return name.decode("ascii") if words[1] and name.isalnum() and name.isascii() else None
+
+
 def _is_reason_of(reason: Entry, job_id: str) -> bool:
-    return reason.read().endswith(f"\njob {job_id}\n".encode())
+    return reason_job(reason) == job_id
 
 
 def _can_be_kept_as(kept: Entry, original: Entry, job_id: str) -> bool:
@@ -124,15 +131,23 @@ def _fail_as(kept: Entry, original: Entry, text: bytes, job_id: str) -> bool:
     return True
 
 
-def move_original(original: Entry, target: Entry, job_id: str) -> None:
-    """Move an original, across filesystems too, and sync. Raises FileExistsError when the name is taken."""
+def move_original(original: Entry, target: Entry, job_id: str, *, sync: bool = True) -> None:
+    """Move an original, across filesystems too. Raises FileExistsError when the name is taken.
+
+    Args:
+        original: where it is.
+        target: where it goes.
+        job_id: names the draft, where it has to be copied.
+        sync: have the name on the disk before this returns; False: the caller syncs the folder for many at once.
+    """
     try:
         rename_new(original, target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         _carry(original, target, job_id)
-    sync_folder(target.folder)
+    if sync:
+        sync_folder(target.folder)
 
 
 def _carry(original: Entry, target: Entry, job_id: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from dreamd.errors import DreamdError, SpaceError
@@ -46,7 +46,13 @@ class Ledger:
         self._repair_due = 0.0
         self._tidy_due = 0.0
         self._seen_version: int | None = None
+        self._counted_version: int | None = -1
         self._paused: frozenset[str] = frozenset()
+
+    @property
+    def version(self) -> int | None:
+        """A number that changes when another process has written to the journal, as `pauses` saw it last."""
+        return self._seen_version
 
     def save(self, *jobs: Job) -> DreamdError | None:
         """Write down and tell that jobs have changed; return the error when the journal takes nothing now.
@@ -85,6 +91,18 @@ class Ledger:
             self._mend(error)
         return self._paused
 
+    def counts_if_changed(self) -> Mapping[JobState, int] | None:
+        """Count the jobs of the journal by state, if others than the ledger's writer have changed it since the last."""
+        if self._seen_version == self._counted_version:
+            return None
+        try:
+            counts = self._journal.counts()
+        except DreamdError as error:
+            self._mend(error)
+            return None
+        self._counted_version = self._seen_version
+        return counts
+
     def tidy(self, now: float) -> None:
         """Forget some of the jobs that ended long ago, if it is time; the rest at the next calls."""
         if self._keep is None or now < self._tidy_due:
@@ -94,6 +112,7 @@ class Ledger:
         except DreamdError as error:
             self._mend(error)
             has_more = False
+        self._counted_version = -1
         self._tidy_due = now if has_more else now + _TIDY_SECONDS
 
     def next_deadline(self) -> float | None:

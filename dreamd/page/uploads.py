@@ -13,8 +13,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path, PurePosixPath
 
-from starlette.requests import ClientDisconnect
-
 from dreamd.errors import UsageError
 from dreamd.files.durable import rename_new
 from dreamd.files.names import check_name, free_names, parts_of, split_name
@@ -23,27 +21,20 @@ from dreamd.files.problems import os_error_explained
 from dreamd.files.syncs import sync_folder
 from dreamd.inbox.ignored import Ignored
 from dreamd.inbox.recipes import RECIPE_FILES
+from dreamd.page.places import Place, Places
 from dreamd.settings.config import Config
 from dreamd.tree.layout import HOUSE, UPLOADS
 from dreamd.wording import printable
 
-AT_ONCE = 4
-"""Uploads that are written at the same time; others wait for their turn."""
+_WRITERS = 4
+"""So many uploads write to the disk at a time, each a chunk in its turn, so that nobody waits for a slow sender."""
 
-_WAITING = 32
-_TURN_SECONDS = 60.0
-_CHUNK_SECONDS = 20.0
-_GRACE_SECONDS = 30.0
-_SLOWEST_BYTES_A_SECOND = 8 * 1024
 _FORGOTTEN_SECONDS = 86_400.0
+"""What a kill has left is removed after this time."""
 
 
 class TooLargeError(UsageError):
     """An upload is larger than `limits.max_bytes`."""
-
-
-class SlowError(UsageError):
-    """An upload does not come, or comes too slowly."""
 
 
 class Uploads:
@@ -53,8 +44,8 @@ class Uploads:
         self._inbox = config.inbox
         self._max_bytes = int(config.limits.max_bytes)
         self._ignored = Ignored(config.watch.ignore)
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._waiting = 0
+        self._places = Places()
+        self._writers = asyncio.Semaphore(_WRITERS)
 
     async def take(self, folder: str, name: str, length: int | None, chunks: AsyncIterator[bytes]) -> str:
         """Write what comes into a file of a folder, and return its path in the inbox.
@@ -62,9 +53,9 @@ class Uploads:
         The folder is made where it is missing. Where a picture of the name waits already, it gets a number.
 
         Args:
-            folder: of the inbox, relative to it.
-            name: what the sender calls it.
-            length: in bytes, if the sender has said it.
+            folder: a folder's path in the inbox.
+            name: what the sender calls the picture.
+            length: how many bytes will come, if the sender has said it.
             chunks: the bytes.
 
         Raises:
@@ -72,32 +63,19 @@ class Uploads:
             SpaceError: the disk is full.
             DreamdError: the folder cannot be written.
         """
-        parts = self._checked(folder, name)
+        parts = self._check(folder, name)
         if length is not None and length > self._max_bytes:
             raise self._too_large()
-        await self._await_turn()
         try:
-            with _staging(self._inbox) as (draft, descriptor):
-                await self._write(descriptor, chunks)
-                return await asyncio.to_thread(self._place, draft, parts, name)
+            async with self._places.take(self._max_bytes if length is None else length) as place:
+                with _staging(self._inbox) as (draft, descriptor):
+                    await self._write(descriptor, place, chunks)
+                    return await asyncio.to_thread(self._publish, draft, parts, name)
         except OSError as error:
             raise os_error_explained(error, "write into", folder) from error
-        finally:
-            self._turns.release()
 
-    async def _await_turn(self) -> None:
-        self._waiting += 1
-        try:
-            if self._waiting > _WAITING:
-                raise SlowError("too many uploads at once; try again later")
-            async with asyncio.timeout(_TURN_SECONDS):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise SlowError("too many uploads at once; try again later") from None
-        finally:
-            self._waiting -= 1
-
-    def _checked(self, folder: str, name: str) -> tuple[str, ...]:
+    def _check(self, folder: str, name: str) -> tuple[str, ...]:
+        """Split the folder's path. Raises UsageError when folder or name cannot be."""
         parts = parts_of(folder)
         check_name(name)
         if not name.isprintable():
@@ -108,30 +86,17 @@ class Uploads:
             raise UsageError(f"{printable('/'.join((*parts, name)))!r} is a name that dreamd leaves alone; rename it")
         return parts
 
-    async def _write(self, descriptor: int, chunks: AsyncIterator[bytes]) -> None:
-        begun, size = time.monotonic(), 0
-        stream = aiter(chunks)
-        while True:
-            try:
-                async with asyncio.timeout(_CHUNK_SECONDS):
-                    chunk = await anext(stream)
-            except TimeoutError:
-                raise SlowError("nothing more came; is the connection broken?") from None
-            except StopAsyncIteration:
-                break
-            except ClientDisconnect:
-                raise UsageError("the sender went away") from None
-            size += len(chunk)
-            if size > self._max_bytes:
+    async def _write(self, descriptor: int, place: Place, stream: AsyncIterator[bytes]) -> None:
+        async for chunk in place.chunks(aiter(stream)):
+            if place.size > self._max_bytes:
                 raise self._too_large()
-            if time.monotonic() - begun > _GRACE_SECONDS + size / _SLOWEST_BYTES_A_SECOND:
-                raise SlowError("it comes too slowly")
-            await asyncio.to_thread(_write_all, descriptor, chunk)
-        if size == 0:
+            async with self._writers:
+                await asyncio.to_thread(_write_all, descriptor, chunk)
+        if place.size == 0:
             raise UsageError("the file is empty")
         await asyncio.to_thread(os.fsync, descriptor)
 
-    def _place(self, draft: Entry, parts: tuple[str, ...], name: str) -> str:
+    def _publish(self, draft: Entry, parts: tuple[str, ...], name: str) -> str:
         with opened_folder(self._inbox, parts, make=True) as folder:
             for candidate in free_names(*split_name(name), lambda name: Entry(folder, name).is_there()):
                 with contextlib.suppress(FileExistsError):
@@ -154,7 +119,7 @@ def sweep(inbox: Path) -> None:
 
 @contextlib.contextmanager
 def _staging(inbox: Path) -> Iterator[tuple[Entry, int]]:
-    """A new file on the inbox's filesystem, where nobody looks for pictures; gone afterwards, unless it was moved."""
+    """Make a file on the inbox's filesystem, where nobody looks for pictures; remove it, unless it was moved."""
     name = os.urandom(12).hex()
     with opened_folder(inbox, [HOUSE, UPLOADS], make=True) as stage:
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=stage)

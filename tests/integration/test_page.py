@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,7 +26,7 @@ from PIL import Image
 import dreamd
 from dreamd.job import Job, JobState
 from dreamd.page.access.sessions import SESSION_COOKIE, Sessions
-from dreamd.page.uploads import AT_ONCE
+from dreamd.page.places import AT_ONCE
 from dreamd.settings.config import load_config
 from dreamd.tree.control import WAKE
 from dreamd.tree.journal import Journal
@@ -45,11 +46,12 @@ MAX_BYTES = 300_000
 
 HASTY = """
 import sys
-from dreamd.page import connection, server, uploads
+from dreamd.page import connection, places, server
 from dreamd.page.access import sessions
 connection.HEAD_SECONDS = 0.5
 server._TICK_SECONDS = 0.05
-uploads._CHUNK_SECONDS = 0.5
+places._CHUNK_SECONDS = 0.5
+places._KEEP_SECONDS = 0.1
 sessions._WRONG_TOKEN_SECONDS = 0.05
 sys.argv = ["server", *sys.argv[1:]]
 server.main()
@@ -564,6 +566,32 @@ def test_uploads_that_dawdle_are_sent_away_and_others_get_their_turn(page: Serve
     assert (page.tree.inbox / "dawdle" / "quick.png").exists()
     page.tree.wait_for(lambda: page.staged() == [], "nothing to be left")
     assert not list(page.tree.inbox.glob("slow*"))
+
+
+def test_slow_uploads_keep_nobody_waiting(page: Served) -> None:
+    over = threading.Event()
+    with contextlib.ExitStack() as stack:
+        stack.callback(over.set)
+        connections = [stack.enter_context(page.connected()) for _ in range(AT_ONCE)]
+        for number, connection in enumerate(connections):
+            head = f"PUT /api/upload?name=drip{number}.png HTTP/1.1\r\nHost: localhost\r\nContent-Length: {MAX_BYTES}"
+            connection.sendall(head.encode() + b"\r\n\r\n")
+        drip = threading.Thread(target=send_on, args=(connections, over))
+        drip.start()
+        stack.callback(drip.join)
+        stack.callback(over.set)
+        page.tree.wait_for(lambda: len(page.staged()) == AT_ONCE, "every place to be taken")
+        begun = time.monotonic()
+        assert page.upload("honest.png", page.tree.picture(), "drips").status == 201
+        assert time.monotonic() - begun < 5
+
+
+def send_on(connections: list[socket.socket], over: threading.Event) -> None:
+    """Send a little to each connection again and again, as slow senders do."""
+    while not over.wait(0.05):
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.sendall(b"x" * 10)
 
 
 def test_an_empty_upload_and_one_that_breaks_off_leave_nothing(page: Served) -> None:

@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from dreamd.errors import UsageError
-from dreamd.page.uploads import SlowError, TooLargeError
+from dreamd.page.places import SlowError
+from dreamd.page.uploads import TooLargeError
 
 _BODY_BYTES = 256 * 1024
 """A request that is no picture is no larger than this, in bytes."""

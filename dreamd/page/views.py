@@ -83,8 +83,8 @@ class Views:
     def failures(self) -> list[dict[str, Any]]:
         """List the newest failed jobs whose pictures are still there."""
         jobs = self._jobs(lambda journal: journal.jobs(state=JobState.FAILED, limit=_FAILURES_LOOKED_AT))
-        there = (job for job in jobs if self._spool.is_failed(job))
-        return [self._failure(job) for job, _ in zip(there, range(FAILURES), strict=False)]
+        there = self._spool.failed_among(jobs)
+        return [self._failure(job) for job in jobs if job.id in there][:FAILURES]
 
     def held(self) -> list[dict[str, Any]]:
         """List the held jobs."""

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dreamd.errors import ConfigError, DreamdError
 from dreamd.files.problems import os_errors_explained, shown
+from dreamd.tree.failure_search import failed_among
 from dreamd.tree.layout import HOUSE, WORK, Folders, lock_file, work_name
 from dreamd.tree.lock import InboxLock, lock_of
 from dreamd.tree.originals import Failures, put_into_done
@@ -248,10 +249,10 @@ class Spool:
             with self._work.opened(job) as original:
                 return original is not None
 
-    def is_failed(self, job: Job) -> bool:
-        """Tell whether the original of a failed job is still among the failed ones, so that `retry` would find it."""
-        with os_errors_explained("look for", self.folders.failed / job.path):
-            return self._failures.find(job) is not None
+    def failed_among(self, jobs: Iterable[Job]) -> frozenset[str]:
+        """Return the ids of those jobs whose originals are still among the failed ones, so that `retry` finds them."""
+        with os_errors_explained("look through", self.folders.failed):
+            return failed_among(jobs, self.folders.failed)
 
     def give_back(self, job: Job) -> bool:
         """Put the original back into the inbox, under another name if its own is taken; False when it is not there."""

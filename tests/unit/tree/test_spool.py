@@ -836,9 +836,8 @@ def test_nothing_heavy_is_imported():
 
 def test_a_failed_picture_is_there_until_somebody_takes_it(spool):
     job = claimed(spool)
-    assert not spool.is_failed(job)
+    assert spool.failed_among([job]) == set()
     kept = spool.fail(job, "why")
-    assert spool.is_failed(job)
-    assert not spool.is_failed(replace(job, id=new_job_id()))
+    assert spool.failed_among([job, replace(job, id=new_job_id())]) == {job.id}
     kept.unlink()
-    assert not spool.is_failed(job)
+    assert spool.failed_among([job]) == set()

@@ -1,0 +1,44 @@
+"""Which failed jobs still have their originals: of thousands, and of thousands that had one name."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from dreamd.job import Job, JobState
+from dreamd.tree.failure_search import failed_among
+
+MANY = 4000
+
+
+def failed_job(failed: Path, number: int, kept: str, name: str) -> Job:
+    """A job that has failed, with its original and its reason as `fail` leaves them."""
+    job = Job(id=f"{number:013}", folder=PurePosixPath("a"), name=name, state=JobState.FAILED)
+    (failed / "a").mkdir(exist_ok=True)
+    (failed / "a" / kept).write_bytes(b"picture")
+    (failed / "a" / f"{kept}.reason.txt").write_text(f"it is broken\n\njob {job.id}\n")
+    return job
+
+
+@pytest.mark.parametrize("has_one_name", [False, True], ids=["names of their own", "one name"])
+def test_a_thousand_of_thousands_are_found_well_within_a_second(tmp_path: Path, has_one_name: bool) -> None:
+    jobs = [
+        failed_job(tmp_path, number, f"cat-{number}.png", "cat.png" if has_one_name else f"cat-{number}.png")
+        for number in range(2, MANY)
+    ]
+    begun = time.perf_counter()
+    found = failed_among(jobs[-1000:], tmp_path)
+    assert time.perf_counter() - begun < 1
+    assert found == {job.id for job in jobs[-1000:]}
+
+
+def test_only_what_is_there_is_found_whatever_else_is_in_the_folder(tmp_path: Path) -> None:
+    there, gone = (failed_job(tmp_path, number, f"{number}.png", f"{number}.png") for number in (1, 2))
+    renamed = failed_job(tmp_path, 3, "cat-3.png", "cat.png")
+    (tmp_path / "a" / "2.png").unlink()
+    (tmp_path / "a" / "cat.png.reason.txt").write_text("a person's note")
+    (tmp_path / "a" / "odd.reason.txt").mkdir()
+    elsewhere = Job(id="4", folder=PurePosixPath("b"), name="x.png", state=JobState.FAILED)
+    assert failed_among([there, gone, renamed, elsewhere], tmp_path) == {there.id, renamed.id}

@@ -16,12 +16,11 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from dreamd.errors import DreamdError
-from dreamd.files.nofollow import opened_file
 from dreamd.job import Job
 from dreamd.json_text import to_json
+from dreamd.page.outbox import sidecar_of
 from dreamd.settings.config import Config
-from dreamd.tree.layout import StateFolder, sidecar_name
+from dreamd.tree.layout import StateFolder
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +47,6 @@ _FAILURES = 1000
 
 _NAMESAKES = 50
 """An original is looked for under so many numbered names."""
-
-_LARGEST_SIDECAR = 1 << 20
-"""No more bytes of a sidecar are read."""
 
 
 class Thumbnails:
@@ -93,6 +89,9 @@ class Thumbnails:
         problem = "there is no picture"
         if request is not None:
             problem = await self._maker.make({**request, "side": side, "target": str(target)}) or ""
+        if not problem and await asyncio.to_thread(sidecar_of, job, self._config.outbox) is None:
+            problem = "its result was taken out of the outbox"  # and another may have been shown in its place
+            await asyncio.to_thread(target.unlink)
         if not problem:
             self._made += 1
             if self._made % _SWEEP_EVERY == 1:
@@ -107,12 +106,13 @@ class Thumbnails:
     def _request(self, job: Job, kind: str) -> dict[str, object] | None:
         """Say which file to make a thumbnail from; None when there is none."""
         self._folder.mkdir(exist_ok=True)
-        if job.result is None:
+        sidecar = sidecar_of(job, self._config.outbox)
+        if sidecar is None:
             return None
         if kind == "after":
             return {"root": str(self._config.outbox), "paths": [job.result], "sha256": None}
-        sha256 = _input_sha256(self._config.outbox, PurePosixPath(job.result))
-        if self._config.originals is None or sha256 is None:
+        sha256 = sidecar.get("input_sha256")
+        if self._config.originals is None or not isinstance(sha256, str) or not sha256:
             return None
         paths = [str(job.folder / name) for name in _namesakes(job)]
         return {"root": str(self._config.originals), "paths": paths, "sha256": sha256}
@@ -165,16 +165,6 @@ class _Maker:
         if process is not None and process.returncode is None:
             process.kill()
             await process.wait()
-
-
-def _input_sha256(outbox: Path, result: PurePosixPath) -> str | None:
-    """Read the digest of a result's original from its sidecar; None without a sidecar that says it."""
-    try:
-        with opened_file(outbox, result.with_name(sidecar_name(result.name))) as file:
-            sha256 = json.loads(file.read(_LARGEST_SIDECAR))["input_sha256"]
-    except (OSError, ValueError, KeyError, TypeError, DreamdError):
-        return None
-    return sha256 if isinstance(sha256, str) and sha256 else None
 
 
 def _namesakes(job: Job) -> Iterator[str]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
-from dreamd.files.nofollow import opened_file
 from dreamd.job import Job, JobState
 from dreamd.page.gpus import Gpus, resident_bytes
 from dreamd.page.health import not_ready
+from dreamd.page.outbox import sidecar_of
 from dreamd.settings.config import Config
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
-from dreamd.tree.layout import Folders, StateFolder, sidecar_name
+from dreamd.tree.layout import Folders, StateFolder
 from dreamd.tree.spool import Spool
 from dreamd.wording import printable
 
@@ -33,9 +31,6 @@ _FOLDERS = 200
 
 _GPU_SECONDS = 2.0
 """What the driver says of the GPUs is shown for so long before it is asked again."""
-
-_LARGEST_SIDECAR = 1 << 20
-"""No more bytes of a sidecar are read."""
 
 _SIDECAR_FIELDS = ("device", "precision", "size", "tiling", "seconds", "loss_before", "loss_after", "versions", "seed")
 """The fields of a sidecar that are shown."""
@@ -97,17 +92,8 @@ class Views:
 
     def details(self, job: Job) -> dict[str, Any]:
         """Return a result with what its sidecar says of it."""
-        record = self._sidecar(job)
+        record = sidecar_of(job, self._config.outbox) or {}
         return {**_result(job), **{name: record.get(name) for name in _SIDECAR_FIELDS}}
-
-    def _sidecar(self, job: Job) -> dict[str, Any]:
-        path = PurePosixPath(job.result or "")
-        try:
-            with opened_file(self._config.outbox, path.with_name(sidecar_name(path.name))) as file:
-                record = json.loads(file.read(_LARGEST_SIDECAR))
-        except (OSError, ValueError, RecursionError):  # it was taken away, or is somebody else's file
-            return {}
-        return record if isinstance(record, dict) else {}
 
     def _failure(self, job: Job) -> dict[str, Any]:
         reason = (job.reason or "").replace(f"{self._config.inbox}/", "")  # the same everywhere on the page

@@ -412,6 +412,23 @@ def test_a_result_is_sent_as_the_picture_that_its_name_says_and_can_run_nothing(
     assert page.get("/results/f2").headers["Content-Type"] == "application/octet-stream"
 
 
+def test_a_result_that_was_moved_away_is_gone_and_never_what_now_bears_its_name(page: Served, tmp_path: Path) -> None:
+    page.result("n1", "again/cat.png", 6010.0)
+    seen = page.get("/thumbnails/n1/after/small").body
+    for file in (page.tree.outbox / "again").iterdir():
+        file.rename(tmp_path / file.name)
+    page.result("n2", "again/cat.png", 6011.0)
+    (page.tree.outbox / "again" / "cat.png").write_bytes(page.tree.picture(20, 20))
+    assert page.get("/results/n2").body == page.tree.picture(20, 20)
+    assert page.get("/results/n1").status == 404
+    assert page.get("/thumbnails/n1/after/large").status == 404
+    assert page.get("/thumbnails/n1/after/small").body == seen  # it was made in time
+    assert page.get("/api/results/n1").json["size"] is None
+    assert page.get("/api/results/n2").json["size"] == [64, 48]
+    (page.tree.outbox / "again" / "cat.png.json").unlink()
+    assert page.get("/results/n2").status == 404  # nobody can tell whose it is
+
+
 # Failures
 
 

@@ -13,10 +13,10 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from dreamd.files.names import parts_of
-from dreamd.files.nofollow import opened_file
 from dreamd.job import Job, JobState
 from dreamd.page.handlers.answers import JsonAnswer, NotThereError, answering
 from dreamd.page.handlers.requests import number, query_of
+from dreamd.page.outbox import opened_result
 from dreamd.page.recipe_editor import Recipes
 from dreamd.page.thumbnails import KINDS, SIDES, Thumbnails
 from dreamd.page.views import Views
@@ -105,13 +105,12 @@ class Jobs:
         return FileResponse(file, media_type="image/webp", headers={"Cache-Control": _FOR_GOOD})
 
     async def result(self, request: Request) -> Response:
-        """Answer with a result as it lies in the outbox."""
+        """Answer with a result as it lies in the outbox, never with what bears its name now."""
         job = await self._done_job(request)
         path = PurePosixPath(job.result or "")
-        try:
-            file = await asyncio.to_thread(opened_file, self._config.outbox, path)
-        except OSError as error:
-            raise NotThereError("it was taken out of the outbox") from error
+        file = await asyncio.to_thread(opened_result, job, self._config.outbox)
+        if file is None:
+            raise NotThereError("it was taken out of the outbox")
         headers = {
             "Content-Disposition": f"inline; filename*=UTF-8''{quote(path.name.encode('utf-8', 'replace'))}",
             "Content-Security-Policy": "default-src 'none'; sandbox",

@@ -18,12 +18,14 @@ from dreamd.daemon.intake import Intake
 from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
 from dreamd.daemon.plugins import LivePlugins
+from dreamd.daemon.previews import drop_preview
 from dreamd.daemon.systemd import Pulse
 from dreamd.daemon.unclaimed import WhyLeft
 from dreamd.executors.executor import Executor, WorkerState
 from dreamd.job import Job, JobState
 from dreamd.messages import Advanced, Fetching
 from dreamd.settings.config import Config
+from dreamd.tree.layout import StateFolder
 from dreamd.tree.snapshot import Hold, Left, RunningJob, Snapshot, WorkerStatus
 
 log = logging.getLogger(__name__)
@@ -123,8 +125,10 @@ class Report:
         self._news += 1
 
     def forget(self, job_id: str) -> None:
-        """Forget how far a job was: its worker has answered, or is gone."""
+        """Forget how far a job was, and remove its preview: its worker has answered, or is gone."""
         self._progress.pop(job_id, None)
+        if self._config.status.listen is not None:
+            drop_preview(StateFolder(self._config.state).previews, job_id)
 
     def pulses(self) -> list[Pulse]:
         """Return what the busy workers show of themselves."""

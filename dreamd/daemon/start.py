@@ -19,6 +19,7 @@ from dreamd.daemon.jobs.recovery import Recovery
 from dreamd.daemon.loop import Loop
 from dreamd.daemon.page_process import PageProcess
 from dreamd.daemon.plugins import LivePlugins
+from dreamd.daemon.previews import drop_previews
 from dreamd.daemon.report import Report, Tally
 from dreamd.daemon.systemd import Service
 from dreamd.executors.executor import Executor, ExecutorContext
@@ -142,6 +143,8 @@ def _running(parts: _Parts, watcher: Watcher, report: Report) -> Iterator[None]:
     """Have the page served inside; afterwards end everything that was started."""
     has_page = parts.config.status.listen is not None and not parts.until_empty
     page = PageProcess(parts.config.file) if has_page else None
+    previews = StateFolder(parts.config.state).previews
+    drop_previews(previews)
     try:
         if page is not None:
             page.start()
@@ -150,6 +153,7 @@ def _running(parts: _Parts, watcher: Watcher, report: Report) -> Iterator[None]:
         if page is not None:
             page.stop()
         parts.executor.stop()
+        drop_previews(previews)
         watcher.stop()
         report.write("stopped")
         parts.plugins.close()

@@ -940,6 +940,25 @@ def test_the_page_is_started_again_and_dies_with_the_daemon(tree: Tree, run_daem
     tree.wait_for(lambda: not tree.is_alive(second), "the page to be gone")
 
 
+def test_no_preview_outlives_its_dream_whoever_was_killed(tree: Tree, run_daemon: Run) -> None:
+    tree.configure(status={"listen": "127.0.0.1:0"}, limits={"attempts": 1})
+    previews = tree.state / "preview"
+    previews.mkdir(parents=True)
+    (previews / "earlier.jpg").write_bytes(b"left by a daemon that was killed")
+    gate = tree.mood("killed", "wait")
+    daemon = run_daemon(tree)
+    assert list(previews.iterdir()) == []
+    tree.drop("killed/a.png", tree.picture(13, 13))
+    worker = daemon.worker("busy")
+    (job,) = tree.jobs(JobState.RUNNING)
+    (previews / f"{job.id}.jpg").write_bytes(b"as the worker has shown it")
+    (previews / f"{job.id}.new").write_bytes(b"as it was about to show it")
+    os.kill(worker, signal.SIGKILL)
+    tree.failure("killed/a.png")
+    assert list(previews.iterdir()) == []
+    gate.touch()
+
+
 def test_a_port_that_is_taken_is_told_and_keeps_nobody_from_dreaming(tree: Tree, run_daemon: Run) -> None:
     tree.echo()
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -45,7 +45,7 @@ class Now:
         return StreamingResponse(self._feed.listen(), media_type="text/event-stream")
 
     async def preview(self, request: Request) -> Response:
-        """Answer with a dream that goes on, as it was a moment ago."""
+        """Answer with a dream that goes on, as it was a moment ago; with nothing when it is over."""
         name = f"{request.path_params['job']}.jpg"
         try:
             previews = StateFolder(self._config.state).previews

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
 
 from dreamd.errors import DreamdError, SpaceError
@@ -115,16 +115,33 @@ def open_for_looking(path: Path) -> sqlite3.Connection | None:
     return None
 
 
-def inode_of(path: Path) -> int | None:
-    """Return the number of the file that bears a journal's name; None when there is none, or when it is no database.
+class OpenFile:
+    """A journal's file as it was when it was opened: tells whether it still bears the name, and is a database.
 
-    SQLite goes on with a file that was removed or overwritten, and says nothing.
+    SQLite goes on with a file that was removed or overwritten, and says nothing. Whoever closes a file gives up every
+    lock of the process on it, SQLite's too (fcntl(2)): so this one is opened late, and closed after the connection.
     """
-    try:
-        with path.open("rb") as file:
-            return os.fstat(file.fileno()).st_ino if file.read(len(_MAGIC)) == _MAGIC else None
-    except OSError:
-        return None
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened = path.stat() if path.exists() else None
+        self._file: BinaryIO | None = None
+
+    def is_sound(self) -> bool:
+        """Tell whether the file still bears the name and begins as a database does."""
+        try:
+            if self._opened is None or not os.path.samestat(self._path.stat(), self._opened):
+                return False
+            if self._file is None:
+                self._file = self._path.open("rb")
+            return os.pread(self._file.fileno(), len(_MAGIC), 0) == _MAGIC
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close it, after the connection."""
+        if self._file is not None:
+            self._file.close()
 
 
 def set_aside(path: Path, why: str) -> None:

@@ -18,9 +18,9 @@ from dreamd.job import Job, JobState
 from dreamd.tree.database import (
     BrokenError,
     DamagedError,
+    OpenFile,
     errors_explained,
     immediate,
-    inode_of,
     open_for_looking,
     open_for_writing,
     set_aside,
@@ -77,7 +77,7 @@ class Journal:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._inode = inode_of(path)
+        self._file = OpenFile(path)
 
     @classmethod
     def open(cls, path: Path) -> Journal:
@@ -121,7 +121,7 @@ class Journal:
 
     def check_place(self) -> None:
         """Raise DamagedError when the journal's file was removed, replaced or overwritten."""
-        if self._inode is None or inode_of(self._path) != self._inode:
+        if not self._file.is_sound():
             raise DamagedError(f"the journal {self._path} was removed or overwritten while dreamd had it open")
 
     def repair(self) -> None:
@@ -131,13 +131,14 @@ class Journal:
             DreamdError: no journal can be made there now.
         """
         with suppress(sqlite3.Error):
-            self._connection.close()
-        self._connection = Journal.open_checked(self._path)._connection
-        self._inode = inode_of(self._path)
+            self.close()
+        anew = Journal.open_checked(self._path)
+        self._connection, self._file = anew._connection, anew._file
 
     def close(self) -> None:
         """Give the file back."""
         self._connection.close()
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self

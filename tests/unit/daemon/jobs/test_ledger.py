@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -105,6 +107,17 @@ def test_a_journal_that_somebody_keeps_locked_is_written_later_and_not_set_aside
         ledger.flush()
         assert journal.unfinished() == [job(1)]
     assert list(file.parent.glob("*.broken-*")) == []
+
+
+def test_a_journal_that_is_looked_after_keeps_its_lock_against_other_processes(ledger: Ledger, file: Path) -> None:
+    """Whoever closes a file gives up the locks of its whole process on it, and another would take its log away."""
+    code = f"from pathlib import Path; from dreamd.tree.journal import Journal; Journal.open(Path({str(file)!r}))"
+    for folder in ("a", "b"):
+        assert folder not in ledger.pauses()
+        subprocess.run([sys.executable, "-c", f"{code}.pause({folder!r})"], check=True, timeout=60)
+        assert folder in ledger.pauses()
+        ledger.save(job(1))
+    assert file.with_name(f"{file.name}-wal").exists()
 
 
 def test_a_pause_of_another_process_counts_at_once(ledger: Ledger, file: Path) -> None:

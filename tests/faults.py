@@ -26,7 +26,7 @@ from pathlib import Path
 from PIL import Image
 
 import dreamd.tree.journal
-from dreamd.daemon import run_daemon
+from dreamd import daemon
 from dreamd.settings.config import load_config
 
 STEPS = ("rename", "replace", "link", "unlink", "remove", "mkdir", "rmdir", "fsync", "open")
@@ -149,7 +149,7 @@ def drain(config: Path, fault: Fault | None) -> int:
     try:
         if fault is not None:
             fault.install()
-        code = run_daemon(load_config(config), until_empty=True)
+        code = daemon.run_daemon(load_config(config), until_empty=True)
     except BaseException as error:  # noqa: BLE001 (a daemon that ends by itself is what this looks for)
         print(json.dumps({"ended": f"{type(error).__name__}: {error}"}), flush=True)
         code = 71
@@ -176,7 +176,9 @@ def broken_promises(root: Path) -> list[str]:
     failed = sorted(str(path.relative_to(root / "failed")) for path in (root / "failed").rglob("*") if path.is_file())
     if failed != ["sub/bad.png", "sub/bad.png.reason.txt"]:
         found.append(f"failed {failed}")
-    left = [str(path) for path in (root / "inbox").rglob("*") if path.is_file() and path.name != "lock"]
+    left = [
+        str(path) for path in (root / "inbox").rglob("*") if path.is_file() and path.name not in ("lock", "inbox-id")
+    ]
     left += [str(path) for path in (root / "outbox" / ".dreamd").rglob("*")]
     if left:
         found.append(f"left over {left}")
@@ -188,10 +190,10 @@ def one_run(action: str, number: int) -> int:
     root = Path(tempfile.mkdtemp(prefix="dreamd-faults-"))
     try:
         config = make_tree(root)
-        code = run_daemon(config, Fault(root, action, number))
+        code = drain(config, Fault(root, action, number))
         if action == "count":
             return int((root / "count").read_text())
-        again = run_daemon(config, None)
+        again = drain(config, None)
         broken = broken_promises(root)
         if again not in (0, 1):
             broken.append(f"the next start ended with {again}")

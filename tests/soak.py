@@ -140,7 +140,10 @@ class Soak:
             "originals": len(_files(self._root / "done")),
         }
         found += [f"{count} {what} of {self._dropped}" for what, count in counts.items() if count != self._dropped]
-        left = [*_files(self._root / "failed"), *(path for path in _files(self._root / "inbox") if path.name != "lock")]
+        left = [
+            *_files(self._root / "failed"),
+            *(path for path in _files(self._root / "inbox") if path.name not in ("lock", "inbox-id")),
+        ]
         left += list((self._root / "outbox" / ".dreamd").iterdir())
         found += [f"left over: {path}" for path in left]
         return found

@@ -76,6 +76,10 @@ class Intake:
         """Take in what one of the watcher's threads has seen."""
         self.watcher.handle(event)
 
+    def look_anew(self) -> None:
+        """Look through the whole inbox at the next turn's beginning: it was away, or is another folder now."""
+        self.watcher.rescan()
+
     def take_in(self, now: float) -> None:
         """Take in what has settled by now, and claim some of it."""
         for finding in self.watcher.due(now):

@@ -20,6 +20,7 @@ from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
 from dreamd.daemon.jobs.publishing import Published
 from dreamd.daemon.jobs.queue import Pace
+from dreamd.daemon.jobs.recovery import Recovery
 from dreamd.daemon.plugins import LivePlugins, write_catalogue
 from dreamd.daemon.report import Report, Tally
 from dreamd.daemon.systemd import Service
@@ -29,6 +30,7 @@ from dreamd.inbox.events import FileEvent
 from dreamd.job import JobState
 from dreamd.messages import Advanced, Done, Fetching, NotDone, Ready
 from dreamd.settings.config import Config, load_config
+from dreamd.tree.attachment import Attachment
 from dreamd.tree.control import WAKE
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,9 @@ _MOST_AT_A_TIME = 32
 
 _PUBLISHERS = 8
 """The number of threads that publish. A disk syncs several files in little more time than one."""
+
+_INBOX_SECONDS = 1.0
+"""The time between two looks whether the inbox is there, in seconds."""
 
 _FALSE_STARTS = 3
 """The number of deaths in a row, each before the worker was ready, after which `dreamd drain` gives up."""
@@ -68,6 +73,8 @@ class Loop:
         tally: Tally,
         report: Report,
         service: Service,
+        tree: Attachment,
+        recovery: Recovery,
         until_empty: bool,
     ) -> None:
         """Set up.
@@ -83,6 +90,8 @@ class Loop:
             tally: the jobs that have ended.
             report: the report of the daemon's state.
             service: the line to systemd.
+            tree: the hold on the inbox.
+            recovery: takes up what is in work when the inbox comes.
             until_empty: stop when everything in the inbox is finished or held.
         """
         self._config = config
@@ -95,6 +104,9 @@ class Loop:
         self._tally = tally
         self._report = report
         self._service = service
+        self._tree = tree
+        self._recovery = recovery
+        self._inbox_look_due = 0.0
         self._until_empty = until_empty
         self._publishers = ThreadPoolExecutor(_PUBLISHERS, thread_name_prefix="publish")
         self._pace = Pace(_most_at_a_time(config))
@@ -127,7 +139,9 @@ class Loop:
             if self._plugins.look(now):
                 log.info("plugin files changed; loading the plugins anew")
                 self._load_plugins_anew()
-            self._intake.take_in(now)
+            self._look_for_inbox(now)
+            if self._tree.problem is None:
+                self._intake.take_in(now)
         self._life.look_again(now)
         self._life.queue.pause(self._ledger.pauses())
         self._ledger.tidy(now)
@@ -135,8 +149,20 @@ class Loop:
         self._report.write_if_due(now, "draining" if self._stops else "running")
         self._tell_service(now)
 
+    def _look_for_inbox(self, now: float) -> None:
+        """Work only while the inbox is there; when it has come, take up what is claimed in it and look through it."""
+        if now < self._inbox_look_due:
+            return
+        self._inbox_look_due = now + _INBOX_SECONDS
+        if self._tree.look():
+            if not self._life.waiting and not self._life.running:
+                self._recovery.recover()
+            self._life.look_at_all()
+            self._intake.look_anew()
+
     def _tell_service(self, now: float) -> None:
-        if not self._service.is_ready and self._intake.is_watching and (self._life.running or self._executor.free()):
+        is_settled = self._intake.is_watching or self._tree.problem is not None
+        if not self._service.is_ready and is_settled and (self._life.running or self._executor.free()):
             self._service.announce_ready()
         self._service.beat(now, self._report.pulses)
 
@@ -167,7 +193,9 @@ class Loop:
             self._stop_by,
         ]
         if not self._stops:
-            deadlines += [self._intake.next_deadline(), self._plugins.next_look]
+            deadlines += [self._inbox_look_due, self._plugins.next_look]
+            if self._tree.problem is None:
+                deadlines.append(self._intake.next_deadline())
         due = [deadline for deadline in deadlines if deadline is not None]
         return min(max(0.0, min(due) - time.monotonic()), threading.TIMEOUT_MAX) if due else None
 
@@ -247,7 +275,7 @@ class Loop:
 
     def _dispatch(self) -> None:
         """Give the workers that are free what is next."""
-        if self._stops or not self._life.queue.has_work:
+        if self._stops or self._tree.problem is not None or not self._life.queue.has_work:
             return
         self._executor.wake()
         # A job that was tried before has a worker to itself, so that it can take down nobody else.

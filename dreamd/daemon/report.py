@@ -25,6 +25,7 @@ from dreamd.executors.executor import Executor, WorkerState
 from dreamd.job import Job, JobState
 from dreamd.messages import Advanced, Fetching
 from dreamd.settings.config import Config
+from dreamd.tree.attachment import Attachment
 from dreamd.tree.layout import StateFolder
 from dreamd.tree.snapshot import Hold, Left, RunningJob, Snapshot, WorkerStatus
 
@@ -82,6 +83,7 @@ class Report:
         *,
         config: Config,
         lock_file: str,
+        tree: Attachment,
         tally: Tally,
         ledger: Ledger,
         life: Lifecycle,
@@ -95,6 +97,7 @@ class Report:
         Args:
             config: the config.
             lock_file: the file that the daemon has locked while it runs.
+            tree: the hold on the inbox.
             tally: the jobs that have ended.
             ledger: the memory; what it could not write is written with each snapshot.
             life: the jobs that have not ended.
@@ -105,6 +108,7 @@ class Report:
         """
         self._config = config
         self._lock_file = lock_file
+        self._tree = tree
         self._tally = tally
         self._ledger = ledger
         self._life = life
@@ -174,10 +178,14 @@ class Report:
         return (
             *(self._tally.changes, self._news, len(self._intake), self._plugins.problems),
             *(ledger.pauses(), ledger.version),
-            *(watcher.backend, watcher.found_by_rescan_only, watcher.overflows, watcher.skipped),
+            *(self._watching(), watcher.found_by_rescan_only, watcher.overflows, watcher.skipped),
             tuple(self._intake.unclaimed.counts.items()),
             *(replace(view, busy_share=0.0) for view in self._executor.workers()),
         )
+
+    def _watching(self) -> str:
+        problem = self._tree.problem
+        return self._intake.watcher.backend if problem is None else f"waiting: {problem}"
 
     def _snapshot(self, state: str) -> Snapshot:
         life, watcher, totals = self._life, self._intake.watcher, self._tally.totals
@@ -190,7 +198,7 @@ class Report:
             started_at=self._tally.started_at,
             inbox=str(self._config.inbox),
             lock=self._lock_file,
-            watching=watcher.backend,
+            watching=self._watching(),
             found_by_rescan_only=watcher.found_by_rescan_only,
             overflows=watcher.overflows,
             queued=queued,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import signal
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,13 +21,16 @@ from dreamd.daemon.previews import drop_previews
 from dreamd.daemon.report import Report, Tally
 from dreamd.daemon.systemd import Service
 from dreamd.executors.executor import Executor, ExecutorContext
-from dreamd.files.problems import os_error_explained
+from dreamd.files.problems import os_error_explained, shown
 from dreamd.inbox.watcher import Watcher
-from dreamd.job import Job
+from dreamd.job import Job, JobState
 from dreamd.settings.config import Config
+from dreamd.tree.attachment import Attachment
 from dreamd.tree.control import WAKE
+from dreamd.tree.identity import own_identity
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import Folders, StateFolder
+from dreamd.tree.lock import lock
 from dreamd.tree.snapshot import Snapshot
 from dreamd.tree.spool import Spool
 
@@ -56,17 +57,18 @@ def run_daemon(
     plugins = LivePlugins(config.plugins)
     executor = plugins.make_executor(config.workers.executor, ExecutorContext(config=config, notify=events.put))
     service = Service.from_environment()
-    spool = Spool(Folders.of(config), share=_own_name(config) if share else None)
-    spool.prepare()
+    state = StateFolder(config.state)
     _make_state_folder(config)
     with (
         signals_to(events.put, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, WAKE),
-        spool.lock(),
-        Journal.open_checked(StateFolder(config.state).journal) as journal,
+        lock(state.lock, taken=_state_is_taken(config)),
+        Journal.open_checked(state.journal) as journal,
     ):
-        parts = _Parts(config, events, plugins, executor, service, spool, journal, until_empty=until_empty)
-        readers = [service.show] if on_snapshot is None else [service.show, on_snapshot]
-        return _run(parts, readers)
+        spool = Spool(Folders.of(config), share=own_identity(state).daemon if share else None)
+        with Attachment(spool, state, has_unfinished=lambda: _has_unfinished(journal), waits=not until_empty) as tree:
+            parts = _Parts(config, events, plugins, executor, service, spool, tree, journal, until_empty=until_empty)
+            readers = [service.show] if on_snapshot is None else [service.show, on_snapshot]
+            return _run(parts, readers)
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class _Parts:
     executor: Executor
     service: Service
     spool: Spool
+    tree: Attachment
     journal: Journal
     until_empty: bool
 
@@ -99,7 +102,8 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
     intake = Intake(_watcher(config, parts.events), life, until_empty=parts.until_empty)
     report = Report(
         config=config,
-        lock_file=str(parts.spool.lock_file),
+        lock_file=str(StateFolder(config.state).lock),
+        tree=parts.tree,
         tally=tally,
         ledger=ledger,
         life=life,
@@ -128,11 +132,14 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
         tally=tally,
         report=report,
         service=parts.service,
+        tree=parts.tree,
+        recovery=recovery,
         until_empty=parts.until_empty,
     )
     with _running(parts, intake.watcher, report):
         report.write("starting")
-        recovery.recover()
+        if parts.tree.problem is None:
+            recovery.recover()
         intake.watcher.start()
         parts.executor.start()
         return loop.run()
@@ -179,6 +186,14 @@ def _make_state_folder(config: Config) -> None:
         raise os_error_explained(error, "make", config.state) from error
 
 
-def _own_name(config: Config) -> str:
-    """What tells this daemon from the others on a shared inbox: its machine and its state folder."""
-    return hashlib.sha256(f"{socket.gethostname()}:{config.state}".encode()).hexdigest()[:12]
+def _state_is_taken(config: Config) -> str:
+    place = shown(config.state).replace("{", "{{").replace("}", "}}")
+    return (
+        f"another dreamd ({{holder}}) works with the state folder {place}: stop it, or give this one a config with an "
+        "inbox and a state folder of its own; two that share an inbox, with --share, have a state folder each"
+    )
+
+
+def _has_unfinished(journal: Journal) -> bool:
+    counts = journal.counts()
+    return any(counts[state] for state in (JobState.QUEUED, JobState.RUNNING, JobState.HELD))

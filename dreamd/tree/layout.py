@@ -21,6 +21,9 @@ WORK = "work"
 LOCK = "lock"
 """The file in the inbox's `.dreamd` that a running daemon has locked; a daemon that shares has one of its own too."""
 
+MARK = "inbox-id"
+"""The file in the inbox's `.dreamd` that tells this inbox from any other folder."""
+
 SIDECAR = ".json"
 """A result's sidecar has the result's name with this ending."""
 
@@ -64,6 +67,16 @@ class StateFolder:
     def journal(self) -> Path:
         """The journal's database; its log and index lie beside it."""
         return self.path / "journal.sqlite3"
+
+    @property
+    def identity(self) -> Path:
+        """What tells the inbox that this state folder belongs to, and the name of its daemon."""
+        return self.path / "tree.json"
+
+    @property
+    def lock(self) -> Path:
+        """The file that the daemon has locked while it runs; it says which process that is."""
+        return self.path / "lock"
 
     @property
     def status(self) -> Path:

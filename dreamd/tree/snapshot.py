@@ -6,9 +6,7 @@ asks nobody. Imports the standard library and `errors` only, and `yamlfile` for 
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from dreamd.files.durable import draft_of
 from dreamd.files.problems import refusal, shown
 from dreamd.json_text import to_json
 from dreamd.tree.layout import StateFolder
+from dreamd.tree.lock import is_locked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,26 +151,21 @@ def read(state_folder: Path) -> dict[str, Any] | None:
         raise DreamdError(f"{shown(file)}: is no status of dreamd; start the daemon anew") from error
     if missing:
         raise DreamdError(f"{shown(file)}: is of another version of dreamd; start the daemon anew")
-    if not is_locked(Path(values["lock"])):
+    if not _is_alive(values):
         queued = values["queued"] + values["running"]
         values |= {"state": "stopped", "queued": queued, "running": 0, "workers": [], "eta_seconds": None}
     return values
 
 
-def is_locked(lock_file: Path) -> bool:
-    """Whether a daemon has locked a file for itself."""
+def _is_alive(values: dict[str, Any]) -> bool:
+    """Tell whether the daemon that wrote a snapshot still runs."""
     try:
-        descriptor = os.open(lock_file, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        # Shared: two that look at the same time must not take each other for the daemon.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+        return is_locked(Path(values["lock"]))
+    except PermissionError:  # another user's, whose processes can still be seen
+        try:
+            return b"dreamd" in Path(f"/proc/{values['pid']}/cmdline").read_bytes()
+        except OSError:
+            return False
 
 
 def state_folder_of(config_file: Path) -> Path:

@@ -11,8 +11,6 @@ UTF-8, hold newlines or start with a dash.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -21,7 +19,7 @@ from dreamd.errors import ConfigError, DreamdError
 from dreamd.files.problems import os_errors_explained, shown
 from dreamd.tree.failure_search import failed_among
 from dreamd.tree.layout import HOUSE, WORK, Folders, lock_file, work_name
-from dreamd.tree.lock import InboxLock, lock_of
+from dreamd.tree.lock import Lock, lock, lock_if_free
 from dreamd.tree.originals import Failures, put_into_done
 from dreamd.tree.results import Results
 from dreamd.tree.work import Work
@@ -53,11 +51,6 @@ class Spool:
         self._results = Results(folders.outbox)
         self._failures = Failures(folders.failed)
 
-    @property
-    def lock_file(self) -> Path:
-        """The file that this daemon alone has locked while it runs; it says which process that is."""
-        return lock_file(self.folders.inbox, self._share)
-
     def prepare(self) -> None:
         """Make every folder but the inbox, which may be a disk that is not mounted.
 
@@ -76,33 +69,53 @@ class Spool:
             self._results.prepare()
             self._work.prepare()
 
-    def lock(self) -> InboxLock:
-        """Take the inbox for this process, after `prepare`.
+    def has_worked(self) -> bool:
+        """Tell whether pictures were claimed here before, by the folders that are made for them."""
+        return any((self.folders.inbox / HOUSE).glob(f"{WORK}*"))
+
+    def lock(self) -> Lock:
+        """Take the inbox for this process, after `prepare`, and take over what daemons that are gone had claimed.
 
         A daemon that shares holds the inbox's lock together with the others, and one of its own. A daemon that does not
-        is alone, and takes over what sharing daemons that are gone had claimed.
+        is alone.
 
         Raises:
             DreamdError: another daemon has it, and one of the two does not share.
         """
         inbox = self.folders.inbox
-        if self._share is None:
-            lock = InboxLock([lock_of(self.lock_file, fcntl.LOCK_EX, inbox)])
-            self._take_over()
-            return lock
-        together = lock_of(lock_file(inbox), fcntl.LOCK_SH, inbox)
+        taken = (
+            f"another dreamd ({{holder}}) works on {shown(inbox)}: stop it, give this one an inbox of its own, "
+            "or run both with --share and a state folder each"
+        )
+        held = lock(lock_file(inbox), shared=self._share is not None, taken=taken)
         try:
-            own = lock_of(self.lock_file, fcntl.LOCK_EX, inbox)
+            if self._share is not None:
+                held += lock(lock_file(inbox, self._share), taken=taken)
+            self._work.prepare()  # until the lock was had, another daemon could take the folder for a left one
+            self._take_over()
         except BaseException:
-            os.close(together)
+            held.close()
             raise
-        return InboxLock([own, together])
+        return held
 
     def _take_over(self) -> None:
-        """Move what other daemons had claimed into this one's work: none is alive, or the lock would be held."""
-        with os_errors_explained("take over", self.folders.inbox / HOUSE):
-            for other in sorted((self.folders.inbox / HOUSE).glob(f"{WORK}-*")):
-                self._work.take_over(other.name)
+        """Move what daemons that are gone had claimed into this one's work. One that is alive has its own file locked.
+
+        Nobody works in the folder of a daemon that does not share while this one does.
+        """
+        house = self.folders.inbox / HOUSE
+        with os_errors_explained("take over", house):
+            for other in sorted(house.glob(f"{WORK}*")):
+                if other == self._work.path:
+                    continue
+                if other.name == WORK:
+                    self._work.take_over(other.name)
+                    continue
+                file = lock_file(self.folders.inbox, other.name.removeprefix(f"{WORK}-"))
+                if (free := lock_if_free(file)) is not None:
+                    with free:
+                        self._work.take_over(other.name)
+                        file.unlink()
 
     # In work
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -156,12 +156,14 @@ class Work:
         """Move all that another daemon had claimed into this work folder, and remove its own."""
         with (
             opened_folder(self._inbox, [HOUSE]) as house,
-            opened_folder(house, [other]) as left,
+            opened_folder_if_there(house, [other]) as left,
             opened_folder(self._inbox, self._parts) as work,
         ):
-            for job_id in names_in(left):
-                os.rename(job_id, job_id, src_dir_fd=left, dst_dir_fd=work)
-            os.rmdir(other, dir_fd=house)
+            for job_id in () if left is None else names_in(left):
+                with suppress(FileNotFoundError):  # another daemon that starts takes its share
+                    os.rename(job_id, job_id, src_dir_fd=left, dst_dir_fd=work)
+            sync_folder(work)
+            remove_empty_folders(Entry(house, other))
 
 
 def _another_filesystem(path: PurePosixPath) -> FolderError:

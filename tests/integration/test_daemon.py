@@ -520,7 +520,7 @@ def test_a_full_disk_holds_what_it_cannot_take_and_loses_nothing(
 
 def test_a_status_that_cannot_be_written_stops_nothing(plain: Tree, run_daemon: Run) -> None:
     daemon = run_daemon(plain)
-    blocked = plain.state / ".status.json.new"
+    blocked = plain.state / ".status.json.part"
     blocked.mkdir()
     plain.drop("a.png")
     plain.wait_for(lambda: "cannot be written" in daemon.log, "the warning")

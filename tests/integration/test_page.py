@@ -30,7 +30,8 @@ from dreamd.page.places import AT_ONCE
 from dreamd.settings.config import load_config
 from dreamd.tree.control import WAKE
 from dreamd.tree.journal import Journal
-from dreamd.tree.layout import Folders
+from dreamd.tree.layout import Folders, StateFolder
+from dreamd.tree.lock import lock
 from dreamd.tree.snapshot import Hold, RunningJob, Snapshot, WorkerStatus
 from dreamd.tree.spool import Spool
 
@@ -88,10 +89,10 @@ class Served:
         self.config = load_config(tree.config)
         self.spool = Spool(Folders(inbox=tree.inbox, outbox=tree.outbox, failed=tree.failed, done=tree.done))
         self.spool.prepare()
-        self._lock = self.spool.lock()
+        tree.state.mkdir(exist_ok=True)
+        self._lock = lock(StateFolder(tree.state).lock, taken="{holder}")
         self.wakes = 0
         self._handler = signal.signal(WAKE, self._woken)  # the page wakes whoever holds the lock
-        tree.state.mkdir(exist_ok=True)
         self.journal = Journal.open(tree.state / "journal.sqlite3")
         self.say()
         self.log = tree.root / "page.log"
@@ -113,7 +114,7 @@ class Served:
 
     def say(self, **values: Any) -> None:
         """Writes what a daemon would say of itself."""
-        replace(idle(self.spool.lock_file, self.tree.inbox), **values).write(self.tree.state)
+        replace(idle(StateFolder(self.tree.state).lock, self.tree.inbox), **values).write(self.tree.state)
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """One request; names of headers with _ for -."""

@@ -16,6 +16,7 @@ from dreamd.errors import DreamdError, UsageError
 from dreamd.settings.config import Config
 from dreamd.tree import snapshot
 from dreamd.tree.layout import lock_file
+from dreamd.tree.lock import is_locked
 
 LOOK_SECONDS = 0.1
 """The pause between two looks at what the daemon says of itself."""
@@ -32,7 +33,7 @@ def running_daemon(config: Config, log: Path) -> Iterator[subprocess.Popen[bytes
         UsageError: another daemon works on the inbox.
         DreamdError: the daemon ended, or did not start in time.
     """
-    if snapshot.is_locked(lock_file(config.inbox)):
+    if is_locked(lock_file(config.inbox)):
         raise UsageError(f"a dreamd works on {config.inbox} already; give the demo a folder of its own with --out")
     command = [sys.executable, "-m", "dreamd", "run", "--config", str(config.file)]
     with log.open("wb") as stream:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import json
 import os
 import pwd
@@ -25,11 +24,13 @@ from dreamd.commands.init import make_tree
 from dreamd.job import Job
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
+from dreamd.tree.lock import lock
 
 TINY = '''
 from torch import nn
 
 from dreamd.api import Backbone, Download, hookimpl
+from dreamd.tree.lock import lock
 
 
 def tiny(name):
@@ -329,6 +330,5 @@ def test_a_daemon_that_runs_is_told(root: Path) -> None:
     values |= {"state": "running", "pid": 77, "lock": str(house / "lock"), "watching": "inotify"}
     (root / "state" / "status.json").write_text(json.dumps(values))
     assert findings(root)["daemon"].text == "not running"
-    with (house / "lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock(house / "lock", taken="{holder}"):
         assert findings(root)["daemon"].text == "running, pid 77, watching by inotify"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ from dreamd.errors import ConfigError, DreamdError
 from dreamd.job import Job, JobState
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
+from dreamd.tree.lock import lock
 from dreamd.tree.snapshot import Hold, Left, RunningJob, Snapshot, WorkerStatus
 
 RUNNING = RunningJob(job="1abc", picture="slow/cat.jpg", ascent=2, ascents=4, iteration=3, iterations=10, share=0.325)
@@ -77,8 +77,7 @@ def place(tmp_path: Path) -> Place:
 @pytest.fixture
 def locked(place: Place) -> Any:
     """The inbox is taken, as by a daemon that runs."""
-    with place.lock.open("rb+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with lock(place.lock, taken="{holder}"):
         yield
 
 
@@ -107,19 +106,6 @@ def test_a_daemon_that_was_killed_is_stopped_and_what_it_ran_waits(place: Place)
     assert [values[name] for name in ("state", "queued", "running", "workers", "eta_seconds")] == [
         "stopped", 4, 0, [], None,
     ]  # fmt: skip
-
-
-def test_two_that_look_at_once_do_not_take_each_other_for_the_daemon(place: Place) -> None:
-    with place.lock.open("rb") as other:
-        fcntl.flock(other, fcntl.LOCK_SH)
-        assert not snapshot.is_locked(place.lock)
-
-
-def test_the_lock_is_only_looked_at(place: Place) -> None:
-    place.lock.chmod(0o444)
-    assert not snapshot.is_locked(place.lock)
-    with place.lock.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.parametrize(

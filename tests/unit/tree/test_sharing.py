@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -73,3 +74,32 @@ def test_a_daemon_alone_takes_over_what_those_that_shared_left(folders):
         assert alone.give_back(job)
     assert (folders.inbox / "cats" / "cat.jpg").read_bytes() == b"cat"
     assert not list((folders.inbox / ".dreamd").glob("work-*"))
+
+
+def test_whoever_shares_takes_over_what_a_daemon_that_is_gone_had_claimed(folders):
+    """A host's new name, or a state folder that is lost: the work folder has an owner that never comes back."""
+    spools = {"alive": prepared(folders, "b"), "gone": prepared(folders, "a"), "alone": prepared(folders, None)}
+    with spools["alive"].lock():
+        for name, spool in spools.items():
+            spool.prepare()
+            (folders.inbox / f"{name}.jpg").write_bytes(name.encode())
+            spool.claim(PurePosixPath(f"{name}.jpg"), f"job-{name}")
+        last = prepared(folders, "c")
+        with last.lock():
+            assert [job for job, _ in last.claimed()] == ["job-alone", "job-gone"]
+            assert [job for job, _ in spools["alive"].claimed()] == ["job-alive"]
+    assert sorted(path.name for path in (folders.inbox / ".dreamd").glob("work*")) == ["work-b", "work-c"]
+    assert not (folders.inbox / ".dreamd" / "lock-a").exists()
+
+
+def test_daemons_that_start_at_once_share_out_what_was_left(folders):
+    for number in range(50):
+        (folders.inbox / f"{number}.jpg").write_bytes(b"x")
+        prepared(folders, "gone").claim(PurePosixPath(f"{number}.jpg"), f"job-{number:02}")
+    spools = [prepared(folders, name) for name in "abcd"]
+    with ThreadPoolExecutor(4) as pool:
+        locks = list(pool.map(Spool.lock, spools))
+    taken = sorted(job for spool in spools for job, _ in spool.claimed())
+    for held in locks:
+        held.close()
+    assert taken == [f"job-{number:02}" for number in range(50)]

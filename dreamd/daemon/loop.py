@@ -25,7 +25,8 @@ from dreamd.daemon.plugins import LivePlugins, write_catalogue
 from dreamd.daemon.report import Report, Tally
 from dreamd.daemon.systemd import Service
 from dreamd.errors import DreamdError
-from dreamd.executors.executor import Executor, ExecutorEvent, WorkerDied, WorkerState
+from dreamd.executors.executor import ExecutorEvent, WorkerDied, WorkerState
+from dreamd.executors.guarded import GuardedExecutor
 from dreamd.inbox.events import FileEvent
 from dreamd.job import JobState
 from dreamd.messages import Advanced, Done, Fetching, NotDone, Ready
@@ -69,7 +70,7 @@ class Loop:
         ledger: Ledger,
         intake: Intake,
         plugins: LivePlugins,
-        executor: Executor,
+        executor: GuardedExecutor,
         tally: Tally,
         report: Report,
         service: Service,
@@ -162,7 +163,9 @@ class Loop:
 
     def _tell_service(self, now: float) -> None:
         is_settled = self._intake.is_watching or self._tree.problem is not None
-        if not self._service.is_ready and is_settled and (self._life.running or self._executor.free()):
+        can_work = bool(self._life.running or self._executor.free())
+        is_broken = self._executor.problem is not None  # that shows in the status; the service itself runs
+        if not self._service.is_ready and is_settled and (can_work or is_broken):
             self._service.announce_ready()
         self._service.beat(now, self._report.pulses)
 
@@ -275,6 +278,8 @@ class Loop:
 
     def _dispatch(self) -> None:
         """Give the workers that are free what is next."""
+        if self._executor.problem is not None:
+            self._life.hold_all("plugin", self._executor.problem)
         if self._stops or self._tree.problem is not None or not self._life.queue.has_work:
             return
         self._executor.wake()
@@ -309,7 +314,10 @@ class Loop:
         where all are unloaded, since only a worker can tell what the new plugins bring.
         """
         self._plugins.load_anew()
+        had_problem = self._executor.problem is not None
         self._executor.restart()
+        if had_problem:
+            self._life.look_at_all()
         if self._life.held:
             self._executor.wake()
 

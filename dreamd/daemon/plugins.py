@@ -10,7 +10,8 @@ import logging
 import time
 
 from dreamd.errors import ConfigError, DreamdError, PluginError
-from dreamd.executors.executor import Executor, ExecutorContext
+from dreamd.executors.executor import ExecutorContext
+from dreamd.executors.guarded import GuardedExecutor
 from dreamd.job import Job
 from dreamd.plugin_host.blame import describe_error
 from dreamd.plugin_host.catalogue import Catalogue, Problem, merged
@@ -48,7 +49,7 @@ class LivePlugins:
         """Have every plugin that listens told that a job changed. Never waits for one."""
         self._loaded.job_changed(job)
 
-    def make_executor(self, name: str, context: ExecutorContext) -> Executor:
+    def make_executor(self, name: str, context: ExecutorContext) -> GuardedExecutor:
         """Make the executor of a name.
 
         Raises:
@@ -59,12 +60,11 @@ class LivePlugins:
             registered = self._loaded.get(Kind.EXECUTOR, name)
         except DreamdError as error:
             raise ConfigError(str(error), file=context.config.file, field=("workers", "executor")) from error
+        label = f"executor {name!r} of plugin {registered.entry.plugin!r}"
         try:
-            executor: Executor = registered.function(context)
+            return GuardedExecutor(registered.function(context), label)
         except Exception as error:  # it is a plugin's: it may raise anything
-            whose = f"executor {name!r} of plugin {registered.entry.plugin!r}"
-            raise PluginError(f"{whose}: {describe_error(error)}") from error
-        return executor
+            raise PluginError(f"{label}: {describe_error(error)}") from error
 
     def learn_engine(self, catalogue: Catalogue) -> None:
         """Take in what a worker's plugins bring."""

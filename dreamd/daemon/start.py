@@ -20,7 +20,8 @@ from dreamd.daemon.plugins import LivePlugins
 from dreamd.daemon.previews import drop_previews
 from dreamd.daemon.report import Report, Tally
 from dreamd.daemon.systemd import Service
-from dreamd.executors.executor import Executor, ExecutorContext
+from dreamd.executors.executor import ExecutorContext
+from dreamd.executors.guarded import GuardedExecutor
 from dreamd.files.problems import os_error_explained, shown
 from dreamd.inbox.watcher import Watcher
 from dreamd.job import Job, JobState
@@ -78,7 +79,7 @@ class _Parts:
     config: Config
     events: EventQueue
     plugins: LivePlugins
-    executor: Executor
+    executor: GuardedExecutor
     service: Service
     spool: Spool
     tree: Attachment

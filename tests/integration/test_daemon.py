@@ -277,6 +277,51 @@ def gate(plain: Tree) -> Path:
     return plain.root / "gate"
 
 
+FITFUL = """
+
+class Fitful(Echo):
+    def __getattribute__(self, name):
+        fits = Path(__file__).parent / "fits"
+        if fits.exists() and fits.read_text() == name:
+            raise ValueError("no such cluster")
+        return super().__getattribute__(name)
+
+
+@hookimpl(specname="dreamd_executors")
+def fitful_executors(register):
+    register("fitful", Fitful)
+"""
+
+
+@pytest.mark.parametrize("method", ["start", "free", "tick", "submit", "workers"])
+def test_an_executor_that_raises_is_named_and_its_pictures_are_held_until_it_is_mended(
+    plain: Tree, run_daemon: Run, method: str
+) -> None:
+    executor = plain.root / "executors" / "echo.py"
+    executor.write_text(executor.read_text() + FITFUL)
+    fits = executor.with_name("fits")
+    plain.configure(workers={"executor": "fitful"})
+    if method == "start":
+        fits.write_text(method)
+    daemon = run_daemon(plain)
+    plain.wait_for(lambda: plain.status()["state"] == "running", "the daemon")
+    fits.write_text(method)
+    plain.drop("a.png")
+    plain.drop("sub/b.png")
+    hold = plain.hold("sub")
+    assert hold["cause"] == "plugin"
+    words = f"executor 'fitful' of plugin 'echo': {method}: ValueError: no such cluster (echo.py:"
+    assert hold["reason"].startswith(words)
+    fits.unlink()
+    daemon.signal(signal.SIGHUP)
+    plain.result("a.png")
+    plain.result("sub/b.png")
+    plain.wait_for(lambda: all(job.state is JobState.DONE for job in plain.jobs()), "that to be written down")
+    assert {job.attempts for job in plain.jobs()} == {1}
+    assert daemon.stop() == 0, daemon.log
+    assert "Traceback" not in daemon.log
+
+
 def test_a_drain_of_an_empty_inbox_ends_well(plain: Tree, run_daemon: Run) -> None:
     assert run_daemon(plain, "drain").wait() == 0
     assert plain.status()["state"] == "stopped"

@@ -269,6 +269,18 @@ class Lifecycle:
             else:
                 self._queue([_without_attempt(job)])
 
+    def hold_all(self, cause: HoldCause, reason: str) -> None:
+        """Hold every job that waits for a worker, or has one: nobody runs jobs now. What is running has no attempt
+        counted for that, and what is being published goes on."""
+        queued = list(self.queue)
+        running = [job for job in self.running.values() if job.id not in self._publishing]
+        if not queued and not running:
+            return
+        self.queue.take(queued)
+        for job in running:
+            del self.running[job.id]
+        self._hold([*map(_without_attempt, running), *queued], cause, reason)
+
     def release(self) -> None:
         """Queue what is running: the daemon ends it by its own will, so that the attempts are none."""
         self._queue([_without_attempt(job) for job in self.running.values()])

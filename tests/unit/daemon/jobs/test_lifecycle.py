@@ -408,6 +408,25 @@ def test_a_plugin_that_comes_lets_those_go_on_that_were_held_for_want_of_it(hous
     assert house.dream().state is JobState.DONE
 
 
+def test_when_nobody_runs_jobs_all_are_held_without_an_attempt_but_what_is_being_published(house: House) -> None:
+    house.drop("a/published.png", "a/running.png", "a/waiting.png")
+    published, order = house.started()
+    publish = house.life.publish(house.answer(published, order))
+    running, _ = house.started()
+    house.life.hold_all("plugin", "executor 'mine' raised")
+    assert {(job.name, job.attempts, job.hold) for job in house.life.held} == {
+        ("running.png", 0, "plugin"),
+        ("waiting.png", 0, "plugin"),
+    }
+    assert house.memory(running).reason == "executor 'mine' raised"
+    assert publish is not None
+    house.life.finish(publish())
+    assert house.memory(published).state is JobState.DONE
+    house.life.look_at_all()
+    assert not house.life.held
+    assert {house.dream().attempts, house.dream().attempts} == {1}
+
+
 def test_what_only_a_worker_can_know_holds_the_folder_with_file_and_line(house: House) -> None:
     house.recipe("bad", "seed: 1\nlayers: [relu9_9]\n")
     house.drop("bad/a.png", "bad/b.png", "good/c.png")

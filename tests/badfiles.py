@@ -299,7 +299,7 @@ def tile_bomb(side: int) -> bytes:
 Tags = dict[int, tuple[int, bytes]]
 """A tag leads to the number of a kind of value and the value's bytes, little endian."""
 
-_KIND_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 10: 8}
+_KIND_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 10: 8, 129: 1}
 
 
 def shorts(*values: int) -> tuple[int, bytes]:

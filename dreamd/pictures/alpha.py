@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -19,6 +20,9 @@ In the others it is defined: a PNG that is clear everywhere is an empty sheet in
 _HIGH_BYTES, _LOW_BYTES = "RGB;16B", "RGB;16L"
 """Pillow takes the first or the second of each sample's two bytes, which in a PNG are the high and the low one."""
 
+_BAND_ROWS = 256
+"""Pixels are compared so many rows at a time."""
+
 
 def is_unused(alpha: Bytes, picture_format: str) -> bool:
     """Tell whether an alpha channel is zero everywhere in a format where that means that nobody wrote it."""
@@ -33,32 +37,37 @@ def alpha_of_clear_colour(image: Image.Image, clear: ClearColour, stream: Binary
         clear: that colour.
         stream: the PNG, for the other half of its samples where they have 16 bits and Pillow drops the low ones.
     """
-    values = np.asarray(image)
     if len(clear.samples) == 1:
-        return _opaque_but(values == _as_decoded(clear, image.mode))
+        return _clear_where(image, [_as_decoded(clear, image.mode)])
     if clear.depth == 8:
-        return _opaque_but((values == np.array(clear.samples, np.uint8)).all(axis=2))
-    high = (values == np.array([sample >> 8 for sample in clear.samples], np.uint8)).all(axis=2)
-    if not high.any():
-        return _opaque_but(high)
-    low = _low_bytes(stream) == np.array([sample & 255 for sample in clear.samples], np.uint8)
-    return _opaque_but(high & low.all(axis=2))
+        return _clear_where(image, clear.samples)
+    alpha = _clear_where(image, [sample >> 8 for sample in clear.samples])
+    if not alpha.all():
+        alpha |= _clear_where(_with_low_bytes(stream), [sample & 255 for sample in clear.samples])
+    return alpha
 
 
-def _as_decoded(clear: ClearColour, mode: str) -> int | bool:
-    """Return the clear grey as Pillow decodes it: one bit is a truth, fewer than 8 bits fill the range of 8."""
+def _clear_where(image: Image.Image, colour: Sequence[int]) -> Bytes:
+    """Return 0 where the picture has a colour, of one sample or three, and 255 elsewhere."""
+    alpha = np.empty((image.height, image.width), np.uint8)
+    for top in range(0, image.height, _BAND_ROWS):
+        band = np.asarray(image.crop((0, top, image.width, min(top + _BAND_ROWS, image.height))))
+        is_clear = band == colour[0] if band.ndim == 2 else (band == np.array(colour, np.uint8)).all(axis=2)
+        alpha[top : top + _BAND_ROWS] = np.where(is_clear, 0, 255)
+    return alpha
+
+
+def _as_decoded(clear: ClearColour, mode: str) -> int:
+    """Return the clear grey as Pillow decodes it: one bit is a truth, and other depths below 8 fill the range of 8."""
     (sample,) = clear.samples
-    if mode == "1":
-        return bool(sample)
-    return sample * 255 // ((1 << clear.depth) - 1) if clear.depth < 8 else sample
+    if mode == "1" or clear.depth >= 8:
+        return sample
+    return sample * 255 // ((1 << clear.depth) - 1)
 
 
-def _opaque_but(is_clear: np.ndarray) -> Bytes:
-    return np.where(is_clear, np.uint8(0), np.uint8(255))
-
-
-def _low_bytes(stream: BinaryIO) -> Bytes:
+def _with_low_bytes(stream: BinaryIO) -> Image.Image:
     stream.seek(0)
-    with Image.open(stream, formats=["PNG"]) as image:
-        image.tile = [tile._replace(args=_LOW_BYTES) for tile in image.tile if tile.args == _HIGH_BYTES]
-        return np.array(image)
+    image = Image.open(stream, formats=["PNG"])
+    image.tile = [tile._replace(args=_LOW_BYTES) for tile in image.tile if tile.args == _HIGH_BYTES]
+    image.load()
+    return image

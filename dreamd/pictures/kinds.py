@@ -30,6 +30,12 @@ _READABLE_MAGICS: tuple[tuple[int, bytes, str], ...] = (
 RAW_ADVICE = "develop it and save it as JPEG, or let the plugin examples/camera_raw.py decode it by its own extension"
 """This is what to do with a camera's raw file."""
 
+_RAW_EXTENSIONS = (
+    *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".mrw"),
+    *(".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+)
+"""Cameras give their raw files these extensions."""
+
 _SAVE = "save it as JPEG or PNG"
 _EXPORT = "export it as PNG"
 _TAKE_A_FRAME = "dreamd takes still pictures: save a frame of it as PNG"
@@ -106,7 +112,12 @@ _HEAD_BYTES = 1024
 """The kind of a file is told by so many of its first bytes."""
 
 
-def what_it_looks_like(file: BinaryIO) -> str:
+def is_named_raw(name: str) -> bool:
+    """Tell whether a file has the name of a camera's raw file."""
+    return name.lower().endswith(_RAW_EXTENSIONS)
+
+
+def what_it_looks_like(file: BinaryIO, name: str) -> str:
     """Return what a file that is no readable picture seems to be, and what to do with it, in words."""
     file.seek(0)
     head = file.read(_HEAD_BYTES)
@@ -115,7 +126,10 @@ def what_it_looks_like(file: BinaryIO) -> str:
     if not head.strip(b"\0"):
         return "it holds nothing but zeros, as a copy that was cut short can; copy it again"
     by_magic = ((kind, advice) for offset, magic, kind, advice in _OTHERS if head.startswith(magic, offset))
-    kind, advice = next(by_magic, None) or _kind_of_text(head) or ("nothing known", f"if it is a picture, {_SAVE}")
+    unknown = ("nothing known", f"if it is a picture, {_SAVE}")
+    if is_named_raw(name):
+        unknown = ("a camera's raw file", RAW_ADVICE)
+    kind, advice = next(by_magic, None) or _kind_of_text(head) or unknown
     return f"it looks like {kind}; {advice}"
 
 

@@ -11,16 +11,19 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from dreamd.errors import PictureError
-from dreamd.pictures.containers import bitmap, boxes, icon, jpeg, png, tiff
+from dreamd.pictures.containers import bitmap, boxes, icon, jpeg, png, tiff, webp
 from dreamd.pictures.containers.ancillary import MAX_TEXT_BYTES, Ancillary, Text
 from dreamd.pictures.containers.jpeg import decoded_comment
 from dreamd.pictures.containers.spliced import Range, spliced
 from dreamd.pictures.damage import left_out_when_broken
 from dreamd.pictures.descriptions.exif import read_exif
-from dreamd.pictures.kinds import RAW_ADVICE
+from dreamd.pictures.kinds import RAW_ADVICE, is_named_raw
 
 if TYPE_CHECKING:
     from PIL import Image
+
+
+_JPEG_2000_MAGICS = (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,8 +72,21 @@ def prepared(file: BinaryIO, name: str) -> Prepared:
     if head.startswith(b"BM"):
         return Prepared(stream=file, ancillary=bitmap.read_bitmap(file, name))
     if head[4:8] == b"ftyp":
-        return Prepared(stream=file, ancillary=boxes.read_boxes(file, name))
+        stream, ancillary = boxes.read_boxes(file, name)
+        return Prepared(stream=stream, ancillary=ancillary)
+    if webp.is_webp(head):
+        stream, ancillary = webp.read_webp(file)
+        return Prepared(stream=stream, ancillary=ancillary)
+    if head.startswith(_JPEG_2000_MAGICS):
+        return Prepared(stream=spliced(file, [Range(0, file.seek(0, os.SEEK_END)), *_missing_end(file)]))
     return Prepared(stream=file)
+
+
+def _missing_end(file: BinaryIO) -> list[bytes]:
+    """Return what is missing of the end mark of a JPEG 2000, on which no pixel depends."""
+    file.seek(-2, os.SEEK_END)
+    tail = file.read(2)
+    return [] if tail == jpeg.END else [jpeg.END[1:] if tail.endswith(jpeg.END[:1]) else jpeg.END]
 
 
 def _png(file: BinaryIO, name: str) -> Prepared:
@@ -80,7 +96,7 @@ def _png(file: BinaryIO, name: str) -> Prepared:
 
 def _tiff(file: BinaryIO, name: str) -> Prepared:
     layout = tiff.read_tiff(file)
-    if layout.is_raw:
+    if layout.is_raw or is_named_raw(name):
         raise PictureError(f"{name}: a camera's raw file, of which dreamd could read the preview only; {RAW_ADVICE}")
     ancillary = tiff.read_tiff_ancillary(file, layout, name)
     page = layout.page

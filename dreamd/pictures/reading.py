@@ -182,7 +182,7 @@ def _decode(file: BinaryIO, name: str, length: int, max_pixels: int) -> Picture:
             loaded, notes = _loaded(image, source, file, name)
             return _picture(loaded, source, notes, name)
     except UnidentifiedImageError as error:
-        raise PictureError(f"{name}: not a picture that can be read: {what_it_looks_like(file)}") from error
+        raise PictureError(f"{name}: not a picture that can be read: {what_it_looks_like(file, name)}") from error
     except BAD_DATA as error:
         if isinstance(error, OSError) and error.errno in _MACHINE_FAULTS:
             raise

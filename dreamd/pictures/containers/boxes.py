@@ -5,12 +5,14 @@ Source: ISO/IEC 14496-12 (boxes, items) and 23008-12 (HEIF).
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from dreamd.pictures.containers.ancillary import EXIF_MARK, MAX_EXIF_BYTES, Ancillary
+from dreamd.pictures.containers.spliced import Piece, Range, spliced
 from dreamd.pictures.damage import left_out_when_broken
 from dreamd.pictures.spaces import ColourSpace, coded_space
 
@@ -24,39 +26,49 @@ _FULL_BOX_BYTES = 4
 """A version and flags stand before the content of some boxes."""
 
 
-def read_boxes(file: BinaryIO, name: str) -> Ancillary:
-    """Return what an AVIF says about its picture in boxes that the decoder does not tell: EXIF and colour space.
+def read_boxes(file: BinaryIO, name: str) -> tuple[BinaryIO, Ancillary]:
+    """Read what an AVIF says about its picture in boxes that its decoder does not tell, or refuses when it is broken.
 
     Args:
         file: the AVIF.
         name: its name, printable, for the log.
+
+    Returns:
+        What a decoder may see of it, which is all but the EXIF, and the EXIF and the colour space.
     """
+    end = file.seek(0, os.SEEK_END)
     space, exif = None, b""
+    pieces: list[Piece] = [Range(0, end)]
     with left_out_when_broken("description", name):
-        meta = _meta(file)
+        start, meta = _meta(file)
         space = _space(meta)
-        exif = _exif(file, meta)
-    return Ancillary(exif=exif, space=space)
+        if item := _exif_item(_box(meta, b"iinf")):
+            at = start + meta.index(item.info) + item.type_offset
+            pieces = [Range(0, at), b"free", Range(at + 4, end - at - 4)]
+            exif = _exif(file, meta, item)
+    return spliced(file, pieces), Ancillary(exif=exif, space=space)
 
 
-def _meta(file: BinaryIO) -> bytes:
+def _meta(file: BinaryIO) -> tuple[int, bytes]:
+    """Return where the content of the box of what is known about the items begins, and that content."""
     at = 0
     for _ in range(_MAX_BOXES):
         file.seek(at)
         head = file.read(16)
         if len(head) < 8:
-            return b""
+            break
         size, kind = struct.unpack_from(">I4s", head)
         start = 8
         if size == 1:
             (size,), start = struct.unpack_from(">Q", head, 8), 16
         if kind == b"meta" and size <= _MAX_META_BYTES:
-            file.seek(at + start + _FULL_BOX_BYTES)
-            return file.read(max(0, size - start - _FULL_BOX_BYTES))
+            content = at + start + _FULL_BOX_BYTES
+            file.seek(content)
+            return content, file.read(max(0, at + size - content))
         if size < 8:
-            return b""
+            break
         at += size
-    return b""
+    return 0, b""
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -97,13 +109,35 @@ class _Reader:
         return int.from_bytes(self.data[at : at + size], "big")
 
 
-def _exif(file: BinaryIO, meta: bytes) -> bytes:
-    """Return the TIFF structure of the item that is EXIF; b"" when there is none."""
-    item = _exif_item(_box(meta, b"iinf"))
-    if item is None:
-        return b""
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """The item that is EXIF.
+
+    Attributes:
+        number: by which its place is told.
+        info: the content of its box of information.
+        type_offset: where its type stands in that.
+    """
+
+    number: int
+    info: bytes
+    type_offset: int
+
+
+def _exif_item(infos: bytes) -> _Item | None:
+    if not infos:
+        return None
+    for kind, content in _boxes(infos[6 if infos[0] == 0 else 8 :]):
+        size = {2: 2, 3: 4}.get(content[0]) if kind == b"infe" and content else None
+        if size and content[4 + size + 2 : 4 + size + 6] == b"Exif":
+            return _Item(int.from_bytes(content[4 : 4 + size], "big"), content, 4 + size + 2)
+    return None
+
+
+def _exif(file: BinaryIO, meta: bytes, item: _Item) -> bytes:
+    """Return the TIFF structure of the item that is EXIF."""
     data = b""
-    for is_inside, start, length in _extents(_box(meta, b"iloc"), item):
+    for is_inside, start, length in _extents(_box(meta, b"iloc"), item.number):
         if length > MAX_EXIF_BYTES - len(data):
             raise ValueError(f"EXIF of {length} bytes is too long")
         if is_inside:
@@ -113,16 +147,6 @@ def _exif(file: BinaryIO, meta: bytes) -> bytes:
             data += file.read(length)
     skipped = int.from_bytes(data[:4], "big")
     return data[4 + skipped :].removeprefix(EXIF_MARK)
-
-
-def _exif_item(infos: bytes) -> int | None:
-    if not infos:
-        return None
-    for kind, content in _boxes(infos[6 if infos[0] == 0 else 8 :]):
-        size = {2: 2, 3: 4}.get(content[0]) if kind == b"infe" and content else None
-        if size and content[4 + size + 2 : 4 + size + 6] == b"Exif":
-            return int.from_bytes(content[4 : 4 + size], "big")
-    return None
 
 
 def _extents(locations: bytes, item: int) -> Iterator[tuple[bool, int, int]]:

@@ -13,8 +13,8 @@ from typing import BinaryIO, Literal
 Order = Literal["<", ">"]
 """The byte order of a block, as `struct` writes it."""
 
-SIZE_OF_KIND = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-"""A number of a kind of value leads to its bytes."""
+SIZE_OF_KIND = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 129: 1}
+"""A number of a kind of value leads to its bytes; 129 is the UTF-8 of EXIF 3."""
 
 ASCII, SHORT, LONG, UNDEFINED, POINTER = 2, 3, 4, 7, 13
 

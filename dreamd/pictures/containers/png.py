@@ -34,6 +34,9 @@ _READ_CHUNKS = (*_TEXT_CHUNKS, b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"pH
 _MAX_CHUNK_BYTES = 16 << 20
 """A longer chunk of those that are read here is left out."""
 
+_MOST_CHUNKS = 1_000_000
+"""A PNG of more chunks is refused: its list would take more memory than its pixels."""
+
 _MAX_CHUNKS = 4096
 """So many chunks beside the pixels' own are read; what comes later is left out."""
 
@@ -111,13 +114,16 @@ def read_png(file: BinaryIO, name: str) -> tuple[BinaryIO, Ancillary, ClearColou
 
 def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[_Chunk]:
     """Yield the chunks as far as they reach; a last one that is cut off is among them."""
-    while start + 8 <= end:
+    for _ in range(_MOST_CHUNKS):
+        if start + 8 > end:
+            return
         file.seek(start)
         length, kind = struct.unpack(">I4s", file.read(8))
         yield _Chunk(kind=kind, start=start + 8, length=length)
         if kind == b"IEND":
             return
         start += length + 12
+    raise ValueError(f"it has more than {_MOST_CHUNKS} chunks")
 
 
 def _checked(file: BinaryIO, chunk: _Chunk) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import io
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
@@ -28,6 +30,11 @@ Piece = bytes | Range
 """A piece is bytes of its own or a stretch of the underlying file."""
 
 
+def length_of(piece: Piece) -> int:
+    """Return the bytes of a piece."""
+    return piece.length if isinstance(piece, Range) else len(piece)
+
+
 def spliced(file: BinaryIO, pieces: Sequence[Piece]) -> BinaryIO:
     """Return the pieces as one file to read; nothing of `file` is copied."""
     return io.BufferedReader(_Spliced(file, pieces))
@@ -36,14 +43,10 @@ def spliced(file: BinaryIO, pieces: Sequence[Piece]) -> BinaryIO:
 class _Spliced(io.RawIOBase):
     def __init__(self, file: BinaryIO, pieces: Sequence[Piece]) -> None:
         self._file = file
-        self._pieces: list[tuple[int, int, Piece]] = []
-        self._size = 0
+        self._pieces = _merged(pieces)
+        self._starts = [0, *itertools.accumulate(map(length_of, self._pieces))]
+        self._size = self._starts.pop()
         self._position = 0
-        for piece in pieces:
-            length = piece.length if isinstance(piece, Range) else len(piece)
-            if length > 0:
-                self._pieces.append((self._size, length, piece))
-                self._size += length
 
     def readable(self) -> bool:
         return True
@@ -60,18 +63,32 @@ class _Spliced(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: WriteableBuffer) -> int:
+        if self._position >= self._size:
+            return 0
         view = memoryview(buffer).cast("B")
-        for start, length, piece in self._pieces:
-            inside = self._position - start
-            if 0 <= inside < length:
-                data = self._read(piece, inside, min(length - inside, len(view)))
-                view[: len(data)] = data
-                self._position += len(data)
-                return len(data)
-        return 0
+        number = bisect.bisect_right(self._starts, self._position) - 1
+        piece, inside = self._pieces[number], self._position - self._starts[number]
+        data = self._read(piece, inside, min(length_of(piece) - inside, len(view)))
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
 
     def _read(self, piece: Piece, inside: int, length: int) -> bytes:
         if isinstance(piece, bytes):
             return piece[inside : inside + length]
         self._file.seek(piece.start + inside)
         return self._file.read(length)
+
+
+def _merged(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return the pieces with stretches that follow each other as one, and without empty ones."""
+    merged: list[Piece] = []
+    for piece in pieces:
+        last = merged[-1] if merged else b""
+        if not length_of(piece):
+            continue
+        if isinstance(piece, Range) and isinstance(last, Range) and last.start + last.length == piece.start:
+            merged[-1] = Range(last.start, last.length + piece.length)
+        else:
+            merged.append(piece)
+    return merged

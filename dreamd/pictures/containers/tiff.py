@@ -201,11 +201,15 @@ def read_tiff_ancillary(file: BinaryIO, layout: TiffLayout, name: str) -> Ancill
 
 def _description(file: BinaryIO, order: Order, offset: int) -> dict[int, Entry]:
     def is_description(tag: int) -> bool:
-        return tag not in _NOT_DESCRIPTIONS
+        return tag not in _NOT_DESCRIPTIONS and tag != _PROFILE
 
-    return read_directory(
-        file, order, offset, wanted=is_description, longest=MAX_PROFILE_BYTES, room=2 * MAX_PROFILE_BYTES
-    )[0]
+    def is_profile(tag: int) -> bool:
+        return tag == _PROFILE
+
+    longest, room = _DESCRIPTION_BYTES, 4 * _DESCRIPTION_BYTES
+    found, _ = read_directory(file, order, offset, wanted=is_description, longest=longest, room=room)
+    longest = room = MAX_PROFILE_BYTES
+    return found | read_directory(file, order, offset, wanted=is_profile, longest=longest, room=room)[0]
 
 
 def _pointed(file: BinaryIO, order: Order, pointer: Entry | None, name: str) -> dict[int, Entry]:

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from dreamd.errors import PictureError
+from dreamd.pictures.containers import png
 from dreamd.pictures.picture import Picture
 from dreamd.pictures.reading import read_picture
 from dreamd.plugin_host.hookspecs import CheckSize
@@ -213,3 +214,32 @@ def test_a_failing_disk_is_not_the_pictures_fault(tmp_path: Path, monkeypatch: p
     with pytest.raises(OSError, match="Input/output") as caught:
         read(tmp_path / "cat.png")
     assert not isinstance(caught.value, PictureError)
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_jpeg_2000_without_its_end_mark_is_the_same_picture(opened: Opened, missing: int) -> None:
+    whole = saved(badfiles.noise(64, 48), "JPEG2000")
+    assert np.array_equal(opened(whole[:-missing]).pixels, opened(whole).pixels)
+
+
+@pytest.mark.parametrize("missing", [1, 3])
+def test_a_bitmap_without_what_fills_its_last_row_up_is_the_same_picture(opened: Opened, missing: int) -> None:
+    whole = saved(badfiles.noise(15, 12), "BMP")
+    assert np.array_equal(opened(whole[:-missing]).pixels, opened(whole).pixels)
+
+
+def test_a_png_of_very_many_small_chunks_is_read_quickly_and_of_endless_ones_refused(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = badfiles.png(300, 300, 8, 2, badfiles.noise(300, 300).tobytes())
+    start, length = whole.index(b"IDAT"), int.from_bytes(whole[whole.index(b"IDAT") - 4 : whole.index(b"IDAT")], "big")
+    data = whole[start + 4 : start + 4 + length]
+    small = b"".join(
+        badfiles.chunk(b"IDAT", data[at : at + 16]) + badfiles.chunk(b"odDe", b"") for at in range(0, len(data), 16)
+    )
+    begun = time.process_time()
+    assert opened(whole[: start - 4] + small + whole[-12:]).pixels.shape == (300, 300, 3)
+    assert time.process_time() - begun < 3
+    monkeypatch.setattr(png, "_MOST_CHUNKS", 1000)
+    with pytest.raises(PictureError, match="more than 1000 chunks"):
+        opened(whole[: start - 4] + small + whole[-12:])

@@ -168,3 +168,8 @@ def test_big_endian_exif_is_kept_in_its_order_and_turned_round_in_a_tiff(opened:
         with Image.open(tmp_path / "out") as image:
             inner = image.getexif().get_ifd(ExifTags.IFD.Exif)
             assert (float(inner[ExifTags.Base.FNumber]), inner[ExifTags.Base.ISOSpeedRatings]) == (2.8, 400), kind
+
+
+def test_the_utf_8_of_exif_3_is_kept(opened: Opened) -> None:
+    block = badfiles.exif({0x013B: (129, "Jürgen\0".encode())})
+    assert "Jürgen".encode() in opened(with_exif("JPEG", block)).description.exif

@@ -9,3 +9,8 @@ import os
 # they cost a five-hundredth of the page faults, and large pictures take 0.75 to 0.95 times as long. torch asks for
 # them when this is set before its first tensor.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+# Threads that wait for each other spin by default. On a busy machine they keep the one that they wait for from running,
+# and a dream takes many times as long (`python -m benchmarks.loaded`). The library behind torch's threads reads this
+# when it is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,19 +1,48 @@
-"""Devices: moves tensors to a GPU and back without waiting, and chooses among cuDNN's algorithms.
+"""Devices: moves tensors to a GPU and back without waiting.
 
 Knows tensors. Knows no networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor
+
+from dreamd.engine.footprint import is_out_of_memory
 
 _MOST_PINNED = 1 << 26
 """The most values that are moved through pinned memory: 256 MB in float32. Pinned memory is taken from the whole
 machine, and larger pictures take so long to dream that a wait does not show."""
+
+
+_BROKEN = ("CUBLAS_STATUS_EXECUTION_FAILED", "CUBLAS_STATUS_INTERNAL_ERROR", "CUDNN_STATUS_EXECUTION_FAILED")
+"""Words of CUDA's libraries when something before them went wrong on the GPU."""
+
+_PASSING = (
+    "stream is capturing",
+    "stream capture",
+    "no kernel image",
+    "invalid argument",
+    "invalid configuration",
+    "CUBLAS_STATUS_INVALID_VALUE",
+    "CUBLAS_STATUS_NOT_SUPPORTED",
+)
+"""Words of CUDA's errors that concern one call, after which the next may succeed."""
+
+
+def leaves_broken(error: BaseException) -> bool:
+    """Return whether a GPU can compute nothing more for this process after an error.
+
+    An assertion that fails on the GPU, an illegal address or a fault of its memory leaves CUDA's context broken: every
+    later call fails, whatever it is for. Only another process has another context.
+    """
+    if not isinstance(error, RuntimeError) or is_out_of_memory(error):
+        return False
+    words = str(error)
+    if any(passing in words for passing in _PASSING):
+        return False
+    is_cudas = isinstance(error, torch.AcceleratorError) or words.startswith("CUDA error")
+    return is_cudas or any(broken in words for broken in _BROKEN)
 
 
 def moved(x: Tensor, device: torch.device) -> Tensor:
@@ -30,18 +59,3 @@ def on_cpu(x: Tensor) -> Tensor:
     result = torch.empty(x.shape, dtype=x.dtype, pin_memory=True).copy_(x, non_blocking=True)
     torch.cuda.current_stream(x.device).synchronize()
     return result
-
-
-@contextmanager
-def cudnn_choosing(*, fastest: bool) -> Iterator[None]:
-    """Inside, cuDNN tries its algorithms for every new shape and takes the fastest, or goes by its rules of thumb.
-
-    Either way only algorithms that repeat themselves bit by bit are taken.
-    """
-    cudnn = torch.backends.cudnn
-    before = cudnn.benchmark, cudnn.deterministic
-    cudnn.benchmark, cudnn.deterministic = fastest, True
-    try:
-        yield
-    finally:
-        cudnn.benchmark, cudnn.deterministic = before

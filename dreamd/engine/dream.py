@@ -5,7 +5,8 @@ Knows the whole engine. Knows no files and no recipes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -15,7 +16,8 @@ from torch.nn import functional as F
 from dreamd.engine.ascent import Ascended, AscentSettings, GradientStep, ascend, bands
 from dreamd.engine.backbone import Backbone
 from dreamd.engine.checkpoint import Checkpoint, FinishedAscent, checksum
-from dreamd.engine.devices import cudnn_choosing, moved, on_cpu
+from dreamd.engine.deterministic import gpu_algorithms
+from dreamd.engine.devices import moved, on_cpu
 from dreamd.engine.fitting import BatchTooLargeError, FittedGradient, cost_of
 from dreamd.engine.footprint import SMALLEST_TILE, is_out_of_memory, pictures_that_fit
 from dreamd.engine.graphs import GraphedGradient, Graphs
@@ -62,6 +64,7 @@ class Dreamer:
         precision: what the backbone computes in.
         exact: in fp32, whether the backbone is the reference, as it was loaded, and not arranged for speed.
         device: where the backbone is.
+        deterministic: on a GPU, take only algorithms that give the same bits each time; otherwise the fastest.
         memory: bytes that the process may hold; larger pictures are dreamed in tiles. None: never in tiles.
         graphs: where recordings of gradients are kept, on a GPU; None: nothing is recorded.
     """
@@ -74,6 +77,7 @@ class Dreamer:
     precision: Precision = Precision.FP32
     exact: bool = True
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    deterministic: bool = True
     memory: int | None = None
     graphs: Graphs | None = None
 
@@ -255,7 +259,7 @@ def dream(
     images_given = [images]
     del images  # unless the caller or the schedule keeps them, their memory is free for the ascent
     try:
-        with products_in(dreamer.precision), cudnn_choosing(fastest=not dreamer.is_reference):
+        with arithmetic_of(dreamer):
             return _run_schedule(images_given, dreamer, seeds, on_progress, checkpoint, on_frame)
     except (RuntimeError, MemoryError) as error:
         if pictures == 1 or not is_out_of_memory(error):
@@ -300,11 +304,21 @@ def batch_size(dreamer: Dreamer, height: int, width: int, *, most: int) -> int:
     if dreamer.memory is None or most == 1:
         return most
     only = dreamer.backbone.input_size
-    with products_in(dreamer.precision), WholeGradient(dreamer.backbone.network, dreamer.objective) as whole:
+    with arithmetic_of(dreamer), WholeGradient(dreamer.backbone.network, dreamer.objective) as whole:
         side = only or max(SMALLEST_TILE, dreamer.backbone.min_side)
         cost = cost_of(whole, dreamer.device, _preparation(dreamer), side, _pictures_held(dreamer))
     pixels = max(height * width, _LEAST_PIXELS)
     return max(1, min(most, pictures_that_fit(dreamer.memory, pixels, only**2 if only else pixels, cost)))
+
+
+@contextmanager
+def arithmetic_of(dreamer: Dreamer) -> Iterator[None]:
+    """Compute inside as the dreamer's precision and its choice of algorithms say."""
+    algorithms = gpu_algorithms(
+        dreamer.device, deterministic=dreamer.deterministic, fastest=not dreamer.is_reference
+    )  # fmt: skip
+    with products_in(dreamer.precision), algorithms:
+        yield
 
 
 def _preparation(dreamer: Dreamer) -> Prepare:
@@ -325,7 +339,7 @@ def _gradient_for(
     """Return a gradient that keeps within the dreamer's memory. A network that takes one size only needs no care."""
     gradient: Gradient = whole
     if dreamer.graphs is not None:
-        way = (dreamer.precision, dreamer.exact, dreamer.backbone.input_size)
+        way = (dreamer.precision, dreamer.exact, dreamer.deterministic, dreamer.backbone.input_size)
         gradient = GraphedGradient(whole, dreamer.graphs, way)
     if dreamer.memory is None or dreamer.backbone.input_size is not None:
         return gradient

@@ -28,6 +28,17 @@ _SLACK = 1.5
 """The factor on the tensors' bytes for what operations take while they run, and the allocator loses between blocks."""
 
 
+_OUT_OF_MEMORY = (
+    "DefaultCPUAllocator",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+)
+"""Words of errors that say that memory ran out and have no class of their own."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """What a gradient costs.
@@ -89,8 +100,13 @@ def halved(tile: int | None, shape: torch.Size, smallest: int) -> int | None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory ran out: CUDA's has a class of its own, the CPU's has not."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+    """Return whether an error says that memory ran out.
+
+    torch's allocator on a GPU has a class for it. The processor's has not, nor have CUDA itself and its libraries.
+    """
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def measure_peak(work: Callable[[], object], device: torch.device) -> float:

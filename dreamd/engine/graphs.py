@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from weakref import ref
 
 import torch
@@ -37,6 +38,18 @@ one's kernels."""
 _WARM_UPS = 3
 """The runs before a recording, in which cuDNN tries its algorithms and libraries make their workspaces. torch's notes
 on CUDA graphs ask for three."""
+
+
+_BUDGET = 1 << 30
+"""The bytes that all recordings of a device may hold when nothing else is said."""
+
+_GRAPH_BYTES = 8 << 20
+"""The bytes that a recording is reckoned with beside the pictures and their gradient: a GPU's own notes of it."""
+
+_GRADIENT_TOLERANCE = 1e-2
+_LOSS_TOLERANCE = 1e-3
+"""The share of its norm by which a recording's gradient, and its loss, may differ from the computation's: bf16's
+rounding in another order."""
 
 
 class Recorder:
@@ -79,23 +92,42 @@ class Recorder:
         torch.cuda.current_stream().wait_stream(self._stream)
 
 
-class Graphs:
-    """The recordings of one device: one a network, objective and shape, the least recently used dropped first."""
+@dataclass(frozen=True)
+class _Recording:
+    """A recording, or that there is none for lack of memory.
 
-    def __init__(self, capture: Capture, *, most: int = 8) -> None:
+    Attributes:
+        run: replays it; None: the computation itself is run.
+        size: the bytes that it holds.
+    """
+
+    run: Compute | None
+    size: int
+
+
+class Graphs:
+    """The recordings of one device, one for each network, objective and shape, within a budget of memory.
+
+    The least recently used ones are dropped first. Pictures of many sizes, each with its octaves, take many recordings;
+    each of them holds little, since all share the memory that they compute in.
+    """
+
+    def __init__(self, capture: Capture, *, device: torch.device | None = None, budget: int = _BUDGET) -> None:
         """Keep no recordings yet.
 
         Args:
             capture: makes recordings.
-            most: how many are kept.
+            device: the GPU that they run on, which must have finished before one goes; None: it is no GPU.
+            budget: the bytes that all recordings may hold.
         """
         self._capture = capture
-        self._most = most
-        self._kept: OrderedDict[Hashable, Compute | None] = OrderedDict()
+        self._device = device
+        self._budget = budget
+        self._kept: OrderedDict[Hashable, _Recording] = OrderedDict()
         self._unrecordable: set[Hashable] = set()
 
     def __len__(self) -> int:
-        return sum(recording is not None for recording in self._kept.values())
+        return sum(recording.run is not None for recording in self._kept.values())
 
     def recording(self, what: Hashable, compute: Compute, x: Tensor) -> Compute:
         """Return the recording of a computation for pictures like `x`, or the computation where it cannot be recorded.
@@ -105,41 +137,64 @@ class Graphs:
             compute: the computation.
             x: the pictures.
         """
+        if what in self._unrecordable:
+            return compute
         key = (what, x.shape, x.dtype, x.stride())
         if key not in self._kept:
-            self._drop(self._most - 1)
-            self._kept[key] = self._record(what, compute, x)
+            size = _GRAPH_BYTES + 2 * x.nbytes  # the pictures, and their gradient
+            self._drop_until_free(size)
+            run = self._record(what, compute, x)
+            self._kept[key] = _Recording(run, size)
         self._kept.move_to_end(key)
-        return self._kept[key] or compute
+        return self._kept[key].run or compute
 
     def release(self) -> bool:
         """Drop all recordings, for the memory that they hold. Returns whether there were any."""
         had_any = len(self) > 0
-        self._drop(0)
+        self._drop_until_free(self._budget)
         return had_any
 
-    def _drop(self, left: int) -> None:
-        if len(self._kept) > left and torch.cuda.is_available():
-            torch.cuda.synchronize()  # a graph must not go while it runs
-        while len(self._kept) > left:
-            self._kept.popitem(last=False)
+    def _drop_until_free(self, size: int) -> None:
+        """Drop the least recently used recordings until so many bytes of the budget are free, or none is left."""
+        held = sum(recording.size for recording in self._kept.values())
+        if held + size > self._budget and self._device is not None:
+            torch.cuda.synchronize(self._device)  # a graph must not go while it runs
+        while self._kept and held + size > self._budget:
+            held -= self._kept.popitem(last=False)[1].size
 
     def _record(self, what: Hashable, compute: Compute, x: Tensor) -> Compute | None:
-        if what in self._unrecordable:
-            return None
+        """Record, and compare the recording with the computation once. Returns None when it is of no use."""
         try:
-            return self._capture(compute, x)
+            run = self._capture(compute, x)
+            if _agree(run(x), compute(x)):
+                return run
         except DreamdError:
             raise
         except RuntimeError as error:
             no_memory = is_out_of_memory(error)
             reason = " ".join(str(error).split())[:300]
+        else:
+            no_memory = False
+            reason = "it does not give the same each time, so the loss depends on more than the activation"
         log.warning("dreaming without a CUDA graph for %s: %s", list(x.shape), reason)
         if no_memory:
             self.release()
         else:
             self._unrecordable.add(what)
         return None
+
+
+def _agree(replayed: tuple[Tensor, Tensor], computed: tuple[Tensor, Tensor]) -> bool:
+    """Return whether a recording gives the gradient and the loss that the computation gives.
+
+    A loss may have a state in Python, such as a count of its calls. A recording would repeat its first call for ever.
+    """
+    pairs = zip(replayed, computed, (_GRADIENT_TOLERANCE, _LOSS_TOLERANCE), strict=True)
+    return all(_is_near(one.nan_to_num(), other.nan_to_num(), share) for one, other, share in pairs)
+
+
+def _is_near(one: Tensor, other: Tensor, share: float) -> bool:
+    return bool((one - other).norm() <= share * other.norm())
 
 
 class GraphedGradient:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
@@ -117,7 +117,13 @@ class Term:
         for channel in self.channels:
             if not 0 <= channel < count:
                 raise UnknownNameError(f"channel of layer {self.module}", channel, [f"0 to {count - 1}"])
-        return activation[:, list(self.channels)]
+        return activation[:, _index_of(self.channels, activation.device)]
+
+
+@lru_cache(maxsize=256)
+def _index_of(channels: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return channels as a tensor on a device, made once: a recording cannot copy them there, and reads them again."""
+    return torch.tensor(channels, device=device)
 
 
 @dataclass(frozen=True)

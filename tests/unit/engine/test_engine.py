@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from dreamd.engine import precision
 from dreamd.engine.ascent import AscentSettings, ascend
 from dreamd.engine.backbone import Backbone, Layer, Lookout, without_initialisation
-from dreamd.engine.devices import cudnn_choosing
-from dreamd.engine.dream import Dreamer, Progress, dream
+from dreamd.engine.dream import Dreamer, Progress, arithmetic_of, dream
 from dreamd.engine.objective import Objective, Term, WholeGradient
 from dreamd.engine.precision import Precision, arrange_network, cast, fastest, products_in
 from dreamd.errors import PluginError, UnknownNameError
@@ -632,26 +631,17 @@ def test_gradient_steps_are_given_gradients_in_torchs_own_order_of_memory() -> N
     assert set(seen) == {True}
 
 
-@pytest.mark.parametrize("fastest", [True, False])
-def test_cudnn_takes_algorithms_that_repeat_themselves_and_is_as_before_afterwards(fastest: bool) -> None:
-    cudnn = torch.backends.cudnn
-    before = (cudnn.benchmark, cudnn.deterministic)
-    with pytest.raises(KeyError), cudnn_choosing(fastest=fastest):  # noqa: PT012 (what is inside is tested)
-        assert (cudnn.benchmark, cudnn.deterministic) == (fastest, True)
-        raise KeyError
-    assert (cudnn.benchmark, cudnn.deterministic) == before
-
-
-@pytest.mark.parametrize(("exact", "expected"), [(True, False), (False, True)])
-def test_cudnn_tries_its_algorithms_in_dreams_that_are_not_the_reference(exact: bool, expected: bool) -> None:
-    seen = []
-
-    def look(activation: Tensor) -> Tensor:
-        seen.append(torch.backends.cudnn.benchmark)
-        return l2(activation)
-
-    dream(pictures(), dreamer(exact=exact, objective=Objective((Term("relu3", look),))), seeds=[0])
-    assert set(seen) == {expected}
+@pytest.mark.parametrize(
+    ("exact", "deterministic", "searched"),
+    [(True, True, False), (False, True, False), (True, False, False), (False, False, True)],
+)
+def test_a_gpus_algorithms_are_searched_for_only_where_bits_may_differ(
+    exact: bool, deterministic: bool, searched: bool
+) -> None:
+    made = replace(dreamer(exact=exact), device=torch.device("cuda"), deterministic=deterministic)
+    with arithmetic_of(made):
+        assert torch.backends.cudnn.benchmark is searched
+        assert torch.backends.cudnn.deterministic is deterministic
 
 
 def products() -> list[str]:

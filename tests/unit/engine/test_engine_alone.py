@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
+
+import pytest
 
 CODE = """
     import importlib.abc, pkgutil, sys
@@ -61,3 +64,11 @@ def test_the_engine_needs_torch_and_numpy_and_nothing_else_that_dreamd_needs() -
     count, *others = run.stdout.split()
     assert int(count) >= 13
     assert others == []
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_sleep_while_they_wait_unless_somebody_says_otherwise(given: dict[str, str], expected: str) -> None:
+    code = "import os, dreamd.engine; print(os.environ['OMP_WAIT_POLICY'])"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    said = subprocess.check_output([sys.executable, "-c", code], env={**environment, **given}, text=True, timeout=60)
+    assert said.strip() == expected

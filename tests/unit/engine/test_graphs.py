@@ -54,6 +54,10 @@ def picture(height: int = 24, width: int = 20, seed: int = 0) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
+SIZE = (8 << 20) + 20_000
+"""The bytes that a recording of a picture is reckoned with."""
+
+
 def taken(
     net: nn.Module, graphs: Graphs | None, x: Tensor, layer: str = "2", weight: float = 1.0, way: str = ""
 ) -> tuple[Tensor, Tensor]:
@@ -75,12 +79,12 @@ def test_a_shape_is_recorded_once_and_replayed_in_every_dream() -> None:
     for seed in range(3):
         assert_plain(taken(net, graphs, picture(seed=seed)), net, picture(seed=seed))
     assert tape.recorded == [[1, 3, 24, 20]]
-    assert tape.replays == 3
+    assert tape.replays == 3 + 1  # one is compared
 
 
 def test_everything_that_decides_over_the_gradient_has_a_recording_of_its_own() -> None:
     tape, net, other = Tape(), network(), network(1)
-    graphs, x = Graphs(tape, most=100), picture()
+    graphs, x = Graphs(tape), picture()
     takes: list[Callable[[], object]] = [
         lambda: taken(net, graphs, x),
         lambda: taken(net, graphs, picture(20, 24)),
@@ -94,7 +98,7 @@ def test_everything_that_decides_over_the_gradient_has_a_recording_of_its_own() 
     for take in [*takes, *takes]:
         take()
     assert len(tape.recorded) == len(takes)
-    assert tape.replays == 2 * len(takes)
+    assert tape.replays == 3 * len(takes)  # one of each is compared
 
 
 def test_a_network_that_is_gone_lends_its_recording_to_no_other() -> None:
@@ -119,11 +123,20 @@ def test_recordings_keep_no_network() -> None:
 
 def test_the_least_recently_used_recording_goes_first() -> None:
     tape, net = Tape(), network()
-    graphs = Graphs(tape, most=2)
+    graphs = Graphs(tape, budget=2 * SIZE)
     for height in (24, 25, 24, 26, 24, 25):
         taken(net, graphs, picture(height))
         assert len(graphs) <= 2
     assert [shape[2] for shape in tape.recorded] == [24, 25, 26, 25]
+
+
+def test_pictures_of_many_sizes_are_recorded_once_each() -> None:
+    tape, net = Tape(), network()
+    graphs = Graphs(tape)
+    for _ in range(3):
+        for height in range(16, 46):
+            taken(net, graphs, picture(height))
+    assert [shape[2] for shape in tape.recorded] == list(range(16, 46))
 
 
 def test_large_pictures_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,6 +199,31 @@ def test_a_plugins_mistake_is_told_as_such_and_not_taken_for_a_lack_of_graphs(ca
     assert said(caplog) == []
 
 
+@pytest.mark.parametrize("change", [1.0, 0.01])
+def test_a_loss_that_counts_its_calls_is_not_recorded(caplog: pytest.LogCaptureFixture, change: float) -> None:
+    calls = 0
+
+    def counting(activation: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return l2(activation) * (1.0 + change * calls)
+
+    graphs = Graphs(Tape())
+    with WholeGradient(network(), Objective((Term("2", counting),))) as whole:
+        losses = [float(GraphedGradient(whole, graphs, "")(picture(height))[1]) for height in (24, 24, 24, 30)]
+    assert losses[1] < losses[2]
+    assert len(graphs) == 0
+    assert len(said(caplog)) == 1
+    assert "the loss depends on more than the activation" in said(caplog)[0]
+
+
+def test_a_loss_that_is_no_number_is_no_reason_not_to_record() -> None:
+    graphs = Graphs(Tape())
+    with WholeGradient(network(), Objective((Term("2", lambda activation: l2(activation) * torch.nan),))) as whole:
+        GraphedGradient(whole, graphs, "")(picture())
+    assert len(graphs) == 1
+
+
 # In a dream
 
 
@@ -210,7 +248,7 @@ def test_a_dream_from_recordings_is_the_dream_without_them(memory: int | None) -
     torch.testing.assert_close(recorded.images, plain.images)
     assert recorded.loss_before == pytest.approx(plain.loss_before)
     assert recorded.loss_after == pytest.approx(plain.loss_after)
-    assert (tape.recorded, tape.replays) == ([[2, 3, 40, 50]], 8)
+    assert (tape.recorded, tape.replays) == ([[2, 3, 40, 50]], 8 + 1)
 
 
 def test_recordings_that_are_made_again_and_again_do_not_keep_tiles_from_being_halved() -> None:

@@ -38,7 +38,7 @@ def main() -> None:
     session = Session(
         Plugins("dreamd.engine", folders=[arguments.plugins] if arguments.plugins else []),
         device,
-        Bounds(max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, memory=free_memory(device)),
+        Bounds(max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, memory=free_memory(device.torch)),
     )
     built = session.build(recipe)
     finished = []

@@ -166,7 +166,7 @@ def dreamer(
         schedule=single,
         precision=chosen,
         exact=exact,
-        graphs=Graphs(Recorder(device)) if device.type == "cuda" else None,
+        graphs=Graphs(Recorder(device), device=device) if device.type == "cuda" else None,
         device=device,
         memory=memory,
     )

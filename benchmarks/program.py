@@ -42,7 +42,7 @@ def run(plan: Plan) -> Iterator[Table]:
         plan.say(f"both programs on {width}×{height} pixels")
         article, dreamd = alternate(ways, rounds=1, warm=False)
         decibels = _agreement(folder)
-    fast = fastest(choose_device("auto")) is not Precision.FP32
+    fast = fastest(choose_device("auto").torch) is not Precision.FP32
     bar = at_least(_BAR, dreamd.ratio, f"{_BAR}×") if fast and not plan.quick else None
     yield Table(
         benchmark="program",

@@ -90,6 +90,11 @@ class Settings(_Message):
         batch: how many pictures to dream together at most; None: as many as pay on the device.
         previews: a folder for small pictures of the dreams that go on; None: nobody looks.
         distrusted: names of plugins that must not be loaded, because they ended a worker, and why.
+        sees_one_gpu: whether the worker's process sees no other GPU than its own.
+        is_spare: whether another worker goes over to the processor when no GPU can be used.
+        sharers: how many workers share the device, and so its memory and its processors.
+        threads: how many threads compute on a processor; None: as many as there are processors for them.
+        deterministic: on a GPU, whether to take only algorithms that give the same bits each time.
     """
 
     protocol: str = PROTOCOL
@@ -102,6 +107,11 @@ class Settings(_Message):
     batch: int | None = None
     previews: FilePath | None = None
     distrusted: dict[str, Reason] = {}
+    sees_one_gpu: bool = False
+    is_spare: bool = False
+    sharers: int = 1
+    threads: int | None = None
+    deterministic: bool = True
 
 
 class Order(_Message):
@@ -153,12 +163,21 @@ class Importing(_Message):
 
 
 class Ready(_Message):
-    """From a worker: it can work."""
+    """From a worker: it can work.
+
+    Attributes:
+        device: what it dreams on.
+        device_name: the device's name, as people know it.
+        precision: what recipes with `precision: auto` compute in there.
+        warning: why it dreams on the processor although there should be a GPU; empty when all is as expected.
+        catalogue: what its plugins bring.
+    """
 
     type: Literal["ready"] = "ready"
     device: str
     device_name: str
     precision: str
+    warning: Reason = ""
     catalogue: Catalogue
 
 

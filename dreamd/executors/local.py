@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
+from dreamd.executors.devices import worker_devices
 from dreamd.executors.executor import ExecutorContext, ExecutorEvent, WorkerView
 from dreamd.executors.local_worker import LocalWorker
 from dreamd.messages import Batch, Done, NotDone
-from dreamd.settings.config import Config
 
 
 class LocalExecutor:
@@ -62,16 +60,3 @@ class LocalExecutor:
     def stop(self) -> None:
         for worker in self._workers:
             worker.stop()
-
-
-def worker_devices(config: Config) -> list[str]:
-    """Name a device for each worker. `auto` is one a GPU, found without torch; the worker makes sure of it."""
-    if config.workers.devices != "auto":
-        return list(config.workers.devices)
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        count = len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
-    else:
-        gpus = Path("/proc/driver/nvidia/gpus")
-        count = len(list(gpus.iterdir())) if gpus.is_dir() else 0
-    return [f"auto:{index}" for index in range(max(1, count))]

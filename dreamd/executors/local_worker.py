@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from dreamd.executors.devices import WorkerDevice
 from dreamd.executors.executor import ExecutorEvent, WorkerDied, WorkerState, WorkerView
 from dreamd.executors.in_hand import InHand
 from dreamd.executors.load import Load
@@ -31,6 +32,11 @@ _START_SECONDS = 300.0
 """The time that a worker may take to be ready, in seconds; torch from a slow disk takes a minute."""
 
 
+_SPARE_SECONDS = 1800.0
+"""The wait before a worker is started again whose GPU could not be used, while others work, in seconds: each time costs
+the processor seconds."""
+
+
 class LocalWorker:
     """A worker and its process, which comes and goes.
 
@@ -42,7 +48,11 @@ class LocalWorker:
     """
 
     def __init__(
-        self, device: str, config: Config, notify: Callable[[ExecutorEvent], None], distrusted: dict[str, str]
+        self,
+        device: WorkerDevice,
+        config: Config,
+        notify: Callable[[ExecutorEvent], None],
+        distrusted: dict[str, str],
     ) -> None:
         """Set up; `distrusted` has the plugins that ended a worker by being loaded, for all workers to do without."""
         self._device = device
@@ -85,13 +95,13 @@ class LocalWorker:
         """Show it as it is now."""
         with self._lock:
             return WorkerView(
-                device=self._ready.device if self._ready else self._device,
+                device=self._ready.device if self._ready else self._device.name,
                 device_name=self._ready.device_name if self._ready else "",
                 precision=self._ready.precision if self._ready else "",
                 state=self._state(),
                 jobs=self._in_hand.jobs,
                 pid=self._process.pid if self._process else None,
-                error=self._error,
+                error=self._error or (self._ready.warning if self._ready else None) or None,
                 busy_share=self._load.share() if self._in_hand else 0.0,
             )
 
@@ -103,7 +113,10 @@ class LocalWorker:
             self.deadline = time.monotonic() + _START_SECONDS
             try:
                 self._process = Process(
-                    _settings(self._device, self._config, self._distrusted), self._take_message, self._take_end
+                    _settings(self._device, self._config, self._distrusted),
+                    self._take_message,
+                    self._take_end,
+                    self._device.environment(),
                 )
             except OSError as error:
                 self._take_end(f"the worker cannot be started: {refusal(error)}")
@@ -149,7 +162,7 @@ class LocalWorker:
         if self._wants_restart:
             self._restart_if_idle()
             return
-        log.info("%s: idle for %g s; unloaded", self._device, self._config.workers.idle_unload_seconds)
+        log.info("%s: idle for %g s; unloaded", self._device.name, self._config.workers.idle_unload_seconds)
         self.stop()
 
     def restart(self) -> None:
@@ -215,13 +228,17 @@ class LocalWorker:
             was_ready, self._process, self._ready = self._ready is not None, None, None
             plugin = None
             self.deadline = None
+            is_missed = bool(lost) or not (self._is_stopping or (self._device.is_spare and not was_ready))
             if not self._is_stopping:
                 plugin = self._distrust_plugin(reason)
                 self._error = reason
                 is_over_job = was_ready and bool(lost)
-                self.deadline = time.monotonic() + self._next_wait(is_explained=is_over_job or plugin is not None)
-        if lost or not self._is_stopping:
+                wait = self._next_wait(is_explained=is_over_job or plugin is not None)
+                self.deadline = time.monotonic() + (wait if is_missed or plugin else _SPARE_SECONDS)
+        if is_missed or plugin:
             self._notify(WorkerDied(lost, reason, was_ready, plugin))
+        elif not self._is_stopping:
+            log.warning("%s: %s", self._device.name, reason)
 
     def _distrust_plugin(self, reason: str) -> str | None:
         """Have workers do without the plugin that this one ended over, if it did; return the plugin's name."""
@@ -240,10 +257,10 @@ class LocalWorker:
         return _RESTART_SECONDS[min(self._failures, len(_RESTART_SECONDS)) - 1]
 
 
-def _settings(device: str, config: Config, distrusted: dict[str, str]) -> Settings:
+def _settings(device: WorkerDevice, config: Config, distrusted: dict[str, str]) -> Settings:
     """What a worker needs to know of the config."""
     return Settings(
-        device=device,
+        device=device.name,
         plugin_folders=config.plugins.engine,
         disable=config.plugins.disable,
         distrusted=dict(distrusted),
@@ -252,4 +269,9 @@ def _settings(device: str, config: Config, distrusted: dict[str, str]) -> Settin
         memory=None if config.workers.memory == "auto" else config.workers.memory,
         batch=None if config.workers.batch == "auto" else config.workers.batch,
         previews=None if config.status.listen is None else StateFolder(config.state).previews,
+        sees_one_gpu=device.card is not None,
+        is_spare=device.is_spare,
+        sharers=device.sharers,
+        threads=None if config.workers.threads == "auto" else config.workers.threads,
+        deterministic=config.workers.deterministic,
     )

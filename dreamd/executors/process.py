@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from pydantic import ValidationError
@@ -31,7 +31,11 @@ class Process:
     """A running worker process. A thread reads what it says until it ends; another waits for that end."""
 
     def __init__(
-        self, settings: Settings, on_message: Callable[[ExecutorEvent | Importing], None], on_end: Callable[[str], None]
+        self,
+        settings: Settings,
+        on_message: Callable[[ExecutorEvent | Importing], None],
+        on_end: Callable[[str], None],
+        environment: Mapping[str, str],
     ) -> None:
         """Start it.
 
@@ -39,6 +43,7 @@ class Process:
             settings: the first line that it gets.
             on_message: called with each of its messages, in a thread of its own.
             on_end: called in the same thread and last of all, with the reason of its end.
+            environment: its environment variables.
 
         Raises:
             OSError: the system has no room for another process.
@@ -51,6 +56,7 @@ class Process:
             [sys.executable, "-m", "dreamd.worker.main", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env=environment,
             start_new_session=True,  # Ctrl-C in a terminal is for the daemon, which then drains
         )
         self.pid = self._popen.pid

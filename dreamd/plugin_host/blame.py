@@ -14,7 +14,7 @@ from dreamd.errors import DreamdError
 _TORCH_MACHINE_ERRORS = ("OutOfMemoryError", "AcceleratorError")
 """Names of torch's errors that are a machine's fault: the daemon has no torch to ask for the classes."""
 
-_MACHINE_WORDS = ("DefaultCPUAllocator", "CUDA error")
+_MACHINE_WORDS = ("DefaultCPUAllocator", "CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS")
 """Words in an error's text that show that a machine failed, whatever the error's class."""
 
 _MACHINE_ERRNOS = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE)

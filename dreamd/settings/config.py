@@ -126,6 +126,9 @@ class WorkersConfig(FieldModel):
         batch: how many pictures of equal recipe and shape to dream together at most, and to give to a worker at a time;
             `auto`: 32 on a GPU, as far as its memory goes, and 1 on a processor, where more bring nothing.
         memory: what one worker may hold, or `auto`, which is most of what is free when it starts.
+        threads: how many threads one worker computes with on a processor, or `auto`: as many as its affinity and its
+            control group's quota allow.
+        deterministic: on a GPU, take only algorithms that give the same bytes each time; `false` takes the fastest.
         idle_unload_seconds: a worker idle for so long is stopped, and its device given back.
     """
 
@@ -133,6 +136,8 @@ class WorkersConfig(FieldModel):
     executor: str = "local"
     batch: Literal["auto"] | Count = "auto"
     memory: Literal["auto"] | Size = "auto"
+    threads: Literal["auto"] | Count = "auto"
+    deterministic: bool = True
     idle_unload_seconds: Number = Field(default=600.0, ge=0.0)
 
 

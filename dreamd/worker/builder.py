@@ -24,6 +24,9 @@ from dreamd.settings.recipe import PluginChoice, Recipe, check_recipe, choices_o
 from dreamd.weights.transfer import OnBytes
 from dreamd.worker.backbones import Backbones, wanted_modules, wants_reference
 
+_GRAPHS_SHARE = 1 / 16
+"""The share of a GPU's memory that recordings may hold."""
+
 
 @dataclass(frozen=True)
 class Built:
@@ -45,19 +48,23 @@ class Built:
 class Builder:
     """Builds dreamers for one device."""
 
-    def __init__(self, plugins: Plugins, device: torch.device, memory: int | None = None) -> None:
+    def __init__(
+        self, plugins: Plugins, device: torch.device, memory: int | None = None, *, deterministic: bool = True
+    ) -> None:
         """Build nothing yet.
 
         Args:
             plugins: the engine's.
             device: what to dream on.
             memory: bytes that the process may hold; larger pictures are dreamed in tiles. None: never in tiles.
+            deterministic: on a GPU, whether to take only algorithms that give the same bits each time.
         """
         self._plugins = plugins
         self._memory = memory
         self._device = device
         self._backbones = Backbones(plugins, device)
-        self._graphs = Graphs(Recorder(device)) if device.type == "cuda" else None
+        self._deterministic = deterministic
+        self._graphs = _graphs(device, memory)
         self._last: Built | None = None
 
     def build(self, recipe: Recipe, on_bytes: OnBytes | None = None) -> Built:
@@ -85,6 +92,7 @@ class Builder:
             precision=precision,
             exact=wants_reference(recipe),
             device=self._device,
+            deterministic=self._deterministic,
             memory=self._memory,
             graphs=self._graphs,
         )
@@ -106,6 +114,16 @@ class Builder:
         """Return the version of each plugin that the recipe uses; a drop-in file's is the checksum of its text."""
         entries = [self._plugins.get(kind, choice.name).entry for kind, choice, _ in choices_of(recipe)]
         return {entry.plugin: entry.version or entry.origin for entry in entries}
+
+
+def _graphs(device: torch.device, memory: int | None) -> Graphs | None:
+    """Return where a GPU's recordings are kept, in a part of its memory."""
+    if device.type != "cuda":
+        return None
+    recorder = Recorder(device)
+    if memory is None:
+        return Graphs(recorder, device=device)
+    return Graphs(recorder, device=device, budget=int(_GRAPHS_SHARE * memory))
 
 
 def _step(function: partial[Tensor]) -> GradientStep:

@@ -23,7 +23,7 @@ from dreamd.plugin_host.host import Plugins
 from dreamd.processes import die_with_parent
 from dreamd.worker.answers import Answers
 from dreamd.worker.bounds import Bounds, Room, limit_memory
-from dreamd.worker.device import choose_device, device_name, free_memory
+from dreamd.worker.device import BrokenDeviceError, choose_device, count_threads, device_name, free_memory, use_threads
 from dreamd.worker.previews import Previews
 from dreamd.worker.session import Session
 from dreamd.worker.stages import Stages
@@ -58,8 +58,9 @@ class Worker:
             on_load=self._announce,
         )
         answers.send(Importing(plugin=None))
-        self.device = choose_device(settings.device)
-        self.memory = settings.memory or free_memory(self.device)
+        self.device = choose_device(settings.device, is_alone=settings.sees_one_gpu, is_spare=settings.is_spare)
+        self.memory = settings.memory or free_memory(self.device.torch) // settings.sharers
+        use_threads(settings.threads or count_threads(settings.sharers))
 
     def run(self, commands: BinaryIO) -> None:
         """Say that it is ready, then dream batch after batch until the input ends."""
@@ -68,10 +69,10 @@ class Worker:
             max_pixels=self._settings.max_pixels, max_bytes=self._settings.max_bytes, memory=self.memory
         )  # fmt: skip
         stages = Stages(
-            Session(self._plugins, self.device, bounds),
+            Session(self._plugins, self.device, bounds, deterministic=self._settings.deterministic),
             self._answers,
             previews=Previews(self._settings.previews),
-            together=self._settings.batch or (_TOGETHER_ON_A_GPU if self.device.type == "cuda" else 1),
+            together=self._settings.batch or (_TOGETHER_ON_A_GPU if self.device.torch.type == "cuda" else 1),
             room=Room(int(self.memory * _AHEAD_SHARE)),
         )
         stages.run(_batches(commands))
@@ -81,11 +82,18 @@ class Worker:
         self._answers.send(Importing(plugin=plugin.name, origin=plugin.origin))
 
     def _ready(self) -> Ready:
-        name, precision = device_name(self.device), fastest(self.device)
-        way = ", with Winograd's convolutions" if winograd_gains(precision, self.device) else ""
-        log.info("%s (%s): fastest precision is %s%s", self.device, name, precision, way)
+        device = self.device
+        name, precision = device_name(device.torch), fastest(device.torch)
+        way = ", with Winograd's convolutions" if winograd_gains(precision, device.torch) else ""
+        log.info("%s (%s): fastest precision is %s%s", device.label, name, precision, way)
+        if device.warning:
+            log.warning("%s", device.warning)
         return Ready(
-            device=str(self.device), device_name=name, precision=precision, catalogue=self._plugins.catalogue
+            device=device.label,
+            device_name=name,
+            precision=precision,
+            warning=device.warning,
+            catalogue=self._plugins.catalogue,
         )  # fmt: skip
 
 
@@ -113,11 +121,13 @@ def main() -> None:
     answers = Answers(output)
     try:
         worker = Worker(read_settings(commands.readline()), answers)
-        if worker.device.type == "cpu":  # CUDA maps far more than it uses
+        if worker.device.torch.type == "cpu":  # CUDA maps far more than it uses
             limit_memory(worker.memory)
         worker.run(commands)
     except DreamdError as error:
         answers.send(Unable(reason=str(error)))
+        if isinstance(error, BrokenDeviceError):
+            os._exit(1)  # what is left of CUDA might hinder an orderly end
         sys.exit(1)
 
 

@@ -32,6 +32,7 @@ from dreamd.weights.transfer import OnBytes
 from dreamd.wording import printable
 from dreamd.worker.bounds import Bounds
 from dreamd.worker.builder import Builder, Built
+from dreamd.worker.device import Device, device_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,23 +55,20 @@ class Dream:
 
 
 class Session:
-    """Dreams pictures on one device.
+    """Dreams pictures on one device."""
 
-    Attributes:
-        device: the device.
-    """
-
-    def __init__(self, plugins: Plugins, device: torch.device, bounds: Bounds) -> None:
+    def __init__(self, plugins: Plugins, device: Device, bounds: Bounds, *, deterministic: bool = True) -> None:
         """Load nothing yet.
 
         Args:
             plugins: the engine's.
             device: what to dream on.
             bounds: what a picture may cost.
+            deterministic: on a GPU, whether to take only algorithms that give the same bits each time.
         """
-        self.device = device
+        self._device = device
         self._plugins = plugins
-        self._builder = Builder(plugins, device, bounds.memory)
+        self._builder = Builder(plugins, device.torch, bounds.memory, deterministic=deterministic)
         self._bounds = bounds
 
     def build(self, recipe: Recipe, on_bytes: OnBytes | None = None) -> Built:
@@ -101,7 +99,7 @@ class Session:
     def checkpoint(self, folder: Path, input_sha256: str, built: Built) -> CheckpointFolder:
         """Open the kept state of a dream in a folder. What another dream or another version left there is ignored."""
         about = [input_sha256, built.recipe.model_dump_json(), _versions(), built.plugins, built.weights_sha256]
-        about += [str(self.device), built.dreamer.precision]
+        about += [device_name(self._device.torch), built.dreamer.precision]
         return CheckpointFolder(folder, hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest())
 
     def dream(
@@ -141,7 +139,9 @@ class Session:
             )
         except NotANumberError:
             with looking_for_nan():
-                dream(_to_tensor(pictures), built.dreamer, seeds=seeds, on_progress=on_progress)
+                # A recording would be replayed without the plugins' own code, which is what is looked at.
+                unrecorded = replace(built.dreamer, graphs=None)
+                dream(_to_tensor(pictures), unrecorded, seeds=seeds, on_progress=on_progress)
             raise
         return [_dream_of(number, picture, built, result) for number, picture in enumerate(pictures)]
 
@@ -156,7 +156,7 @@ class Session:
             recipe=built.recipe.model_dump(mode="json"),
             versions={**_versions(), **built.plugins, **self._decoder_version(source)},
             weights_sha256=built.weights_sha256,
-            device=str(self.device),
+            device=self._device.label,
             precision=built.dreamer.precision,
             seed=built.recipe.seed,
             size=(width, height),

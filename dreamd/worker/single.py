@@ -5,12 +5,12 @@ Knows recipes and pictures. Knows no command line and no inbox.
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from dreamd.engine.dream import Progress
 from dreamd.errors import RecipeError, UsageError
@@ -25,9 +25,11 @@ from dreamd.settings.config import Limits
 from dreamd.settings.merging import Resolved
 from dreamd.tree.layout import sidecar_name
 from dreamd.worker.bounds import Bounds
-from dreamd.worker.device import choose_device, free_memory
+from dreamd.worker.device import Device, choose_device, count_threads, free_memory, use_threads
 from dreamd.worker.display import OpenProgress, Show
 from dreamd.worker.session import Dream, Session
+
+log = logging.getLogger(__name__)
 
 _FORMATS = {
     ".jpg": "jpeg",
@@ -80,9 +82,12 @@ def dream_file(
     return sidecar
 
 
-def _session(device: torch.device, plugins: Plugins) -> Session:
+def _session(device: Device, plugins: Plugins) -> Session:
+    if device.warning:
+        log.warning("%s", device.warning)
+    use_threads(count_threads())
     limits = Limits()
-    bounds = Bounds(max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, memory=free_memory(device))
+    bounds = Bounds(max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, memory=free_memory(device.torch))
     return Session(plugins, device, bounds)
 
 

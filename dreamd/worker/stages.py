@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from dreamd.engine.checkpoint import CheckpointFolder
+from dreamd.engine.devices import leaves_broken
 from dreamd.files.nofollow import opened_folder, path_in
 from dreamd.files.problems import os_error_explained
 from dreamd.messages import Batch, Done, Order
@@ -30,6 +31,7 @@ from dreamd.settings.recipe import Recipe
 from dreamd.worker.answers import Answers
 from dreamd.worker.bounds import Room
 from dreamd.worker.builder import Built
+from dreamd.worker.device import BrokenDeviceError
 from dreamd.worker.previews import Previews
 from dreamd.worker.session import Dream, Session
 
@@ -182,6 +184,7 @@ class Stages:
         except Exception as error:  # noqa: BLE001 (told to the daemon)
             for task in tasks:
                 self._give_up(task, error)
+            _check_device_after(error)
             return
         groups = deque(tasks[start : start + together] for start in range(0, len(tasks), together))
         while groups:
@@ -230,9 +233,14 @@ class Stages:
         """Return what to try after a batch failed: was it too much at once, or one of them poison, its halves show it.
 
         A picture that failed alone is given up.
+
+        Raises:
+            BrokenDeviceError: the device can dream nothing more. Pictures that are not answered are for another worker.
         """
         if len(tasks) == 1:
             self._give_up(tasks[0], error)
+        _check_device_after(error)
+        if len(tasks) == 1:
             return []
         log.warning("%d pictures together failed (%s); trying them in halves", len(tasks), error)
         middle = len(tasks) // 2
@@ -270,6 +278,13 @@ class Stages:
         task.picture = None
         self._room.leave(task)
         self._answers.send_not_done(task.order.job, error)
+
+
+def _check_device_after(error: Exception) -> None:
+    """Raise BrokenDeviceError when an error leaves the device unable to dream anything more."""
+    if leaves_broken(error):
+        first_line = str(error).partition("\n")[0]
+        raise BrokenDeviceError(f"the GPU can do nothing more for this process ({first_line}); another one goes on")
 
 
 def _jobs(tasks: Sequence[_Task]) -> list[str]:

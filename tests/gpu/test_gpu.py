@@ -75,9 +75,10 @@ def psnr(first: Tensor, second: Tensor) -> float:
 
 
 def test_a_gpu_is_chosen_by_itself_and_by_name() -> None:
-    assert choose_device("auto") == torch.device("cuda", 0)
-    assert choose_device("auto:99") == torch.device("cpu")
-    assert choose_device("cuda").type == "cuda"
+    assert choose_device("auto").torch == torch.device("cuda", 0)
+    assert choose_device("auto:99").torch == torch.device("cpu")
+    assert choose_device("cuda").torch.type == "cuda"
+    assert choose_device("cuda:3", is_alone=True).label == "cuda:3"
 
 
 def test_the_fastest_precision_of_a_gpu_is_not_fp32() -> None:

@@ -20,7 +20,7 @@ import dreamd.executors.local_worker
 import dreamd.executors.process
 from dreamd.executors.executor import ExecutorContext, ExecutorEvent, WorkerDied, WorkerState, WorkerView
 from dreamd.executors.load import Load
-from dreamd.executors.local import LocalExecutor, worker_devices
+from dreamd.executors.local import LocalExecutor
 from dreamd.messages import Advanced, Batch, NotDone, Order, Ready
 from dreamd.settings.config import load_config
 
@@ -71,6 +71,17 @@ act(device.partition("-")[0], "")
 if device == "unable":
     say(type="unable", reason="there is no such device")
     sys.exit(1)
+if settings["is_spare"]:
+    card = os.environ["CUDA_VISIBLE_DEVICES"]
+    say(type="unable", reason=f"no GPU for {{device}}, with CUDA_VISIBLE_DEVICES={{card}}")
+    sys.exit(1)
+warning = ""
+if device == "auto:0":
+    warning = "no GPU, with CUDA_VISIBLE_DEVICES=%s" % os.environ["CUDA_VISIBLE_DEVICES"]
+name = "a player"
+if device == "tell":
+    form = "%(sharers)s sharers, %(threads)s threads, deterministic %(deterministic)s, alone %(sees_one_gpu)s"
+    name = form % settings
 if device == "flaky" and os.path.exists(settings["plugin_folders"][0] + "/flaky"):
     sys.exit(1)
 if device.startswith("plugin"):
@@ -82,7 +93,7 @@ if device.startswith("plugin"):
     say(type="importing", plugin=None)
 if device == "plugins-and-death":
     os._exit(6)
-say(type="ready", device=device + "!", device_name="a player", precision="fp32", catalogue={{}})
+say(type="ready", device=device + "!", device_name=name, precision="fp32", warning=warning, catalogue={{}})
 if device == "brief":
     os._exit(5)
 while line := sys.stdin.readline():
@@ -248,16 +259,30 @@ def test_a_recipe_larger_than_a_pipe_does_not_stop_the_loop(desk: Callable[..., 
     assert time.monotonic() - begun < 3
 
 
-@pytest.mark.parametrize(
-    ("visible", "devices"),
-    [("", ["auto:0"]), ("0", ["auto:0"]), ("3,5", ["auto:0", "auto:1"]), ("-1", ["auto:0"])],
-)
-def test_auto_is_one_worker_a_visible_gpu_or_else_one(
-    tree: Tree, monkeypatch: pytest.MonkeyPatch, visible: str, devices: list[str]
+def test_where_no_gpu_can_be_used_one_worker_takes_the_processor_and_the_other_rests(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tree.configure(workers={"devices": "auto"})
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert worker_devices(load_config(tree.config)) == devices
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,2")
+    one = desk(workers={"devices": "auto"})
+    one.until(lambda: [view.state for view in one.executor.workers()] == [WorkerState.IDLE, WorkerState.STOPPED])
+    first, spare = one.executor.workers()
+    assert first.error == "no GPU, with CUDA_VISIBLE_DEVICES=4"
+    assert spare.error == "no GPU for auto:1, with CUDA_VISIBLE_DEVICES=2"
+    assert one.all(WorkerDied) == []  # or `dreamd drain` would count it among the starts that failed
+    assert [record.message for record in caplog.records] == [f"auto:1: {spare.error}"]
+    for _ in range(3):
+        one.executor.wake()
+        one.submit("a")
+        one.until(lambda: not first.jobs and one.executor.free())
+    deadline = one.executor.next_deadline()
+    assert deadline is not None
+    assert min(worker.deadline or 0 for worker in one.executor._workers[1:]) > time.monotonic() + 600
+
+
+def test_a_worker_is_told_what_the_config_says_of_its_device(desk: Callable[..., Desk]) -> None:
+    one = desk("tell", "tell", workers={"threads": 3, "deterministic": False})
+    told = one.event(Ready).device_name
+    assert told == "2 sharers, 3 threads, deterministic False, alone False"
 
 
 # Death

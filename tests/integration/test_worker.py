@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from dreamd.messages import Advanced, Batch, Done, NotDone, Order, Ready, Said, Settings, Unable, from_worker
@@ -20,6 +21,7 @@ from dreamd.settings.merging import resolve, set_fields
 from dreamd.settings.recipe_book import RecipeBook
 from dreamd.worker.answers import Answers, Meter
 from dreamd.worker.bounds import Room
+from dreamd.worker.device import BrokenDeviceError
 from dreamd.worker.main import Worker
 from dreamd.worker.session import Session
 from dreamd.worker.stages import Stages
@@ -193,6 +195,45 @@ def test_a_picture_that_breaks_its_batch_fails_alone(
     assert "poison" in refused.reason
     assert all(isinstance(answer, Done) for answer in answered.values())
     assert sizes[0] == 5
+
+
+def test_a_broken_gpu_ends_the_worker_after_its_answer_and_costs_no_other_picture(
+    dreamt: Callable[..., list[Said]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said = until_broken(dreamt, monkeypatch, [30, "poison", 50, 60])
+    answered = answers(said)
+    refused = answered.pop("1")
+    assert isinstance(refused, NotDone)
+    assert not refused.final
+    assert "device-side assert" in refused.reason
+    assert [(job, type(answer)) for job, answer in answered.items()] == [("0", Done)]
+    assert (tmp_path / "0" / "result.png").exists()
+
+
+def test_of_a_batch_that_broke_the_gpu_nobody_is_said_to_have_failed(
+    dreamt: Callable[..., list[Said]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups(monkeypatch)
+    assert answers(until_broken(dreamt, monkeypatch, [WIDTH, "poison", WIDTH], batch=8)) == {}
+
+
+def until_broken(
+    dreamt: Callable[..., list[Said]], monkeypatch: pytest.MonkeyPatch, widths: list[int | str], **changes: Any
+) -> list[Said]:
+    """What a worker says until a poisoned picture breaks its GPU."""
+    real = Session.dream
+
+    def dream(self: Any, pictures: Sequence[Any], *args: Any, **named: Any) -> Any:
+        if any((picture.pixels == POISON).all() for picture in pictures):
+            raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+        return real(self, pictures, *args, **named)
+
+    monkeypatch.setattr(Session, "dream", dream)
+    said: list[Said] = []
+    monkeypatch.setattr(Answers, "send", lambda _self, message: said.append(message))
+    with pytest.raises(BrokenDeviceError, match=r"can do nothing more for this process .*device-side assert"):
+        dreamt(widths, **changes)
+    return said
 
 
 def test_progress_and_results_say_how_long_the_device_has_dreamed(dreamt: Callable[..., list[Said]]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 from dreamd.commands.doctor.finding import Finding, found_by
 from dreamd.commands.plugin_loading import daemon_catalogue
@@ -24,12 +23,9 @@ from dreamd.worker.device import choose_device, device_name
 def look_at_device() -> str:
     """Tell the device that workers take. Raises DreamdError when there is a GPU that torch cannot use."""
     device = choose_device("auto")
-    if device.type == "cpu" and Path("/proc/driver/nvidia/version").exists():
-        raise DreamdError(
-            "there is an NVIDIA driver, but torch cannot use it: "
-            "see `nvidia-smi`, and whether this user may open /dev/nvidia*"
-        )
-    return f"{device} ({device_name(device)}), precision auto is {fastest(device)}"
+    if device.warning:
+        raise DreamdError(device.warning)
+    return f"{device.label} ({device_name(device.torch)}), precision auto is {fastest(device.torch)}"
 
 
 def look_at_plugins(config: Config, engine: Plugins) -> Iterator[Finding]:

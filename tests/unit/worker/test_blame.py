@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from dreamd.engine.graphs import Compute, Graphs
 from dreamd.errors import NotANumberError, PluginError
 from dreamd.pictures.picture import Picture
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.recipe import Recipe
 from dreamd.worker.bounds import Bounds
-from dreamd.worker.builder import Builder
+from dreamd.worker.builder import Builder, Built
+from dreamd.worker.device import Device
 from dreamd.worker.session import Session
+
+CPU = Device(torch=torch.device("cpu"), label="cpu")
 
 FILE = '''
 import torch
@@ -84,7 +89,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     (folder / "culprit.py").write_text(FILE, encoding="utf-8")
     (folder / "culprit.py").chmod(0o644)
     plugins = Plugins("dreamd.engine", folders=[folder], only={"culprit"})
-    return Session(plugins, torch.device("cpu"), Bounds(max_pixels=10_000, max_bytes=10_000, memory=2_000_000_000))
+    return Session(plugins, CPU, Bounds(max_pixels=10_000, max_bytes=10_000, memory=2_000_000_000))
 
 
 def dream_of(session: Session, **fields: Any) -> None:
@@ -123,6 +128,26 @@ def test_where_no_plugin_is_at_fault_none_is_named(session: Session) -> None:
     with pytest.raises(NotANumberError, match=r"or ascent\.lr is far too large") as caught:
         dream_of(session, ascent={"iterations": 4, "lr": 3e38}, gradient=[{"name": "normalize"}])
     assert "of plugin" not in str(caught.value)
+
+
+def test_also_a_dream_from_recordings_is_looked_at_in_the_plugins_own_code(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording is replayed without the loss's own code, which is where the look is."""
+
+    def record(compute: Compute, x: torch.Tensor) -> Compute:
+        gradient, loss = compute(x)
+        return lambda _pictures: (gradient, loss)
+
+    real = Session.build
+
+    def build(self: Session, recipe: Recipe) -> Built:
+        built = real(self, recipe)
+        return replace(built, dreamer=replace(built.dreamer, graphs=Graphs(record)))
+
+    monkeypatch.setattr(Session, "build", build)
+    with pytest.raises(PluginError, match="loss 'zero_over_zero' of plugin 'culprit' is not-a-number"):
+        dream_of(session, loss="zero_over_zero")
 
 
 def test_what_is_well_is_dreamed_once(session: Session) -> None:

@@ -1,0 +1,99 @@
+"""Which GPUs there are for workers, without torch: CUDA_VISIBLE_DEVICES as CUDA reads it, and the driver's own list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dreamd.executors.devices import VISIBLE, WorkerDevice, visible_cards, worker_devices
+from dreamd.settings.config import Config, load_config
+
+MIG = "MIG-1b2c3d4e-0001-5f00-8000-000000000001"
+OTHER_MIG = "MIG-1b2c3d4e-0002-5f00-8000-000000000002"
+
+
+@pytest.mark.parametrize(
+    ("visible", "count", "cards"),
+    [
+        (None, 2, ["0", "1"]),
+        (None, None, []),
+        ("", 2, []),
+        ("-1", 2, []),
+        ("1,0", 2, ["1", "0"]),
+        (" 1 , 0 ", 2, ["1", "0"]),
+        ("0,-1,1", 2, ["0"]),  # what comes after a name that is none is not seen
+        ("0,7,1", 2, ["0"]),
+        ("0,7,1", None, ["0", "7", "1"]),
+        ("0,x,1", 2, ["0"]),
+        ("0,,1", 2, ["0"]),
+        ("1gpu,0", 2, ["1", "0"]),  # strtoul
+        ("+1", 2, ["1"]),
+        ("01", 2, ["1"]),
+        ("0,0", 2, []),  # CUDA sees none
+        ("NoDevFiles", 2, []),
+        ("GPU-8932f937,GPU-11111111", 2, ["GPU-8932f937", "GPU-11111111"]),
+        ("GPU-8932f937,0", 2, ["GPU-8932f937"]),
+        ("GPU-8932f937,GPU-8932f937", 2, []),
+        (f"{MIG},{OTHER_MIG}", 1, [MIG, OTHER_MIG]),
+        ("MIG-GPU-8932f937/1/0", 1, ["MIG-GPU-8932f937/1/0"]),
+    ],
+)
+def test_the_variable_is_read_as_cuda_reads_it(visible: str | None, count: int | None, cards: list[str]) -> None:
+    assert visible_cards(visible, count) == cards
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def config(folder: Path, devices: str) -> Config:
+    (folder / "config.yaml").write_text(f"workers: {{devices: {devices}}}\n", encoding="utf-8")
+    return load_config(folder / "config.yaml")
+
+
+def driver(folder: Path, count: int) -> Path:
+    gpus = folder / "gpus"
+    for number in range(count):
+        (gpus / f"0000:0{number}:00.0").mkdir(parents=True)
+    return gpus
+
+
+def test_auto_is_a_worker_a_gpu_each_of_which_sees_its_own_alone(folder: Path) -> None:
+    assert worker_devices(config(folder, "auto"), {}, driver(folder, 2)) == [
+        WorkerDevice(name="auto:0", card="0"),
+        WorkerDevice(name="auto:1", card="1", is_spare=True),
+    ]
+
+
+def test_auto_on_a_machine_that_shows_no_gpu_is_one_worker_that_looks_for_itself(folder: Path) -> None:
+    assert worker_devices(config(folder, "auto"), {}, folder / "none") == [WorkerDevice(name="auto:0")]
+    assert worker_devices(config(folder, "auto"), {VISIBLE: ""}, driver(folder, 2)) == [WorkerDevice(name="auto:0")]
+
+
+def test_parts_of_a_gpu_have_a_worker_each(folder: Path) -> None:
+    devices = worker_devices(config(folder, "auto"), {VISIBLE: f"{MIG},{OTHER_MIG}"}, driver(folder, 1))
+    assert [device.card for device in devices] == [MIG, OTHER_MIG]
+
+
+def test_named_gpus_are_counted_among_those_that_are_seen(folder: Path) -> None:
+    devices = worker_devices(config(folder, "[cuda:1, cuda, cpu, 'cuda:9']"), {VISIBLE: "4,2"}, folder / "none")
+    assert [(device.name, device.card) for device in devices] == [
+        ("cuda:1", "2"),
+        ("cuda", "4"),
+        ("cpu", None),
+        ("cuda:9", None),
+    ]
+    assert not any(device.is_spare for device in devices)
+
+
+def test_workers_of_one_device_share_it(folder: Path) -> None:
+    devices = worker_devices(config(folder, "[cpu, cpu, 'cuda:0', cuda]"), {}, driver(folder, 1))
+    assert [device.sharers for device in devices] == [2, 2, 2, 2]
+
+
+def test_a_process_sees_its_card_alone_and_else_what_the_daemon_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VISIBLE, "2,3")
+    assert WorkerDevice(name="cuda:1", card="3").environment()[VISIBLE] == "3"
+    assert WorkerDevice(name="cpu").environment()[VISIBLE] == "2,3"

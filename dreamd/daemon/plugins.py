@@ -9,13 +9,14 @@ import json
 import logging
 import time
 
+from dreamd.daemon.load_record import LoadRecord
 from dreamd.errors import ConfigError, DreamdError, PluginError
 from dreamd.executors.executor import ExecutorContext
 from dreamd.executors.guarded import GuardedExecutor
 from dreamd.job import Job
 from dreamd.plugin_host.blame import describe_error
 from dreamd.plugin_host.catalogue import Catalogue, Problem, merged
-from dreamd.plugin_host.discovery import stamp_of
+from dreamd.plugin_host.discovery import find_plugins, stamp_of
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.config import Config, PluginsConfig
@@ -36,9 +37,10 @@ class LivePlugins:
         next_look: when the drop-in files are looked at again, as a time of `time.monotonic`.
     """
 
-    def __init__(self, config: PluginsConfig) -> None:
-        """Load the daemon's plugins."""
+    def __init__(self, config: PluginsConfig, record: LoadRecord) -> None:
+        """Load the daemon's plugins; `record` knows which ones ended the process by that."""
         self._config = config
+        self._record = record
         self._loaded = self._load()
         self._engine = Catalogue()
         self.problems = self._all_problems()
@@ -97,7 +99,15 @@ class LivePlugins:
         return tuple(problem for problem in problems if not problem.deliberate)
 
     def _load(self) -> Plugins:
-        return Plugins("dreamd.daemon", folders=self._config.daemon, disable=self._config.disable)
+        folders = self._config.daemon
+        with self._record.loading():
+            return Plugins(
+                "dreamd.daemon",
+                folders=folders,
+                disable=self._config.disable,
+                distrusted=self._record.distrusted(find_plugins("dreamd.daemon", folders)),
+                on_load=self._record.note,
+            )
 
     def _look_at_files(self) -> tuple[object, ...]:
         return stamp_of(self._config.engine), stamp_of(self._config.daemon)

@@ -14,6 +14,7 @@ from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
 from dreamd.daemon.jobs.recipes import JobRecipes
 from dreamd.daemon.jobs.recovery import Recovery
+from dreamd.daemon.load_record import LoadRecord
 from dreamd.daemon.loop import Loop
 from dreamd.daemon.page_process import PageProcess
 from dreamd.daemon.plugins import LivePlugins
@@ -55,11 +56,11 @@ def run_daemon(
         DreamdError: the inbox is missing or another daemon has it, or a folder cannot be made.
     """
     events: EventQueue = queue.SimpleQueue()
-    plugins = LivePlugins(config.plugins)
-    executor = plugins.make_executor(config.workers.executor, ExecutorContext(config=config, notify=events.put))
-    service = Service.from_environment()
     state = StateFolder(config.state)
     _make_state_folder(config)
+    plugins = LivePlugins(config.plugins, LoadRecord(state.loading))
+    executor = plugins.make_executor(config.workers.executor, ExecutorContext(config=config, notify=events.put))
+    service = Service.from_environment()
     with (
         signals_to(events.put, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, WAKE),
         lock(state.lock, taken=_state_is_taken(config)),

@@ -74,6 +74,11 @@ class StateFolder:
         return self.path / "tree.json"
 
     @property
+    def loading(self) -> Path:
+        """What says which plugin the daemon is loading, and which ones ended it by that."""
+        return self.path / "loading.json"
+
+    @property
     def lock(self) -> Path:
         """The file that the daemon has locked while it runs; it says which process that is."""
         return self.path / "lock"

@@ -322,6 +322,22 @@ def test_an_executor_that_raises_is_named_and_its_pictures_are_held_until_it_is_
     assert "Traceback" not in daemon.log
 
 
+def test_a_plugin_that_ends_the_daemon_at_import_is_left_out_by_name_at_the_third_start(
+    plain: Tree, run_daemon: Run
+) -> None:
+    killer = plain.root / "executors" / "killer.py"
+    killer.write_text("import os\nos._exit(9)\n")
+    plain.drop("a.png")
+    assert [run_daemon(plain, "drain").wait() for _ in range(2)] == [9, 9]
+    drain = run_daemon(plain, "drain")
+    assert drain.wait() == 0, drain.log
+    assert (plain.outbox / "a.png").exists()
+    assert "loading it ended the daemon" in plain.status()["plugins_not_loaded"]["killer"]
+    killer.write_text("from dreamd.api import hookimpl\n@hookimpl\ndef dreamd_job_changed(job): ...\n")
+    assert run_daemon(plain, "drain").wait() == 0
+    assert plain.status()["plugins_not_loaded"] == {}
+
+
 def test_a_drain_of_an_empty_inbox_ends_well(plain: Tree, run_daemon: Run) -> None:
     assert run_daemon(plain, "drain").wait() == 0
     assert plain.status()["state"] == "stopped"

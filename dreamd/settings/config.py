@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from dreamd.errors import ConfigError, FieldPath, RecipeError
-from dreamd.settings.fields import Count, FieldModel, Integer, Number, complaint
+from dreamd.settings.fields import Count, FieldModel, Flag, Integer, Number, complaint
 from dreamd.settings.merging import resolve, with_weights_below
 from dreamd.settings.place import Place
 from dreamd.settings.recipe_book import RecipeBook
@@ -53,6 +53,10 @@ def _size(value: object) -> object:
     return value
 
 
+_AGE_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+"""The units of an age, by the letter that stands for each."""
+
+
 def _age(value: object) -> timedelta:
     match = re.fullmatch(r"(\d{1,6})([mhdw])", value.strip()) if isinstance(value, str) else None
     if match is None:
@@ -60,10 +64,12 @@ def _age(value: object) -> timedelta:
     return timedelta(**{_AGE_UNITS[match[2]]: int(match[1])})
 
 
-_AGE_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
 Size = Annotated[ByteSize, Field(ge=1), BeforeValidator(_size)]
 """A size in bytes, written as `512MB`."""
+
+
+Age = Annotated[timedelta, BeforeValidator(_age)]
+"""An age, written as `90d`."""
 
 
 class PluginsConfig(FieldModel):
@@ -137,7 +143,7 @@ class WorkersConfig(FieldModel):
     batch: Literal["auto"] | Count = "auto"
     memory: Literal["auto"] | Size = "auto"
     threads: Literal["auto"] | Count = "auto"
-    deterministic: bool = True
+    deterministic: Flag = True
     idle_unload_seconds: Number = Field(default=600.0, ge=0.0)
 
 
@@ -148,7 +154,7 @@ class JournalConfig(FieldModel):
         keep: how long a job after its end, such as 90d, 12h or 2w; None (null): for ever.
     """
 
-    keep: Annotated[timedelta, BeforeValidator(_age)] | None = timedelta(days=90)
+    keep: Age | None = timedelta(days=90)
 
 
 class StatusConfig(FieldModel):

@@ -21,6 +21,7 @@ _WANTED = {
     "int_from_float": "a whole number",
     "float_type": "a number",
     "float_parsing": "a number",
+    "bool_type": "true or false",
     "string_type": "text",
     "string_unicode": "text in UTF-8, as are all the names in a path",
     "string_too_short": "text that is not empty",
@@ -69,6 +70,16 @@ Count = Annotated[int, Field(ge=1), BeforeValidator(_integer)]
 
 Number = Annotated[float, BeforeValidator(_number)]
 """A number; pydantic alone would also take `true` and "1", which the JSON Schema does not."""
+
+
+def _flag(value: object) -> object:
+    if not isinstance(value, bool):
+        raise PydanticKnownError("bool_type")
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
+"""True or false; pydantic alone would also take 1 and "yes", which the JSON Schema does not."""
 
 
 def complaint(

@@ -101,6 +101,33 @@ def test_an_empty_list_of_folders_turns_drop_in_plugins_off(tmp_path):
     assert load_config(write(tmp_path, "plugins: {engine: []}\n")).plugins.engine == ()
 
 
+# What a field takes
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("watch: {patience_seconds: soon}", "watch.patience_seconds: must be a number, not 'soon'"),
+        ("watch: {patience_seconds: -1}", "watch.patience_seconds: must be at least 0, not -1"),
+        ("workers: {threads: 0}", "workers.threads: must be auto or at least 1, not 0"),
+        ("workers: {threads: true}", "workers.threads: must be auto or a whole number, not true"),
+        ("workers: {deterministic: maybe}", "workers.deterministic: must be true or false, not 'maybe'"),
+        ("workers: {deterministic: 1}", "workers.deterministic: must be true or false, not 1"),
+        ("workers: {deterministic: null}", "workers.deterministic: must be true or false, not null"),
+        ("journal: {keep: 90}", "journal.keep: must be an age such as 90d, 12h or 2w, not 90"),
+        ("journal: 90d", "journal: must be a mapping of fields, not '90d'"),
+        ("status: {base_path: dreams}", "status.base_path: 'dreams': must be a path of plain letters and "
+                                        "digits, such as /dreams"),
+        ("status: {base_path: null}", "status.base_path: must be text, not null"),
+        ("keep: 90d", "keep: is not a field; did you mean journal.keep?"),
+        ("threads: 4", "threads: is not a field; did you mean workers.threads?"),
+        ("workers: {determinstic: true}", "workers.determinstic: is not a field; did you mean deterministic?"),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_be_is_refused_with_what_could_be(tmp_path, text, message):
+    assert refusal(tmp_path, f"# a comment\n{text}\n") == f"config.yaml:2: {message}"
+
+
 # Paths
 
 

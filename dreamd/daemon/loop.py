@@ -76,6 +76,7 @@ class Loop:
         service: Service,
         tree: Attachment,
         recovery: Recovery,
+        on_reload: Callable[[], None],
         until_empty: bool,
     ) -> None:
         """Set up.
@@ -93,6 +94,7 @@ class Loop:
             service: the line to systemd.
             tree: the hold on the inbox.
             recovery: takes up what is in work when the inbox comes.
+            on_reload: called when the config has been read anew.
             until_empty: stop when everything in the inbox is finished or held.
         """
         self._config = config
@@ -107,6 +109,7 @@ class Loop:
         self._service = service
         self._tree = tree
         self._recovery = recovery
+        self._on_reload = on_reload
         self._inbox_look_due = 0.0
         self._until_empty = until_empty
         self._publishers = ThreadPoolExecutor(_PUBLISHERS, thread_name_prefix="publish")
@@ -306,6 +309,7 @@ class Loop:
             log.info("reloaded")
         self._life.use_book(config.model_copy(update={"inbox": self._config.inbox}).recipe_book())
         self._load_plugins_anew()
+        self._on_reload()
 
     def _load_plugins_anew(self) -> None:
         """Load the plugins that listen here, and the engine's in new workers, each when its batch is finished.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -42,6 +43,12 @@ class PageProcess:
     def start(self) -> None:
         """Start it. Returns at once; whatever goes wrong is logged, and tried again."""
         self._thread.start()
+
+    def reload(self) -> None:
+        """Have it read the recipes of the config anew, if it runs; one that is only starting reads them anyway."""
+        with self._lock:
+            if self._popen is not None and self._popen.poll() is None:
+                self._popen.send_signal(signal.SIGHUP)
 
     def stop(self) -> None:
         """End it now: it holds nothing that would be lost."""

@@ -123,6 +123,7 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
         attempts=attempts,
         checkpoints=checkpoints,
     )
+    page = PageProcess(config.file)
     loop = Loop(
         config=config,
         events=parts.events,
@@ -136,9 +137,10 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
         service=parts.service,
         tree=parts.tree,
         recovery=recovery,
+        on_reload=page.reload,
         until_empty=parts.until_empty,
     )
-    with _running(parts, intake.watcher, report):
+    with _running(parts, page, intake.watcher, report):
         report.write("starting")
         if parts.tree.problem is None:
             recovery.recover()
@@ -148,19 +150,16 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
 
 
 @contextmanager
-def _running(parts: _Parts, watcher: Watcher, report: Report) -> Iterator[None]:
+def _running(parts: _Parts, page: PageProcess, watcher: Watcher, report: Report) -> Iterator[None]:
     """Have the page served inside; afterwards end everything that was started."""
-    has_page = parts.config.status.listen is not None and not parts.until_empty
-    page = PageProcess(parts.config.file) if has_page else None
     previews = StateFolder(parts.config.state).previews
     drop_previews(previews)
     try:
-        if page is not None:
+        if parts.config.status.listen is not None and not parts.until_empty:
             page.start()
         yield
     finally:
-        if page is not None:
-            page.stop()
+        page.stop()
         parts.executor.stop()
         drop_previews(previews)
         watcher.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -21,16 +22,17 @@ from dreamd.page.views import Views
 from dreamd.settings.config import Config
 
 
-def make_app(config: Config, token: str | None) -> BelowPath:
+def make_app(config: Config, token: str | None, reloads: threading.Event) -> BelowPath:
     """Make the application.
 
     Args:
         config: the config.
         token: what everybody must show; None where only this machine can connect.
+        reloads: set when the daemon has read its config anew.
     """
     base_path = config.status.base_path
     sessions = Sessions(token, path=f"{base_path}/") if token is not None else None
-    views, recipes = Views(config), Recipes(config)
+    views, recipes = Views(config), Recipes(config, reloads)
     jobs = Jobs(config, views, recipes)
 
     @asynccontextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import threading
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,14 +18,16 @@ from dreamd.files.nofollow import Entry, folders_below, opened_file, opened_fold
 from dreamd.files.problems import os_error_explained, refusal
 from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.plugin_host.catalogue import Catalogue
-from dreamd.settings.config import Config
+from dreamd.settings.config import Config, load_config
 from dreamd.settings.explaining import explain
 from dreamd.settings.merging import Resolved
 from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_book import preset, preset_names, recipe_file
+from dreamd.settings.recipe_book import RecipeBook, preset, preset_names, recipe_file
 from dreamd.settings.yamlfile import MAX_BYTES
 from dreamd.tree.layout import StateFolder
 from dreamd.wording import printable
+
+log = logging.getLogger(__name__)
 
 FOLDERS = 2000
 """At most so many folders are listed."""
@@ -36,8 +40,16 @@ class ChangedError(UsageError):
 class Recipes:
     """The recipes of one inbox. Reads and writes files: call it from a thread."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, reloads: threading.Event) -> None:
+        """Set up.
+
+        Args:
+            config: the config.
+            reloads: set when the daemon has read its config anew, so that other defaults and named recipes count.
+        """
         self._config = config
+        self._reloads = reloads
+        self._known_book = config.recipe_book()
 
     def folders(self) -> list[dict[str, Any]]:
         """List the inbox's folders, and whether each has a recipe of its own."""
@@ -49,7 +61,7 @@ class Recipes:
     def names(self) -> list[dict[str, str]]:
         """List what a recipe can extend, with the text of each preset."""
         texts = {name: _preset_text(name) for name in preset_names()}
-        return [{"name": name, "text": texts.get(name, "")} for name in self._config.recipe_book().names()]
+        return [{"name": name, "text": texts.get(name, "")} for name in self._book().names()]
 
     def show(self, folder: str) -> dict[str, Any]:
         """Show a folder's own text, its mark (to save over that very text), and its effective fields.
@@ -127,11 +139,23 @@ class Recipes:
         return {"fields": self._fields(resolved), "problem": None}
 
     def _resolve(self, folder: PurePosixPath, text: str) -> Resolved:
-        resolved = self._config.recipe_book().for_draft(folder, text)
+        resolved = self._book().for_draft(folder, text)
         catalogue = self._catalogue()
         if catalogue is not None:
             resolved.check(catalogue)
         return resolved
+
+    def _book(self) -> RecipeBook:
+        """Return the recipes that the daemon goes by."""
+        if self._reloads.is_set():
+            self._reloads.clear()
+            try:
+                config = load_config(self._config.file)
+            except DreamdError as error:  # somebody was quicker than the signal; the daemon's next reload tells
+                log.warning("the page goes on with the recipes that it knows: %s", printable(str(error)))
+            else:
+                self._known_book = config.model_copy(update={"inbox": self._config.inbox}).recipe_book()
+        return self._known_book
 
     def _problem(self, error: RecipeError, folder: PurePosixPath) -> dict[str, Any]:
         """Tell an error with its line, if that is in the text that is edited, and without the inbox's place."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -52,10 +54,10 @@ class Server(uvicorn.Server):
             await asyncio.sleep(_TICK_SECONDS)
 
 
-def serve(config: Config, bound: socket.socket, token: str | None) -> None:
+def serve(config: Config, bound: socket.socket, token: str | None, reloads: threading.Event) -> None:
     """Serve the page on a bound socket until a signal."""
     settings = uvicorn.Config(
-        make_app(config, token),
+        make_app(config, token, reloads),
         http=Connection,
         ws="none",
         loop="asyncio",
@@ -126,13 +128,15 @@ def main() -> None:
 
 
 def _run(config_file: Path) -> None:
+    reloads = threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: reloads.set())
     config = load_config(config_file)
     token = token_of(config)
     with bind(config) as bound:
         _prepare(config)
         host, port = bound.getsockname()[:2]
         log.info("http://%s:%d/", f"[{host}]" if ":" in host else host, port)
-        serve(config, bound, token)
+        serve(config, bound, token, reloads)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,14 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from PIL import Image
 
 import dreamd
@@ -939,6 +941,24 @@ def test_the_page_is_started_again_and_dies_with_the_daemon(tree: Tree, run_daem
     daemon.process.kill()
     daemon.wait()
     tree.wait_for(lambda: not tree.is_alive(second), "the page to be gone")
+
+
+def test_a_reload_has_the_page_judge_by_the_recipes_that_count_now(tree: Tree, run_daemon: Run) -> None:
+    tree.configure(status={"listen": "127.0.0.1:0"})
+    daemon = run_daemon(tree)
+    port = int(tree.wait_for(lambda: re.search(r"http://127.0.0.1:(\d+)/", daemon.log), "the page")[1])
+
+    def seed() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/recipe?folder=.", timeout=WAIT_SECONDS) as answer:
+            return next(str(field["value"]) for field in json.load(answer)["fields"] if field["name"] == "seed")
+
+    assert seed() == "0"
+    (before,) = pages_of(daemon)
+    config = yaml.safe_load(tree.config.read_text())
+    tree.configure(defaults={**config["defaults"], "seed": 7})
+    daemon.signal(signal.SIGHUP)
+    tree.wait_for(lambda: seed() == "7", "the new defaults")
+    assert pages_of(daemon) == [before]  # who is uploading goes on
 
 
 def test_no_preview_outlives_its_dream_whoever_was_killed(tree: Tree, run_daemon: Run) -> None:

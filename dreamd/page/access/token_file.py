@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from pathlib import Path
 
 from dreamd.errors import ConfigError
 from dreamd.files.problems import refusal
@@ -22,17 +24,30 @@ def token_of(config: Config) -> str | None:
     status = config.status
     if status.token_file is None:
         return status.token.get_secret_value() if status.token is not None else None
-    field = ("status", "token_file")
     try:
-        descriptor = os.open(status.token_file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        token = _read(status.token_file)
     except OSError as error:
-        problem = f"{status.token_file} cannot be read: {refusal(error)}"
-        raise ConfigError(problem, file=config.file, field=field) from error
-    with os.fdopen(descriptor, "rb") as file:
-        if os.fstat(descriptor).st_mode & stat.S_IRWXO:
-            problem = f"everybody can read it; do `chmod o= {status.token_file}`"
-            raise ConfigError(problem, file=config.file, field=field)
-        token = file.read(_LARGEST_BYTES).decode("utf-8", "replace").strip()
+        raise _wrong(config, f"{status.token_file} cannot be read: {refusal(error)}") from error
+    if token is None:
+        raise _wrong(config, f"everybody can read it; do `chmod o= {status.token_file}`")
     if not is_token(token):
-        raise ConfigError(f"{status.token_file} must hold {TOKEN_RULE}", file=config.file, field=field)
+        raise _wrong(config, f"{status.token_file} must hold {TOKEN_RULE}")
     return token
+
+
+def _read(path: Path) -> str | None:
+    """Read a token; None when others than its owner and group may use its file. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is no file", str(path))
+        if mode & stat.S_IRWXO:
+            return None
+        return os.read(descriptor, _LARGEST_BYTES).decode("utf-8", "replace").strip()
+    finally:
+        os.close(descriptor)
+
+
+def _wrong(config: Config, problem: str) -> ConfigError:
+    return ConfigError(problem, file=config.file, field=("status", "token_file"))

@@ -86,6 +86,12 @@ class Views:
         jobs = self._jobs(lambda journal: journal.jobs(state=JobState.HELD, limit=FAILURES))
         return [self._failure(job) for job in jobs]
 
+    def left(self) -> list[dict[str, Any]]:
+        """List what is left in the inbox though somebody may have meant it to be taken, by folder and reason."""
+        values = snapshot.read(self._config.state)
+        left = [] if values is None else values["left"]
+        return [{**each, "reason": self._short(each["reason"])} for each in left]
+
     def job(self, job_id: str) -> Job | None:
         """Find a job in the journal."""
         return next(iter(self._jobs(lambda journal: [found] if (found := journal.get(job_id)) else [])), None)
@@ -96,7 +102,6 @@ class Views:
         return {**_result(job), **{name: record.get(name) for name in _SIDECAR_FIELDS}}
 
     def _failure(self, job: Job) -> dict[str, Any]:
-        reason = (job.reason or "").replace(f"{self._config.inbox}/", "")  # the same everywhere on the page
         return {
             "id": job.id,
             "name": printable(job.name),
@@ -104,8 +109,12 @@ class Views:
             "finished_at": job.finished_at or job.claimed_at,
             "attempts": job.attempts,
             "cause": job.hold,
-            "reason": "\n".join(map(printable, reason.split("\n"))),
+            "reason": self._short(job.reason or ""),
         }
+
+    def _short(self, reason: str) -> str:
+        """Leave the inbox's place out of a reason, because it is the same everywhere on the page."""
+        return "\n".join(map(printable, reason.replace(f"{self._config.inbox}/", "").split("\n")))
 
     def _jobs(self, ask: Callable[[Journal], list[Job]]) -> list[Job]:
         """Ask the journal; no jobs while there is none that can be read."""

@@ -202,6 +202,18 @@ def test_the_daemon_is_started_again_under_an_open_page(site: Site, visit: Visit
     seen(page, "again.png").wait_for()
 
 
+def test_what_is_left_in_the_inbox_is_told_with_its_reason(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    link = site.tree.inbox / "link.png"
+    link.symlink_to(site.tree.config)
+    try:
+        page.get_by_role("link", name="Attention 1").click()
+        page.locator("#attention").get_by_text("inbox: 1 file").wait_for()
+    finally:
+        link.unlink()
+    page.get_by_text("All is well.").wait_for()
+
+
 def test_the_whole_page_works_below_a_path(tmp_path: Path, make: Make, run_daemon: Run, visit: Visit) -> None:
     site = Site(make(tmp_path / "tree"), run_daemon, base_path="/nas/dreams", token=TOKEN)
     page = visit(site)

@@ -34,7 +34,7 @@ from dreamd.tree.control import WAKE
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import Folders, StateFolder
 from dreamd.tree.lock import lock
-from dreamd.tree.snapshot import Hold, RunningJob, Snapshot, WorkerStatus
+from dreamd.tree.snapshot import Hold, Left, RunningJob, Snapshot, WorkerStatus
 from dreamd.tree.spool import Spool
 
 if TYPE_CHECKING:
@@ -454,6 +454,14 @@ def test_a_failure_is_shown_with_its_reason_and_retried(page: Served) -> None:
     assert page.get("/api/failures").json["failed"] == []
     assert page.ask("POST", "/api/retry", {"jobs": ["nobody"]}).status == 422
     assert page.ask("POST", "/api/retry", {"jobs": [3]}).status == 422
+
+
+def test_what_is_left_in_the_inbox_is_shown_with_its_reason(page: Served) -> None:
+    page.say(left=[Left(folder="usb", reason=f"{page.tree.inbox}/usb is on another filesystem", files=3)])
+    left = page.get("/api/failures").json["left"]
+    assert left == [{"folder": "usb", "reason": "usb is on another filesystem", "files": 3}]
+    assert page.get("/api/status").json["left"][0]["files"] == 3
+    page.say()
 
 
 # Names that are no text

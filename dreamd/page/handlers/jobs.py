@@ -88,10 +88,11 @@ class Jobs:
         return JsonAnswer({**details, "recipe": self._recipes.text_of(job.recipe)})
 
     async def failures(self, _request: Request) -> Response:
-        """List what failed and what is held, and why."""
+        """List what failed, what is held and what is left in the inbox, and why."""
         failed = await asyncio.to_thread(self._views.failures)
         held = await asyncio.to_thread(self._views.held)
-        return JsonAnswer({"failed": failed, "held": held})
+        left = await asyncio.to_thread(self._views.left)
+        return JsonAnswer({"failed": failed, "held": held, "left": left})
 
     async def thumbnail(self, request: Request) -> Response:
         """Answer with a result or its original, small."""

@@ -1,4 +1,4 @@
-// What failed and what is held, why, and trying again.
+// What failed, what is held and what is left in the inbox, why, and trying again.
 
 import { encode, get, post } from "./api.js";
 import { byId, make, notice } from "./dom.js";
@@ -13,26 +13,26 @@ const REMEDIES = {
 };
 
 export async function attentionChanged() {
-  const { failed, held } = await get("api/failures");
+  const troubles = await get("api/failures");
   const badge = byId("attention-count");
-  const number = failed.length + held.length;
+  const number = troubles.failed.length + troubles.held.length + troubles.left.length;
   badge.hidden = number === 0;
   badge.textContent = number;
-  if (!byId("view-attention").hidden) show(failed, held);
+  if (!byId("view-attention").hidden) show(troubles);
 }
 
 export async function showAttention() {
-  const { failed, held } = await get("api/failures");
-  show(failed, held);
+  show(await get("api/failures"));
 }
 
-function show(failed, held) {
+function show({ failed, held, left }) {
   byId("retry-all").hidden = failed.length === 0;
   byId("retry-all").onclick = () => retry(null);
   const box = byId("attention");
   box.replaceChildren();
   if (held.length) box.append(make("h3", {}, `Held: ${plural(held.length, "picture")}`), heldList(held));
   if (failed.length) box.append(make("h3", {}, `Failed: ${plural(failed.length, "picture")}`), failedList(failed));
+  if (left.length) box.append(make("h3", {}, "Left in the inbox"), leftList(left));
   if (!box.childElementCount) box.append(make("p", { class: "empty" }, "All is well."));
 }
 
@@ -49,6 +49,12 @@ function heldList(held) {
       button("Look again", `Look again at ${folderName(first.folder)}`, () => retry(jobs.map(({ id }) => id))),
     );
   }));
+}
+
+/** What stays where it is: it is no job, so that there is nothing to try again. */
+function leftList(left) {
+  return make("ul", { class: "list" }, ...left.map(({ folder, reason, files }) => make("li", {},
+    make("span", { class: "grow" }, `${folderName(folder)}: ${plural(files, "file")}`, make("small", {}, reason)))));
 }
 
 const key = (job) => `${job.folder}\n${job.cause}\n${job.reason}`;

@@ -136,7 +136,8 @@ function showWorkers(status) {
 }
 
 function workerLine(worker) {
-  const kind = { busy: "good", idle: "good", starting: "warm" }[worker.state] ?? (worker.error ? "bad" : "");
+  const works = { busy: "good", idle: "good", starting: "warm" }[worker.state];
+  const kind = worker.error ? (works ? "warm" : "bad") : (works ?? "");
   const facts = [worker.precision, worker.memory_bytes ? size(worker.memory_bytes) : ""].filter(Boolean).join(" · ");
   return make("li", {},
     make("span", { class: "grow" }, `${worker.device} `, make("span", { class: "soft" }, worker.device_name),

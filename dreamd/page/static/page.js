@@ -49,7 +49,7 @@ function onStatus(values) {
   status = values;
   showState();
   showNow(values);
-  const attention = (values.failed ?? 0) + (values.held ?? 0);
+  const attention = JSON.stringify([values.failed, values.held, values.left]);
   if (finished !== values.done) {
     finished = values.done;
     resultsChanged().catch(() => (finished = null)); // asked again with the next news

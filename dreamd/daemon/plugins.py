@@ -19,8 +19,9 @@ from dreamd.plugin_host.catalogue import Catalogue, Problem, merged
 from dreamd.plugin_host.discovery import find_plugins, stamp_of
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
-from dreamd.settings.config import Config, PluginsConfig
+from dreamd.settings.config import Config
 from dreamd.settings.schema import recipe_schema
+from dreamd.settings.sections import PluginsConfig
 from dreamd.tree.layout import StateFolder
 
 log = logging.getLogger(__name__)

@@ -21,8 +21,8 @@ from dreamd.pictures.formats import output_format
 from dreamd.pictures.picture import Picture
 from dreamd.pictures.writing import write_picture
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.config import Limits
 from dreamd.settings.merging import Resolved
+from dreamd.settings.sections import Limits
 from dreamd.tree.layout import sidecar_name
 from dreamd.worker.bounds import Bounds
 from dreamd.worker.device import Device, choose_device, count_threads, free_memory, use_threads

@@ -52,7 +52,7 @@ def test_the_unit_of_another_tree_differs_in_its_folders_only(name: str) -> None
 
 
 def test_a_stop_has_more_time_than_running_jobs_have_by_default() -> None:
-    from dreamd.settings.config import Limits
+    from dreamd.settings.sections import Limits
 
     (stop,) = [line for line in directives("dreamd.service") if line.startswith("TimeoutStopSec=")]
     assert int(stop.partition("=")[2].removesuffix("s")) > Limits().stop_seconds

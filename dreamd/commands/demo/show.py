@@ -24,7 +24,8 @@ from dreamd.errors import DreamdError, UsageError
 from dreamd.files.durable import draft_of
 from dreamd.job import Job, JobState
 from dreamd.pictures.reading import read_picture
-from dreamd.settings.config import Config, Limits, load_config
+from dreamd.settings.config import Config, load_config
+from dreamd.settings.sections import Limits
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import StateFolder

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dreamd.page.access.hosts import Hosts
 from dreamd.page.access.origin import foreign_origin
 from dreamd.page.access.sessions import Sessions, delay_guessing, is_signed_in
-from dreamd.settings.config import StatusConfig
+from dreamd.settings.sections import StatusConfig
 
 _OPEN_PATHS = frozenset({"/login", "/healthz", "/readyz"})
 """These need no token: they show one, or tell only whether dreamd lives."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from ipaddress import ip_address
 
-from dreamd.settings.config import StatusConfig, is_loopback
+from dreamd.settings.sections import StatusConfig, is_loopback
 
 
 class Hosts:

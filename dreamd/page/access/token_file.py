@@ -9,7 +9,8 @@ from pathlib import Path
 
 from dreamd.errors import ConfigError
 from dreamd.files.problems import refusal
-from dreamd.settings.config import TOKEN_RULE, Config, is_token
+from dreamd.settings.config import Config
+from dreamd.settings.sections import TOKEN_RULE, is_token
 
 _LARGEST_BYTES = 4096
 """No more of a token's file is read."""

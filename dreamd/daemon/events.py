@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TypeAlias
 
-from dreamd.daemon.jobs.publishing import Published
+from dreamd.daemon.jobs.publishing import Published, PutAway
 from dreamd.executors.executor import ExecutorEvent
 from dreamd.inbox.events import FileEvent
 
@@ -32,7 +32,7 @@ class Crashed:
     error: BaseException
 
 
-Event: TypeAlias = FileEvent | ExecutorEvent | Published | Signalled | Crashed
+Event: TypeAlias = FileEvent | ExecutorEvent | Published | PutAway | Signalled | Crashed
 
 EventQueue: TypeAlias = "queue.SimpleQueue[Event]"
 """The loop's queue: any thread puts events into it, the loop alone takes them out."""

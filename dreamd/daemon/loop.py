@@ -18,7 +18,7 @@ from dreamd.daemon.events import Crashed, Event, EventQueue, Signalled
 from dreamd.daemon.intake import Intake
 from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
-from dreamd.daemon.jobs.publishing import Published
+from dreamd.daemon.jobs.publishing import Published, PutAway
 from dreamd.daemon.jobs.queue import Pace
 from dreamd.daemon.jobs.recovery import Recovery
 from dreamd.daemon.plugins import LivePlugins, write_catalogue
@@ -150,6 +150,8 @@ class Loop:
         self._life.queue.pause(self._ledger.pauses())
         self._ledger.tidy(now)
         self._dispatch()
+        for move in self._life.take_moves():
+            self._publishers.submit(self._move_files, move)
         self._report.write_if_due(now, "draining" if self._stops else "running")
         self._tell_service(now)
 
@@ -213,6 +215,8 @@ class Loop:
                 self._handle_signal(number)
             case Published():
                 self._life.finish(event)
+            case PutAway():
+                self._life.note_put_away(event)
             case Crashed(error):
                 raise error
             case _:
@@ -258,12 +262,12 @@ class Loop:
         self._dispatch()  # first: the worker dreams the next ones while this one is published
         publish = self._life.publish(done)
         if publish is not None:
-            self._publishers.submit(self._publish, publish)
+            self._publishers.submit(self._move_files, publish)
 
-    def _publish(self, publish: Callable[[], Published]) -> None:
-        """Publish in a thread of its own: the loop never waits for the outbox's disk."""
+    def _move_files(self, move: Callable[[], Published | PutAway]) -> None:
+        """Publish, or put an original away, in a thread of its own: the loop never waits for a disk."""
         try:
-            self._events.put(publish())
+            self._events.put(move())
         except BaseException as error:  # noqa: BLE001 (raised by the loop, which ends by it)
             self._events.put(Crashed(error))
 
@@ -344,7 +348,8 @@ class Loop:
             return self._stops > 1 or not self._life.running or self._is_out_of_time()
         if not self._until_empty:
             return False
-        waits = self._life.queue.has_work or self._life.running or self._intake.has_work
+        life = self._life
+        waits = life.queue.has_work or life.running or life.moving or self._intake.has_work
         return self._is_hopeless() or (self._intake.is_watching and not waits)
 
     def _is_out_of_time(self) -> bool:
@@ -364,7 +369,7 @@ class Loop:
             log.info("%g s are over (limits.stop_seconds): %d running wait for the next start", seconds, running)
         while not self._events.empty():
             event = self._events.get()
-            if isinstance(event, Published | Crashed):
+            if isinstance(event, Published | PutAway | Crashed):
                 self._handle(event)
 
     def _exit_code(self) -> int:

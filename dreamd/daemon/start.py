@@ -66,7 +66,11 @@ def run_daemon(
         lock(state.lock, taken=_state_is_taken(config)),
         Journal.open_checked(state.journal) as journal,
     ):
-        spool = Spool(Folders.of(config), share=own_identity(state).daemon if share else None)
+        spool = Spool(
+            Folders.of(config),
+            share=own_identity(state).daemon if share else None,
+            most_carried=int(config.limits.max_bytes),
+        )
         with Attachment(spool, state, has_unfinished=lambda: _has_unfinished(journal), waits=not until_empty) as tree:
             parts = _Parts(config, events, plugins, executor, service, spool, tree, journal, until_empty=until_empty)
             readers = [service.show] if on_snapshot is None else [service.show, on_snapshot]

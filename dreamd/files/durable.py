@@ -17,6 +17,9 @@ from dreamd.files.syncs import sync_folder
 
 _COPY_BYTES = 1 << 20
 
+_BLOCK_BYTES = 512
+"""A file's `st_blocks` counts in units of so many bytes, on every filesystem (stat(2))."""
+
 _DRAFT_STEM_BYTES = 180
 """A draft keeps so much of its target's name, which leaves room for what makes it a draft."""
 
@@ -179,13 +182,17 @@ def _draft_name(name: str, token: str) -> str:
 
 
 def copy_new(source: Entry, target: Entry) -> None:
-    """Copy bytes, mode and times into a new file, and sync it; a file that had the name is unlinked."""
+    """Copy bytes, holes, mode and times into a new file, and sync it; a file that had the name is unlinked.
+
+    Raises:
+        OSError: among others ENOSPC, before anything is written, when the disk has no room for it.
+    """
     if target.is_regular():
         target.unlink()
     with source.open() as reader, _new_file(target) as writer:
-        _copy_bytes(reader, writer)
-        writer.flush()
         status = os.fstat(reader.fileno())
+        _check_room(target.folder, taken_bytes(status))
+        _copy_data(reader.fileno(), writer.fileno(), status.st_size)
         try:
             os.fchmod(writer.fileno(), stat.S_IMODE(status.st_mode))
             os.utime(writer.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -195,9 +202,38 @@ def copy_new(source: Entry, target: Entry) -> None:
         os.fsync(writer.fileno())
 
 
-def _copy_bytes(reader: BinaryIO, writer: BinaryIO) -> None:
-    while chunk := reader.read(_COPY_BYTES):
-        writer.write(chunk)
+def taken_bytes(status: os.stat_result) -> int:
+    """Return how much of a disk a file takes at most: its length, or less where it has holes."""
+    return min(status.st_size, status.st_blocks * _BLOCK_BYTES)
+
+
+def _check_room(folder: int, wanted: int) -> None:
+    disk = os.fstatvfs(folder)
+    if disk.f_blocks and disk.f_bavail * disk.f_frsize < wanted:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _copy_data(source: int, target: int, size: int) -> None:
+    """Copy what is no hole."""
+    end = 0
+    while (start := _next_data(source, end, size)) < size:
+        end = os.lseek(source, start, os.SEEK_HOLE)
+        _copy_range(source, target, start, end)
+    os.ftruncate(target, size)
+
+
+def _next_data(source: int, position: int, size: int) -> int:
+    try:
+        return os.lseek(source, position, os.SEEK_DATA) if position < size else size
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # there is a hole up to the end
+            return size
+        raise
+
+
+def _copy_range(source: int, target: int, start: int, end: int) -> None:
+    while start < end and (chunk := os.pread(source, min(_COPY_BYTES, end - start), start)):
+        start += os.pwrite(target, chunk, start)
 
 
 def _new_file(entry: Entry) -> BinaryIO:

@@ -143,17 +143,23 @@ def _opened_inner(folder: int, name: str, *, make: bool, durable: bool) -> int:
 
 
 @contextmanager
-def opened_folder_if_there(root: Path | int, parts: Sequence[str]) -> Iterator[int | None]:
+def opened_folder_if_there(root: Path | int, parts: Sequence[str], *, strict: bool = False) -> Iterator[int | None]:
     """Open a folder as `opened_folder` does; yields None when one below `root` is not there, or is no folder.
+
+    Args:
+        root: where to begin.
+        parts: names, each checked before.
+        strict: what is no folder, such as a symlink, is an error.
 
     Raises:
         OSError: `root` itself is not there, or a folder cannot be opened.
     """
+    absences = (FileNotFoundError,) if strict else (FileNotFoundError, NotADirectoryError)
     with ExitStack() as stack:
         begin = stack.enter_context(opened_folder(root))
         try:
             descriptor = stack.enter_context(opened_folder(begin, parts))
-        except (FileNotFoundError, NotADirectoryError):
+        except absences:
             descriptor = None
         yield descriptor
 

@@ -23,7 +23,8 @@ from dreamd.inbox.ignored import Ignored
 from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.page.places import Place, Places
 from dreamd.settings.config import Config
-from dreamd.tree.layout import HOUSE, UPLOADS
+from dreamd.tree.identity import check_is_known
+from dreamd.tree.layout import HOUSE, UPLOADS, StateFolder
 from dreamd.wording import printable
 
 _WRITERS = 4
@@ -42,6 +43,7 @@ class Uploads:
 
     def __init__(self, config: Config) -> None:
         self._inbox = config.inbox
+        self._state = StateFolder(config.state)
         self._max_bytes = int(config.limits.max_bytes)
         self._ignored = Ignored(config.watch.ignore)
         self._places = Places()
@@ -68,9 +70,10 @@ class Uploads:
             raise self._too_large()
         try:
             async with self._places.take(self._max_bytes if length is None else length) as place:
-                with _staging(self._inbox) as (draft, descriptor):
-                    await self._write(descriptor, place, chunks)
-                    return await asyncio.to_thread(self._publish, draft, parts, name)
+                check_is_known(self._inbox, self._state)
+            with _staging(self._inbox) as (draft, descriptor):
+                await self._write(descriptor, place, chunks)
+                return await asyncio.to_thread(self._publish, draft, parts, name)
         except OSError as error:
             raise os_error_explained(error, "write into", folder) from error
 

@@ -20,6 +20,7 @@ from dreamd.errors import UsageError
 from dreamd.job import Job, JobState
 from dreamd.settings.config import Config
 from dreamd.tree import snapshot
+from dreamd.tree.identity import check_is_known
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import Folders, StateFolder
 from dreamd.tree.retrying import give_back_failed
@@ -38,7 +39,9 @@ def retry(config: Config, job_ids: Sequence[str], *, all_failed: bool) -> Iterat
 
     Raises:
         UsageError: a job does not exist, or is neither failed nor held.
+        FolderError: the inbox is not there.
     """
+    check_is_known(config.inbox, StateFolder(config.state))
     with Journal.open(StateFolder(config.state).journal) as journal:
         jobs = journal.jobs(state=JobState.FAILED, limit=-1) if all_failed else [_found(journal, i) for i in job_ids]
         yield from (f"{job.path}: looked at again now" for job in jobs if job.state is JobState.HELD)

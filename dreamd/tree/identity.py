@@ -10,9 +10,10 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from dreamd.errors import FolderError
 from dreamd.files.durable import draft_of, replace
 from dreamd.files.nofollow import Entry, opened_folder, opened_folder_if_there
-from dreamd.files.problems import os_errors_explained
+from dreamd.files.problems import os_errors_explained, shown
 from dreamd.tree.layout import HOUSE, MARK, StateFolder
 
 _MARK_BYTES = 12
@@ -73,7 +74,8 @@ def give_mark(inbox: Path) -> str:
     return mark
 
 
-def is_known_inbox(inbox: Path, state: StateFolder) -> bool:
-    """Tell whether an inbox is the one that the state folder belongs to, if it belongs to any."""
+def check_is_known(inbox: Path, state: StateFolder) -> None:
+    """Raise FolderError when a folder is not the inbox that the state folder belongs to, if it belongs to any."""
     known = read_identity(state)
-    return known is None or not known.mark or known.mark == mark_of(inbox)
+    if known is not None and known.mark and known.mark != mark_of(inbox):
+        raise FolderError(f"{shown(inbox)} is not the inbox that dreamd knows: is its disk mounted?")

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dreamd.files.durable import copy_new, is_same_file, rename_new, replace
+from dreamd.errors import DreamdError
+from dreamd.files.durable import copy_new, is_same_file, rename_new, replace, taken_bytes
 from dreamd.files.names import folder_parts, free_names, one_name, split_name
 from dreamd.files.nofollow import Entry, opened_folder, opened_folder_if_there
+from dreamd.files.problems import shown
 from dreamd.files.syncs import sync_folder
 from dreamd.tree.layout import REASON, draft_name, reason_name
 from dreamd.tree.results import names_like
@@ -23,8 +25,15 @@ if TYPE_CHECKING:
     from dreamd.job import Job
 
 
-def put_into_done(original: Entry, job: Job, done: Path) -> None:
-    """Move the original of a done job into `done`, under its own name or the next free one."""
+def put_into_done(original: Entry, job: Job, done: Path, *, most_carried: int | None) -> None:
+    """Move the original of a done job into `done`, under its own name or the next free one.
+
+    Args:
+        original: where it is.
+        job: the job.
+        done: the folder.
+        most_carried: to another filesystem, no more bytes than this are copied; None: any number.
+    """
     with opened_folder(done, folder_parts(job.folder), make=True) as folder:
 
         def is_taken(name: str) -> bool:
@@ -32,7 +41,7 @@ def put_into_done(original: Entry, job: Job, done: Path) -> None:
 
         for name in free_names(*split_name(job.name), is_taken):
             try:
-                move_original(original, Entry(folder, name), job.id)
+                move_original(original, Entry(folder, name), job.id, most_carried=most_carried)
                 return
             except FileExistsError:
                 continue
@@ -41,8 +50,10 @@ def put_into_done(original: Entry, job: Job, done: Path) -> None:
 class Failures:
     """The originals of failed jobs."""
 
-    def __init__(self, failed: Path) -> None:
+    def __init__(self, failed: Path, *, most_carried: int | None) -> None:
+        """Take the folder; to another filesystem, no more bytes than `most_carried` are copied of an original."""
         self._failed = failed
+        self._most_carried = most_carried
 
     def put(self, original: Entry, job: Job, reason: str) -> Path:
         """Move the original of a failed job here, its reason first; returns where it is now."""
@@ -54,7 +65,7 @@ class Failures:
                 return not _can_be_kept_as(Entry(folder, name), original, job.id)
 
             for name in free_names(*split_name(job.name), is_taken, reserve=len(REASON)):
-                if _fail_as(Entry(folder, name), original, text, job.id):
+                if _fail_as(Entry(folder, name), original, text, job.id, self._most_carried):
                     return self._failed.joinpath(*parts, name)
         raise AssertionError("there is always a free name")
 
@@ -119,25 +130,32 @@ def _can_be_kept_as(kept: Entry, original: Entry, job_id: str) -> bool:
     return not kept.is_there() or is_same_file(original, kept)
 
 
-def _fail_as(kept: Entry, original: Entry, text: bytes, job_id: str) -> bool:
+def _fail_as(kept: Entry, original: Entry, text: bytes, job_id: str, most_carried: int | None) -> bool:
     """Move an original to `kept`, its reason first; False when that name was taken meanwhile."""
     reason = kept.beside(reason_name(kept.name))
     replace(reason, text, draft_name(job_id))
     try:
-        move_original(original, kept, job_id)
+        move_original(original, kept, job_id, most_carried=most_carried)
     except FileExistsError:
         reason.unlink()
         return False
+    except (OSError, DreamdError):
+        if not kept.is_there():
+            reason.unlink()
+        raise
     return True
 
 
-def move_original(original: Entry, target: Entry, job_id: str, *, sync: bool = True) -> None:
+def move_original(
+    original: Entry, target: Entry, job_id: str, *, most_carried: int | None = None, sync: bool = True
+) -> None:
     """Move an original, across filesystems too. Raises FileExistsError when the name is taken.
 
     Args:
         original: where it is.
         target: where it goes.
         job_id: names the draft, where it has to be copied.
+        most_carried: no more bytes than this are copied; None: any number.
         sync: have the name on the disk before this returns; False: the caller syncs the folder for many at once.
     """
     try:
@@ -145,9 +163,25 @@ def move_original(original: Entry, target: Entry, job_id: str, *, sync: bool = T
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
+        _check_size(original, most_carried)
         _carry(original, target, job_id)
     if sync:
         sync_folder(target.folder)
+
+
+def _check_size(original: Entry, most: int | None) -> None:
+    status = original.status()
+    if most is not None and status is not None and taken_bytes(status) > most:
+        raise DreamdError(
+            f"{shown(original.name)} is larger than limits.max_bytes and would have to be copied to another disk: it "
+            "stays in the inbox's .dreamd; have the folder on the inbox's disk, or allow for larger pictures"
+        )
+
+
+def is_on_another_disk(original: Entry, root: Path) -> bool:
+    """Tell whether moving an original below `root` takes a copy."""
+    status = original.status()
+    return status is not None and status.st_dev != root.stat().st_dev
 
 
 def _carry(original: Entry, target: Entry, job_id: str) -> None:

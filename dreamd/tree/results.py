@@ -84,11 +84,11 @@ class Results:
         """Return the job's result, if it is there, and remove a sidecar of the job's without its picture."""
         if job.result is not None:
             *parts, name = relative_parts(PurePosixPath(job.result))
-            with opened_folder_if_there(self._outbox, parts) as folder:
+            with opened_folder_if_there(self._outbox, parts, strict=True) as folder:
                 if folder is not None and _recover(Entry(folder, name), job.id):
                     return PurePosixPath(job.result)
         parts = folder_parts(job.folder)
-        with opened_folder_if_there(self._outbox, parts) as folder:
+        with opened_folder_if_there(self._outbox, parts, strict=True) as folder:
             for sidecar in () if folder is None else names_like(folder, stem, SIDECAR):
                 name = sidecar.removesuffix(SIDECAR)
                 if folder is not None and _recover(Entry(folder, name), job.id):

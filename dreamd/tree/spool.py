@@ -13,19 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from dreamd.errors import ConfigError, DreamdError
 from dreamd.files.problems import os_errors_explained, shown
+from dreamd.job import Job, JobState
 from dreamd.tree.failure_search import failed_among
 from dreamd.tree.layout import HOUSE, WORK, Folders, lock_file, work_name
 from dreamd.tree.lock import Lock, lock, lock_if_free
-from dreamd.tree.originals import Failures, put_into_done
+from dreamd.tree.originals import Failures, is_on_another_disk, put_into_done
 from dreamd.tree.results import Results
 from dreamd.tree.work import Work
-
-if TYPE_CHECKING:
-    from dreamd.job import Job
 
 
 class Spool:
@@ -37,19 +34,21 @@ class Spool:
     then goes on.
     """
 
-    def __init__(self, folders: Folders, *, share: str | None = None) -> None:
+    def __init__(self, folders: Folders, *, share: str | None = None, most_carried: int | None = None) -> None:
         """The spool of a daemon.
 
         Args:
             folders: the folders.
             share: a name of this daemon's own when several share the inbox; each keeps what it claimed apart, so that
                 none takes another's work for something that a crash left. None: this daemon is alone.
+            most_carried: of an original, no more bytes than this are copied to another filesystem; None: any number.
         """
         self.folders = folders
         self._share = share
         self._work = Work(folders.inbox, work_name(share))
         self._results = Results(folders.outbox)
-        self._failures = Failures(folders.failed)
+        self._failures = Failures(folders.failed, most_carried=most_carried)
+        self._most_carried = most_carried
 
     def prepare(self) -> None:
         """Make every folder but the inbox, which may be a disk that is not mounted.
@@ -227,8 +226,14 @@ class Spool:
                     if self.folders.done is None:
                         original.unlink()
                     else:
-                        put_into_done(original, job, self.folders.done)
+                        put_into_done(original, job, self.folders.done, most_carried=self._most_carried)
             self._work.drop_folder(job)
+
+    def is_slow_to_put_away(self, job: Job) -> bool:
+        """Tell whether putting away a finished job's original takes a copy to another filesystem."""
+        root = self.folders.done if job.state is JobState.DONE else self.folders.failed
+        with os_errors_explained("put away", self.work_path(job)), self._work.opened(job) as original:
+            return root is not None and original is not None and is_on_another_disk(original, root)
 
     def fail(self, job: Job, reason: str) -> Path:
         """Put the original into `failed`, with `<name>.reason.txt` beside it. Doing it twice is harmless.

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from dreamd.daemon.jobs.holds import Holds
 from dreamd.daemon.jobs.ledger import Ledger
-from dreamd.daemon.jobs.publishing import Published, publish_result
+from dreamd.daemon.jobs.publishing import Published, PutAway, publish_result, put_away_original
 from dreamd.daemon.jobs.queue import Scheduler
 from dreamd.daemon.jobs.recipes import JobRecipes
 from dreamd.errors import DreamdError, HoldCause, RecipeError, SpaceError
@@ -49,6 +49,7 @@ class Lifecycle:
         running: those that a worker has, or whose result is being published, by id.
         held: those that wait for something to be mended.
         not_put_away: finished ones whose original is in work still.
+        moving: finished ones whose original is being copied to another filesystem.
     """
 
     def __init__(self, *, spool: Spool, ledger: Ledger, recipes: JobRecipes, attempts: int, checkpoints: Path) -> None:
@@ -72,7 +73,9 @@ class Lifecycle:
         self.queue = Scheduler()
         self.running: dict[str, Job] = {}
         self.held = Holds()
+        self._to_move: list[Job] = []
         self.not_put_away: list[Job] = []
+        self.moving: dict[str, Job] = {}
 
     # Coming in
 
@@ -307,14 +310,31 @@ class Lifecycle:
         self.put_away(job)
 
     def put_away(self, job: Job) -> None:
-        """Move the original of a finished job out of work; if that cannot be done now, later."""
+        """Move the original of a finished job out of work: now, in a thread, or later if it cannot be done now."""
         try:
-            if job.state is JobState.DONE:
-                self._spool.finish(job)
-            elif self._spool.is_claimed(job):
-                self._spool.fail(job, _explanation(job))
+            if self._spool.is_slow_to_put_away(job):
+                self.moving[job.id] = job
+                self._to_move.append(job)
+                return
         except DreamdError as error:
             self._put_away_later(job, error)
+            return
+        self.note_put_away(put_away_original(self._spool, job, _explanation(job)))
+
+    def take_moves(self) -> list[Callable[[], PutAway]]:
+        """Return what puts originals away that have to be copied, for any thread to do; the outcome is to be noted."""
+        jobs, self._to_move = self._to_move, []
+        return [partial(put_away_original, self._spool, job, _explanation(job)) for job in jobs]
+
+    def note_put_away(self, outcome: PutAway) -> None:
+        """Take note of what became of an original."""
+        self.moving.pop(outcome.job.id, None)
+        if outcome.problem is not None:
+            self._put_away_later(outcome.job, outcome.problem)
+
+    def hold(self, jobs: Sequence[Job], error: DreamdError) -> None:
+        """Hold jobs because a folder cannot be used, or has no room."""
+        self._hold(jobs, _folder_cause(error), str(error))
 
     def drop_checkpoint(self, job_id: str) -> None:
         """Remove the state of a long dream."""

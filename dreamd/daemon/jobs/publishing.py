@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from dreamd.daemon.jobs.recipes import result_stem
 from dreamd.errors import DreamdError
-from dreamd.job import Job
+from dreamd.job import Job, JobState
 from dreamd.messages import Done
 from dreamd.tree.spool import Spool
 
@@ -25,6 +25,31 @@ class Published:
     job: Job
     result: PurePosixPath | None
     problem: DreamdError | None
+
+
+@dataclass(frozen=True)
+class PutAway:
+    """What became of the original of a finished job.
+
+    Attributes:
+        job: the job.
+        problem: why the original is in work still; None when it is put away.
+    """
+
+    job: Job
+    problem: DreamdError | None
+
+
+def put_away_original(spool: Spool, job: Job, explanation: str) -> PutAway:
+    """Move the original of a finished job out of work; the explanation goes beside that of a failed one."""
+    try:
+        if job.state is JobState.DONE:
+            spool.finish(job)
+        elif spool.is_claimed(job):
+            spool.fail(job, explanation)
+    except DreamdError as error:
+        return PutAway(job, error)
+    return PutAway(job, None)
 
 
 def publish_result(spool: Spool, job: Job, message: Done) -> Published:

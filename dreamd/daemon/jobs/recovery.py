@@ -6,6 +6,7 @@ on, whatever the journal says of it.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -13,9 +14,13 @@ from pathlib import Path, PurePosixPath
 from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
 from dreamd.daemon.jobs.recipes import JobRecipes, result_stem
+from dreamd.errors import DreamdError
 from dreamd.job import Job, JobState
 from dreamd.tree.journal import Journal
 from dreamd.tree.spool import Spool
+from dreamd.wording import printable
+
+log = logging.getLogger(__name__)
 
 _AT_A_TIME = 1_000
 """The number of jobs that are written into the journal in one commit."""
@@ -80,9 +85,14 @@ class Recovery:
                 self._life.drop_checkpoint(left)
 
     def _take_up(self, job: Job) -> Job | None:
-        """Finish or fail a job; return it when it goes on."""
+        """Finish, fail or hold a job; return it when it goes on."""
         life = self._life
-        result = self._result_of(job)
+        try:
+            result = self._result_of(job)
+        except DreamdError as error:  # its folder of the outbox cannot be read: that holds nobody else
+            # When it goes on, it is looked for again before another result is published.
+            life.hold([replace(job, result=job.result or str(job.path))], error)
+            return None
         if result is not None or job.state is JobState.DONE:
             life.put_away(life.mark_done(job, result or PurePosixPath(job.result or "")))
         elif job.state is JobState.FAILED and job.reason != _GONE:
@@ -97,9 +107,14 @@ class Recovery:
         """End a job whose original is not in work: it was put away just before the end, or somebody took it.
 
         Returns:
-            The job as failed; None when it is done. Should its picture come back, then it goes on.
+            The job as failed; None when it is done, or cannot be told from one that is. Should its picture come back,
+            then it goes on.
         """
-        result = self._result_of(job)
+        try:
+            result = self._result_of(job)
+        except DreamdError as error:
+            log.error("%s: %s", printable(str(job.path)), error, extra=job.about)
+            return None  # the next start looks again
         if result is not None:
             self._life.put_away(self._life.mark_done(job, result))
             return None

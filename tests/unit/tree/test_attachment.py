@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dreamd.errors import ConfigError, DreamdError
+from dreamd.errors import ConfigError, DreamdError, FolderError
 from dreamd.tree.attachment import Attachment, AwayError
-from dreamd.tree.identity import is_known_inbox, own_identity
+from dreamd.tree.identity import check_is_known, own_identity
 from dreamd.tree.layout import Folders, StateFolder
 from dreamd.tree.spool import Spool
 
@@ -78,6 +78,14 @@ def test_an_empty_mount_point_is_waited_for_and_nothing_is_made_in_it(used):
         assert not tree.look()
 
 
+def test_a_folder_that_is_not_the_inbox_gets_nothing_from_others_either(used):
+    used.unmount()
+    with pytest.raises(FolderError, match="is its disk mounted"):
+        check_is_known(used.inbox, used.state)
+    used.mount()
+    check_is_known(used.inbox, used.state)
+
+
 def test_who_does_not_wait_is_told_that_the_inbox_is_away(used):
     used.unmount()
     with pytest.raises(AwayError, match="is its disk mounted"), used.attachment(waits=False):
@@ -118,7 +126,7 @@ def test_a_mark_that_somebody_removed_from_the_same_folder_is_given_anew(used):
     with used.attachment() as tree:
         shutil.rmtree(used.inbox / ".dreamd")
         assert tree.look()
-        assert is_known_inbox(used.inbox, used.state)
+        check_is_known(used.inbox, used.state)
 
 
 def test_a_state_folder_refuses_another_tree(used):

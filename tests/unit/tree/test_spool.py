@@ -15,13 +15,14 @@ import threading
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dreamd.errors import ConfigError, DreamdError, SpaceError
 from dreamd.files import durable
-from dreamd.job import Job, new_job_id
+from dreamd.job import Job, JobState, new_job_id
 from dreamd.tree.layout import Folders
 from dreamd.tree.spool import Spool
 
@@ -605,6 +606,102 @@ def test_across_filesystems_a_taken_name_is_never_overwritten(folders, shm):
     assert files(shm) == {"trips/cat.jpg": b"1", "trips/cat-2.jpg": b"2"}
 
 
+def test_across_filesystems_a_copy_is_on_disk_with_its_name_before_the_original_goes(folders, shm, monkeypatch):
+    """A power cut at any moment must find one of the two, whole."""
+    for put_away in (Spool.finish, lambda spool, job: spool.fail(job, "broken")):
+        spool = Spool(replace(folders, done=shm / "done", failed=shm / "failed"))
+        spool.prepare()
+        job = claimed(spool)
+        steps = []
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", noting(steps, "sync", os.fsync))
+            patch.setattr(os, "unlink", noting(steps, "unlink", os.unlink))
+            put_away(spool, job)
+        original = steps.index(f"unlink {job.path.name}")
+        assert steps[original - 2 : original] == [f"sync .dreamd-{job.id}", "sync trips"], steps
+
+
+def noting(steps: list[str], word: str, real: Callable[..., object]) -> Callable[..., object]:
+    """A system call that notes the name of what it is done to."""
+
+    def call(what: object, **more: object) -> object:
+        name = Path(f"/proc/self/fd/{what}").readlink().name if isinstance(what, int) else str(what)
+        steps.append(f"{word} {name}")
+        return real(what, **more)
+
+    return call
+
+
+def test_across_filesystems_holes_stay_holes(folders, shm):
+    spool = Spool(replace(folders, done=shm / "done"))
+    spool.prepare()
+    job = claimed(spool)
+    with spool.work_path(job).open("r+b") as file:
+        file.seek(1 << 30)
+        file.write(b"in the middle")
+        file.truncate(3 << 30)
+    spool.finish(job)
+    kept = (shm / "done/trips/cat.jpg").stat()
+    assert kept.st_size == 3 << 30
+    assert kept.st_blocks * 512 < 1 << 20
+    with (shm / "done/trips/cat.jpg").open("rb") as file:
+        assert file.read(len(ORIGINAL)) == ORIGINAL
+        file.seek(1 << 30)
+        assert file.read(13) == b"in the middle"
+
+
+@pytest.mark.parametrize("put_away", [Spool.finish, lambda spool, job: spool.fail(job, "too large")])
+def test_across_filesystems_nothing_larger_than_allowed_is_copied(folders, shm, put_away):
+    spool = Spool(replace(folders, done=shm / "done", failed=shm / "failed"), most_carried=1000)
+    spool.prepare()
+    job = claimed(spool, data=b"x" * 10_000)
+    with pytest.raises(DreamdError, match=r"larger than limits\.max_bytes"):
+        put_away(spool, job)
+    assert files(shm) == {}
+    assert spool.is_claimed(job)
+
+
+def test_across_filesystems_a_disk_without_room_is_not_filled_to_the_brim(folders, shm, monkeypatch):
+    spool = Spool(replace(folders, done=shm / "done"))
+    spool.prepare()
+    job = claimed(spool, data=b"x" * 10_000)
+    room = SimpleNamespace(f_blocks=1, f_bavail=2, f_frsize=4096)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstatvfs", lambda _folder: room)
+        with pytest.raises(SpaceError):
+            spool.finish(job)
+    assert files(shm) == {}
+    spool.finish(job)
+    assert files(shm) == {"done/trips/cat.jpg": b"x" * 10_000}
+
+
+def test_only_a_move_to_another_filesystem_is_slow(folders, shm):
+    spool = Spool(replace(folders, done=shm / "done"))
+    spool.prepare()
+    job = claimed(spool)
+    assert spool.is_slow_to_put_away(replace(job, state=JobState.DONE))
+    assert not spool.is_slow_to_put_away(replace(job, state=JobState.FAILED))
+    assert not Spool(replace(folders, done=None)).is_slow_to_put_away(replace(job, state=JobState.DONE))
+
+
+def test_fifty_thousand_namesakes_cost_no_more_than_a_few(spool, folders, monkeypatch):
+    """A webcam that drops snapshot.jpg again and again."""
+    for number in range(1, 5_001):
+        name = "snapshot.jpg" if number == 1 else f"snapshot-{number}.jpg"
+        for place in (folders.outbox / name, folders.outbox / f"{name}.json", folders.done / name):
+            place.touch()
+    job = claimed(spool, "snapshot.jpg")
+    looks = []
+    with monkeypatch.context() as patch:
+        real = os.stat
+        patch.setattr(os, "stat", lambda *args, **more: (looks.append(args), real(*args, **more))[1])
+        result = spool.result_name(job, "snapshot", ".jpg")
+        assert publish(spool, job, str(result)) == PurePosixPath("snapshot-5001.jpg")
+        spool.finish(job)
+    assert len(looks) < 500
+    assert (folders.done / "snapshot-5001.jpg").read_bytes() == ORIGINAL
+
+
 # Errors
 
 
@@ -627,7 +724,7 @@ def test_a_full_disk_at_the_copy_leaves_the_original_and_no_draft(folders, shm, 
     spool.prepare()
     job = claimed(spool)
     with monkeypatch.context() as patch:
-        patch.setattr(durable, "_copy_bytes", refuse(errno.ENOSPC))
+        patch.setattr(durable, "_copy_data", refuse(errno.ENOSPC))
         with pytest.raises(SpaceError):
             spool.finish(job)
     assert files(shm) == {}
@@ -676,7 +773,7 @@ def killed_before(call: int, patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         renameat2 = durable._renameat2()
         if renameat2 is not None:
             patched.setattr(durable, "_renameat2", lambda: guarded("renameat2", renameat2))
-        patched.setattr(durable, "_copy_bytes", guarded("copy", durable._copy_bytes))
+        patched.setattr(durable, "_copy_data", guarded("copy", durable._copy_data))
         yield done
 
 

@@ -6,6 +6,8 @@ import errno
 import json
 import math
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -865,3 +867,45 @@ def test_a_picture_put_away_only_half_is_put_away_at_the_next_start(house: House
     assert house.files("failed" if final else "done")[0] == "cat.png"
     assert not list(house.spool.claimed())
     assert house.only().state is (JobState.FAILED if final else JobState.DONE)
+
+
+def test_a_folder_of_the_outbox_that_cannot_be_read_at_the_start_holds_its_own_jobs_only(house: House) -> None:
+    """The job in it may have its result there already, and must not get a second one."""
+    house.drop("a/cat.png", "b/dog.png")
+    kept, order = house.started()
+    answer = house.answer(kept, order)
+    house.spool.publish(kept, PurePosixPath("a/cat.png"), answer.file, answer.sidecar.model_dump_json().encode())
+    (house.folders.outbox / "a").rename(house.folders.outbox / "aside")
+    (house.folders.outbox / "a").symlink_to("a")
+    house.begin_again()
+    assert house.memory(kept).state is JobState.HELD
+    assert house.memory(kept).hold == "folder"
+    assert house.dream().name == "dog.png"
+    (house.folders.outbox / "a").unlink()
+    (house.folders.outbox / "aside").rename(house.folders.outbox / "a")
+    house.life.look_again(FAR)
+    assert house.dream().state is JobState.DONE
+    assert house.files("outbox") == ["a/cat.png", "a/cat.png.json", "b/dog.png", "b/dog.png.json"]
+
+
+def test_an_original_that_has_to_be_copied_is_left_to_a_thread(house: House) -> None:
+    """A copy to another disk takes as long as it takes, and the loop has no such time."""
+    far = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    try:
+        house.folders = replace(house.folders, failed=far)
+        house.spool = Spool(house.folders)
+        house.begin()
+        house.drop("cat.png")
+        job, _ = house.started()
+        house.life.give_up(refusal(job, final=True))
+        assert house.memory(job).state is JobState.FAILED
+        assert list(house.life.moving) == [job.id]
+        assert house.files("failed") == []
+        (move,) = house.life.take_moves()
+        assert house.life.take_moves() == []
+        house.life.note_put_away(move())
+        assert house.files("failed") == ["cat.png", "cat.png.reason.txt"]
+        assert not house.life.moving
+        assert house.life.next_deadline() is None
+    finally:
+        shutil.rmtree(far)

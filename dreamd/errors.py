@@ -108,7 +108,7 @@ class UnknownNameError(UsageError):
 
 
 def hold_cause(error: BaseException) -> HoldCause | None:
-    """The reason to hold a job that raised `error`, or None when holding would not help."""
+    """Return why to hold a job that raised an error; None when holding would not help."""
     causes: tuple[tuple[type[BaseException], HoldCause], ...] = (
         (PluginError, "plugin"),
         (WeightsError, "weights"),
@@ -120,6 +120,6 @@ def hold_cause(error: BaseException) -> HoldCause | None:
 
 
 def dotted(field: FieldPath) -> str:
-    """A field's path as people write it: `layers[0].name`."""
+    """Write a field's path as people do: `layers[0].name`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in field)
     return text.removeprefix(".")

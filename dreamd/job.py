@@ -69,7 +69,7 @@ class Job:
 
 
 def new_job_id() -> str:
-    """A new id: the time in milliseconds and 20 random bits, 13 characters that sort by time."""
+    """Make a new id: the time in milliseconds and 20 random bits, in 13 characters that sort by time."""
     number = (time.time_ns() // 1_000_000) << 20 | secrets.randbits(20)
     digits = []
     for _ in range(13):

@@ -383,7 +383,7 @@ class Loop:
 
 
 def _most_at_a_time(config: Config) -> int:
-    """How many jobs a worker may be given at a time."""
+    """Return how many jobs a worker may be given at a time."""
     if config.limits.attempts == 1:  # nobody shall lose the only attempt there is to a neighbour
         return 1
     return _MOST_AT_A_TIME if config.workers.batch == "auto" else config.workers.batch

@@ -173,7 +173,7 @@ class Report:
             read(snapshot)
 
     def _look(self) -> tuple[object, ...]:
-        """What a snapshot is made from, cheap enough to be looked at in every turn of the loop."""
+        """Take what a snapshot is made from; it is cheap enough for every turn of the loop."""
         ledger, watcher = self._ledger, self._intake.watcher
         return (
             *(self._tally.changes, self._news, len(self._intake), self._plugins.problems),

@@ -176,7 +176,7 @@ class _Life:
 
 
 def _cpu_seconds(pid: int | None) -> float:
-    """The processor time that a process and its ended children have used; 0 when it is gone."""
+    """Return the seconds of processor time that a process and its ended children have used; 0 when it is gone."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -186,7 +186,7 @@ def _cpu_seconds(pid: int | None) -> float:
 
 
 def _watchdog_seconds() -> float | None:
-    """What the unit's WatchdogSec is, unless it is meant for another process."""
+    """Return the unit's WatchdogSec, unless it is meant for another process."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     is_ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return int(microseconds) / 1e6 if is_ours and microseconds.isdigit() and int(microseconds) else None

@@ -258,7 +258,7 @@ class LocalWorker:
 
 
 def _settings(device: WorkerDevice, config: Config, distrusted: dict[str, str]) -> Settings:
-    """What a worker needs to know of the config."""
+    """Take from the config what a worker needs to know."""
     return Settings(
         device=device.name,
         plugin_folders=config.plugins.engine,

@@ -19,7 +19,7 @@ _DEEPEST = 32
 """A path from outside holds at most so many folders."""
 
 _ONE_BY_ONE = 16
-"""So many numbers are tried in turn before the steps between them grow."""
+"""The count of numbers that are tried in turn before the steps between them grow."""
 
 
 def one_name(name: str) -> str:

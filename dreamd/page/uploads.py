@@ -28,7 +28,7 @@ from dreamd.tree.layout import HOUSE, UPLOADS, StateFolder
 from dreamd.wording import printable
 
 _WRITERS = 4
-"""So many uploads write to the disk at a time, each a chunk in its turn, so that nobody waits for a slow sender."""
+"""The number of uploads that write to the disk at a time, each a chunk in its turn: nobody waits for a slow sender."""
 
 _FORGOTTEN_SECONDS = 86_400.0
 """What a kill has left is removed after this time."""

@@ -24,7 +24,7 @@ FAILURES = 200
 """At most so many failed jobs, and as many held ones, are listed."""
 
 _FAILURES_LOOKED_AT = 1000
-"""So many of the newest failed jobs are looked at for their pictures."""
+"""The number of the newest failed jobs that are looked at for their pictures."""
 
 _FOLDERS = 200
 """At most so many folders of the queue are listed."""

@@ -56,7 +56,7 @@ _KNEE = 0.8
 """Light above this is compressed, so that highlights brighter than white keep their shape; below it nothing changes."""
 
 _WHITE_NITS = 203.0
-"""In PQ and HLG the white of paper has this luminance (ITU-R BT.2408)."""
+"""The luminance that the white of paper has in PQ and HLG (ITU-R BT.2408)."""
 
 D65 = (0.3127, 0.3290)
 """The white of daylight, which is the white of sRGB."""

@@ -71,7 +71,7 @@ def eight_bit_colours(label: str, _arguments: tuple[Any, ...], result: Any) -> A
 
 
 def finite(label: str, arguments: tuple[Any, ...], result: Any) -> Any:
-    """When looking for not-a-numbers, refuse a result that has some although the arguments had none."""
+    """Refuse a result with not-a-numbers, when those are looked for and the arguments had none."""
     if _looks_for_nan.get() and not _all_finite(result) and all(map(_all_finite, arguments)):
         raise PluginError(f"{label} is not-a-number or infinite: it divides by zero or overflows")
     return result

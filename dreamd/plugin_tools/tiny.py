@@ -15,7 +15,7 @@ from dreamd.engine.objective import Objective, Term
 
 
 def tiny_network(name: str) -> Backbone:
-    """Two convolutions with a pooling between them: a few hundred numbers."""
+    """Build two convolutions with a pooling between them: a few hundred numbers."""
     del name
     network = nn.Sequential(
         nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 6, 3, padding=1), nn.ReLU()
@@ -25,7 +25,7 @@ def tiny_network(name: str) -> Backbone:
 
 
 def tiny_backbone(device: torch.device | None = None) -> Backbone:
-    """The tiny network, frozen, always with the same random weights."""
+    """Make the tiny network, frozen, always with the same random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         backbone = tiny_network("tiny").frozen()
@@ -34,12 +34,12 @@ def tiny_backbone(device: torch.device | None = None) -> Backbone:
 
 
 def mean_square(activation: Tensor) -> Tensor:
-    """A loss: `[N, C, H, W]` → `[N]`."""
+    """Return the mean of the squares, as a loss: `[N, C, H, W]` → `[N]`."""
     return activation.flatten(1).square().mean(1)
 
 
 def one_ascent(image: Tensor, ascend: Ascend) -> Iterator[Tensor]:
-    """A schedule."""
+    """Ascend once, as a schedule."""
     yield ascend(image)
 
 

@@ -151,7 +151,7 @@ class RecipeBook:
 
 
 def recipe_file(folder: Path) -> Path | None:
-    """The recipe file of a folder, if it has one. Raises RecipeError when it has two, or cannot be looked into."""
+    """Find the recipe file of a folder. Raises RecipeError when there are two, or nobody may look."""
     found = [file for name in RECIPE_FILES if _is_there(file := folder / name)]
     if len(found) > 1:
         raise RecipeError(f"stands beside {found[1].name}; keep one of them", file=found[0])

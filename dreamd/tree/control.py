@@ -95,7 +95,7 @@ def _found(journal: Journal, job_id: str) -> Job:
 
 
 def _folder(config: Config, folder: str) -> str:
-    """A folder relative to the inbox, given so or as a path of its own."""
+    """Return a folder relative to the inbox; it may be given so, or as a path from where one stands."""
     path = PurePosixPath(os.path.abspath(folder))  # noqa: PTH100 (a symlink is not to be followed)
     inbox = PurePosixPath(config.inbox)
     relative = path.relative_to(inbox) if path.is_relative_to(inbox) else PurePosixPath(folder)

@@ -204,7 +204,7 @@ def _open_to_look(path: Path, parameters: str) -> sqlite3.Connection:
 
 
 def _readonly_parameters(path: Path) -> list[str]:
-    """How to open a journal without leaving a trace, the best way first.
+    """Return the ways to open a journal without leaving a trace, the best one first.
 
     `mode=ro` makes the `-wal` and `-shm` files where they are missing, perhaps as a user whose files the daemon cannot
     open. They are there as long as a daemon runs; where they are not, nobody writes and the file alone is everything.

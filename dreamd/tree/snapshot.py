@@ -169,7 +169,7 @@ def _is_alive(values: dict[str, Any]) -> bool:
 
 
 def state_folder_of(config_file: Path) -> Path:
-    """The state folder that a config names, without checking the rest, which takes longer than all of `status`."""
+    """Find the state folder of a config, without checking the rest: that takes longer than all of `status`."""
     from dreamd.settings.yamlfile import read_document
 
     if not config_file.exists():

@@ -35,7 +35,7 @@ class Spool:
     """
 
     def __init__(self, folders: Folders, *, share: str | None = None, most_carried: int | None = None) -> None:
-        """The spool of a daemon.
+        """Set up the spool of a daemon.
 
         Args:
             folders: the folders.

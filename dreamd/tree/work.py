@@ -37,7 +37,7 @@ class Work:
     """The work folder of one daemon."""
 
     def __init__(self, inbox: Path, name: str) -> None:
-        """The work folder `name` in the inbox's `.dreamd`."""
+        """Set up the work folder `name` in the inbox's `.dreamd`."""
         self._inbox = inbox
         self._parts = (HOUSE, name)
         self.path = inbox.joinpath(*self._parts)

@@ -30,7 +30,7 @@ _RETRY_WAITS_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """A connection that breaks off is tried again after each of these waits, in seconds."""
 
 _PIECE_BYTES = 1 << 20
-"""So many bytes are read from a server before they are written."""
+"""The number of bytes that are read from a server before they are written."""
 
 _USER_AGENT = "dreamd (Python urllib)"
 """Servers are told this name."""

@@ -399,12 +399,12 @@ class Lifecycle:
 
 
 def _without_attempt(job: Job) -> Job:
-    """The job as it was before its last attempt, which is not counted."""
+    """Return the job as it was before its last attempt, which is not counted."""
     return replace(job, state=JobState.QUEUED, attempts=job.attempts - 1)
 
 
 def _in_general(error: DreamdError, job: Job) -> str:
-    """The error as it is told of every job that meets it: one reason, and not one for each of 50,000."""
+    """Return an error's text without the job's id: all jobs that meet it then share one reason."""
     return str(error).replace(job.id, "…")
 
 
@@ -413,7 +413,7 @@ def _folder_cause(error: DreamdError) -> HoldCause:
 
 
 def _explanation(job: Job) -> str:
-    """What stands beside a failed picture, for whoever finds it there."""
+    """Write what stands beside a failed picture, for whoever finds it there."""
     when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(job.finished_at))
     folder = "the inbox" if job.folder == PurePosixPath() else f"{printable(str(job.folder))} in the inbox"
     name = printable(job.name)

@@ -156,7 +156,7 @@ class Scheduler:
         return self._later[0][0] if self._later else None
 
     def _next_folder(self, last: PurePosixPath | None = None) -> PurePosixPath | None:
-        """The folder whose turn it is: that of the last job, when more of it are wanted and it has more."""
+        """Return the folder whose turn it is: that of the last job, when more of it are wanted and it has more."""
         if last is not None and last in self._waiting.folders:
             return last
         return next((folder for folder in self._waiting.folders if not self.is_paused(folder)), None)

@@ -38,7 +38,7 @@ class JobRecipes:
         self._proven.clear()
 
     def for_folder(self, folder: PurePosixPath) -> str:
-        """The recipe of a folder as it is now, as JSON. Raises RecipeError, with file and line, when it is wrong."""
+        """Return the recipe of a folder as it is now, as JSON. Raises RecipeError, with file and line."""
         resolved = self._book.for_folder(folder)
         if self.catalogue is not None:
             resolved.check(self.catalogue)
@@ -49,14 +49,14 @@ class JobRecipes:
         return _read(recipe) is not None
 
     def likely(self, job: Job) -> str:
-        """The recipe that a job most likely had, of which the journal knows nothing; "" when it cannot be told."""
+        """Return the recipe that a job most likely had, which the journal does not know; "" when nobody can tell."""
         try:
             return self._book.for_folder(job.folder).json
         except RecipeError:
             return ""
 
     def locate(self, folder: PurePosixPath, error: RecipeError) -> RecipeError:
-        """The error with the file and line of its field, in the recipe of a folder."""
+        """Return the error with the file and line of its field, in the recipe of a folder."""
         try:
             return self._book.for_folder(folder).located(error)
         except RecipeError:

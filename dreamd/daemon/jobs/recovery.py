@@ -121,7 +121,7 @@ class Recovery:
         return replace(job, state=JobState.FAILED, finished_at=time.time(), hold=None, reason=_GONE)
 
     def _result_of(self, job: Job) -> PurePosixPath | None:
-        """The result that an earlier run published. A job that was never started, as the journal says, has none."""
+        """Return the result that an earlier run published. A job that the journal knows as never started has none."""
         if job.recipe and not job.attempts and job.result is None:
             return None
         is_known = self._recipes.is_readable(job.recipe)

@@ -26,7 +26,7 @@ _CHUNK_BYTES = 1 << 18
 """A result is read and sent in pieces of so many bytes."""
 
 _RESULTS = "60"
-"""So many results are listed at a time unless a number is asked for."""
+"""The number of results that are listed at a time, unless another is asked for."""
 
 _FOR_GOOD = "private, max-age=31536000, immutable"
 """What belongs to a job that has ended never changes, so a browser may keep it for a year."""

@@ -20,7 +20,7 @@ _MAX_META_BYTES = 4 << 20
 """A longer box of what is known about the items is not looked at."""
 
 _MAX_BOXES = 64
-"""So many boxes of a file are looked at."""
+"""The number of boxes of a file that are looked at."""
 
 _FULL_BOX_BYTES = 4
 """A version and flags stand before the content of some boxes."""

@@ -46,7 +46,7 @@ _PROGRESSIVE_FRAMES = (0xC2, 0xC6, 0xCA, 0xCE)
 _FRAMES = tuple(mark for mark in range(0xC0, 0xD0) if mark not in (0xC4, 0xC8, 0xCC))
 
 _MAX_SEGMENTS = 4096
-"""So many segments are looked at before the first scan; what comes later is left to the decoder."""
+"""The number of segments before the first scan that are looked at; what comes later is left to the decoder."""
 
 _CENTIMETRES_AN_INCH = 2.54
 

@@ -38,7 +38,7 @@ _MOST_CHUNKS = 1_000_000
 """A PNG of more chunks is refused: its list would take more memory than its pixels."""
 
 _MAX_CHUNKS = 4096
-"""So many chunks beside the pixels' own are read; what comes later is left out."""
+"""The number of chunks beside the pixels' own that are read; what comes later is left out."""
 
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 

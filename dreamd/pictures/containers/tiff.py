@@ -37,7 +37,7 @@ _RAW_COMPRESSIONS = (32_767, 32_769, 32_770, 34_713, 65_000, 65_535)
 """These compressions are used by cameras alone: Sony, Nikon, Samsung, Kodak, Pentax."""
 
 _MAX_DIRECTORIES = 64
-"""So many directories are looked at in a file."""
+"""The number of directories of a file that are looked at."""
 
 _LAYOUT_BYTES = 1024
 """No value that tells the layout is longer."""

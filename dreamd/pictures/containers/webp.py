@@ -19,7 +19,7 @@ _ABOUT_WORDS = 0x20 | 0x08 | 0x04
 """These flags of the extended header tell of a profile, EXIF and XMP."""
 
 _MAX_CHUNKS = 100_000
-"""So many chunks are looked at; what comes later is left out."""
+"""The number of chunks that are looked at; what comes later is left out."""
 
 
 def is_webp(head: bytes) -> bool:

@@ -19,7 +19,7 @@ _PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
 _XMP = "http://ns.adobe.com/xap/1.0/"
 
 _KEPT_TIFF = {"Make", "Model", "Artist", "Copyright", "ImageDescription", "Software", "DateTime"}
-"""Of TIFF's properties these speak of the picture; the others tell its size, channels and compression."""
+"""TIFF's properties that speak of the picture; the others tell its size, channels and compression."""
 
 _DROPPED = {
     *((_EXIF, name) for name in ("PixelXDimension", "PixelYDimension", "ColorSpace", "NativeDigest", "Gamma")),

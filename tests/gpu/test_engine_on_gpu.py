@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,9 +18,10 @@ from torch import Tensor, nn
 from dreamd.engine.ascent import AscentSettings, ascend
 from dreamd.engine.backbone import Backbone
 from dreamd.engine.checkpoint import CheckpointFolder
-from dreamd.engine.devices import moved, on_cpu
+from dreamd.engine.devices import leaves_broken, moved, on_cpu
 from dreamd.engine.dream import Ascend, Dreamer, batch_size, dream
 from dreamd.engine.fitting import BatchTooLargeError
+from dreamd.engine.footprint import is_out_of_memory
 from dreamd.engine.graphs import GraphedGradient, Graphs, Recorder
 from dreamd.engine.locality import locality_of
 from dreamd.engine.objective import Gradient, Objective, Prepare, Term, WholeGradient
@@ -59,7 +62,9 @@ def two_octaves(image: Tensor, ascend: Ascend) -> Iterator[Tensor]:
     yield ascend((image + larger) / 2)
 
 
-def dreamer(precision: Precision = Precision.BF16, loss: Callable[[Tensor], Tensor] = l2, most: int = 8) -> Dreamer:
+def dreamer(
+    precision: Precision = Precision.BF16, loss: Callable[[Tensor], Tensor] = l2, budget: int = 1 << 30
+) -> Dreamer:
     backbone = Backbone(network=network(), layers={LAYER: LAYER}, default_layer=LAYER, min_side=16).frozen()
     exact = precision is Precision.FP32
     arrange_network(backbone.network, precision, CUDA, exact=exact)
@@ -72,7 +77,7 @@ def dreamer(precision: Precision = Precision.BF16, loss: Callable[[Tensor], Tens
         precision=precision,
         exact=exact,
         device=CUDA,
-        graphs=Graphs(Recorder(CUDA), most=most),
+        graphs=Graphs(Recorder(CUDA), device=CUDA, budget=budget),
     )
 
 
@@ -119,12 +124,12 @@ def test_shapes_in_any_order_share_their_memory_without_harm() -> None:
     sizes = [(96, 128), (64, 64), (160, 96), (96, 128), (160, 96), (64, 64)]
     for height, width in sizes:
         images = pictures(1, height, width)
-        fresh = replace(made, graphs=Graphs(Recorder(CUDA)))
+        fresh = replace(made, graphs=Graphs(Recorder(CUDA), device=CUDA))
         assert torch.equal(dreamed(made, images), dreamed(fresh, images))
 
 
-def test_no_more_than_so_many_shapes_are_kept_and_their_memory_comes_back() -> None:
-    made = dreamer(most=3)
+def test_no_more_recordings_are_kept_than_the_budget_holds_and_their_memory_comes_back() -> None:
+    made = dreamer(budget=3 * (9 << 20))  # a recording is reckoned with 8 MB and its pictures
     dreamed(made, pictures())
     graphs_of(made).release()
     torch.cuda.empty_cache()
@@ -151,6 +156,102 @@ def test_a_loss_that_waits_for_the_gpu_is_dreamed_without_a_recording(caplog: py
     assert len(graphs_of(made)) == 0
     dreamed(other, pictures())
     assert len(graphs_of(other)) == 2  # the failed recording left nothing behind that hinders the next
+
+
+def test_a_loss_that_counts_its_calls_is_dreamed_without_a_recording() -> None:
+    calls = 0
+
+    def counting(activation: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return l2(activation) * (1.0 + 0.1 * calls)
+
+    made = dreamer(loss=counting)
+    dreamed(made, pictures())
+    assert len(graphs_of(made)) == 0
+
+
+def test_chosen_channels_are_recorded() -> None:
+    made = dreamer()
+    made = replace(made, objective=Objective((Term(LAYER, l2, channels=(3, 1, 40)),)))
+    recorded = dreamed(made, pictures())
+    assert len(graphs_of(made)) == 2
+    assert psnr(recorded, dreamed(replace(made, graphs=None), pictures())) > 45
+
+
+# The same bits each time
+
+
+def rough_network() -> nn.Sequential:
+    """Whatever torch's own kernels would add up in any order: maxima that overlap, averages, resizing, channels."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 3, padding=1),
+        nn.MaxPool2d(3, stride=2, padding=1),
+        nn.Conv2d(32, 64, 3, padding=1),
+        nn.MaxPool2d(3, stride=1),
+        nn.Upsample(scale_factor=2, mode="bilinear"),
+        nn.AdaptiveAvgPool2d((37, 29)),
+        nn.Conv2d(64, 64, 3, padding=1),
+    )
+
+
+def rough(precision: Precision, input_size: int | None, *, deterministic: bool = True) -> Dreamer:
+    backbone = Backbone(
+        network=rough_network(), layers={"6": "6"}, default_layer="6", min_side=16, input_size=input_size
+    ).frozen()
+    arrange_network(backbone.network, precision, CUDA, exact=precision is Precision.FP32)
+    objective = Objective((Term("6", l2, channels=(1, 5, 60)),))
+    graphs = Graphs(Recorder(CUDA), device=CUDA)
+    return replace(
+        dreamer(precision), backbone=backbone, objective=objective, graphs=graphs, deterministic=deterministic
+    )
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("input_size", [None, 112])
+@pytest.mark.parametrize("count", [1, 3])
+def test_dreamers_made_anew_dream_the_same_bytes_in_batches_too(
+    precision: Precision, input_size: int | None, count: int
+) -> None:
+    first, *others = (dreamed(rough(precision, input_size), pictures(count)) for _ in range(3))
+    assert all(torch.equal(first, other) for other in others)
+
+
+@pytest.mark.filterwarnings("error:.*does not have a deterministic implementation")
+def test_no_operation_of_common_networks_is_left_without_an_order() -> None:
+    dreamed(rough(Precision.FP32, 112), pictures())
+
+
+def test_the_fastest_algorithms_dream_nearly_the_same() -> None:
+    made = rough(Precision.FP32, None)
+    assert psnr(dreamed(replace(made, deterministic=False), pictures()), dreamed(made, pictures())) > 40
+
+
+# Faults
+
+FAULT = """
+import torch
+from dreamd.engine.devices import leaves_broken
+x = torch.arange(3, device="cuda")
+for _ in range(2):
+    try:
+        x[torch.tensor([7], device="cuda")].sum().item()
+    except RuntimeError as error:
+        print(leaves_broken(error))
+"""
+
+
+def test_a_failed_assertion_on_the_gpu_is_known_for_what_it_leaves_behind() -> None:
+    run = subprocess.run([sys.executable, "-c", FAULT], capture_output=True, text=True, timeout=120, check=False)
+    assert run.stdout.split() == ["True", "True"]
+
+
+def test_memory_that_cuda_itself_does_not_have_is_known() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 50, device=CUDA)
+    assert is_out_of_memory(caught.value)
+    assert not leaves_broken(caught.value)
 
 
 # Waiting

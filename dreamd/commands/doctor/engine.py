@@ -20,9 +20,13 @@ from dreamd.weights import cache
 from dreamd.worker.device import choose_device, device_name
 
 
-def look_at_device() -> str:
-    """Tell the device that workers take. Raises DreamdError when there is a GPU that torch cannot use."""
-    device = choose_device("auto")
+def look_at_device(wanted: str) -> str:
+    """Tell the device that a worker takes for a wanted one, such as `auto` or `cuda:1`.
+
+    Raises:
+        DreamdError: it cannot be used, or there should be a GPU that torch can use.
+    """
+    device = choose_device(wanted)
     if device.warning:
         raise DreamdError(device.warning)
     return f"{device.label} ({device_name(device.torch)}), precision auto is {fastest(device.torch)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from dreamd.commands.doctor.engine import look_at_device, look_at_plugins, look_at_recipes_and_weights
@@ -24,13 +26,12 @@ def examine(config_file: Path, *, user: str | None = None) -> list[Finding]:
     """
     if user is not None:
         take_home_of(user)
-    device = found_by("device", look_at_device)
     try:
         config = load_config(config_file)
     except (DreamdError, OSError) as error:
-        return [device, Finding("config", False, str(error))]
+        return [*_look_at_devices("auto"), Finding("config", False, str(error))]
     folders = list(look_at_folders(config))
-    findings = [device, Finding("config", True, str(config.file)), *folders]
+    findings = [*_look_at_devices(config.workers.devices), Finding("config", True, str(config.file)), *folders]
     if user is not None:
         findings += look_at_rights(config, user)
     plugins = engine_plugins(config)
@@ -42,6 +43,12 @@ def examine(config_file: Path, *, user: str | None = None) -> list[Finding]:
         findings.append(found_by("clock", lambda: look_at_clock(config)))
     findings.append(found_by("daemon", lambda: look_at_daemon(config)))
     return findings
+
+
+def _look_at_devices(wanted: str | Sequence[str]) -> list[Finding]:
+    """Look at each device that is wanted, once."""
+    names = dict.fromkeys([wanted] if isinstance(wanted, str) else wanted)
+    return [found_by("device", partial(look_at_device, name)) for name in names]
 
 
 def look_at_daemon(config: Config) -> str:

@@ -98,6 +98,21 @@ def test_of_a_sound_tree_all_is_looked_at_and_well_disabled_plugins_too(root: Pa
     assert [finding for finding in found if not finding.ok] == []
 
 
+def test_a_gpu_that_should_be_there_is_missed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-8932f937")
+    ((check, text),) = trouble(root)
+    assert check == "device"
+    assert text.startswith("dreaming on the processor instead of a GPU: CUDA_VISIBLE_DEVICES is GPU-8932f937, but")
+
+
+def test_each_device_of_the_config_is_looked_at(root: Path) -> None:
+    config = root / "config.yaml"
+    config.write_text(config.read_text().replace("devices: auto", "devices: [cpu, 'cuda:7', cpu]"))
+    found = [finding for finding in examine(root / "config.yaml") if finding.check == "device"]
+    assert [finding.ok for finding in found] == [True, False]
+    assert found[1].text.startswith("device 'cuda:7' cannot be used here; there is cpu")
+
+
 def test_looking_leaves_nothing_behind(root: Path) -> None:
     def below() -> set[Path]:
         return {path for path in root.rglob("*") if "__pycache__" not in path.parts}

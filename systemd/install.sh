@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 source=$(dirname "$here")
 home=/opt/dreamd
 units=$DESTDIR/usr/local/lib/systemd/system
-unit_files="dreamd.service dreamd@.service dreamd-prune.service dreamd-prune@.service dreamd-prune.timer dreamd-prune@.timer"
+unit_files="dreamd.service dreamd@.service dreamd-nvidia.service dreamd-prune.service dreamd-prune@.service dreamd-prune.timer dreamd-prune@.timer"
 
 fail() {
     echo "install.sh: $*" >&2

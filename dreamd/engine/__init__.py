@@ -15,6 +15,6 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 # when it is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# In a workspace of its own for each stream, a GPU's matrix products add up in the same order each time. cuBLAS reads this
-# when it is first used.
+# With a workspace for each stream, a GPU's matrix products add up in the same order each time. cuBLAS reads this when
+# it is first used.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -31,7 +31,7 @@ def test_the_sandbox_is_as_tight_as_promised(name: str) -> None:
 
 
 @needs_systemd
-@pytest.mark.parametrize("name", [*SERVICES, "dreamd-prune.timer", "dreamd-prune@.timer"])
+@pytest.mark.parametrize("name", [*SERVICES, "dreamd-nvidia.service", "dreamd-prune.timer", "dreamd-prune@.timer"])
 def test_systemd_understands_every_line(name: str) -> None:
     command = ["systemd-analyze", "verify", "--man=no", str(SYSTEMD / name)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
@@ -49,6 +49,16 @@ def test_the_unit_of_another_tree_differs_in_its_folders_only(name: str) -> None
         line = re.sub(r"^StateDirectory=dreamd$", "StateDirectory=dreamd dreamd-%i", line)
         expected.append(re.sub(r"^(Description=.*)$", r"\1 (%i)", line))
     assert directives(f"{name}@.service") == expected
+
+
+def test_the_driver_is_loaded_by_a_unit_that_comes_first() -> None:
+    """systemd looks up DeviceAllow= in /proc/devices before it runs any ExecStartPre= of the same unit."""
+    lines = directives("dreamd.service")
+    assert not any("nvidia-modprobe" in line for line in lines)
+    assert {"Wants=dreamd-nvidia.service", "After=dreamd-nvidia.service"} <= {*lines}
+    driver = directives("dreamd-nvidia.service")
+    assert "Type=oneshot" in driver
+    assert not any(line.startswith("RemainAfterExit=") for line in driver)  # each start of dreamd runs it again
 
 
 def test_a_stop_has_more_time_than_running_jobs_have_by_default() -> None:

@@ -28,7 +28,7 @@ _CLAIM_PAUSE_SECONDS = 0.25
 
 
 _TIDY_SECONDS = 5.0
-"""How often pictures that could not be claimed, and are gone, are forgotten, in seconds."""
+"""The time after which pictures that could not be claimed, and are gone, are forgotten, in seconds."""
 
 
 class Intake:

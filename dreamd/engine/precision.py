@@ -31,7 +31,7 @@ _PROBE_SHAPE = (1, 64, 56, 56)
 _PROBE_SECONDS = 0.05
 """The seconds that a precision is timed for."""
 _MUST_GAIN = 1.2
-"""How many times faster than fp32 bf16 must be: it costs accuracy, so it has to bring something."""
+"""The factor by which bf16 must be faster than fp32: it costs accuracy, so it has to bring something."""
 
 
 @cache

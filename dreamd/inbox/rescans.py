@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 _MISSING_SECONDS = 1.0
-"""How often a missing inbox is looked for."""
+"""The time between two looks for a missing inbox, in seconds."""
 
 _POLL_SECONDS = 1.0
-"""How often an inbox without inotify is walked at most."""
+"""The shortest time between two walks of an inbox without inotify, in seconds."""
 
 _POLL_SHARE = 0.004
-"""How much of one core walks may cost without inotify; a large tree is walked less often."""
+"""The share of one core that walks may cost without inotify; a large tree is walked less often."""
 
 _RESCAN_SHARE = 0.003
-"""How much of one core walks may cost beside inotify."""
+"""The share of one core that walks may cost beside inotify."""
 
 _LONGEST_PAUSE = 10
-"""How many times `rescan_seconds` the pause between two walks may last because walks cost so much."""
+"""The longest pause between two walks that cost much, in times of `rescan_seconds`."""
 
 _SHORTEST_PAUSE_SECONDS = 1.0
-"""How long a walk that trouble calls for waits after the one before."""
+"""The time that a walk waits after the one before when trouble calls for it, in seconds."""
 
 
 class RescanTimes:

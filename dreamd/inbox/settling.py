@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from dreamd.inbox.appearance import Appearance
 
 _INSPECTIONS_A_TURN = 2_000
-"""How many files are inspected before the loop has its turn again; one inspection takes about 40 µs."""
+"""The number of files that are inspected before the loop has its turn again; one takes about 40 µs."""
 
 _TURN_SECONDS = 0.05
-"""How long files are inspected at most before the loop has its turn again; a few must be read from end to end."""
+"""The time for inspecting files before the loop has its turn again, in seconds; a few are read from end to end."""
 
 _WRITER_SECONDS = 0.25
-"""How often a file that somebody writes is inspected at most; its end is an event where there is inotify."""
+"""The time between two looks at a file that somebody writes, in seconds; with inotify its end is an event."""
 
 _OPEN_SECONDS = 600.0
-"""How long a file that was created, and has not been closed as far as is known, must be still to count as closed."""
+"""The time in seconds after which a file counts as closed that was created, is still, and was not seen to be closed."""
 
 FoundBy: TypeAlias = Literal["event", "rescan"]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _INOTIFY_RETRY_SECONDS = 600.0
-"""How long inotify is left alone after it failed, before it is tried again."""
+"""The time before inotify is tried again after it failed, in seconds."""
 
 _ADVICE = {
     errno.ENOSPC: "watch limit reached, raise fs.inotify.max_user_watches",

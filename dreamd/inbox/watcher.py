@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOK_FOR_INBOX_SECONDS = 1.0
-"""How often `due` looks whether the inbox is still the folder that is watched, at most."""
+"""The shortest time between two looks whether the inbox is still the folder that is watched, in seconds."""
 
 Finding: TypeAlias = Settled | RecipeChanged
 

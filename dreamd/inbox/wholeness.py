@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _WINDOW_BYTES = 1 << 18
-"""How many bytes are read from the file at a time, at most."""
+"""The most bytes that are read from the file at a time."""
 
 _MOST_BYTES = 1 << 26
-"""How many bytes of one file are read at most; of a larger one it stays unknown whether it is whole."""
+"""The most bytes of one file that are read; whether a larger one is whole stays unknown."""
 
 _MOST_STEPS = 100_000
-"""How many parts of one file are stepped over at most."""
+"""The most parts of one file that are stepped over."""
 
 _HEAD_BYTES = 16
-"""How many bytes tell the kind of a file. Where all of them are zero, their space was reserved and not yet written."""
+"""The number of bytes that tell the kind of a file. Where all are zero, they were reserved and not yet written."""
 
 
 class Wholeness(Enum):

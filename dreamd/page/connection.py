@@ -11,13 +11,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 CONNECTIONS = 512
-"""At most so many connections are open at a time."""
+"""The most connections that are open at a time."""
 
 HEAD_SECONDS = 10.0
-"""A connection must have sent what it wants after this time; then it is closed."""
+"""The time in seconds in which a connection must send what it wants; then it is closed."""
 
 STUCK_SECONDS = 30.0
-"""A connection that takes nothing of its answer for so long is closed."""
+"""The time in seconds after which a connection is closed that takes nothing of its answer."""
 
 
 class Connection(H11Protocol):

@@ -17,7 +17,7 @@ from dreamd.tree.layout import StateFolder
 log = logging.getLogger(__name__)
 
 LISTENERS = 100
-"""At most so many pages may listen."""
+"""The most pages that may listen."""
 
 _LOOK_SECONDS = 0.4
 """The pause between two looks at the files."""

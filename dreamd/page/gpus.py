@@ -11,7 +11,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-"""The kernel counts memory in pages of so many bytes."""
+"""The bytes of a page, in which the kernel counts memory."""
 
 
 @dataclass(frozen=True, kw_only=True)

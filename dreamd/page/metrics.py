@@ -31,7 +31,7 @@ from dreamd.tree.layout import REASON
 from dreamd.wording import printable
 
 _FOLDERS = 200
-"""At most so many folders have series of their own."""
+"""The most folders that have series of their own."""
 
 _OTHER_FOLDERS = "(others)"
 """The label of all folders beyond those."""

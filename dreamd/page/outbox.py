@@ -15,7 +15,7 @@ from dreamd.job import Job
 from dreamd.tree.layout import sidecar_name
 
 _LARGEST_SIDECAR = 1 << 20
-"""No more bytes of a sidecar are read."""
+"""The most bytes of a sidecar that are read."""
 
 
 def sidecar_of(job: Job, outbox: Path) -> dict[str, Any] | None:

@@ -15,25 +15,25 @@ from starlette.requests import ClientDisconnect
 from dreamd.errors import UsageError
 
 AT_ONCE = 32
-"""At most so many uploads come at a time."""
+"""The most uploads that come at a time."""
 
 _WAITING = 64
-"""At most so many uploads wait for a place."""
+"""The most uploads that wait for a place."""
 
 _WAIT_SECONDS = 60.0
-"""An upload that has no place after this time is refused."""
+"""The time in seconds after which an upload without a place is refused."""
 
 _KEEP_SECONDS = 5.0
-"""An upload has its place for this time, however slow it is; then it may have to give way."""
+"""The time in seconds for which an upload has its place, however slow it is; then it may have to give way."""
 
 _CHUNK_SECONDS = 20.0
-"""An upload of which nothing comes for this time is ended."""
+"""The time in seconds after which an upload is ended of which nothing comes."""
 
 _GRACE_SECONDS = 30.0
-"""No upload is slow before this time is over."""
+"""The time in seconds before which no upload counts as slow."""
 
 _SLOWEST_BYTES_A_SECOND = 8 * 1024
-"""An upload that is slower on the whole is ended."""
+"""The slowest upload on the whole, in bytes a second; a slower one is ended."""
 
 _DEADLINE_BYTES_A_SECOND = 128 * 1024
 """An upload must have come to its end, after the time of grace, as if it came at this rate."""

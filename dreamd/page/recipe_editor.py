@@ -30,7 +30,7 @@ from dreamd.wording import printable
 log = logging.getLogger(__name__)
 
 FOLDERS = 2000
-"""At most so many folders are listed."""
+"""The most folders that are listed."""
 
 
 class ChangedError(UsageError):

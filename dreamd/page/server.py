@@ -33,13 +33,13 @@ from dreamd.wording import printable
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1.0
-"""The server looks so often whether it is to end."""
+"""The time between two looks whether the server is to end, in seconds."""
 
 _THREADS = 16
-"""Files are read in so many threads at a time."""
+"""The number of threads in which files are read."""
 
 _FILES = 4096
-"""The process may have so many files open, where the system allows it."""
+"""The number of files that the process may have open, where the system allows it."""
 
 _WRONG_USAGE = 2
 """The exit code when the config is at fault, and a start without a change of it would fail again."""

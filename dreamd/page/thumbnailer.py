@@ -28,22 +28,22 @@ from dreamd.pictures.reading import read_picture
 from dreamd.processes import die_with_parent
 
 _IDLE_SECONDS = 60.0
-"""The process ends when nothing has come for so long."""
+"""The time in seconds after which the process ends when nothing has come."""
 
 _QUALITY = 82
 """The quality of a thumbnail, as WebP counts it."""
 
 _BASE_BYTES = 1 << 30
-"""The process may hold so many bytes beside the picture."""
+"""The bytes that the process may hold beside the picture."""
 
 _BYTES_A_PIXEL = 16
-"""Decoding, colour conversion and shrinking together hold at most so many bytes a pixel, with room to spare."""
+"""The most bytes a pixel that decoding, colour conversion and shrinking hold together, with room to spare."""
 
 _OUTPUT_BYTES = 32 << 20
-"""The process may write no larger file, in bytes."""
+"""The largest file that the process may write, in bytes."""
 
 _CHUNK_BYTES = 1 << 20
-"""A file is read in pieces of so many bytes for its digest."""
+"""The bytes of the pieces in which a file is read for its digest."""
 
 
 def main() -> None:

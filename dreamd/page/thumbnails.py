@@ -31,22 +31,22 @@ KINDS = ("after", "before")
 """A result is `after`, its original `before`."""
 
 _SECONDS = 30.0
-"""A thumbnail that takes longer to make is not shown."""
+"""The time in seconds that a thumbnail may take to be made; one that takes longer is not shown."""
 
 _CACHE_BYTES = 256 << 20
-"""All thumbnails together take at most so many bytes."""
+"""The most bytes that all thumbnails take together."""
 
 _SWEEP_EVERY = 64
-"""Old thumbnails are removed after so many new ones."""
+"""The number of new thumbnails after which old ones are removed."""
 
 _FAILURE_SECONDS = 300.0
-"""A thumbnail that could not be made is tried again after this time."""
+"""The time in seconds after which a thumbnail that could not be made is tried again."""
 
 _FAILURES = 1000
-"""At most so many failures are remembered."""
+"""The most failures that are remembered."""
 
 _NAMESAKES = 50
-"""An original is looked for under so many numbered names."""
+"""The number of numbered names under which an original is looked for."""
 
 
 class Thumbnails:

@@ -31,7 +31,7 @@ _WRITERS = 4
 """The number of uploads that write to the disk at a time, each a chunk in its turn: nobody waits for a slow sender."""
 
 _FORGOTTEN_SECONDS = 86_400.0
-"""What a kill has left is removed after this time."""
+"""The time in seconds after which what a kill has left is removed."""
 
 
 class TooLargeError(UsageError):

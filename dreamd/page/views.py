@@ -18,19 +18,19 @@ from dreamd.tree.spool import Spool
 from dreamd.wording import printable
 
 RESULTS_AT_ONCE = 120
-"""At most so many results are listed at a time."""
+"""The most results that are listed at a time."""
 
 FAILURES = 200
-"""At most so many failed jobs, and as many held ones, are listed."""
+"""The most failed jobs that are listed, and the most held ones."""
 
 _FAILURES_LOOKED_AT = 1000
 """The number of the newest failed jobs that are looked at for their pictures."""
 
 _FOLDERS = 200
-"""At most so many folders of the queue are listed."""
+"""The most folders of the queue that are listed."""
 
 _GPU_SECONDS = 2.0
-"""What the driver says of the GPUs is shown for so long before it is asked again."""
+"""The time for which the driver's word about the GPUs is shown before it is asked again, in seconds."""
 
 _SIDECAR_FIELDS = ("device", "precision", "size", "tiling", "seconds", "loss_before", "loss_after", "versions", "seed")
 """The fields of a sidecar that are shown."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dreamd.errors import UnknownNameError
 
 _UNBOUNDED = 2**31 - 1
-"""No picture has a longer side, in pixels."""
+"""The longest side that any picture has, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)

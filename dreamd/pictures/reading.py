@@ -63,7 +63,7 @@ _MACHINE_FAULTS = frozenset(
 """These are errors of the disk, the network or the process: the same picture may be read the next time."""
 
 _MAX_LOGGED_WARNINGS = 5
-"""At most so many warnings about one picture are logged: a hostile file can bring thousands."""
+"""The most warnings about one picture that are logged: a hostile file can bring thousands."""
 
 _MEGABYTE = 1_000_000
 

@@ -51,10 +51,10 @@ LOAD_PLUGINS = "DREAMD_LOAD_PLUGINS"
 _SPECS: dict[Group, type] = {"dreamd.engine": hookspecs.EngineHooks, "dreamd.daemon": hookspecs.DaemonHooks}
 
 _LOAD_SECONDS: dict[Group, float] = {"dreamd.engine": 60.0, "dreamd.daemon": 10.0}
-"""How long a plugin may take to load; a daemon's plugins need no torch, and its loop waits for them."""
+"""The time that a plugin may take to load, in seconds. The daemon's loop waits for its own, which need no torch."""
 
 _LISTEN_SECONDS = 5.0
-"""How long the end of the daemon waits for listeners to hear what happened last."""
+"""The time that the daemon's end waits for listeners to hear what happened last, in seconds."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.*-]+(/[A-Za-z0-9_.*-]+)*")
 _EXTENSION = re.compile(r"\.[a-z0-9]+")

@@ -25,7 +25,7 @@ from dreamd.plugin_tools.fresh_process import dream_in_worker, load_in_daemon, r
 from dreamd.plugin_tools.target import Target, find_target
 
 _CHECK_SECONDS = 120.0
-"""How long one check may take: the pictures are tiny, so that a longer one hangs."""
+"""The time that one check may take, in seconds: the pictures are tiny, so that a longer one hangs."""
 
 
 @dataclass(frozen=True)

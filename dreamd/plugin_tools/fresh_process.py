@@ -29,7 +29,7 @@ _MAX_BYTES = 512_000_000
 """The largest sample file that a worker dreams, in bytes."""
 
 _SECONDS = 120.0
-"""How long a process may take to load a plugin of the daemon."""
+"""The time that a process may take to load a plugin of the daemon, in seconds."""
 
 _TINY_FILE = """from dreamd.api import hookimpl
 from dreamd.plugin_tools.tiny import tiny_network

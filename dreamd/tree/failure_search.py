@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dreamd.job import Job
 
 _MOST_READ = 5000
-"""At most so many reasons of a folder are read, those with the highest numbers in their names first."""
+"""The most reasons of a folder that are read, those with the highest numbers in their names first."""
 
 
 def failed_among(jobs: Iterable[Job], failed: Path) -> frozenset[str]:

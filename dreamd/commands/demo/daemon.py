@@ -22,7 +22,7 @@ LOOK_SECONDS = 0.1
 """The pause between two looks at what the daemon says of itself."""
 
 _START_SECONDS = 120.0
-"""The daemon must run after this time."""
+"""The time in seconds after which the daemon must run."""
 
 
 @contextmanager

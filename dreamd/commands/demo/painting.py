@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Field = NDArray[np.float32]
-"""`[H, W]` in [0, 1]."""
+"""A map of values in [0, 1], `[H, W]`."""
 
 _ZENITH = np.array([52, 96, 168], np.float32)
 _HORIZON = np.array([250, 196, 140], np.float32)

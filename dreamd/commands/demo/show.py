@@ -39,7 +39,7 @@ _SIZE = (768, 512)
 """The width and height of the painted picture, in pixels."""
 
 _DREAM_SECONDS = 1800.0
-"""The dreams must be over after this time."""
+"""The time in seconds after which the dreams must be over."""
 
 _OVER = (JobState.DONE, JobState.FAILED, JobState.HELD)
 """The states in which nothing more is to be waited for."""

@@ -17,7 +17,7 @@ from dreamd.inbox.filesystems import filesystem_type, is_deaf
 from dreamd.settings.config import Config
 
 _ROOM_BYTES = 1_000_000_000
-"""Less free space than this is trouble."""
+"""The free space in bytes below which there is trouble."""
 
 _MOUNTS = Path("/proc/self/mountinfo")
 

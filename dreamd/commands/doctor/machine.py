@@ -15,7 +15,7 @@ from dreamd.tree.journal import Journal
 from dreamd.tree.layout import StateFolder
 
 _CLOCK_SECONDS = 2.0
-"""Clocks that are further apart than this are trouble."""
+"""The difference between two clocks above which there is trouble, in seconds."""
 
 _INOTIFY = Path("/proc/sys/fs/inotify")
 

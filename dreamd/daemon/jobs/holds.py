@@ -16,7 +16,7 @@ from dreamd.wording import printable
 log = logging.getLogger(__name__)
 
 _HOLD_SECONDS = (15.0, 60.0, 300.0)
-"""How long held jobs wait before dreamd looks whether their cause is gone: longer each time."""
+"""The times that held jobs wait before dreamd looks whether their cause is gone, in seconds: longer each time."""
 
 _AT_A_TIME = 256
 """The number of jobs that go on at a time: each has its recipe looked up and is written down again."""

@@ -16,10 +16,10 @@ SESSION_COOKIE = "dreamd_session"
 """The name of the cookie that carries a session."""
 
 SESSION_SECONDS = 30 * 86_400
-"""A session is over after this time."""
+"""The time in seconds after which a session is over."""
 
 _WRONG_TOKEN_SECONDS = 1.0
-"""A wrong token is answered after this time, so that guessing is slow."""
+"""The time in seconds after which a wrong token is answered, so that guessing is slow."""
 
 
 @dataclass(frozen=True)

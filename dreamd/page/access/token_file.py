@@ -13,7 +13,7 @@ from dreamd.settings.config import Config
 from dreamd.settings.sections import TOKEN_RULE, is_token
 
 _LARGEST_BYTES = 4096
-"""No more of a token's file is read."""
+"""The most bytes of a token's file that are read."""
 
 
 def token_of(config: Config) -> str | None:

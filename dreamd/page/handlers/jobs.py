@@ -23,7 +23,7 @@ from dreamd.page.views import Views
 from dreamd.settings.config import Config
 
 _CHUNK_BYTES = 1 << 18
-"""A result is read and sent in pieces of so many bytes."""
+"""The bytes of the pieces in which a result is read and sent."""
 
 _RESULTS = "60"
 """The number of results that are listed at a time, unless another is asked for."""

@@ -15,10 +15,10 @@ from dreamd.page.places import SlowError
 from dreamd.page.uploads import TooLargeError
 
 _BODY_BYTES = 256 * 1024
-"""A request that is no picture is no larger than this, in bytes."""
+"""The largest request that is no picture, in bytes."""
 
 _BODY_SECONDS = 20.0
-"""A request that is no picture must have come to its end after this time."""
+"""The time in seconds after which a request that is no picture must have come to its end."""
 
 
 async def read_body(request: Request) -> bytes:

@@ -51,19 +51,19 @@ EXIF_MARK = b"Exif\0\0"
 """Some formats put these bytes before the TIFF structure of EXIF."""
 
 MAX_EXIF_BYTES = 16 << 20
-"""Longer EXIF is left out; a camera's maker note can take a few megabytes."""
+"""The longest EXIF that is kept, in bytes; a camera's maker note can take a few megabytes."""
 
 MAX_XMP_BYTES = 1 << 20
-"""Longer XMP is left out: it would hold pictures and not words."""
+"""The longest XMP that is kept, in bytes; longer ones hold pictures and not words."""
 
 MAX_IPTC_BYTES = 1 << 20
-"""Longer IPTC records are left out."""
+"""The longest IPTC records that are kept, in bytes."""
 
 MAX_PROFILE_BYTES = 16 << 20
-"""A longer ICC profile is left out; those of printers take a few megabytes."""
+"""The longest ICC profile that is kept, in bytes; those of printers take a few megabytes."""
 
 MAX_TEXT_BYTES = 1 << 20
-"""A longer text is left out: other programs would refuse the result because of it."""
+"""The longest text that is kept, in bytes: other programs would refuse a result with a longer one."""
 
 MAX_TEXTS_BYTES = 4 << 20
 """All texts of a picture together are no longer than this; what comes later is left out."""

@@ -17,7 +17,7 @@ from dreamd.pictures.damage import left_out_when_broken
 from dreamd.pictures.spaces import ColourSpace, coded_space
 
 _MAX_META_BYTES = 4 << 20
-"""A longer box of what is known about the items is not looked at."""
+"""The longest box of what is known about the items that is looked at, in bytes."""
 
 _MAX_BOXES = 64
 """The number of boxes of a file that are looked at."""

@@ -32,7 +32,7 @@ _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _READ_CHUNKS = (*_TEXT_CHUNKS, b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"pHYs", b"eXIf", b"tRNS")
 
 _MAX_CHUNK_BYTES = 16 << 20
-"""A longer chunk of those that are read here is left out."""
+"""The longest chunk that is read here, in bytes; a longer one is left out."""
 
 _MOST_CHUNKS = 1_000_000
 """A PNG of more chunks is refused: its list would take more memory than its pixels."""

@@ -40,10 +40,10 @@ _MAX_DIRECTORIES = 64
 """The number of directories of a file that are looked at."""
 
 _LAYOUT_BYTES = 1024
-"""No value that tells the layout is longer."""
+"""The length of the longest value that tells the layout, in bytes."""
 
 _DESCRIPTION_BYTES = 1 << 20
-"""A longer value of a description is left out."""
+"""The longest value of a description that is kept, in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

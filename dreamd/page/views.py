@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dreamd.errors import DreamdError
 from dreamd.job import Job, JobState
 from dreamd.page.gpus import Gpus, resident_bytes
 from dreamd.page.health import not_ready
@@ -16,6 +18,8 @@ from dreamd.tree.journal import Journal
 from dreamd.tree.layout import Folders, StateFolder
 from dreamd.tree.spool import Spool
 from dreamd.wording import printable
+
+log = logging.getLogger(__name__)
 
 RESULTS_AT_ONCE = 120
 """The most results that are listed at a time."""
@@ -76,9 +80,13 @@ class Views:
         return [_result(job) for job in jobs]
 
     def failures(self) -> list[dict[str, Any]]:
-        """List the newest failed jobs whose pictures are still there."""
+        """List the newest failed jobs whose pictures are still there, or may be: their folder's disk can be away."""
         jobs = self._jobs(lambda journal: journal.jobs(state=JobState.FAILED, limit=_FAILURES_LOOKED_AT))
-        there = self._spool.failed_among(jobs)
+        try:
+            there = self._spool.failed_among(jobs)
+        except DreamdError as error:
+            log.debug("it is not known which failed pictures are still there: %s", error)
+            there = frozenset(job.id for job in jobs)
         return [self._failure(job) for job in jobs if job.id in there][:FAILURES]
 
     def held(self) -> list[dict[str, Any]]:

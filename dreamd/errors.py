@@ -16,6 +16,15 @@ HoldCause = Literal["recipe", "weights", "plugin", "space", "folder"]
 """Why a job waits: its recipe is wrong, weights are missing, a plugin is broken, the disk is full, or a folder
 cannot be written."""
 
+REMEDIES: dict[HoldCause, str] = {
+    "recipe": "mend the recipe, or the plugin it asks for; it goes on by itself",
+    "weights": "fetch the weights; it goes on by itself",
+    "plugin": "mend the plugin; it goes on by itself (an installed package: after `systemctl reload dreamd` or SIGHUP)",
+    "space": "make room on the disk; it goes on by itself",
+    "folder": "mount the folder's disk, or mend its permissions; it goes on by itself",
+}
+"""What a person can do about each cause of a hold."""
+
 FieldPath = tuple[str | int, ...]
 """Where a value stands in a YAML file: `("layers", 0, "name")`."""
 

@@ -10,18 +10,10 @@ import click
 
 from dreamd.commands.terminal.options import config_option, json_option
 from dreamd.commands.terminal.printing import doing
+from dreamd.errors import REMEDIES
 from dreamd.json_text import to_json
 from dreamd.tree.snapshot import read, state_folder_of
 from dreamd.wording import printable
-
-_REMEDIES = {
-    "recipe": "mend the recipe, or the plugin it asks for; it goes on by itself",
-    "weights": "fetch the weights; it goes on by itself",
-    "plugin": "mend the plugin; it goes on by itself (an installed package: after `systemctl reload dreamd` or SIGHUP)",
-    "space": "make room on the disk; it goes on by itself",
-    "folder": "mend the folder's permissions; it goes on by itself",
-}
-"""What a person can do about each cause of a hold."""
 
 _FOLLOW_SECONDS = 0.5
 """The pause between two looks of `--follow`."""
@@ -96,7 +88,7 @@ def _worker_lines(worker: dict[str, Any]) -> list[str]:
 
 def _hold_lines(hold: dict[str, Any]) -> list[str]:
     first, *others = hold["reason"].split("\n")
-    remedy = f"→ {_REMEDIES[hold['cause']]}"
+    remedy = f"→ {REMEDIES[hold['cause']]}"
     return [
         f"held     {hold['jobs']} in {_folder(hold['folder'])}: {first}",
         *(f"         {line}" for line in (*others, remedy)),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dreamd.errors import DreamdError
+from dreamd.errors import REMEDIES, DreamdError
 from dreamd.job import Job, JobState
 from dreamd.page.gpus import Gpus, resident_bytes
 from dreamd.page.health import not_ready
@@ -117,6 +117,7 @@ class Views:
             "finished_at": job.finished_at or job.claimed_at,
             "attempts": job.attempts,
             "cause": job.hold,
+            "remedy": REMEDIES[job.hold] if job.hold else None,
             "reason": self._short(job.reason or ""),
         }
 

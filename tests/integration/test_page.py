@@ -449,6 +449,7 @@ def test_a_failure_is_shown_with_its_reason_and_retried(page: Served) -> None:
         ("a.png", "it is cut off", 3)
     ]
     assert [(each["cause"], each["reason"]) for each in shown["held"]] == [("recipe", "x:2: no")]
+    assert shown["held"][0]["remedy"].startswith("mend the recipe")
     page.tree.failed.rename(page.tree.root / "away")
     assert [each["name"] for each in page.get("/api/failures").json["failed"]] == ["a.png"]
     (page.tree.root / "away").rename(page.tree.failed)

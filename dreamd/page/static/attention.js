@@ -4,14 +4,6 @@ import { encode, get, post } from "./api.js";
 import { byId, make, notice } from "./dom.js";
 import { ago, folderName, plural } from "./words.js";
 
-const REMEDIES = {
-  recipe: "Mend the recipe; it goes on by itself.",
-  weights: "Fetch the weights; it goes on by itself.",
-  plugin: "Mend the plugin, then reload dreamd.",
-  space: "Make room on the disk; it goes on by itself.",
-  folder: "Mend the folder's permissions; it goes on by itself.",
-};
-
 export async function attentionChanged() {
   const troubles = await get("api/failures");
   const badge = byId("attention-count");
@@ -43,7 +35,7 @@ function heldList(held) {
     const [first] = jobs;
     return make("li", {},
       make("span", { class: "grow" }, `${folderName(first.folder)}: ${plural(jobs.length, "picture")}`,
-        make("small", {}, `${first.reason}\n${REMEDIES[first.cause] ?? ""}`)),
+        make("small", {}, `${first.reason}\n→ ${first.remedy}`)),
       make("span", { class: "chip warm" }, first.cause),
       first.cause === "recipe" ? make("a", { href: `#recipes/${encode(first.folder)}` }, "Open the recipe") : null,
       button("Look again", `Look again at ${folderName(first.folder)}`, () => retry(jobs.map(({ id }) => id))),

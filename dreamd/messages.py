@@ -25,6 +25,7 @@ from pydantic import (
 
 from dreamd import __version__
 from dreamd.errors import DreamdError, HoldCause
+from dreamd.json_text import to_json, without_halves
 from dreamd.plugin_host.catalogue import Catalogue
 
 _SPOKEN = ("messages.py", "settings/recipe.py")
@@ -64,11 +65,7 @@ FilePath = Annotated[
 """A path, whose name may be no text at all: JSON carries its bytes percent-encoded."""
 
 
-def _make_sayable(value: object) -> object:
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
-
-
-Reason = Annotated[str, BeforeValidator(_make_sayable)]
+Reason = Annotated[str, BeforeValidator(without_halves)]
 """A text for a person. It may quote a name that is no text, which JSON could not carry."""
 
 
@@ -77,7 +74,7 @@ class _Message(BaseModel):
 
     def line(self) -> bytes:
         """Return the message as a line."""
-        return self.model_dump_json().encode() + b"\n"
+        return to_json(without_halves(self.model_dump(mode="json"))).encode() + b"\n"
 
 
 class Settings(_Message):
@@ -242,6 +239,10 @@ class Sidecar(_Message):
     loss_before: float | None
     loss_after: float | None
     notes: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """Return the sidecar as it is written beside a result."""
+        return to_json(self.model_dump(mode="json"), indent=1, for_people=True)
 
 
 class Done(_Message):

@@ -78,7 +78,7 @@ def dream_file(
         dream = _dream(session, picture, resolved, show)
     _write(dream.picture, target, word, recipe.output.quality)
     sidecar = session.sidecar(job=new_job_id(), source=path, dream=dream, seconds=time.perf_counter() - start)
-    target.with_name(sidecar_name(target.name)).write_text(sidecar.model_dump_json(indent=1), encoding="utf-8")
+    target.with_name(sidecar_name(target.name)).write_text(sidecar.text(), encoding="utf-8")
     return sidecar
 
 

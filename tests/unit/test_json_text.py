@@ -40,6 +40,15 @@ def test_a_name_that_is_no_text_keeps_its_bytes(name: bytes) -> None:
     assert os.fsencode(read) == name
 
 
+@given(VALUES)
+def test_for_people_letters_stay_and_every_value_can_be_written_in_utf_8(value: object) -> None:
+    json.loads(to_json(value, for_people=True).encode())
+
+
+def test_for_people_a_half_character_is_seen_and_a_whole_one_stays() -> None:
+    assert to_json(["caf\udce9 \u00e9"], for_people=True) == '["caf\\\\udce9 \u00e9"]'
+
+
 def test_a_number_that_json_does_not_know_is_null_and_a_path_its_text() -> None:
     value = {"a": [float("nan"), (float("-inf"), 1.5)], "b": PurePosixPath("c/d")}
     assert strictly(to_json(value)) == {"a": [None, [None, 1.5]], "b": "c/d"}

@@ -109,6 +109,16 @@ def test_a_reason_may_quote_a_name_that_is_no_text() -> None:
     assert line.count(b"\n") == 1
 
 
+def test_what_is_no_text_in_a_plugin_or_a_sidecar_is_said_with_escapes() -> None:
+    entry = Entry(kind=Kind.LOSS, name="odd", plugin="caf\udce9", origin="/plugins/caf\udce9.py", doc="half: \ud800")
+    ready = Ready(device="cpu", device_name="x", precision="fp32", catalogue=Catalogue(entries=(entry,)))
+    said = from_worker(ready.line())
+    assert isinstance(said, Ready)
+    assert said.catalogue.entries[0].plugin == "caf\\udce9"
+    assert said.catalogue.entries[0].doc == "half: \\ud800"
+    assert json.loads(sidecar(recipe={"weights": "caf\udce9"}).text().encode())["recipe"] == {"weights": "caf\\udce9"}
+
+
 @pytest.mark.parametrize("loss", [math.inf, -math.inf, math.nan])
 def test_a_loss_without_bounds_is_said_as_none(loss: float) -> None:
     """JSON has no infinity: what a worker sends must be read again, and a sidecar by anybody."""

@@ -62,7 +62,7 @@ def publish_result(spool: Spool, job: Job, message: Done) -> Published:
             wanted = spool.result_name(job, stem, PurePosixPath(message.file).suffix)
             # Known from here on: a failure may come after the result is in its place.
             job = replace(job, result=str(wanted))
-            result = spool.publish(job, wanted, message.file, message.sidecar.model_dump_json(indent=1).encode())
+            result = spool.publish(job, wanted, message.file, message.sidecar.text().encode())
     except DreamdError as error:
         return Published(job, None, error)
     try:

@@ -196,12 +196,27 @@ class Advanced(_Message):
 
 
 class Fetching(_Message):
-    """From a worker: weights are being downloaded."""
+    """From a worker: weights are being downloaded.
+
+    Attributes:
+        job: the job that asked for them, which may be held meanwhile.
+    """
 
     type: Literal["fetching"] = "fetching"
     job: str
     done: int
     total: int | None
+
+
+class Fetched(_Message):
+    """From a worker: a download of weights has ended, well or not.
+
+    Attributes:
+        jobs: those that were held for it.
+    """
+
+    type: Literal["fetched"] = "fetched"
+    jobs: tuple[str, ...]
 
 
 class Sidecar(_Message):
@@ -268,6 +283,7 @@ class NotDone(_Message):
         final: whether trying again is pointless, because the picture itself is at fault.
         reason: for a person.
         field: the recipe's field that is at fault, if one is.
+        fetching: whether the weights that the job waits for are on their way; a Fetched tells when they are here.
     """
 
     type: Literal["not_done"] = "not_done"
@@ -276,6 +292,7 @@ class NotDone(_Message):
     final: bool
     reason: Reason
     field: tuple[str | int, ...] = ()
+    fetching: bool = False
 
 
 class Unable(_Message):
@@ -285,7 +302,7 @@ class Unable(_Message):
     reason: Reason
 
 
-Said = Importing | Ready | Advanced | Fetching | Done | NotDone | Unable
+Said = Importing | Ready | Advanced | Fetching | Fetched | Done | NotDone | Unable
 """What a worker says."""
 
 _SAID: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="type")])

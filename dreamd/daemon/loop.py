@@ -29,7 +29,7 @@ from dreamd.executors.executor import ExecutorEvent, WorkerDied, WorkerState
 from dreamd.executors.guarded import GuardedExecutor
 from dreamd.inbox.events import FileEvent
 from dreamd.job import JobState
-from dreamd.messages import Advanced, Done, Fetching, NotDone, Ready
+from dreamd.messages import Advanced, Done, Fetched, Fetching, NotDone, Ready
 from dreamd.settings.config import Config, load_config
 from dreamd.tree.attachment import Attachment
 from dreamd.tree.control import WAKE
@@ -240,10 +240,16 @@ class Loop:
                 self._life.advance(event.job)
             case Fetching():
                 self._report.note(event)
+            case Fetched(jobs=jobs):
+                self._report.end_fetch(jobs)
+                self._life.weights_fetched()
             case Done():
                 self._handle_done(event)
             case NotDone():
-                self._report.forget(event.job)
+                if event.fetching:
+                    self._report.begin_fetch(event.job)
+                else:
+                    self._report.forget(event.job)
                 self._life.give_up(event)
             case WorkerDied():
                 self._handle_death(event)
@@ -279,6 +285,7 @@ class Loop:
             self._false_starts += not death.was_ready
         for job in death.jobs:
             self._report.forget(job)
+        self._report.end_fetch()
         self._life.lose_worker(death.jobs, death.reason, was_ready=death.was_ready)
 
     # Work
@@ -349,7 +356,7 @@ class Loop:
         if not self._until_empty:
             return False
         life = self._life
-        waits = life.queue.has_work or life.running or life.moving or self._intake.has_work
+        waits = life.queue.has_work or life.running or life.moving or self._intake.has_work or self._report.is_fetching
         return self._is_hopeless() or (self._intake.is_watching and not waits)
 
     def _is_out_of_time(self) -> bool:

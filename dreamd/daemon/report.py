@@ -134,6 +134,22 @@ class Report:
         if self._config.status.listen is not None:
             drop_preview(StateFolder(self._config.state).previews, job_id)
 
+    @property
+    def is_fetching(self) -> bool:
+        """Whether a worker fetches weights that held jobs wait for."""
+        return any(isinstance(event, Fetching) for event in self._progress.values())
+
+    def begin_fetch(self, job_id: str) -> None:
+        """Take note that a job is held for weights that are on their way, however much of them is here."""
+        if not isinstance(self._progress.get(job_id), Fetching):
+            self.note(Fetching(job=job_id, done=0, total=None))
+
+    def end_fetch(self, jobs: Sequence[str] | None = None) -> None:
+        """Forget the download of weights that jobs waited for, or every one."""
+        for job_id in [*self._progress] if jobs is None else jobs:
+            if isinstance(self._progress.get(job_id), Fetching):
+                self.forget(job_id)
+
     def pulses(self) -> list[Pulse]:
         """Return what the busy workers show of themselves."""
         return [
@@ -223,10 +239,14 @@ class Report:
         return {str(folder): count for folder, count in waiting.items()}
 
     def _holds(self) -> list[Hold]:
-        counts = self._life.held.counts
+        fetches = {
+            why: f" ({_amount_of(event)})"
+            for job_id, event in self._progress.items()
+            if isinstance(event, Fetching) and (why := self._life.held.why(job_id)) is not None
+        }
         return [
-            Hold(folder=str(why.folder), cause=why.cause, reason=why.reason, jobs=count)
-            for why, count in counts.items()
+            Hold(folder=str(why.folder), cause=why.cause, reason=why.reason + fetches.get(why, ""), jobs=count)
+            for why, count in self._life.held.counts.items()
         ]
 
     def _left(self) -> list[Left]:
@@ -263,7 +283,12 @@ class Report:
                 return replace(
                     shown, ascent=ascent, ascents=ascents, iteration=iteration, iterations=iterations, share=share
                 )
-            case Fetching(done=done, total=total):
-                size = f" of {total // 1_000_000}" if total else ""
-                return replace(shown, fetching=f"weights, {done // 1_000_000}{size} MB")
+            case Fetching() as fetch:
+                return replace(shown, fetching=_amount_of(fetch))
         return shown
+
+
+def _amount_of(fetch: Fetching) -> str:
+    """How much of the weights is here: `weights, 12 of 548 MB`."""
+    total = f" of {fetch.total // 1_000_000}" if fetch.total else ""
+    return f"weights, {fetch.done // 1_000_000}{total} MB"

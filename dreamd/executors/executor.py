@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from dreamd.messages import Advanced, Batch, Done, Fetching, NotDone, Ready
+from dreamd.messages import Advanced, Batch, Done, Fetched, Fetching, NotDone, Ready
 from dreamd.settings.config import Config
 
 
@@ -32,7 +32,7 @@ class WorkerDied:
     plugin: str | None = None
 
 
-ExecutorEvent = Ready | Advanced | Fetching | Done | NotDone | WorkerDied
+ExecutorEvent = Ready | Advanced | Fetching | Fetched | Done | NotDone | WorkerDied
 """What an executor tells the daemon."""
 
 

@@ -214,8 +214,8 @@ class LocalWorker:
                     self.deadline = time.monotonic() + _RESTART_PAUSE_SECONDS
             elif isinstance(event, Done | NotDone):
                 self._in_hand.note_answer(event.job)
-            elif isinstance(event, Fetching) and self._in_hand:
-                self.deadline = self._time_out()  # a slow line is not the picture's fault
+            elif isinstance(event, Fetching) and not self._in_hand:
+                self.deadline = self._idle_deadline()  # a worker that fetches weights is not idle
             if isinstance(event, Advanced | Done):
                 self._load.note(event.busy_seconds)
         self._notify(event)

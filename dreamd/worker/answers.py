@@ -10,14 +10,17 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from dreamd.engine.dream import Progress
 from dreamd.engine.footprint import is_out_of_memory
 from dreamd.errors import DreamdError, PictureError, RecipeError, hold_cause
-from dreamd.messages import Advanced, Fetching, NotDone, Said, Unable
+from dreamd.messages import Advanced, Fetched, Fetching, NotDone, Said, Unable
 from dreamd.weights.transfer import OnBytes
+from dreamd.worker.fetches import StillFetchingError
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +111,10 @@ class Answers:
 
         return report
 
+    def tell_end_of_fetch(self, jobs: Sequence[str], fetch: Future[Path]) -> None:
+        """Say, once a download of weights has ended, that the jobs which were held for it may go on."""
+        fetch.add_done_callback(lambda _fetch: self.send(Fetched(jobs=tuple(jobs))))
+
 
 def _refusal(job: str, error: DreamdError) -> NotDone:
     return NotDone(
@@ -116,6 +123,7 @@ def _refusal(job: str, error: DreamdError) -> NotDone:
         final=isinstance(error, PictureError),
         reason=error.problem if isinstance(error, RecipeError) else str(error),
         field=error.field if isinstance(error, RecipeError) else (),
+        fetching=isinstance(error, StillFetchingError),
     )
 
 

@@ -22,6 +22,7 @@ from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.recipe import BackboneChoice, Recipe
 from dreamd.weights import digests, fetching, loading
 from dreamd.weights.transfer import OnBytes
+from dreamd.worker.fetches import Fetches
 
 _MOST_KEPT = 4
 """The most networks that a worker keeps. Building one takes seconds."""
@@ -65,13 +66,15 @@ class _Outline:
 class Backbones:
     """The networks of one device, the least recently used dropped first."""
 
-    def __init__(self, plugins: Plugins, device: torch.device) -> None:
+    def __init__(self, plugins: Plugins, device: torch.device, fetches: Fetches | None = None) -> None:
         """Keep nothing yet.
 
         Args:
             plugins: where backbones come from.
             device: where they are brought to.
+            fetches: fetches weights beside the dreams; None: a download is waited for.
         """
+        self._fetches = fetches
         self._plugins = plugins
         self._device = device
         self._kept: OrderedDict[tuple[str, tuple[Pair, ...]], Loaded] = OrderedDict()
@@ -96,7 +99,7 @@ class Backbones:
     def _load(self, name: str, recipe: Recipe, precision: Precision, on_bytes: OnBytes | None) -> tuple[Pair, ...]:
         """Load a network and keep it; returns the pairs that were folded."""
         registered = self._plugins.get(Kind.BACKBONE, recipe.backbone.name)
-        loaded = load_backbone(registered, recipe.backbone, recipe.seed, on_bytes)
+        loaded = load_backbone(registered, recipe.backbone, recipe.seed, on_bytes, self._fetches)
         pairs = self._remember(name, recipe, loaded.backbone).pairs_to_fold(recipe)
         fold(loaded.backbone.network, pairs)
         arrange_network(loaded.backbone.network, precision, self._device, exact=wants_reference(recipe))
@@ -155,7 +158,13 @@ def build_network(registered: Registered, name: str, parameters: Mapping[str, ob
         return _build(registered, name, parameters).frozen()
 
 
-def load_backbone(registered: Registered, choice: BackboneChoice, seed: int, on_bytes: OnBytes | None = None) -> Loaded:
+def load_backbone(
+    registered: Registered,
+    choice: BackboneChoice,
+    seed: int,
+    on_bytes: OnBytes | None = None,
+    fetches: Fetches | None = None,
+) -> Loaded:
     """Build a backbone, load its weights into it and freeze it.
 
     Raises:
@@ -165,7 +174,7 @@ def load_backbone(registered: Registered, choice: BackboneChoice, seed: int, on_
     if choice.weights == "random":
         torch.manual_seed(seed)
         return Loaded(_build(registered, choice.name, choice.parameters).frozen(), None)
-    file = _fetch_weights(registered, choice, on_bytes)
+    file = _fetch_weights(registered, choice, on_bytes, fetches)
     with without_initialisation():
         backbone = _build(registered, choice.name, choice.parameters)
     state = loading.load_state_dict(file)
@@ -177,7 +186,9 @@ def load_backbone(registered: Registered, choice: BackboneChoice, seed: int, on_
     return Loaded(backbone.frozen(), digests.sha256_of(file))
 
 
-def _fetch_weights(registered: Registered, choice: BackboneChoice, on_bytes: OnBytes | None) -> Path:
+def _fetch_weights(
+    registered: Registered, choice: BackboneChoice, on_bytes: OnBytes | None, fetches: Fetches | None
+) -> Path:
     """Return the file of weights, downloaded if need be. Raises WeightsError."""
     if choice.weights != "default":
         return Path(choice.weights)
@@ -186,7 +197,8 @@ def _fetch_weights(registered: Registered, choice: BackboneChoice, on_bytes: OnB
         raise WeightsError(
             f"{choice.name} has no default weights; give `backbone: {{name: {choice.name}, weights: PATH}}`"
         )
-    return fetching.ready(source, backbone=choice.name, on_bytes=on_bytes)
+    ready = fetching.ready if fetches is None else fetches.ready
+    return ready(source, backbone=choice.name, on_bytes=on_bytes)
 
 
 def _build(registered: Registered, name: str, parameters: Mapping[str, object]) -> Backbone:

@@ -23,6 +23,7 @@ from dreamd.plugin_host.parameters import supplied_to
 from dreamd.settings.recipe import PluginChoice, Recipe, check_recipe, choices_of
 from dreamd.weights.transfer import OnBytes
 from dreamd.worker.backbones import Backbones, wanted_modules, wants_reference
+from dreamd.worker.fetches import Fetches
 
 _GRAPHS_SHARE = 1 / 16
 """The share of a GPU's memory that recordings may hold."""
@@ -49,7 +50,13 @@ class Builder:
     """Builds dreamers for one device."""
 
     def __init__(
-        self, plugins: Plugins, device: torch.device, memory: int | None = None, *, deterministic: bool = True
+        self,
+        plugins: Plugins,
+        device: torch.device,
+        memory: int | None = None,
+        *,
+        deterministic: bool = True,
+        fetches: Fetches | None = None,
     ) -> None:
         """Build nothing yet.
 
@@ -58,11 +65,12 @@ class Builder:
             device: what to dream on.
             memory: bytes that the process may hold; larger pictures are dreamed in tiles. None: never in tiles.
             deterministic: on a GPU, whether to take only algorithms that give the same bits each time.
+            fetches: fetches weights beside the dreams; None: a download is waited for.
         """
         self._plugins = plugins
         self._memory = memory
         self._device = device
-        self._backbones = Backbones(plugins, device)
+        self._backbones = Backbones(plugins, device, fetches)
         self._deterministic = deterministic
         self._graphs = _graphs(device, memory)
         self._last: Built | None = None

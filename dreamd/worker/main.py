@@ -24,6 +24,7 @@ from dreamd.processes import die_with_parent
 from dreamd.worker.answers import Answers
 from dreamd.worker.bounds import Bounds, Room, limit_memory
 from dreamd.worker.device import BrokenDeviceError, choose_device, count_threads, device_name, free_memory, use_threads
+from dreamd.worker.fetches import Fetches
 from dreamd.worker.previews import Previews
 from dreamd.worker.session import Session
 from dreamd.worker.stages import Stages
@@ -69,7 +70,7 @@ class Worker:
             max_pixels=self._settings.max_pixels, max_bytes=self._settings.max_bytes, memory=self.memory
         )  # fmt: skip
         stages = Stages(
-            Session(self._plugins, self.device, bounds, deterministic=self._settings.deterministic),
+            Session(self._plugins, self.device, bounds, deterministic=self._settings.deterministic, fetches=Fetches()),
             self._answers,
             previews=Previews(self._settings.previews),
             together=self._settings.batch or (_TOGETHER_ON_A_GPU if self.device.torch.type == "cuda" else 1),

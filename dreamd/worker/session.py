@@ -33,6 +33,7 @@ from dreamd.wording import printable
 from dreamd.worker.bounds import Bounds
 from dreamd.worker.builder import Builder, Built
 from dreamd.worker.device import Device, device_name
+from dreamd.worker.fetches import Fetches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,15 @@ class Dream:
 class Session:
     """Dreams pictures on one device."""
 
-    def __init__(self, plugins: Plugins, device: Device, bounds: Bounds, *, deterministic: bool = True) -> None:
+    def __init__(
+        self,
+        plugins: Plugins,
+        device: Device,
+        bounds: Bounds,
+        *,
+        deterministic: bool = True,
+        fetches: Fetches | None = None,
+    ) -> None:
         """Load nothing yet.
 
         Args:
@@ -65,10 +74,11 @@ class Session:
             device: what to dream on.
             bounds: what a picture may cost.
             deterministic: on a GPU, whether to take only algorithms that give the same bits each time.
+            fetches: fetches weights beside the dreams; None: a download is waited for.
         """
         self._device = device
         self._plugins = plugins
-        self._builder = Builder(plugins, device.torch, bounds.memory, deterministic=deterministic)
+        self._builder = Builder(plugins, device.torch, bounds.memory, deterministic=deterministic, fetches=fetches)
         self._bounds = bounds
 
     def build(self, recipe: Recipe, on_bytes: OnBytes | None = None) -> Built:

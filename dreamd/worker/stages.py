@@ -32,6 +32,7 @@ from dreamd.worker.answers import Answers
 from dreamd.worker.bounds import Room
 from dreamd.worker.builder import Built
 from dreamd.worker.device import BrokenDeviceError
+from dreamd.worker.fetches import StillFetchingError
 from dreamd.worker.previews import Previews
 from dreamd.worker.session import Dream, Session
 
@@ -181,6 +182,11 @@ class Stages:
         try:
             built = self._session.build(first.recipe, self._answers.fetching_for(_jobs(tasks)))
             together = self._session.count_together(first.picture, built, len(tasks))
+        except StillFetchingError as error:
+            for task in tasks:
+                self._give_up(task, error)
+            self._answers.tell_end_of_fetch(_jobs(tasks), error.fetch)
+            return
         except Exception as error:  # noqa: BLE001 (told to the daemon)
             for task in tasks:
                 self._give_up(task, error)

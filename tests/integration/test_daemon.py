@@ -6,8 +6,10 @@ import os
 import shutil
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -221,6 +223,66 @@ def test_missing_weights_hold_the_folder_until_the_file_is_there(warm: Warm) -> 
     assert len(tree.sidecar("far/a.png")["weights_sha256"]) == 64
     (job,) = (job for job in tree.jobs() if job.path.parts[0] == "far")
     assert job.attempts == 1
+
+
+class _Trickle(socketserver.BaseRequestHandler):
+    """A mirror whose line is slow: it sends on when the gate is open."""
+
+    gate = threading.Event()
+    content = b""
+
+    def handle(self) -> None:
+        self.request.recv(4096)
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(self.content)}\r\n\r\n"
+        self.request.sendall(head.encode() + self.content[:100])
+        self.gate.wait(60)
+        self.request.sendall(self.content[100:])
+
+
+@pytest.fixture
+def mirror(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Trickle]]:
+    """A mirror that has begun to send the weights of `far`, and goes on when its gate is open."""
+    _save_weights(tree.root / "far.safetensors")
+    _Trickle.content = (tree.root / "far.safetensors").read_bytes()
+    _Trickle.gate.clear()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Trickle) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("DREAMD_WEIGHTS_MIRROR", f"http://127.0.0.1:{server.server_address[1]}")
+        yield _Trickle
+        _Trickle.gate.set()
+        server.shutdown()
+
+
+def test_weights_that_come_slowly_keep_no_other_folder_waiting(
+    tree: Tree, run_daemon: Run, mirror: type[_Trickle]
+) -> None:
+    tree.configure(limits={"timeout_seconds": 20})
+    tree.recipe("far", "backbone: {name: far, weights: default}\n")
+    daemon = run_daemon(tree)
+    tree.drop("far/a.png")
+    tree.drop("far/b.png")
+    hold = tree.hold("far")
+    assert hold["cause"] == "weights"
+    assert "the weights of far are being fetched" in hold["reason"]
+    tree.drop("near/c.png")
+    tree.result("near/c.png")
+    tree.wait_for(lambda: "(weights, 0 of 0 MB)" in tree.hold("far")["reason"], "how much has come")
+    mirror.gate.set()
+    tree.result("far/a.png")
+    tree.result("far/b.png")
+    assert daemon.stop() == 0, daemon.log
+    assert {job.attempts for job in tree.jobs()} == {1}
+
+
+def test_a_drain_waits_for_weights_that_come_slowly(tree: Tree, run_daemon: Run, mirror: type[_Trickle]) -> None:
+    tree.recipe("far", "backbone: {name: far, weights: default}\n")
+    tree.drop("far/a.png")
+    drain = run_daemon(tree, "drain")
+    tree.hold("far")
+    mirror.gate.set()
+    assert drain.wait() == 0, drain.log
+    assert (tree.outbox / "far" / "a.png").exists()
 
 
 def _save_weights(file: Path) -> None:

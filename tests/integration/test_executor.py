@@ -21,7 +21,7 @@ import dreamd.executors.process
 from dreamd.executors.executor import ExecutorContext, ExecutorEvent, WorkerDied, WorkerState, WorkerView
 from dreamd.executors.load import Load
 from dreamd.executors.local import LocalExecutor
-from dreamd.messages import Advanced, Batch, NotDone, Order, Ready
+from dreamd.messages import Advanced, Batch, Fetched, NotDone, Order, Ready
 from dreamd.settings.config import load_config
 
 if TYPE_CHECKING:
@@ -58,9 +58,11 @@ def act(name, job):
         except BrokenPipeError:
             pass
     elif name == "fetch":
+        say(type="not_done", job=job, hold="weights", final=False, reason="being fetched")
         for done in range(8):
             say(type="fetching", job=job, done=done, total=8)
             time.sleep(0.1)
+        say(type="fetched", jobs=[job])
     elif name == "orphan":
         if not (child := os.fork()):
             time.sleep(3600)
@@ -519,11 +521,13 @@ def test_the_time_of_a_job_begins_when_its_worker_is_ready(desk: Callable[..., D
     assert 4 < after - time.monotonic() <= 5
 
 
-def test_weights_that_come_slowly_cost_a_job_no_time(desk: Callable[..., Desk]) -> None:
-    one = desk("cpu", limits={"timeout_seconds": 0.4})
+def test_a_worker_that_fetches_weights_is_not_idle(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu", workers={"idle_unload_seconds": 0.4})
     one.event(Ready)
+    pid = one.view.pid
     one.submit("fetch")
-    assert one.event(NotDone).job == "fetch"
+    assert one.event(Fetched).jobs == ("fetch",)
+    assert one.view.pid == pid
     assert one.all(WorkerDied) == []
 
 

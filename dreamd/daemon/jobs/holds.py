@@ -54,6 +54,11 @@ class Holds:
     def __iter__(self) -> Iterator[Job]:
         return iter(self._jobs.values())
 
+    def why(self, job_id: str) -> HeldFor | None:
+        """Return what a job is held for; None when it is not held."""
+        job = self._jobs.get(job_id)
+        return None if job is None else _held_for(job)
+
     @property
     def counts(self) -> Counter[HeldFor]:
         """How many jobs are held for what; not to be changed."""

@@ -143,6 +143,11 @@ class Lifecycle:
         self.held.release(lambda job: folder in (job.folder, *job.folder.parents))
         self._go_on()
 
+    def weights_fetched(self) -> None:
+        """Let the jobs go on that are held for weights: a download has ended."""
+        self.held.release(lambda job: job.hold == "weights")
+        self._go_on()
+
     def look_again(self, now: float) -> None:
         """Queue the jobs whose retry is due or whose hold is over, and try again to put originals away."""
         self.queue.wake(now)

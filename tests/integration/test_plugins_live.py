@@ -124,6 +124,23 @@ def test_a_plugin_that_comes_and_is_mended_has_its_pictures_go_on_without_a_sign
     assert _job(tree, "glow/a.png").attempts == 1
 
 
+def test_a_changed_helper_of_a_plugin_counts_in_a_running_daemon(live: Live) -> None:
+    tree, daemon = live
+    dropped(tree, "_tone", "def tone(activation):\n    return activation.flatten(1).mean(1)\n")
+    dropped(tree, "toned", f"import _tone\n{loss('toned', 'return _tone.tone(activation)')}")
+    tree.recipe("toned", "loss: toned\n")
+    tree.drop("toned/a.png")
+    tree.result("toned/a.png")
+    worker = daemon.worker()
+    dropped(tree, "_tone", "def tone(activation):\n    return activation.flatten(1).square().mean(1)\n")
+    daemon.worker(other_than=worker)
+    tree.drop("toned/b.png")
+    tree.result("toned/b.png")
+    first, second = (tree.sidecar(f"toned/{name}.png") for name in "ab")
+    assert first["versions"]["toned"] != second["versions"]["toned"]
+    assert first["loss_before"] != second["loss_before"]
+
+
 @pytest.mark.parametrize("end", ["os._exit(9)", "os.kill(os.getpid(), 11)"])
 def test_a_plugin_that_ends_the_process_that_imports_it_is_left_out_by_name(live: Live, end: str) -> None:
     tree, daemon = live

@@ -1,36 +1,47 @@
-"""A fault at every step: kills, and refusals of the disk, injected into the daemon's own system calls and commits.
+"""A fault at every step: kills, refusals of the disk, and shares that go away, in the daemon's own system calls.
 
 Run as a program by `integration/test_faults.py`; prints a line of JSON for every broken promise, and last how many
 faults were tried. The daemon runs in a forked child with an executor of its own, which copies instead of dreaming, so
 that a run takes a tenth of a second and hundreds of faults can be tried.
 
-    python tests/faults.py kill-before|kill-after|ENOSPC|EIO|EACCES|EROFS|count [NUMBER]
+    python tests/faults.py ACTION [--tree near|far|delete] [--number N] [--second N]
 
-Without a number, every step is tried; with one, only that step: so a failure is replayed.
+ACTION is what happens at the step: kill-before, kill-after, ENOSPC, EIO, EACCES, EROFS, ESTALE, away-inbox,
+away-outbox, away-done, away-failed; kill-twice kills at a step, and then the next start at one of its own; count only
+counts the steps. The tree is near (one filesystem), far (outbox, done and failed on another) or delete (done pictures'
+originals are deleted, failed on another filesystem). Without a number, every step is tried; with one, only that step:
+so a failure is replayed.
 """
 
 from __future__ import annotations
 
+import argparse
 import errno
 import json
 import logging
 import os
+import random
 import shutil
 import signal
-import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 import dreamd.tree.journal
 from dreamd import daemon
+from dreamd.files import durable
 from dreamd.settings.config import load_config
 
-STEPS = ("rename", "replace", "link", "unlink", "remove", "mkdir", "rmdir", "fsync", "open")
-_WRITES = os.O_CREAT | os.O_WRONLY | os.O_RDWR
+STEPS = ("rename", "replace", "link", "unlink", "remove", "mkdir", "rmdir", "fsync", "open", "pwrite", "ftruncate")
+BY_DESCRIPTOR = ("fsync", "pwrite", "ftruncate")
+WRITES = os.O_CREAT | os.O_WRONLY | os.O_RDWR
+
+SECOND_KILLS = 3
+"""The number of second kills that are tried after each first one."""
 
 EXECUTOR = '''
 import shutil
@@ -57,7 +68,11 @@ class Copy:
             if order.source.name.startswith("bad"):
                 self.notify(NotDone(job=order.job, hold=None, final=True, reason="it is broken"))
                 continue
-            shutil.copyfile(order.source, order.folder / "result.png")
+            try:
+                shutil.copyfile(order.source, order.folder / "result.png")
+            except OSError as error:
+                self.notify(NotDone(job=order.job, hold="folder", final=False, reason=str(error)))
+                continue
             self.notify(Done(job=order.job, file="result.png", sidecar=Sidecar(
                 job=order.job, picture=order.source.name, input_sha256="", recipe={}, versions={}, weights_sha256=None,
                 device="none", precision="fp32", seed=0, size=(8, 8), tiling=None, seconds=0.0, loss_before=0.0,
@@ -71,43 +86,149 @@ def dreamd_executors(register):
 PICTURES = ("good.png", "sub/good.png", "sub/bad.png")
 
 
-def make_tree(root: Path) -> Path:
-    """A tree with three pictures in its inbox, one of them broken; returns the config."""
-    (root / "executors").mkdir(parents=True)
-    (root / "executors" / "copy_executor.py").write_text(EXECUTOR)
-    (root / "inbox" / "sub").mkdir(parents=True)
-    for index, name in enumerate(PICTURES):
-        Image.new("RGB", (8, 8), (index * 50, 100, 100)).save(root / "inbox" / name)
-    config = root / "config.yaml"
-    config.write_text("plugins: {daemon: [executors]}\nworkers: {executor: copy}\nwatch: {settle_seconds: 0}\n")
-    return config
+@dataclass(frozen=True)
+class Tree:
+    """A tree with three pictures in its inbox, one of them broken.
+
+    Attributes:
+        near: the folder with the config and the inbox.
+        far: a folder on another filesystem, or the same.
+        keeps_originals: whether those of done pictures are kept.
+    """
+
+    near: Path
+    far: Path
+    keeps_originals: bool
+
+    @classmethod
+    @contextmanager
+    def made(cls, kind: str) -> Iterator[Tree]:
+        """Make a tree of a kind, and remove it."""
+        near = Path(tempfile.mkdtemp(prefix="dreamd-faults-"))
+        far = near if kind == "near" else Path(tempfile.mkdtemp(prefix="dreamd-faults-", dir="/dev/shm"))
+        tree = cls(near, far, keeps_originals=kind != "delete")
+        try:
+            tree.fill(outbox=near if kind == "delete" else far)
+            yield tree
+        finally:
+            for root in {near, far}:
+                shutil.rmtree(root)
+
+    @property
+    def config(self) -> Path:
+        return self.near / "config.yaml"
+
+    def place(self, name: str) -> Path:
+        """The folder that the config calls so."""
+        return next(root / name for root in (self.far, self.near) if (root / name).exists())
+
+    def fill(self, outbox: Path) -> None:
+        (self.near / "executors").mkdir()
+        (self.near / "executors" / "copy_executor.py").write_text(EXECUTOR)
+        (self.near / "inbox" / "sub").mkdir(parents=True)
+        for index, name in enumerate(PICTURES):
+            Image.new("RGB", (8, 8), (index * 50, 100, 100)).save(self.near / "inbox" / name)
+        for folder in (outbox / "outbox", self.far / "failed", self.far / "done"):
+            folder.mkdir()
+        settings = {
+            "outbox": str(outbox / "outbox"),
+            "failed": str(self.far / "failed"),
+            "originals": str(self.far / "done") if self.keeps_originals else "delete",
+            "plugins": {"daemon": ["executors"]},
+            "workers": {"executor": "copy"},
+            "watch": {"settle_seconds": 0},
+        }
+        self.config.write_text(json.dumps(settings))  # JSON is YAML
+
+    def drain(self, fault: Fault | None = None) -> int:
+        """Drain in a child; returns its exit status, or the negative signal that ended it."""
+        child = os.fork()
+        if child:
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        code = 70
+        try:
+            if fault is not None:
+                fault.install()
+            code = daemon.run_daemon(load_config(self.config), until_empty=True)
+        except BaseException as error:  # noqa: BLE001 (a daemon that ends by itself is what this looks for)
+            print(json.dumps({"ended": f"{type(error).__name__}: {error}"}), flush=True)
+            code = 71
+        finally:
+            if fault is not None and fault.action == "count":
+                (self.near / "count").write_text(str(fault.count))
+            os._exit(code)
+
+    def bring_back(self) -> None:
+        """Have the shares again that went away, with what was put into a folder that a start made in their place."""
+        for root in {self.near, self.far}:
+            for away in root.glob("*.away"):
+                instead = root / away.stem
+                for path in sorted(instead.rglob("*")):
+                    target = away / path.relative_to(instead)
+                    if path.is_dir():
+                        target.mkdir(exist_ok=True)
+                    elif target.exists():
+                        print(json.dumps({"broken": f"{path} is there twice"}), flush=True)
+                    else:
+                        shutil.move(path, target)
+                if instead.exists():
+                    shutil.rmtree(instead)
+                away.rename(instead)
+
+    def broken_promises(self) -> list[str]:
+        """What is not as it must be after a run without faults."""
+        wanted = {
+            "outbox": ["good.png", "good.png.json", "sub/good.png", "sub/good.png.json"],
+            "done": ["good.png", "sub/good.png"] if self.keeps_originals else [],
+            "failed": ["sub/bad.png", "sub/bad.png.reason.txt"],
+            "inbox": [],
+        }
+        own = ("lock", "inbox-id")
+        found = []
+        for name, files in wanted.items():
+            there = [path for path in self.place(name).rglob("*") if path.is_file() and path.name not in own]
+            if sorted(str(path.relative_to(self.place(name))) for path in there) != files:
+                found.append(f"{name} {there}")
+        found += [f"left over {path}" for path in (self.place("outbox") / ".dreamd").rglob("*")]
+        for name in ("good.png", "sub/good.png"):
+            if (result := self.place("outbox") / name).exists():
+                with Image.open(result) as picture:
+                    picture.load()
+        return found
 
 
 class Fault:
     """Counts the steps of a process and does something at one of them."""
 
-    def __init__(self, root: Path, action: str, number: int) -> None:
+    def __init__(self, tree: Tree, action: str, number: int) -> None:
         self.count = 0
-        self._root = str(root)
-        self._action = action
+        self.action = action
+        self._roots = (str(tree.near), str(tree.far))
+        self._tree = tree
         self._number = number
 
     def install(self) -> None:
         for name in STEPS:
             setattr(os, name, self._wrapped(name, getattr(os, name)))
+        renameat2 = durable._renameat2()
+        if renameat2 is not None:
+            durable._renameat2 = lambda: lambda *args: self.step(lambda: renameat2(*args), can_be_refused=True)
         dreamd.tree.journal.immediate = self._commits(dreamd.tree.journal.immediate)
 
     def step(self, happens: Callable[[], object], *, can_be_refused: bool) -> object:
         self.count += 1
         if self.count != self._number:
             return happens()
-        if self._action == "kill-before":
+        if self.action == "kill-before":
             os.kill(os.getpid(), signal.SIGKILL)
-        if self._action.startswith("E") and can_be_refused:
-            code = getattr(errno, self._action)
+        if self.action.startswith("E") and can_be_refused:
+            code = getattr(errno, self.action)
             raise OSError(code, os.strerror(code))
+        if self.action.startswith("away-"):
+            place = self._tree.place(self.action.removeprefix("away-"))
+            real_rename(place, place.with_name(f"{place.name}.away"))
         result = happens()
-        if self._action == "kill-after":
+        if self.action == "kill-after":
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
@@ -120,18 +241,18 @@ class Fault:
         return wrapped
 
     def _concerns_the_tree(self, name: str, args: tuple[object, ...], options: dict[str, object]) -> bool:
-        if name == "open" and not int(str(args[1])) & _WRITES:
+        if name == "open" and not int(str(args[1])) & WRITES:
             return False
-        if name == "fsync":
-            return str(Path(f"/proc/self/fd/{args[0]}").readlink()).startswith(self._root)
+        if name in BY_DESCRIPTOR:
+            return str(Path(f"/proc/self/fd/{args[0]}").readlink()).startswith(self._roots)
         is_relative = any(options.get(key) is not None for key in ("dir_fd", "src_dir_fd", "dst_dir_fd"))
         path = os.fsdecode(args[0])  # type: ignore[arg-type]
-        return (is_relative or path.startswith(self._root)) and not path.endswith(("status.json", ".part"))
+        return (is_relative or path.startswith(self._roots)) and "status.json" not in path
 
     def _commits(self, immediate: Callable[..., object]) -> Callable[..., object]:
         @contextmanager
         def wrapped(connection: object) -> object:
-            if self.count + 1 == self._number and self._action == "kill-before":
+            if self.count + 1 == self._number and self.action == "kill-before":
                 os.kill(os.getpid(), signal.SIGKILL)
             with immediate(connection):
                 yield
@@ -140,80 +261,55 @@ class Fault:
         return wrapped
 
 
-def drain(config: Path, fault: Fault | None) -> int:
-    """Drain in a child; returns its exit status, or the negative signal that ended it."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    code = 70
-    try:
-        if fault is not None:
-            fault.install()
-        code = daemon.run_daemon(load_config(config), until_empty=True)
-    except BaseException as error:  # noqa: BLE001 (a daemon that ends by itself is what this looks for)
-        print(json.dumps({"ended": f"{type(error).__name__}: {error}"}), flush=True)
-        code = 71
-    finally:
-        if fault is not None and fault._action == "count":
-            (config.parent / "count").write_text(str(fault.count))
-        os._exit(code)
+real_rename = os.rename
 
 
-def broken_promises(root: Path) -> list[str]:
-    """What is not as it must be after a run without faults."""
-    found = []
-    results = sorted(str(path.relative_to(root / "outbox")) for path in (root / "outbox").rglob("*") if path.is_file())
-    if results != ["good.png", "good.png.json", "sub/good.png", "sub/good.png.json"]:
-        found.append(f"outbox {results}")
-    for name in ("good.png", "sub/good.png"):
-        result = root / "outbox" / name
-        if result.exists():
-            with Image.open(result) as picture:
-                picture.load()
-    originals = sorted(str(path.relative_to(root / "done")) for path in (root / "done").rglob("*") if path.is_file())
-    if originals != ["good.png", "sub/good.png"]:
-        found.append(f"done {originals}")
-    failed = sorted(str(path.relative_to(root / "failed")) for path in (root / "failed").rglob("*") if path.is_file())
-    if failed != ["sub/bad.png", "sub/bad.png.reason.txt"]:
-        found.append(f"failed {failed}")
-    left = [
-        str(path) for path in (root / "inbox").rglob("*") if path.is_file() and path.name not in ("lock", "inbox-id")
-    ]
-    left += [str(path) for path in (root / "outbox" / ".dreamd").rglob("*")]
-    if left:
-        found.append(f"left over {left}")
-    return found
-
-
-def one_run(action: str, number: int) -> int:
-    """A run with a fault, then one without; prints what is broken; returns the number of steps when counting."""
-    root = Path(tempfile.mkdtemp(prefix="dreamd-faults-"))
-    try:
-        config = make_tree(root)
-        code = drain(config, Fault(root, action, number))
-        if action == "count":
-            return int((root / "count").read_text())
-        again = drain(config, None)
-        broken = broken_promises(root)
+def try_fault(kind: str, action: str, number: int, second: int | None = None) -> None:
+    """Run with a fault, then perhaps with a second kill, then without one; print what is broken."""
+    with Tree.made(kind) as tree:
+        code = tree.drain(Fault(tree, action, number))
+        tree.bring_back()
+        if second is not None:
+            tree.drain(Fault(tree, "kill-before" if second % 2 else "kill-after", second))
+        again = tree.drain()
+        broken = tree.broken_promises()
         if again not in (0, 1):
             broken.append(f"the next start ended with {again}")
         if broken:
-            print(json.dumps({"action": action, "number": number, "code": code, "broken": broken}), flush=True)
-        return 0
-    finally:
-        shutil.rmtree(root)
+            what = {"tree": kind, "action": action, "number": number, "second": second, "code": code, "broken": broken}
+            print(json.dumps(what), flush=True)
+
+
+def count_steps(kind: str) -> int:
+    """How many steps a run without faults takes."""
+    with Tree.made(kind) as tree:
+        tree.drain(Fault(tree, "count", 0))
+        return int((tree.near / "count").read_text())
 
 
 def main() -> None:
-    action = sys.argv[1]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action")
+    parser.add_argument("--tree", choices=("near", "far", "delete"), default="near")
+    parser.add_argument("--number", type=int)
+    parser.add_argument("--second", type=int)
+    options = parser.parse_args()
     logging.disable()
-    if action == "count":
-        print(one_run("count", 0))
+    steps = count_steps(options.tree)
+    if options.action == "count":
+        print(steps)
         return
-    numbers = [int(sys.argv[2])] if len(sys.argv) > 2 else range(1, one_run("count", 0) + 1)
-    for number in numbers:
-        one_run(action, number)
-    print(json.dumps({"tried": len(numbers)}))
+    if options.number is not None:
+        tried = [(options.number, options.second)]
+    elif options.action == "kill-twice":
+        chance = random.Random(0)
+        tried = [(one, two) for one in range(1, steps + 1) for two in chance.sample(range(1, steps), SECOND_KILLS)]
+    else:
+        tried = [(number, None) for number in range(1, steps + 1)]
+    action = "kill-before" if options.action == "kill-twice" else options.action
+    for number, second in tried:
+        try_fault(options.tree, action, number, second)
+    print(json.dumps({"tried": len(tried)}))
 
 
 if __name__ == "__main__":

@@ -357,7 +357,8 @@ class Loop:
             return False
         life = self._life
         waits = life.queue.has_work or life.running or life.moving or self._intake.has_work or self._report.is_fetching
-        return self._is_hopeless() or (self._intake.is_watching and not waits)
+        is_away = self._tree.problem is not None and not life.running and not life.moving
+        return self._is_hopeless() or is_away or (self._intake.is_watching and not waits)
 
     def _is_out_of_time(self) -> bool:
         """Whether what runs when the daemon is told to stop has had its time; it then waits for the next start."""
@@ -384,6 +385,9 @@ class Loop:
             return 0
         if self._is_hopeless():
             log.error("no worker can be started; what is left waits for the next start")
+        if self._tree.problem is not None:
+            log.error("%s", self._tree.problem)
+            return 1
         life = self._life
         is_undone = self._tally.ended[JobState.FAILED] or life.waiting or life.not_put_away or self._intake.refused
         return 1 if is_undone else 0

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Self
 
 from dreamd.errors import ConfigError, DreamdError, FolderError
-from dreamd.files.problems import os_error_explained, shown
+from dreamd.files.problems import os_error_explained, os_errors_explained, shown
 from dreamd.tree.identity import Identity, give_mark, mark_of, own_identity
 from dreamd.tree.layout import StateFolder
 from dreamd.tree.lock import Lock
@@ -95,7 +95,8 @@ class Attachment:
                 self._spool.prepare()  # says what is missing at the start
             raise AwayError(str(os_error_explained(error, "look at the inbox", self._inbox))) from error
         known, mark = own_identity(self._state), mark_of(self._inbox)
-        self._check_is_ours(known, mark, root)
+        with os_errors_explained("look at the inbox", self._inbox):
+            self._check_is_ours(known, mark, root)
         self._spool.prepare()
         taken = self._spool.lock()
         self._release()

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dreamd.errors import FolderError
-from dreamd.files.durable import draft_of, replace
+from dreamd.files.durable import replace
 from dreamd.files.nofollow import Entry, opened_folder, opened_folder_if_there
 from dreamd.files.problems import os_errors_explained, shown
 from dreamd.tree.layout import HOUSE, MARK, StateFolder
@@ -35,8 +35,8 @@ class Identity:
 
     def write(self, state: StateFolder) -> None:
         """Remember it."""
-        with os_errors_explained("write", state.identity), draft_of(state.identity, durable=True) as draft:
-            draft.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        with os_errors_explained("write", state.identity), opened_folder(state.path) as folder:
+            _write(Entry(folder, state.identity.name), json.dumps(asdict(self)))
 
 
 def read_identity(state: StateFolder) -> Identity | None:
@@ -70,8 +70,13 @@ def give_mark(inbox: Path) -> str:
         return mark
     mark = secrets.token_hex(_MARK_BYTES)
     with os_errors_explained("mark", inbox), opened_folder(inbox, [HOUSE]) as house:
-        replace(Entry(house, MARK), f"{mark}\n".encode())
+        _write(Entry(house, MARK), f"{mark}\n")
     return mark
+
+
+def _write(entry: Entry, text: str) -> None:
+    # The draft's name is always the same, so that kills leave one at most, which the next try takes.
+    replace(entry, text.encode(), draft_name=f".{entry.name}.part")
 
 
 def check_is_known(inbox: Path, state: StateFolder) -> None:

@@ -90,7 +90,8 @@ class Spool:
         try:
             if self._share is not None:
                 held += lock(lock_file(inbox, self._share), taken=taken)
-            self._work.prepare()  # until the lock was had, another daemon could take the folder for a left one
+            with os_errors_explained("prepare", self._work.path):
+                self._work.prepare()  # until the lock was had, another daemon could take the folder for a left one
             self._take_over()
         except BaseException:
             held.close()

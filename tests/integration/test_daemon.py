@@ -22,6 +22,8 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from dreamd.job import JobState
+from dreamd.settings.config import load_config
+from dreamd.tree import control
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -588,6 +590,70 @@ def test_what_cannot_be_taken_is_said_once_and_shown_as_long_as_it_is_there(
         (plain.inbox / f"link{number}.png").unlink()
     (foreign / "5.png").unlink()
     plain.wait_for(lambda: left() == {("usb", 5)}, "what is gone to be shown no more")
+
+
+def claim(tree: Tree, run_daemon: Run, count: int) -> None:
+    """Have pictures claimed and not dreamed, by a daemon that is then killed as by a power cut."""
+    control.pause(load_config(tree.config), ".")
+    daemon = run_daemon(tree)
+    for number in range(count):
+        tree.drop(f"{number}.png")
+    tree.wait_for(lambda: len(tree.work()) == count, "all to be claimed")
+    daemon.process.kill()
+    daemon.wait()
+    control.resume(load_config(tree.config), None)
+
+
+def test_a_start_without_the_inboxs_disk_waits_and_loses_no_claimed_picture(plain: Tree, run_daemon: Run) -> None:
+    """The machine has booted, and the mount point is an empty folder."""
+    claim(plain, run_daemon, 5)
+    disk = plain.inbox.with_name("disk")
+    plain.inbox.rename(disk)
+    plain.inbox.mkdir()
+    daemon = run_daemon(plain)
+    assert "is its disk mounted?" in daemon.status()["watching"]
+    assert list(plain.inbox.iterdir()) == []
+    plain.inbox.rmdir()
+    disk.rename(plain.inbox)
+    for number in range(5):
+        plain.result(f"{number}.png")
+    assert plain.files(plain.failed) == []
+    assert daemon.stop() == 0
+
+
+def test_a_drain_without_the_inboxs_disk_says_so(plain: Tree, run_daemon: Run) -> None:
+    claim(plain, run_daemon, 1)
+    plain.inbox.rename(plain.inbox.with_name("disk"))
+    plain.inbox.mkdir()
+    daemon = run_daemon(plain, "drain")
+    assert daemon.wait() == 1
+    assert "is its disk mounted?" in daemon.log
+    assert list(plain.inbox.iterdir()) == []
+
+
+def test_an_inbox_that_is_replaced_is_worked_on_and_locked_by_the_same_daemon(plain: Tree, run_daemon: Run) -> None:
+    daemon = run_daemon(plain)
+    plain.inbox.rename(plain.inbox.with_name("old"))
+    plain.inbox.mkdir()
+    plain.drop("a.png")
+    plain.result("a.png")
+    assert plain.status()["state"] == "running"
+    second = run_daemon(plain, "drain")
+    assert second.wait() == 1
+    assert f"another dreamd (pid {daemon.process.pid} on " in second.log
+
+
+def test_two_configs_with_one_state_folder_are_not_taken_for_one_another(plain: Tree, run_daemon: Run) -> None:
+    claim(plain, run_daemon, 2)
+    plain.inbox.rename(plain.inbox.with_name("first"))
+    plain.configure(inbox="second")
+    (plain.root / "second").mkdir()
+    daemon = run_daemon(plain, "drain")
+    assert daemon.wait() == 2
+    assert "belongs to the inbox" in daemon.log
+    plain.configure(inbox="first")
+    assert run_daemon(plain, "drain").wait() == 0
+    assert len(plain.files(plain.done)) == 2
 
 
 def fill(filler: Path) -> Path:

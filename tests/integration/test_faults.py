@@ -1,4 +1,4 @@
-"""Every step of the daemon's, met with a kill or a refusal of the disk: `tests/faults.py` tells how."""
+"""Every step of the daemon's, met with a kill, a refusal of the disk or a share that goes away (`tests/faults.py`)."""
 
 from __future__ import annotations
 
@@ -10,35 +10,52 @@ from pathlib import Path
 import pytest
 
 FAULTS = Path(__file__).parent.parent / "faults.py"
-ENOUGH_STEPS = 60
+ENOUGH_STEPS = 80
 """Fewer would mean that the steps are no longer seen, and that nothing was tried."""
 
+OWN_ERRORS = ("DreamdError", "SpaceError", "ConfigError", "FolderError", "AwayError")
+"""A daemon that could not start says why with one of these errors."""
 
-def tried(action: str) -> tuple[int, list[dict[str, object]]]:
-    """How many faults were tried, and every line about a broken promise."""
-    run = subprocess.run([sys.executable, FAULTS, action], capture_output=True, text=True, check=True)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def broken_by(action: str, tree: str) -> list[dict[str, object]]:
+    """Every line about a broken promise, or about an end that is no error of dreamd's own."""
+    command = [sys.executable, FAULTS, action, "--tree", tree]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
     *lines, last = [json.loads(line) for line in run.stdout.splitlines()]
-    return last["tried"], [line for line in lines if "broken" in line or not is_clear(str(line["ended"]))]
+    assert last["tried"] >= ENOUGH_STEPS
+    return [line for line in lines if "broken" in line or str(line["ended"]).partition(":")[0] not in OWN_ERRORS]
 
 
-def is_clear(ended: str) -> bool:
-    """Whether a daemon that could not start said why: these are dreamd's own errors."""
-    return ended.startswith(("DreamdError: ", "SpaceError: ", "ConfigError: "))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.parametrize("tree", ["near", "far", "delete"])
 @pytest.mark.parametrize("moment", ["kill-before", "kill-after"])
-def test_a_kill_at_any_step_loses_no_picture_and_doubles_none(moment):
-    steps, broken = tried(moment)
-    assert steps >= ENOUGH_STEPS
-    assert broken == []
+def test_a_kill_at_any_step_loses_no_picture_and_doubles_none(moment, tree):
+    assert broken_by(moment, tree) == []
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("refusal", ["ENOSPC", "EIO", "EACCES", "EROFS"])
-def test_a_disk_that_refuses_any_step_loses_no_picture_and_doubles_none(refusal):
-    steps, broken = tried(refusal)
-    assert steps >= ENOUGH_STEPS
-    assert broken == []
+@pytest.mark.parametrize("tree", ["near", "far"])
+def test_a_second_kill_while_the_first_is_recovered_from_loses_no_picture_and_doubles_none(tree):
+    assert broken_by("kill-twice", tree) == []
+
+
+@pytest.mark.parametrize(
+    ("refusal", "tree"),
+    [
+        ("ENOSPC", "near"),
+        ("EIO", "near"),
+        ("EACCES", "near"),
+        ("EROFS", "near"),
+        ("ENOSPC", "far"),
+        ("ESTALE", "delete"),
+    ],
+)
+def test_a_disk_that_refuses_any_step_loses_no_picture_and_doubles_none(refusal, tree):
+    assert broken_by(refusal, tree) == []
+
+
+@pytest.mark.parametrize(
+    ("share", "tree"), [("inbox", "near"), ("inbox", "delete"), ("outbox", "far"), ("done", "far"), ("failed", "far")]
+)
+def test_a_share_that_goes_away_at_any_step_and_comes_back_loses_no_picture_and_doubles_none(share, tree):
+    assert broken_by(f"away-{share}", tree) == []

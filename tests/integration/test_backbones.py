@@ -47,12 +47,7 @@ def built(plugins: Plugins, name: str) -> Backbone:
 @cache
 def described(name: str) -> dict[str, Layer]:
     """The layers of a network by name; it takes seconds, so each is described once."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # thousands of tiny steps: threads that wait for each other on a busy machine take minutes
-    try:
-        return {layer.name: layer for layer in built(Plugins("dreamd.engine"), name).describe_layers()}
-    finally:
-        torch.set_num_threads(threads)
+    return {layer.name: layer for layer in built(Plugins("dreamd.engine"), name).describe_layers()}
 
 
 def dreams(backbone: Backbone, height: int, width: int) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """WebP: its chunks, read one by one, so that none beside the pixels' own can refuse a picture.
 
-Source: RFC 9649. A decoder sees the pixels, their alpha and the animation, in a file that says it holds nothing else.
+Source: RFC 9649. A decoder sees the header, the pixels, their alpha and the animation.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from dreamd.pictures.containers.ancillary import EXIF_MARK, MAX_EXIF_BYTES, Anci
 from dreamd.pictures.containers.spliced import Piece, Range, length_of, spliced
 
 _HEAD_BYTES = 12
-_PIXEL_CHUNKS = (b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF")
+_PIXEL_CHUNKS = (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF")
 _WORDS = {b"EXIF": "exif", b"XMP ": "xmp", b"ICCP": "profile"}
-_ABOUT_WORDS = 0x20 | 0x08 | 0x04
-"""These flags of the extended header tell of a profile, EXIF and XMP."""
 
 _MAX_CHUNKS = 100_000
 """The number of chunks that are looked at; what comes later is left out."""
@@ -44,9 +42,6 @@ def read_webp(file: BinaryIO) -> tuple[BinaryIO, Ancillary]:
             pieces.append(Range(at, min(8 + length, end - at)))
             if is_whole and length % 2:
                 pieces.append(b"\0")
-        elif kind == b"VP8X" and is_whole and length:
-            flags = file.read(1)[0] & ~_ABOUT_WORDS
-            pieces += [head, bytes((flags,)), Range(at + 9, length - 1)]
         elif kind in _WORDS and is_whole and length <= MAX_EXIF_BYTES:
             found.setdefault(_WORDS[kind], file.read(length))
         at += 8 + length + length % 2

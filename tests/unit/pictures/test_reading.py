@@ -192,6 +192,25 @@ def test_a_disk_that_fails_while_the_picture_is_read_is_not_the_pictures_fault(
         read(tmp_path / "cat.png")
 
 
+def test_a_disk_that_fails_within_a_description_is_not_the_pictures_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class StumblingDisk(io.FileIO):
+        has_stumbled = False
+
+        def readinto(self, buffer: bytearray, /) -> int:
+            if len(buffer) > 10_000 and not self.has_stumbled:  # the text is read at once
+                self.has_stumbled = True
+                raise OSError(5, "Input/output error")
+            return super().readinto(buffer)
+
+    text = badfiles.chunk(b"tEXt", b"Comment\0" + b"x" * 60_000)
+    (tmp_path / "cat.png").write_bytes(badfiles.png_with(text))
+    monkeypatch.setattr(os, "fdopen", lambda descriptor, _: io.BufferedReader(StumblingDisk(descriptor), 500))
+    with pytest.raises(OSError, match="Input/output"):
+        read(tmp_path / "cat.png")
+
+
 def test_the_digest_is_of_the_bytes_that_were_decoded_whatever_became_of_the_name(tmp_path: Path) -> None:
     path = tmp_path / "cat.odd"
     path.write_bytes(b"the very bytes")

@@ -46,6 +46,13 @@ def test_gamma_and_chromaticities_are_as_good_as_a_profile(opened: Opened, prima
     assert np.abs(opened(whole).pixels - expected).max() <= 3
 
 
+@pytest.mark.parametrize("white", [(0.3457, 0.3585), (0.3140, 0.3510), (0.3101, 0.3162)])
+def test_white_stays_white_whatever_its_chromaticity(opened: Opened, white: tuple[float, float]) -> None:
+    values = [round(value * 100_000) for value in (*white, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)]
+    plain = saved(Image.new("RGB", (4, 4), "white"), "PNG")
+    assert opened(png_with(chunk(b"cHRM", struct.pack(">8I", *values)), plain)).pixels.min() >= 254
+
+
 def test_gamma_applies_to_grey_palettes_and_beside_alpha(opened: Opened) -> None:
     linear = gamma_chunk(1.0)
     for image in (Image.new("L", (4, 4), 128), Image.new("LA", (4, 4), (128, 9)), Image.new("I;16", (4, 4), 128 * 257)):

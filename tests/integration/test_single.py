@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -117,6 +118,17 @@ def test_a_sidecar_as_recipe_repeats_the_very_bytes(dream: Callable[..., Result]
     repeated = dream("sky.png", again, "--recipe", f"{name}.json", "--device", "cpu")
     assert repeated.exit_code == 0, repeated.output
     assert (tmp_path / again).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_the_sidecar_tells_of_a_picture_whose_end_was_missing(dream: Callable[..., Result], tmp_path: Path) -> None:
+    clouds(48, 36).save(tmp_path / "sky.jpg", progressive=True)
+    whole = (tmp_path / "sky.jpg").read_bytes()
+    for cut, notes in ((0, 0), (2, 1)):
+        (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) - cut])
+        assert dream("cut.jpg", "out.png", *TINY, *QUICK).exit_code == 0
+        sidecar = json.loads((tmp_path / "out.png.json").read_text(encoding="utf-8"))
+        assert len(sidecar["notes"]) == notes
+        assert sidecar["input_sha256"] == hashlib.sha256((tmp_path / "cut.jpg").read_bytes()).hexdigest()
 
 
 def test_set_reaches_fields_lists_and_plugins_parameters(dream: Callable[..., Result], tmp_path: Path) -> None:

@@ -300,8 +300,9 @@ class Loop:
         # A job that was tried before has a worker to itself, so that it can take down nobody else.
         while (job := self._life.queue.peek()) is not None and self._executor.free(alone=job.attempts > 0):
             batch = self._life.start(self._pace.jobs(job.recipe))
-            if batch is not None:
-                self._executor.submit(batch)
+            if batch is None:  # none may start, or the rest is for the next turn
+                return
+            self._executor.submit(batch)
 
     # Changes
 

@@ -507,6 +507,41 @@ def test_a_second_signal_stops_at_once_and_costs_no_attempt(plain: Tree, gate: P
     assert (plain.outbox / "busy.png").exists()
 
 
+SLOW_DISK = """
+import time
+from pathlib import Path
+import dreamd.daemon.jobs.lifecycle as lifecycle
+real = lifecycle.publish_result
+
+def publish(spool, job, message):
+    outcome = real(spool, job, message)
+    Path("{gate}.waiting").touch()
+    while not Path("{gate}").exists():
+        time.sleep(0.01)
+    return outcome
+
+lifecycle.publish_result = publish
+"""
+"""Said in a daemon before it begins: a result is published, and then its disk takes as long as the gate is shut."""
+
+
+def test_a_result_that_comes_while_the_daemon_stops_is_done_and_not_dreamed_again(
+    plain: Tree, gate: Path, run_daemon: Run
+) -> None:
+    plain.drop("a.png")
+    daemon = run_daemon(plain, preface=SLOW_DISK.format(gate=gate))
+    plain.wait_for(gate.with_name(f"{gate.name}.waiting").exists, "the result to be published")
+    daemon.signal(signal.SIGTERM)
+    daemon.signal(signal.SIGTERM)
+    plain.wait_for(lambda: "stopping at once" in daemon.log, "the second signal to count")
+    gate.touch()
+    assert daemon.wait() == 0, daemon.log
+    (job,) = plain.jobs()
+    assert (job.state, job.result, job.attempts) == (JobState.DONE, "a.png", 1)
+    assert run_daemon(plain, "drain").wait() == 0
+    assert [path.name for path in plain.files(plain.outbox)] == ["a.png", "a.png.json"]
+
+
 def test_what_takes_longer_than_the_time_to_stop_goes_on_at_the_next_start(
     plain: Tree, gate: Path, run_daemon: Run
 ) -> None:

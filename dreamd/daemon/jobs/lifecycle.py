@@ -150,6 +150,7 @@ class Lifecycle:
 
     def look_again(self, now: float) -> None:
         """Queue the jobs whose retry is due or whose hold is over, and try again to put originals away."""
+        self._has_more = False
         self.queue.wake(now)
         if self._put_away_due is not None and self._put_away_due <= now:
             jobs, self.not_put_away, self._put_away_due = self.not_put_away, [], None
@@ -247,7 +248,7 @@ class Lifecycle:
 
     def give_up(self, message: NotDone) -> None:
         """Take a worker's answer that it has no result: hold the job, try it again, or fail it."""
-        job = self.running.pop(message.job, None)
+        job = self._take_from_worker(message.job)
         if job is None:
             return
         if message.hold == "plugin" and self._recipes.is_proven(job.recipe):
@@ -269,7 +270,7 @@ class Lifecycle:
         if others:
             reason += f", with {others} other{'s' if others > 1 else ''} in hand; each is tried again alone"
         for job_id in jobs:
-            job = self.running.pop(job_id, None)
+            job = self._take_from_worker(job_id)
             if job is None:
                 continue
             if was_ready:
@@ -351,6 +352,10 @@ class Lifecycle:
             log.warning("the state of job %s stays in %s: %s", job_id, self._checkpoints, refusal(error))
 
     # Steps
+
+    def _take_from_worker(self, job_id: str) -> Job | None:
+        """Take a job from its worker; None when it has none, or has answered: its result is being published."""
+        return None if job_id in self._publishing else self.running.pop(job_id, None)
 
     def _go_on(self) -> None:
         """Queue some of the held jobs whose cause may be gone; the rest at the loop's next turns."""

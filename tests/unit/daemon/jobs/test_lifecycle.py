@@ -250,6 +250,23 @@ def test_a_job_answered_twice_has_one_result(house: House) -> None:
     assert len(house.life.queue) == 0
 
 
+def test_a_job_answered_again_while_it_is_published_is_published_once(house: House) -> None:
+    """Publishing goes on in another thread, and takes as long as the outbox's disk."""
+    house.drop("cat.png")
+    job, order = house.started()
+    answer = house.answer(job, order)
+    publish = house.life.publish(answer)
+    assert publish is not None
+    assert house.life.publish(answer) is None
+    house.life.give_up(refusal(job))
+    house.life.lose_worker([job.id], "the worker was killed by SIGSEGV", was_ready=True)
+    assert list(house.life.running) == [job.id]
+    house.life.finish(publish())
+    assert house.memory(job).state is JobState.DONE
+    assert house.files("outbox") == ["cat.png", "cat.png.json"]
+    assert (len(house.life.queue), len(house.life.held), house.life.running) == (0, 0, {})
+
+
 def test_a_file_that_has_gone_before_the_claim_is_no_job(house: House) -> None:
     assert house.life.take_in([PurePosixPath("gone.png")]) == {}
     assert house.journal.jobs() == []
@@ -639,6 +656,8 @@ def test_a_storm_of_holds_is_written_down_together_and_leaves_the_loop_its_turn(
         assert len(house.life.held) <= 256 * turns
         if house.life.queue:
             assert house.life.next_deadline() == 0.0  # the loop comes back at once
+            house.life.look_again(0.0)
+            assert house.life.next_deadline() != 0.0  # and not again and again, should no worker be free then
     assert len(saves) == turns
     assert len(house.life.held.counts) == 1  # one reason for all of them
     drafts.unlink()

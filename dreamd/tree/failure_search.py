@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dreamd.files.names import folder_parts, one_name
 from dreamd.files.nofollow import Entry, names_in, opened_folder_if_there
 from dreamd.tree.layout import REASON, reason_name
+from dreamd.tree.originals import reason_job
 
 if TYPE_CHECKING:
     from dreamd.job import Job
@@ -32,7 +33,7 @@ def _failed_in(place: PurePosixPath, wanted: list[Job], failed: Path) -> Iterato
         missing = set()
         for job in wanted:  # most originals have kept their names, so that no listing is needed
             original = Entry(folder, one_name(job.name))
-            if _job_of(original.beside(reason_name(original.name))) != job.id:
+            if reason_job(original.beside(reason_name(original.name))) != job.id:
                 missing.add(job.id)
             elif original.is_there():
                 yield job.id
@@ -44,16 +45,10 @@ def _found_by_reasons(folder: int, missing: set[str]) -> Iterator[str]:
     reasons = [name for name in names_in(folder) if name.endswith(REASON)]
     reasons.sort(key=lambda name: (len(name), name), reverse=True)  # `cat-10` before `cat-9`: the newest jobs' first
     for name in reasons[:_MOST_READ]:
-        job = _job_of(Entry(folder, name))
-        if job in missing:
-            missing.remove(job)
+        job_id = reason_job(Entry(folder, name))
+        if job_id is not None and job_id in missing:
+            missing.remove(job_id)
             if Entry(folder, name.removesuffix(REASON)).is_there():
-                yield job
+                yield job_id
         if not missing:
             return
-
-
-def _job_of(reason: Entry) -> str:
-    """Return the id of the job that a reason names in its last line; "" when it names none."""
-    _, _, job_id = reason.read().rpartition(b"\njob ")
-    return job_id.removesuffix(b"\n").decode("ascii", "replace")

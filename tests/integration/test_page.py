@@ -504,6 +504,11 @@ def test_names_that_are_no_text_break_nothing_and_keep_their_bytes(page: Served)
     assert page.get("/results/odd").body == page.tree.picture(64, 48)
     assert [each["folder"] for each in page.get("/api/failures").json["held"] if each["id"] == "odd-held"] == [ODD]
     assert page.get("/api/recipe?folder=odd/caf%E9").json["folder"] == ODD
+    stuck = replace(worker, state="stopped", error=f"{ODD}: \ud800", jobs=[])
+    page.say(workers=[stuck])
+    ready = page.get("/readyz")
+    assert (ready.status, "caf\\udce9: \\ud800" in ready.text) == (503, True)
+    assert page.get("/metrics").status == 200
     page.say()
 
 

@@ -19,6 +19,7 @@ from dreamd.page.health import not_alive, not_ready
 from dreamd.page.metrics import registry
 from dreamd.settings.config import Config
 from dreamd.tree import snapshot
+from dreamd.wording import printable
 
 
 class Machines:
@@ -61,4 +62,5 @@ class Machines:
             return PlainTextResponse("ok\n")
         # Anybody may know that it is not well; why is for those who may see the page.
         may_know = self._sessions is None or is_signed_in(request, self._sessions)
-        return PlainTextResponse("\n".join([*(reasons if may_know else ["not well"]), ""]), 503)
+        lines = map(printable, reasons if may_know else ["not well"])
+        return PlainTextResponse("".join(f"{line}\n" for line in lines), 503)

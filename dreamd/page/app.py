@@ -18,7 +18,7 @@ from dreamd.page.handlers.machines import Machines
 from dreamd.page.handlers.now import Now
 from dreamd.page.handlers.recipes import RecipeHandlers
 from dreamd.page.recipe_editor import Recipes
-from dreamd.page.views import Views
+from dreamd.page.state import StateView
 from dreamd.settings.config import Config
 
 
@@ -32,8 +32,8 @@ def make_app(config: Config, token: str | None, reloads: threading.Event) -> Bel
     """
     base_path = config.status.base_path
     sessions = Sessions(token, path=f"{base_path}/") if token is not None else None
-    views, recipes = Views(config), Recipes(config, reloads)
-    jobs = Jobs(config, views, recipes)
+    state, recipes = StateView(config), Recipes(config, reloads)
+    jobs = Jobs(config, state, recipes)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -42,7 +42,7 @@ def make_app(config: Config, token: str | None, reloads: threading.Event) -> Bel
 
     routes = [
         *Front(sessions).routes(),
-        *Now(config, views).routes(),
+        *Now(config, state).routes(),
         *jobs.routes(),
         *Actions(config).routes(),
         *RecipeHandlers(recipes).routes(),

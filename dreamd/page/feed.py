@@ -11,7 +11,7 @@ from typing import Any
 
 from dreamd.errors import DreamdError
 from dreamd.json_text import to_json
-from dreamd.page.views import Views
+from dreamd.page.state import StateView
 from dreamd.tree.layout import StateFolder
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ _REFRESH_SECONDS = 5.0
 class Feed:
     """Server-sent events with the state of everything."""
 
-    def __init__(self, views: Views, state_folder: Path) -> None:
-        self._views = views
+    def __init__(self, view: StateView, state_folder: Path) -> None:
+        self._view = view
         self._file = StateFolder(state_folder).status
         self._listeners = 0
         self._watching: asyncio.Task[None] | None = None
@@ -66,7 +66,7 @@ class Feed:
             signature = (await asyncio.to_thread(self._signature), int(time.monotonic() / _REFRESH_SECONDS))
             if signature != known or not self._message:
                 known = signature
-                await self._tell(await asyncio.to_thread(_event, self._views.state))
+                await self._tell(await asyncio.to_thread(_event, self._view.state))
             await asyncio.sleep(_LOOK_SECONDS)
         self._message = b""
 
@@ -76,7 +76,7 @@ class Feed:
             found = self._file.stat()
         except FileNotFoundError:
             return ()
-        return found.st_mtime_ns, found.st_ino, tuple(sorted(self._views.preview_stamps().items()))
+        return found.st_mtime_ns, found.st_ino, tuple(sorted(self._view.preview_stamps().items()))
 
     async def _tell(self, message: bytes) -> None:
         async with self._news:

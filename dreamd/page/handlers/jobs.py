@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import BinaryIO
 from urllib.parse import quote
@@ -18,8 +19,9 @@ from dreamd.page.handlers.answers import JsonAnswer, NotThereError, answering
 from dreamd.page.handlers.requests import number, query_of
 from dreamd.page.outbox import opened_result
 from dreamd.page.recipe_editor import Recipes
+from dreamd.page.shown_jobs import JobView, ShownResult
+from dreamd.page.state import StateView
 from dreamd.page.thumbnails import KINDS, SIDES, Thumbnails
-from dreamd.page.views import Views
 from dreamd.settings.config import Config
 
 _CHUNK_BYTES = 1 << 18
@@ -47,9 +49,10 @@ _TYPES = {
 class Jobs:
     """Answers from the journal, the outbox and the originals."""
 
-    def __init__(self, config: Config, views: Views, recipes: Recipes) -> None:
+    def __init__(self, config: Config, state: StateView, recipes: Recipes) -> None:
         self._config = config
-        self._views = views
+        self._state = state
+        self._view = JobView(config)
         self._recipes = recipes
         self._thumbnails = Thumbnails(config)
 
@@ -78,21 +81,21 @@ class Jobs:
         folder = query.get("folder")
         if folder is not None:
             parts_of(folder)
-        found = await asyncio.to_thread(self._views.results, before=before, folder=folder, limit=max(1, limit))
-        return JsonAnswer(found)
+        found = await asyncio.to_thread(self._view.results, before=before, folder=folder, limit=max(1, limit))
+        return JsonAnswer([asdict(result) for result in found])
 
     async def details(self, request: Request) -> Response:
         """Answer with a result, its sidecar and the recipe that repeats it."""
         job = await self._done_job(request)
-        details = await asyncio.to_thread(self._views.details, job)
-        return JsonAnswer({**details, "recipe": self._recipes.text_of(job.recipe)})
+        facts = await asyncio.to_thread(self._view.facts, job)
+        return JsonAnswer({**asdict(ShownResult.of(job)), **facts, "recipe": self._recipes.text_of(job.recipe)})
 
     async def failures(self, _request: Request) -> Response:
         """List what failed, what is held and what is left in the inbox, and why."""
-        failed = await asyncio.to_thread(self._views.failures)
-        held = await asyncio.to_thread(self._views.held)
-        left = await asyncio.to_thread(self._views.left)
-        return JsonAnswer({"failed": failed, "held": held, "left": left})
+        failed = await asyncio.to_thread(self._view.failures)
+        held = await asyncio.to_thread(self._view.held)
+        left = await asyncio.to_thread(self._state.left)
+        return JsonAnswer({"failed": [*map(asdict, failed)], "held": [*map(asdict, held)], "left": left})
 
     async def thumbnail(self, request: Request) -> Response:
         """Answer with a result or its original, small."""
@@ -122,7 +125,7 @@ class Jobs:
 
     async def _done_job(self, request: Request) -> Job:
         """Find the job of a request's address. Raises NotThereError when it has no result."""
-        job = await asyncio.to_thread(self._views.job, request.path_params["job"])
+        job = await asyncio.to_thread(self._view.job, request.path_params["job"])
         if job is None or job.state is not JobState.DONE or not job.result:
             raise NotThereError("there is no result of this job")
         return job

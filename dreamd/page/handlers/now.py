@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from dreamd.files.nofollow import opened_file
 from dreamd.page.feed import Feed
 from dreamd.page.handlers.answers import JsonAnswer, answering
-from dreamd.page.views import Views
+from dreamd.page.state import StateView
 from dreamd.settings.config import Config
 from dreamd.tree.layout import StateFolder
 
@@ -20,10 +20,10 @@ from dreamd.tree.layout import StateFolder
 class Now:
     """Answers from the daemon's snapshot and the previews."""
 
-    def __init__(self, config: Config, views: Views) -> None:
+    def __init__(self, config: Config, view: StateView) -> None:
         self._config = config
-        self._views = views
-        self._feed = Feed(views, config.state)
+        self._view = view
+        self._feed = Feed(view, config.state)
 
     def routes(self) -> list[BaseRoute]:
         """List the addresses that are answered here."""
@@ -35,7 +35,7 @@ class Now:
 
     async def state(self, _request: Request) -> Response:
         """Answer with the state of everything, and what a page needs to know of the config."""
-        values = await asyncio.to_thread(self._views.state)
+        values = await asyncio.to_thread(self._view.state)
         return JsonAnswer({**values, "max_bytes": int(self._config.limits.max_bytes)})
 
     async def events(self, _request: Request) -> Response:

@@ -109,7 +109,7 @@ class Session:
     def checkpoint(self, folder: Path, input_sha256: str, built: Built) -> CheckpointFolder:
         """Open the kept state of a dream in a folder. What another dream or another version left there is ignored."""
         about = [input_sha256, built.recipe.model_dump_json(), _versions(), built.plugins, built.weights_sha256]
-        about += [device_name(self._device.torch), built.dreamer.precision]
+        about += [device_name(self._device.torch), built.dreamer.precision, str(self._threads())]
         return CheckpointFolder(folder, hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest())
 
     def dream(
@@ -176,6 +176,10 @@ class Session:
             loss_after=dream.loss_after,
             notes=dream.picture.notes,
         )
+
+    def _threads(self) -> int:
+        """Return how many threads compute: on a processor the last bits depend on it. A GPU has none of them."""
+        return torch.get_num_threads() if self._device.torch.type == "cpu" else 0
 
     def _decoder_version(self, source: Path) -> dict[str, str]:
         """Return the plugin that decodes that file, with its version; nothing where dreamd itself does."""

@@ -363,10 +363,13 @@ def tiff_page(image: Image.Image, **extra: tuple[int, bytes]) -> tuple[Tags, byt
     return tags | {int(name[1:]): value for name, value in extra.items()}, pixels
 
 
-def tiff_of(*pages: tuple[Tags, bytes], inside: tuple[Tags, bytes] | None = None) -> bytes:
-    """A TIFF of these pages, one after the other; the first one points to `inside`, if there is one."""
+def tiff_of(*pages: tuple[Tags, bytes], inside: tuple[Tags, bytes] | None = None, front: bytes = b"") -> bytes:
+    """A TIFF of these pages, one after the other; the first one points to `inside`, if there is one.
+
+    `front` stands behind the header, at the offset 8.
+    """
     placed: list[tuple[Tags, int]] = []
-    body = b""
+    body = front
     for tags, pixels in (*pages, *((inside,) if inside else ())):
         placed.append(({**tags, 273: longs(8 + len(body))}, 0))
         body += pixels + bytes(len(pixels) % 2)

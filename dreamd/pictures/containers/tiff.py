@@ -5,12 +5,13 @@ Source: TIFF 6.0; Adobe DNG 1.7 (previews come first); TIFF/EP (ISO 12234-2), wh
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from dreamd.pictures.containers.ancillary import MAX_EXIF_BYTES, MAX_PROFILE_BYTES, Ancillary
-from dreamd.pictures.containers.directory import Directory, Entry, Order, block_bytes, byte_order, read_directory
+from dreamd.pictures.containers.directory import SHORT, Directory, Entry, Order, block_bytes, byte_order, read_directory
 from dreamd.pictures.containers.photoshop import iptc_of
 from dreamd.pictures.damage import left_out_when_broken
 from dreamd.pictures.spaces import D65, ColourSpace, Primaries, measured_space
@@ -18,6 +19,8 @@ from dreamd.pictures.spaces import D65, ColourSpace, Primaries, measured_space
 MAGICS = (b"II*\0", b"MM\0*")
 
 XMP_TAG, IPTC_TAG, RESOURCES_TAG, EXIF_TAG, GPS_TAG = 700, 33_723, 34_377, 34_665, 34_853
+
+_INTEROPERABILITY, _INTEROPERABILITY_INDEX, _EXIF_SPACE, _SRGB, _ADOBE_RGB = 40_965, 1, 40_961, 1, 2
 
 _SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC = 254, 255, 256, 257, 259, 262
 _ORIENTATION, _SUB_DIRECTORIES, _WHITE_POINT, _PRIMARIES, _PROFILE, _DNG_VERSION = 274, 330, 318, 319, 34_675, 50_706
@@ -187,6 +190,11 @@ def read_tiff_ancillary(file: BinaryIO, layout: TiffLayout, name: str) -> Ancill
         with left_out_when_broken("description", name):
             main.update(_description(file, order, offset))
     exif, gps = (_pointed(file, order, main.pop(tag, None), name) for tag in (EXIF_TAG, GPS_TAG))
+    index = _pointed(file, order, exif.pop(_INTEROPERABILITY, None), name).get(_INTEROPERABILITY_INDEX)
+    is_srgb = _EXIF_SPACE in exif and exif[_EXIF_SPACE].numbers(order) == (_SRGB,)
+    if index is not None and index.data.startswith(b"R03") and not is_srgb:
+        # The directory of interoperability stays behind, but what it says does not.
+        exif[_EXIF_SPACE] = Entry(SHORT, struct.pack(f"{order}H", _ADOBE_RGB))
     packet = main.pop(XMP_TAG, None)
     iptc = main.pop(IPTC_TAG, None) or main.pop(RESOURCES_TAG, None)
     profile = main.pop(_PROFILE, None)

@@ -131,6 +131,19 @@ def test_adobe_rgb_that_a_camera_told_is_applied(
     assert np.abs(opened(saved(RAMPS, kind, exif=exif, **options)).pixels - expected).max() <= 3
 
 
+@pytest.mark.parametrize(("space", "is_applied"), [(65_535, True), (1, False)])
+def test_adobe_rgb_that_a_tiff_tells_by_exif_is_applied(opened: Opened, space: int, is_applied: bool) -> None:
+    tags, pixels = badfiles.tiff_page(RAMPS)
+    # The directories of EXIF lie in front of the pixels, where no strip is looked for.
+    inner = {0xA001: badfiles.shorts(space), 0xA005: badfiles.longs(0)}
+    at = 8 + len(badfiles.directory(inner, 8))
+    front = badfiles.directory({**inner, 0xA005: badfiles.longs(at)}, 8)
+    front += badfiles.directory({1: badfiles.ascii_text("R03")}, at)
+    whole = badfiles.tiff_of((tags | {0x8769: badfiles.longs(8)}, pixels), front=front)
+    expected = as_profiled(opened, RAMPS, ADOBE, 563 / 256) if is_applied else smooth().astype(int)
+    assert np.abs(opened(whole).pixels - expected).max() <= 3
+
+
 def test_srgb_that_a_camera_told_changes_nothing(opened: Opened) -> None:
     for space, index in ((1, "R98"), (1, "R03"), (65_535, "R98"), (65_535, "THM")):
         block = badfiles.exif({}, {0xA001: badfiles.shorts(space)}, {1: badfiles.ascii_text(index)})

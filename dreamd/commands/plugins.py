@@ -98,7 +98,7 @@ def new(name: str, kind: str, folder: Path | None, is_package: bool, config_file
 def check(plugin: str, names: tuple[str, ...], samples: tuple[Path, ...], as_json: bool) -> None:
     """Hold a plugin to the contract; say what it breaks.
 
-    FILE_OR_NAME is a drop-in file or an installed plugin. Exits with 1 when it breaks something.
+    FILE_OR_NAME is a drop-in (a file or a folder) or an installed plugin. Exits with 1 when it breaks something.
     """
     from dreamd.plugin_tools.contract import run_checks
 

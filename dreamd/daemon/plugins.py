@@ -1,6 +1,6 @@
 """The plugins as they are now: those that the daemon has loaded, and what the workers tell of the engine's.
 
-Looks at the drop-in files again and again, so that one that has changed counts without a restart. Knows no job.
+Looks at the drop-ins again and again, so that one that has changed counts without a restart. Knows no job.
 """
 
 from __future__ import annotations

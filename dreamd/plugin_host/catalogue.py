@@ -23,8 +23,8 @@ class Entry(BaseModel):
 
     Attributes:
         plugin: the plugin's name.
-        origin: the module of an installed plugin, or the drop-in file.
-        version: the installed package's, or the beginning of the drop-in file's SHA-256.
+        origin: the module of an installed plugin, or the file or folder of a drop-in.
+        version: the installed package's, or the beginning of a SHA-256 of the drop-in's content.
         own: whether dreamd itself brings it.
         doc: the function's docstring.
         extensions: the endings of the files that a decoder reads.

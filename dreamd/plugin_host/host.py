@@ -111,7 +111,7 @@ class Plugins:
 
         Args:
             group: the entry-point group.
-            folders: folders of drop-in files.
+            folders: folders of drop-ins.
             disable: names of plugins to leave out.
             only: names of the plugins to load beside dreamd's own, whatever else there is; None: what the environment
                 variable DREAMD_LOAD_PLUGINS names, or all.

@@ -1,4 +1,4 @@
-"""One plugin by itself: a drop-in file, or an installed one by its name, loaded alone beside dreamd's own."""
+"""One plugin by itself: a drop-in, or an installed one by its name, loaded alone beside dreamd's own."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from dreamd.plugin_host.kinds import GROUPS, Group
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A plugin to check: a drop-in file, or an installed one by its name.
+    """A plugin to check: a drop-in, or an installed one by its name.
 
     Attributes:
         name: the plugin's name.
         group: the entry-point group that it belongs to.
-        folders: the folder of the file; none for an installed one.
+        folders: the folder that it lies in; none for an installed one.
     """
 
     name: str
@@ -48,7 +48,7 @@ def find_target(plugin: str | Path) -> Target:
     """Find the plugin of a file or of a name.
 
     Raises:
-        UsageError: there is no such file, or it is not called as a drop-in file must be.
+        UsageError: there is no such file, or it is not called as a drop-in must be.
         UnknownNameError: nobody has installed a plugin of that name.
     """
     if isinstance(plugin, Path) or plugin.endswith(".py") or "/" in plugin:
@@ -57,11 +57,12 @@ def find_target(plugin: str | Path) -> Target:
         if not main.is_file():
             raise UsageError(f"{plugin}: there is no such file")
         if main not in find_drop_ins([file.parent]):
-            raise UsageError(f"{plugin}: a drop-in plugin is a file NAME.py, whose name does not begin with _")
+            what = "a file NAME.py, or a folder NAME/ with an __init__.py"
+            raise UsageError(f"{plugin}: a drop-in plugin is {what}, whose name does not begin with _")
         return Target(name=name_of(main), group=_group_of(main), folders=(file.parent.absolute(),))
     names = {point.name: group for group in GROUPS for point in entry_points(group=group)}
     if plugin not in names:
-        raise UnknownNameError("plugin", plugin, [*names, "a file NAME.py"])
+        raise UnknownNameError("plugin", plugin, [*names, "a file NAME.py", "a folder ./NAME/"])
     return Target(name=plugin, group=names[plugin], folders=())
 
 

@@ -61,8 +61,8 @@ class PluginsConfig(FieldModel):
     """Where plugins come from.
 
     Attributes:
-        engine: folders of drop-in files that bring backbones, losses, schedules, gradient steps, decoders.
-        daemon: folders of drop-in files that bring executors and notifiers.
+        engine: folders of drop-ins that bring backbones, losses, schedules, gradient steps, decoders.
+        daemon: folders of drop-ins that bring executors and notifiers.
         disable: names of plugins not to use.
     """
 

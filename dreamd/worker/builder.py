@@ -119,7 +119,7 @@ class Builder:
         return partial(self._plugins.get(kind, choice.name).function, **choice.parameters)
 
     def _versions(self, recipe: Recipe) -> dict[str, str]:
-        """Return the version of each plugin that the recipe uses; a drop-in file's is the checksum of its text."""
+        """Return the version of each plugin that the recipe uses; a drop-in's is the checksum of its content."""
         entries = [self._plugins.get(kind, choice.name).entry for kind, choice, _ in choices_of(recipe)]
         return {entry.plugin: entry.version or entry.origin for entry in entries}
 

@@ -532,6 +532,7 @@ def test_a_result_that_comes_while_the_daemon_stops_is_done_and_not_dreamed_agai
     daemon = run_daemon(plain, preface=SLOW_DISK.format(gate=gate))
     plain.wait_for(gate.with_name(f"{gate.name}.waiting").exists, "the result to be published")
     daemon.signal(signal.SIGTERM)
+    daemon.wait_until("draining")  # two signals of a kind that nobody has taken yet are one
     daemon.signal(signal.SIGTERM)
     plain.wait_for(lambda: "stopping at once" in daemon.log, "the second signal to count")
     gate.touch()

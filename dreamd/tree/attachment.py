@@ -76,6 +76,8 @@ class Attachment:
         """Look whether the inbox is there; returns whether it has come, or is another folder than before."""
         had_problem = self.problem is not None
         if self._lock is not None and self._lock.is_current():
+            if had_problem:
+                log.info("the inbox %s is there again", shown(self._inbox))
             self.problem = None
             return had_problem
         try:

@@ -87,19 +87,7 @@ class Failures:
             for failure in _failures_of(folder, job):
                 if is_same_file(original, failure):
                     failure.unlink()
-        self.drop_reasons(job)
-
-    def take_back(self, job: Job, place: Entry) -> None:
-        """Move a job's original to `place`, if nothing is there."""
-        with opened_folder_if_there(self._failed, folder_parts(job.folder)) as folder:
-            for failure in () if folder is None else _failures_of(folder, job):
-                if failure.is_there() and not place.is_there():
-                    move_original(failure, place, job.id)
-
-    def drop_reasons(self, job: Job) -> None:
-        """Remove the job's reasons that have no original beside them."""
-        with opened_folder_if_there(self._failed, folder_parts(job.folder)) as folder:
-            for failure in [] if folder is None else list(_failures_of(folder, job)):
+            for failure in list(_failures_of(folder, job)):
                 if not failure.is_there():
                     failure.beside(reason_name(failure.name)).unlink()
 

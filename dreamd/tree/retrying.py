@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+from dreamd.files.durable import is_same_file
 from dreamd.files.names import folder_parts, free_names, split_name
 from dreamd.files.nofollow import Entry, names_in, opened_folder, opened_folder_if_there
 from dreamd.files.problems import os_errors_explained
@@ -66,7 +67,12 @@ def _originals_in(failed: int) -> dict[str, Entry]:
 
 def _move(original: Entry, inbox: int, job: Job) -> None:
     """Move an original into the inbox, under its own name or the next free one."""
-    for name in free_names(*split_name(job.name), lambda name: Entry(inbox, name).is_there()):
+
+    def is_taken(name: str) -> bool:
+        # A kill may have left a copy of the original, where it had to be copied.
+        return Entry(inbox, name).is_there() and not is_same_file(original, Entry(inbox, name))
+
+    for name in free_names(*split_name(job.name), is_taken):
         try:
             move_original(original, Entry(inbox, name), job.id, sync=False)
             return

@@ -257,30 +257,7 @@ class Spool:
             self._work.drop_folder(job)
             return kept
 
-    def retry(self, job: Job) -> bool:
-        """Take the original of a failed job back into work and remove its reason; False when it is not there."""
-        with os_errors_explained("take back", self.work_path(job)):
-            if self._failures.find(job) is not None:
-                with self._work.opened_new(job) as place:
-                    self._failures.take_back(job, place)
-            # A kill before this leaves a reason without picture: `finish` removes it, `fail` takes it over.
-            self._failures.drop_reasons(job)
-            with self._work.opened(job) as original:
-                return original is not None
-
     def failed_among(self, jobs: Iterable[Job]) -> frozenset[str]:
-        """Return the ids of those jobs whose originals are still among the failed ones, so that `retry` finds them."""
+        """Return the ids of those jobs whose originals are among the failed ones still, for `dreamd retry` to find."""
         with os_errors_explained("look through", self.folders.failed):
             return failed_among(jobs, self.folders.failed)
-
-    def give_back(self, job: Job) -> bool:
-        """Put the original back into the inbox, under another name if its own is taken; False when it is not there."""
-        with os_errors_explained("give back", self.work_path(job)):
-            self._results.drop_draft(job)
-            with self._work.opened(job) as original:
-                if original is None:
-                    return False
-                self._failures.drop_trace(job, original)
-                self._work.give_back(original, job.path)
-            self._work.drop_folder(job)
-            return True

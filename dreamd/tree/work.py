@@ -91,10 +91,10 @@ class Work:
             if taken.is_regular():
                 return True
             # Somebody put a symlink there between the look and the rename.
-            self.give_back(taken, path)
+            self._put_back(taken, path)
             return False
 
-    def give_back(self, original: Entry, path: PurePosixPath) -> None:
+    def _put_back(self, original: Entry, path: PurePosixPath) -> None:
         """Move a picture back to its place in the inbox, under another name if its own is taken."""
         parts = relative_parts(path)
         with opened_folder(self._inbox, parts[:-1], make=True) as folder:
@@ -117,13 +117,6 @@ class Work:
         with opened_folder(self._inbox, self._parts) as work, opened_folder_if_there(work, parts) as folder:
             original = None if folder is None else Entry(folder, one_name(job.name))
             yield original if original is not None and original.is_regular() else None
-
-    @contextmanager
-    def opened_new(self, job: Job) -> Iterator[Entry]:
-        """Make the folder of a job's picture, for one that comes back; yields the picture's place."""
-        parts = [*self._parts, one_name(job.id), *folder_parts(job.folder)]
-        with opened_folder(self._inbox, parts, make=True) as folder:
-            yield Entry(folder, one_name(job.name))
 
     def drop_folder(self, job: Job) -> None:
         """Remove a job's folder once its picture is out of it."""

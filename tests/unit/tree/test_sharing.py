@@ -70,9 +70,8 @@ def test_a_daemon_alone_takes_over_what_those_that_shared_left(folders):
     alone = prepared(folders, None)
     with alone.lock():
         assert list(alone.claimed()) == [("job-1", PurePosixPath("cats/cat.jpg"))]
-        job = Job(id="job-1", folder=PurePosixPath("cats"), name="cat.jpg")
-        assert alone.give_back(job)
-    assert (folders.inbox / "cats" / "cat.jpg").read_bytes() == b"cat"
+        alone.finish(Job(id="job-1", folder=PurePosixPath("cats"), name="cat.jpg"))
+    assert (folders.done / "cats" / "cat.jpg").read_bytes() == b"cat"
     assert not list((folders.inbox / ".dreamd").glob("work-*"))
 
 

@@ -24,6 +24,7 @@ from dreamd.errors import ConfigError, DreamdError, SpaceError
 from dreamd.files import durable
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.tree.layout import Folders
+from dreamd.tree.retrying import give_back_failed
 from dreamd.tree.spool import Spool
 
 if TYPE_CHECKING:
@@ -274,7 +275,7 @@ def test_a_symlink_that_slips_in_between_look_and_rename_is_put_back(spool, fold
     assert list(spool.claimed()) == []
 
 
-@pytest.mark.parametrize("treat", ["finish", "fail", "give_back", "publish"])
+@pytest.mark.parametrize("treat", ["finish", "fail", "publish"])
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_a_claimed_jobs_folder_swapped_for_a_symlink_leads_nowhere(folders, tmp_path, treat, is_kept):
     """Somebody who could once write into work: no step reads, moves or removes anything outside the tree."""
@@ -385,8 +386,7 @@ def test_any_name_passes_through_every_folder(spool, folders, encoded):
     again = claimed(spool, f"caf\udce9/{name}", b"second")
     kept = spool.fail(again, "it is\nbroken \udce9")
     assert kept.read_bytes() == b"second"
-    assert spool.retry(again)
-    assert spool.give_back(again)
+    assert back(folders, again)
     assert files(folders.inbox / "caf\udce9") == {name: b"second"}
 
 
@@ -561,26 +561,6 @@ def test_failing_a_job_whose_original_is_gone_is_an_error(spool):
         spool.fail(job, "broken")
 
 
-def test_a_failed_picture_can_be_taken_back_into_work(spool, folders):
-    first, second = claimed(spool, data=b"1"), claimed(spool, data=b"2")
-    spool.fail(first, "broken")
-    spool.fail(second, "broken")
-    assert spool.retry(second)
-    assert spool.retry(second)
-    assert spool.work_path(second).read_bytes() == b"2"
-    assert list(files(folders.failed)) == ["trips/cat.jpg", "trips/cat.jpg.reason.txt"]
-    (folders.failed / "trips/cat.jpg").unlink()
-    assert not spool.retry(first)
-
-
-def test_a_picture_is_given_back_under_a_free_name(spool, folders):
-    job = claimed(spool)
-    drop(spool, "trips/cat.jpg", b"another")
-    assert spool.give_back(job)
-    assert not spool.give_back(job)
-    assert files(folders.inbox) == {"trips/cat.jpg": b"another", "trips/cat-2.jpg": ORIGINAL}
-
-
 def test_across_filesystems_bytes_times_and_mode_are_kept(folders, shm):
     spool = Spool(replace(folders, done=shm / "done", failed=shm / "failed"))
     spool.prepare()
@@ -593,8 +573,8 @@ def test_across_filesystems_bytes_times_and_mode_are_kept(folders, shm):
         assert kept.read_bytes() == ORIGINAL
         assert kept.stat().st_mtime_ns == 10**18 + 5
         assert stat.S_IMODE(kept.stat().st_mode) == 0o604
-    assert spool.retry(job)
-    assert spool.work_path(job).read_bytes() == ORIGINAL
+    assert back(folders=spool.folders, job=job)
+    assert files(folders.inbox / "trips") == {"cat.jpg": ORIGINAL}
     assert list(files(shm)) == ["done/trips/cat.jpg"]
 
 
@@ -785,6 +765,12 @@ def go_on(spool: Spool, job: Job) -> None:
     spool.finish(job)
 
 
+def back(folders: Folders, job: Job) -> bool:
+    """What `dreamd retry` does with a failed job."""
+    ((_, is_back),) = give_back_failed(folders, [job])
+    return is_back
+
+
 def give_up(spool: Spool, job: Job) -> None:
     spool.fail(job, "broken")
 
@@ -901,7 +887,10 @@ def test_across_filesystems_a_kill_anywhere_loses_nothing_and_ends_with_one_orig
     assert calls > 8
 
 
-def test_a_kill_anywhere_while_retrying_loses_nothing(folders, monkeypatch):
+@pytest.mark.parametrize("is_far", [False, True])
+def test_a_kill_anywhere_while_retrying_loses_nothing_and_doubles_nothing(folders, shm, monkeypatch, is_far):
+    if is_far:
+        folders = replace(folders, failed=shm)
     for call in range(100):
         spool = Spool(folders)
         spool.prepare()
@@ -909,14 +898,13 @@ def test_a_kill_anywhere_while_retrying_loses_nothing(folders, monkeypatch):
         spool.fail(job, "broken")
         try:
             with killed_before(call, monkeypatch):
-                spool.retry(job)
+                back(folders, job)
         except KilledError:
-            assert len(places(folders)) == 1
-            assert Spool(folders).retry(job)
-            assert places(folders) == [f"inbox/.dreamd/work/{job.id}/trips/cat.jpg"]
+            assert places(folders)
+            back(folders, job)
+            assert [place for place in places(folders) if ".dreamd-" not in place] == ["inbox/trips/cat.jpg"]
             assert files(folders.failed) == {}
-            spool.give_back(job)
-            (folders.inbox / "trips/cat.jpg").unlink()
+            shutil.rmtree(folders.inbox / "trips")
         else:
             assert call > 3
             return

@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -28,6 +29,7 @@ from PIL import Image
 import dreamd
 from dreamd.job import Job, JobState
 from dreamd.page.access.sessions import SESSION_COOKIE, Sessions
+from dreamd.page.feed import LISTENERS
 from dreamd.page.places import AT_ONCE
 from dreamd.settings.config import load_config
 from dreamd.tree.control import WAKE
@@ -313,6 +315,16 @@ def test_changes_are_told_as_they_happen_to_everybody_who_listens(page: Served) 
             for listener in listeners:
                 assert next(done for done in told(listener) if done == number)
     page.say()
+
+
+def test_listeners_that_vanish_leave_their_places_to_others(page: Served) -> None:
+    ask = b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    for number in range(2 * LISTENERS):
+        with page.connected() as connection:
+            connection.sendall(ask)
+            assert connection.recv(12) == b"HTTP/1.1 200", number
+            if number % 2:  # gone without a word, as by a cable that is pulled
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def told(listener: Any) -> Iterator[int]:

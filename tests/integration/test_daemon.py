@@ -256,6 +256,26 @@ def mirror(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Trickl
         server.shutdown()
 
 
+def test_a_share_that_comes_and_goes_under_a_queue_fails_no_picture(tree: Tree, run_daemon: Run) -> None:
+    names = [f"{number}.png" for number in range(12)]
+    for name in names:
+        tree.drop(name)
+    daemon = run_daemon(tree)
+    away = tree.inbox.with_name("away")
+    for _ in range(3):
+        count = len(tree.files(tree.done))
+        tree.inbox.rename(away)
+        tree.wait_for(lambda: tree.status()["watching"].startswith("waiting"), "the daemon to miss its inbox")
+        away.rename(tree.inbox)
+        more = min(count + 1, len(names))
+        tree.wait_for(lambda more=more: len(tree.files(tree.done)) >= more, "another result")
+    for name in names:
+        tree.result(name)
+    assert daemon.stop() == 0, daemon.log
+    assert tree.files(tree.failed) == []
+    assert {(job.state, job.attempts) for job in tree.jobs()} == {(JobState.DONE, 1)}
+
+
 def test_weights_that_come_slowly_keep_no_other_folder_waiting(
     tree: Tree, run_daemon: Run, mirror: type[_Trickle]
 ) -> None:

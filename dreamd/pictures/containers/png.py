@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from dreamd.pictures.containers.ancillary import (
     EXIF_MARK,
+    MAX_EXIF_BYTES,
     MAX_PROFILE_BYTES,
     MAX_TEXT_BYTES,
     MAX_TEXTS_BYTES,
@@ -31,8 +32,15 @@ _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _READ_CHUNKS = (*_TEXT_CHUNKS, b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"pHYs", b"eXIf", b"tRNS")
 
-_MAX_CHUNK_BYTES = 16 << 20
-"""The longest chunk that is read here, in bytes; a longer one is left out."""
+_LONGEST = dict.fromkeys(_TEXT_CHUNKS, MAX_TEXT_BYTES) | {b"iCCP": MAX_PROFILE_BYTES, b"eXIf": MAX_EXIF_BYTES}
+"""The longest chunks of these kinds that are read, in bytes."""
+
+_LONGEST_OTHER = 4096
+"""The longest chunk of another kind that is read, in bytes."""
+
+_MOST_BROKEN = 5
+"""The number of broken chunks that are told of; what comes behind them is left out without a word."""
+
 
 _MOST_CHUNKS = 1_000_000
 """A PNG of more chunks is refused: its list would take more memory than its pixels."""
@@ -84,32 +92,53 @@ def read_png(file: BinaryIO, name: str) -> tuple[BinaryIO, Ancillary, ClearColou
     Returns:
         What a decoder may see of it, what it says, and its clear colour, if it is no palette's.
     """
-    file.seek(0, os.SEEK_END)
-    end = file.tell()
     pieces: list[Piece] = [MAGIC]
-    found: dict[bytes, bytes] = {}
-    texts: list[tuple[bytes, bytes]] = []
-    extra = 0
-    for chunk in _chunks(file, len(MAGIC), end):
-        whole = Range(chunk.start - 8, chunk.length + 12)
-        if chunk.kind in _PIXEL_CHUNKS:
-            pieces.append(whole)
-            continue
-        extra += 1
-        if chunk.kind not in _READ_CHUNKS or extra > _MAX_CHUNKS or chunk.kind in found:
-            continue
-        with left_out_when_broken(f"{chunk.kind.decode()} chunk", name):
-            data = _checked(file, chunk)
-            if chunk.kind == b"tRNS" and _colour_type(file) == _PALETTE:
-                pieces.append(whole)
-            elif chunk.kind in _TEXT_CHUNKS:
-                texts.append((chunk.kind, data))
-            else:
-                found[chunk.kind] = data
+    words = _Words(file, name)
+    for chunk in _chunks(file, len(MAGIC), file.seek(0, os.SEEK_END)):
+        if chunk.kind in _PIXEL_CHUNKS or words.take(chunk):
+            pieces.append(Range(chunk.start - 8, chunk.length + 12))
     clear = None
     with left_out_when_broken("tRNS chunk", name):
-        clear = _clear_colour(file, found.get(b"tRNS"))
-    return spliced(file, pieces), _ancillary(found, texts, name), clear
+        clear = _clear_colour(file, words.found.get(b"tRNS"))
+    return spliced(file, pieces), _ancillary(words.found, words.texts, name), clear
+
+
+class _Words:
+    """Gathers the chunks that say something.
+
+    Attributes:
+        found: the data of those that stand once, by their kinds.
+        texts: the kind and the data of each text.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self.found: dict[bytes, bytes] = {}
+        self.texts: list[tuple[bytes, bytes]] = []
+        self._file = file
+        self._name = name
+        self._seen = 0
+        self._broken = 0
+        self._room = MAX_TEXTS_BYTES
+
+    def take(self, chunk: _Chunk) -> bool:
+        """Take note of a chunk beside the pixels' own; return whether the decoder is to see it too."""
+        self._seen += 1
+        if chunk.kind not in _READ_CHUNKS or chunk.kind in self.found:
+            return False
+        if self._seen > _MAX_CHUNKS or self._broken >= _MOST_BROKEN:
+            return False
+        data = None
+        with left_out_when_broken(f"{chunk.kind.decode()} chunk", self._name):
+            data = _checked(self._file, chunk, self._room)
+        if data is None:
+            self._broken += 1
+            return False
+        if chunk.kind in _TEXT_CHUNKS:
+            self.texts.append((chunk.kind, data))
+            self._room -= len(data)
+            return False
+        self.found[chunk.kind] = data
+        return chunk.kind == b"tRNS" and _colour_type(self._file) == _PALETTE
 
 
 def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[_Chunk]:
@@ -126,9 +155,16 @@ def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[_Chunk]:
     raise ValueError(f"it has more than {_MOST_CHUNKS} chunks")
 
 
-def _checked(file: BinaryIO, chunk: _Chunk) -> bytes:
-    """Return a chunk's data. Raises ValueError for a wrong sum, and for one that is too long to be of use."""
-    if chunk.length > _MAX_CHUNK_BYTES:
+def _checked(file: BinaryIO, chunk: _Chunk, room: int) -> bytes:
+    """Return a chunk's data. Raises ValueError for a wrong sum, and for one that is too long to be of use.
+
+    Args:
+        file: the PNG.
+        chunk: the chunk.
+        room: the bytes that texts may take.
+    """
+    longest = _LONGEST.get(chunk.kind, _LONGEST_OTHER)
+    if chunk.length > (min(longest, room) if chunk.kind in _TEXT_CHUNKS else longest):
         raise ValueError(f"{chunk.length} bytes is too long")
     file.seek(chunk.start)
     data = file.read(chunk.length)
@@ -140,7 +176,7 @@ def _checked(file: BinaryIO, chunk: _Chunk) -> bytes:
 
 def _colour_type(file: BinaryIO) -> int:
     file.seek(len(MAGIC) + 8 + 9)
-    return file.read(1)[0]
+    return int.from_bytes(file.read(1), "big")
 
 
 def _clear_colour(file: BinaryIO, data: bytes | None) -> ClearColour | None:
@@ -160,14 +196,18 @@ def _ancillary(found: dict[bytes, bytes], chunks: list[tuple[bytes, bytes]], nam
     profile, space = _colour(found, name)
     exif = found.get(b"eXIf", b"").removeprefix(EXIF_MARK)
     told = Ancillary(exif=exif, profile=profile, space=space, dpi=_dpi(found, name))
-    room = MAX_TEXTS_BYTES
+    room, broken = MAX_TEXTS_BYTES, 0
     for kind, data in chunks:
+        if broken == _MOST_BROKEN:
+            break
+        broken += 1
         with left_out_when_broken(f"{kind.decode()} chunk", name):
             text = _text(kind, data)
             room -= len(text.text)
             if room < 0:
                 raise ValueError("the texts together are too long")
             told = _with_text(told, text)
+            broken -= 1
     return told
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from xml.dom import Node, minidom
 from xml.parsers.expat import ExpatError
 
+from dreamd.pictures.containers.ancillary import MAX_XMP_BYTES
 from dreamd.pictures.damage import left_out_when_broken
 
 _TIFF = "http://ns.adobe.com/tiff/1.0/"
@@ -43,6 +44,9 @@ _DROPPED_SPACES = {
 
 _HEAD = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'.encode()
 _TAIL = b'<?xpacket end="w"?>'
+
+_MAX_TAGS = 20_000
+"""The number of tags that XMP may have: each takes a thousand bytes of memory."""
 
 _MAX_DEPTH = 64
 """XMP is nested no deeper than this."""
@@ -80,6 +84,8 @@ def read_xmp(packet: bytes, name: str) -> Xmp:
 
 
 def _parsed(packet: bytes) -> minidom.Element:
+    if len(packet) > MAX_XMP_BYTES or packet.count(b"<") > _MAX_TAGS:
+        raise ValueError(f"{len(packet)} bytes is too long")
     if re.search(rb"<!\s*(DOCTYPE|ENTITY)", packet, re.IGNORECASE) or packet.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ValueError("it has a document type, or is no UTF-8")
     try:

@@ -79,6 +79,21 @@ def test_a_text_bomb_takes_no_memory(opened: Opened) -> None:
         assert opened(png_with(bomb)).description.texts == ()
 
 
+def test_texts_that_fill_the_file_take_little_memory(opened: Opened) -> None:
+    whole = png_with(chunk(b"tEXt", b"Comment\0" + bytes(1_000_000)) * 100)
+    with no_more_memory_than(150_000_000):
+        assert len(opened(whole).description.texts) <= 4
+
+
+def test_a_few_broken_chunks_are_told_of_and_the_rest_is_silence(
+    opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    for broken in (BROKEN["tEXt with a wrong sum"], BROKEN["zTXt that is no zlib"]):
+        caplog.clear()
+        opened(png_with(broken * 4000))
+        assert 0 < len(caplog.records) <= 5
+
+
 def test_texts_are_kept_with_their_very_chunks(opened: Opened) -> None:
     chunks = (
         (b"tEXt", b"parameters\0a house, seed 42"),

@@ -11,7 +11,7 @@ from PIL import Image
 from dreamd.pictures.writing import write_picture
 from tests import badfiles
 from tests.badfiles import chunk, jpeg_with, png_with, saved
-from tests.unit.pictures.kit import Opened
+from tests.unit.pictures.kit import Opened, no_more_memory_than
 
 NAMESPACES = {
     "tiff": "http://ns.adobe.com/tiff/1.0/",
@@ -117,6 +117,13 @@ def test_broken_xmp_is_left_out_and_logged(opened: Opened, xmp: bytes, caplog: p
         result = opened(with_xmp(kind, xmp))
         assert result.description.xmp == b"", kind
         assert "XMP is broken and left out" in caplog.text
+
+
+@pytest.mark.parametrize("xmp", [b"<a>" + b"<b/>" * 200_000 + b"</a>", b"<a>" + b"x" * 3_000_000 + b"</a>"])
+def test_huge_xmp_takes_little_memory(opened: Opened, xmp: bytes) -> None:
+    whole = badfiles.webp_with(saved(badfiles.noise(16, 8), "WEBP", lossless=True), XMP=xmp)
+    with no_more_memory_than(60_000_000):
+        assert opened(whole).description.xmp == b""
 
 
 def test_an_orientation_that_is_none_turns_nothing(opened: Opened) -> None:

@@ -6,25 +6,21 @@ its job's sidecar does not exist, and the job never gets a second one.
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dreamd.files.durable import place_new, sync_file, write_new
-from dreamd.files.names import folder_parts, free_names, one_name, relative_parts, shortened, split_name
-from dreamd.files.nofollow import Entry, make_private, names_in, opened_folder, opened_folder_if_there
+from dreamd.files.names import folder_parts, free_names, one_name, relative_parts, split_name
+from dreamd.files.nofollow import Entry, make_private, opened_folder, opened_folder_if_there
 from dreamd.files.syncs import sync_folder
 from dreamd.tree.layout import HOUSE, SIDECAR, sidecar_name
+from dreamd.tree.sidecars import SidecarIndex, names_job, names_like
 
 if TYPE_CHECKING:
     from dreamd.job import Job
 
 _DRAFT_SIDECAR = ".sidecar"
-
-_SEARCH_BYTES = 128
-"""A search goes by so much of a name: any shortened and numbered form of it begins so."""
 
 
 class Results:
@@ -80,7 +76,7 @@ class Results:
             record.unlink()
         return PurePosixPath(*parts, name)
 
-    def recover(self, job: Job, stem: str) -> PurePosixPath | None:
+    def recover(self, job: Job, stem: str, index: SidecarIndex | None = None) -> PurePosixPath | None:
         """Return the job's result, if it is there, and remove a sidecar of the job's without its picture."""
         if job.result is not None:
             *parts, name = relative_parts(PurePosixPath(job.result))
@@ -89,41 +85,27 @@ class Results:
                     return PurePosixPath(job.result)
         parts = folder_parts(job.folder)
         with opened_folder_if_there(self._outbox, parts, strict=True) as folder:
-            for sidecar in () if folder is None else names_like(folder, stem, SIDECAR):
-                name = sidecar.removesuffix(SIDECAR)
+            for name in () if folder is None else _candidates(folder, tuple(parts), job, stem, index):
                 if folder is not None and _recover(Entry(folder, name), job.id):
                     return PurePosixPath(*parts, name)
         return None
 
 
-def names_like(folder: int, stem: str, ending: str) -> Iterator[str]:
-    """Yield the names in a folder, in order, that begin as any numbered or shortened form of `stem` does."""
-    beginning = shortened(stem, _SEARCH_BYTES)
-    for name in names_in(folder):
-        if name.startswith(beginning) and name.endswith(ending):
-            yield name
+def _candidates(folder: int, parts: tuple[str, ...], job: Job, stem: str, index: SidecarIndex | None) -> list[str]:
+    if index is not None:
+        return index.results(folder, parts, stem, job.id)
+    return [name.removesuffix(SIDECAR) for name in names_like(folder, stem, SIDECAR)]
 
 
 def _recover(result: Entry, job_id: str) -> bool:
     """Tell whether it is the job's result, with its sidecar; a sidecar of the job's without a picture is removed."""
     sidecar = result.beside(sidecar_name(result.name))
-    if not _names_job(sidecar, job_id):
+    if not names_job(sidecar, job_id):
         return False
     if result.is_there():
         return True
     sidecar.unlink()
     return False
-
-
-def _names_job(sidecar: Entry, job_id: str) -> bool:
-    text = sidecar.read()
-    if job_id.encode() not in text:
-        return False
-    try:
-        record = json.loads(text)
-    except (ValueError, RecursionError):
-        return False  # somebody's own .json
-    return isinstance(record, dict) and record.get("job") == job_id
 
 
 def _is_taken(result: Entry) -> bool:

@@ -22,6 +22,7 @@ from dreamd.tree.layout import HOUSE, WORK, Folders, lock_file, work_name
 from dreamd.tree.lock import Lock, lock, lock_if_free
 from dreamd.tree.originals import Failures, is_on_another_disk, put_into_done
 from dreamd.tree.results import Results
+from dreamd.tree.sidecars import SidecarIndex
 from dreamd.tree.work import Work
 
 
@@ -144,6 +145,11 @@ class Spool:
         with os_errors_explained("look for", self.work_path(job)), self._work.opened(job) as original:
             return original is not None
 
+    def is_with_another(self, job: Job) -> bool:
+        """Tell whether a daemon that shares the inbox has taken over a job's picture."""
+        with os_errors_explained("look for", self.work_path(job)):
+            return self._work.is_with_another(job)
+
     def claimed(self) -> Iterator[tuple[str, PurePosixPath]]:
         """Yield everything in work: job ids, oldest first, with the picture's path relative to the inbox.
 
@@ -199,7 +205,7 @@ class Spool:
         with os_errors_explained("publish", self.folders.outbox / result):
             return self._results.publish(job, result, file, sidecar)
 
-    def recover_result(self, job: Job, stem: str) -> PurePosixPath | None:
+    def recover_result(self, job: Job, stem: str, index: SidecarIndex | None = None) -> PurePosixPath | None:
         """Return the job's result in the outbox, if it is there; a sidecar of the job without its picture is removed.
 
         Without `job.result` it looks through the sidecars of the folder that begin with `stem`, which reads the folder.
@@ -207,9 +213,10 @@ class Spool:
         Args:
             job: the job.
             stem: that its result was to be named by.
+            index: reads each folder once, for whoever asks for many jobs before anything is published.
         """
         with os_errors_explained("look for the result of", self.folders.inbox / job.path):
-            return self._results.recover(job, stem)
+            return self._results.recover(job, stem, index)
 
     # Originals
 

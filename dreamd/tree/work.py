@@ -27,7 +27,7 @@ from dreamd.files.nofollow import (
 )
 from dreamd.files.problems import shown
 from dreamd.files.syncs import sync_folder
-from dreamd.tree.layout import HOUSE, draft_name
+from dreamd.tree.layout import HOUSE, WORK, draft_name
 
 if TYPE_CHECKING:
     from dreamd.job import Job
@@ -144,6 +144,16 @@ class Work:
                         if draft_name(job_id) in names:
                             Entry(folder, draft_name(job_id)).unlink()
                 remove_empty_folders(Entry(work, job_id))
+
+    def is_with_another(self, job: Job) -> bool:
+        """Tell whether another daemon's work folder has a folder of the job's."""
+        with opened_folder(self._inbox, [HOUSE]) as house:
+            for other in names_in(house):
+                if other.startswith(WORK) and other != self._parts[1]:
+                    with opened_folder_if_there(house, [other, one_name(job.id)]) as home:
+                        if home is not None:
+                            return True
+        return False
 
     def take_over(self, other: str) -> None:
         """Move all that another daemon had claimed into this work folder, and remove its own."""

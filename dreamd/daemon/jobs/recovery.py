@@ -17,6 +17,7 @@ from dreamd.daemon.jobs.recipes import JobRecipes, result_stem
 from dreamd.errors import DreamdError
 from dreamd.job import Job, JobState
 from dreamd.tree.journal import Journal
+from dreamd.tree.sidecars import SidecarIndex
 from dreamd.tree.spool import Spool
 from dreamd.wording import printable
 
@@ -61,9 +62,11 @@ class Recovery:
         self._recipes = recipes
         self._attempts = attempts
         self._checkpoints = checkpoints
+        self._index = SidecarIndex()
 
     def recover(self) -> None:
         """Take up every picture in work: it is finished, failed or queued again."""
+        self._index = SidecarIndex()
         self._spool.tidy()
         remembered = {job.id: job for job in self._journal.unfinished()}
         present: set[str] = set()
@@ -112,6 +115,8 @@ class Recovery:
         """
         try:
             result = self._result_of(job)
+            if result is None and self._spool.is_with_another(job):
+                return None  # that one's result is found at a later start
         except DreamdError as error:
             log.error("%s: %s", printable(str(job.path)), error, extra=job.about)
             return None  # the next start looks again
@@ -126,4 +131,4 @@ class Recovery:
             return None
         is_known = self._recipes.is_readable(job.recipe)
         known = job if is_known else replace(job, recipe=self._recipes.likely(job))
-        return self._spool.recover_result(job, result_stem(known))
+        return self._spool.recover_result(job, result_stem(known), self._index)

@@ -102,3 +102,13 @@ def test_daemons_that_start_at_once_share_out_what_was_left(folders):
     for held in locks:
         held.close()
     assert taken == [f"job-{number:02}" for number in range(50)]
+
+
+def test_a_picture_that_another_daemon_took_over_is_with_that_one(folders):
+    (folders.inbox / "cat.jpg").write_bytes(b"cat")
+    first, second = prepared(folders, "a"), prepared(folders, "b")
+    first.claim(PurePosixPath("cat.jpg"), "job-1")
+    job = Job(id="job-1", folder=PurePosixPath(), name="cat.jpg")
+    assert not first.is_with_another(job)
+    with second.lock():
+        assert prepared(folders, "a").is_with_another(job)

@@ -25,6 +25,7 @@ from dreamd.files import durable
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.tree.layout import Folders
 from dreamd.tree.retrying import give_back_failed
+from dreamd.tree.sidecars import SidecarIndex
 from dreamd.tree.spool import Spool
 
 if TYPE_CHECKING:
@@ -495,6 +496,20 @@ def test_a_result_is_only_its_own_jobs(spool):
     publish(spool, second)
     assert spool.recover_result(replace(second, result="trips/cat.jpg"), "cat") == PurePosixPath("trips/cat-2.jpg")
     assert spool.recover_result(second, "cat") == PurePosixPath("trips/cat-2.jpg")
+
+
+def test_many_jobs_are_looked_for_by_one_listing_and_one_reading(spool, folders, monkeypatch):
+    """A start with a backlog and without a journal."""
+    jobs = [claimed(spool, f"trips/{name}.jpg") for name in ("cat", "cat", "cat-2", "dog", "猫", "gone")]
+    published = [publish(spool, job, f"trips/{job.path.stem}.jpg") for job in jobs[:-1]]
+    (folders.outbox / "trips/cat-7.jpg.json").write_bytes(sidecar(jobs[-1]))  # its picture is not there
+    listings, real = [], os.listdir
+    monkeypatch.setattr(os, "listdir", lambda folder: (listings.append(folder), real(folder))[1])
+    index = SidecarIndex()
+    assert [spool.recover_result(job, job.path.stem, index) for job in jobs] == [*published, None]
+    assert spool.recover_result(jobs[-1], "cat", index) is None
+    assert not (folders.outbox / "trips/cat-7.jpg.json").exists()
+    assert len(listings) == 1
 
 
 def test_a_sidecar_without_its_picture_is_removed_if_it_is_the_jobs(spool, folders):

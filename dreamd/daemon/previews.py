@@ -8,13 +8,17 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from dreamd.files.durable import only_draft_of
+from dreamd.files.problems import refusal
+
 log = logging.getLogger(__name__)
 
 
 def drop_preview(folder: Path, job_id: str) -> None:
     """Remove the preview of a job that is over, and a draft of it."""
-    for ending in ("jpg", "new"):
-        _unlink(folder / f"{job_id}.{ending}")
+    preview = folder / f"{job_id}.jpg"
+    for file in (preview, only_draft_of(preview)):
+        _unlink(file)
 
 
 def drop_previews(folder: Path) -> None:
@@ -28,4 +32,4 @@ def _unlink(file: Path) -> None:
     try:
         file.unlink(missing_ok=True)
     except OSError as error:  # it shows what is over, and does no other harm
-        log.warning("the preview %s cannot be removed: %s", file, error.strerror)
+        log.warning("the preview %s cannot be removed: %s", file, refusal(error))

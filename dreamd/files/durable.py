@@ -152,7 +152,7 @@ def draft_of(target: Path, *, durable: bool) -> Iterator[Path]:
     Yields:
         The path to write to. When the block ends it takes the name `target`; when it raises, it is removed.
     """
-    draft = target.with_name(_draft_name(target.name, os.urandom(6).hex() if durable else ""))
+    draft = target.with_name(_draft_name(target.name, os.urandom(6).hex())) if durable else only_draft_of(target)
     try:
         yield draft
         if durable:
@@ -163,6 +163,11 @@ def draft_of(target: Path, *, durable: bool) -> Iterator[Path]:
         raise
     if durable:
         _sync_path(target.parent)
+
+
+def only_draft_of(target: Path) -> Path:
+    """Return where `draft_of` writes a draft that is not durable, which a kill may leave."""
+    return target.with_name(_draft_name(target.name, ""))
 
 
 def _sync_path(path: Path) -> None:

@@ -27,7 +27,7 @@ from dreamd.page.health import not_ready
 from dreamd.settings.config import Config
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Ended, Journal
-from dreamd.tree.layout import REASON
+from dreamd.tree.layout import REASON, StateFolder
 from dreamd.wording import printable
 
 _FOLDERS = 200
@@ -122,7 +122,7 @@ class Numbers(Collector):
         yield from _watch(values)
         yield from _queue(values)
         yield from _workers(values["workers"])
-        journal = Journal.open_readonly(self._config.state / "journal.sqlite3")
+        journal = Journal.open_readonly(StateFolder(self._config.state).journal)
         if journal is not None:
             with journal:
                 yield from self._jobs(journal, values["started_at"])

@@ -28,7 +28,7 @@ from dreamd.tree.retrying import give_back_failed
 T = TypeVar("T")
 
 WAKE = signal.SIGUSR1
-"""Has the daemon look at the journal and at its held jobs now."""
+"""This signal has the daemon look at the journal and at its held jobs now."""
 
 _FORGOTTEN_AT_A_TIME = 1_000
 """The number of jobs that the journal forgets in one commit, so that the daemon need not wait long for its own."""
@@ -43,7 +43,11 @@ def retry(config: Config, job_ids: Sequence[str], *, all_failed: bool) -> Iterat
     """
     check_is_known(config.inbox, StateFolder(config.state))
     with Journal.open(StateFolder(config.state).journal) as journal:
-        jobs = journal.jobs(state=JobState.FAILED, limit=-1) if all_failed else [_found(journal, i) for i in job_ids]
+        jobs = (
+            journal.jobs(state=JobState.FAILED, limit=-1)
+            if all_failed
+            else [_job_to_retry(journal, i) for i in job_ids]
+        )
         yield from (f"{job.path}: looked at again now" for job in jobs if job.state is JobState.HELD)
         failed = [job for job in jobs if job.state is JobState.FAILED]
         for some in _in_lists(give_back_failed(Folders.of(config), failed), _FORGOTTEN_AT_A_TIME):
@@ -58,8 +62,12 @@ def retry(config: Config, job_ids: Sequence[str], *, all_failed: bool) -> Iterat
 
 
 def pause(config: Config, folder: str) -> str:
-    """Start no more jobs from a folder and those below it; what runs is finished."""
-    name = _folder(config, folder)
+    """Have no more jobs started from a folder and those below it; what runs is finished. Returns what to tell.
+
+    Raises:
+        UsageError: it is no folder of the inbox.
+    """
+    name = _relative_folder(config, folder)
     config.state.mkdir(parents=True, exist_ok=True)
     with Journal.open(StateFolder(config.state).journal) as journal:
         journal.pause(name)
@@ -68,8 +76,12 @@ def pause(config: Config, folder: str) -> str:
 
 
 def resume(config: Config, folder: str | None) -> str:
-    """Start jobs again, from a folder or from all."""
-    name = None if folder is None else _folder(config, folder)
+    """Have jobs started again, from a folder or, for None, from all. Returns what is still paused, to tell.
+
+    Raises:
+        UsageError: it is no folder of the inbox.
+    """
+    name = None if folder is None else _relative_folder(config, folder)
     config.state.mkdir(parents=True, exist_ok=True)
     with Journal.open(StateFolder(config.state).journal) as journal:
         journal.resume(name)
@@ -85,7 +97,8 @@ def _in_lists(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield some
 
 
-def _found(journal: Journal, job_id: str) -> Job:
+def _job_to_retry(journal: Journal, job_id: str) -> Job:
+    """Return the job of an id. Raises UsageError when there is none, or when it is neither failed nor held."""
     job = journal.get(job_id)
     if job is None:
         raise UsageError(f"there is no job {job_id!r}; `dreamd jobs --state failed` lists them")
@@ -94,7 +107,7 @@ def _found(journal: Journal, job_id: str) -> Job:
     return job
 
 
-def _folder(config: Config, folder: str) -> str:
+def _relative_folder(config: Config, folder: str) -> str:
     """Return a folder relative to the inbox; it may be given so, or as a path from where one stands."""
     path = PurePosixPath(os.path.abspath(folder))  # noqa: PTH100 (a symlink is not to be followed)
     inbox = PurePosixPath(config.inbox)
@@ -109,9 +122,8 @@ def _wake(config: Config) -> None:
     values = snapshot.read(config.state)
     if values is None or values["state"] == "stopped":
         return
-    # Not the status file's pid, which may be the last run's: the lock's holder wrote its own.
-    holder = re.fullmatch(r"pid (\d+) on (.*)\n", Path(values["lock"]).read_text(encoding="utf-8"))
-    if holder is None or holder[2] != socket.gethostname():
-        return
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(int(holder[1]), WAKE)
+        # Not the status file's pid, which may be the last run's: the lock's holder wrote its own.
+        holder = re.fullmatch(r"pid (\d+) on (.*)\n", Path(values["lock"]).read_text(encoding="utf-8"))
+        if holder is not None and holder[2] == socket.gethostname():
+            os.kill(int(holder[1]), WAKE)

@@ -68,7 +68,8 @@ class SidecarIndex:
             self._names[parts] = [name for name in names_in(folder) if name.endswith(SIDECAR)]
         names = self._names[parts]
         found: dict[str, list[str]] = {}
-        for name in names[bisect_left(names, beginning) :]:
+        for number in range(bisect_left(names, beginning), len(names)):
+            name = names[number]
             if not name.startswith(beginning):
                 break
             if (parts, name) not in self._jobs:

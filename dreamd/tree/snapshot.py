@@ -1,7 +1,7 @@
 """The daemon's state as one small JSON file, `<state>/status.json`, replaced whole whenever it changes.
 
-`dreamd status` must answer at once, and while the daemon is busy, paused in a debugger or gone; so it reads a file and
-asks nobody. Imports the standard library and `errors` only, and `yamlfile` for the state folder's place.
+`dreamd status` must answer at once, also while the daemon is busy, stopped in a debugger or gone. So it reads a file
+and asks nobody, and this module imports nothing heavy.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from dreamd.errors import UsageError
-from dreamd.files.durable import copy_new, draft_of, rename_new, replace, write_new
+from dreamd.files.durable import copy_new, draft_of, only_draft_of, rename_new, replace, write_new
 from dreamd.files.names import free_names, parts_of
 from dreamd.files.nofollow import Entry, folders_below, opened_file, opened_folder
 
@@ -123,3 +123,11 @@ def test_a_free_number_follows_a_taken_one_and_is_found_in_few_looks(taken: int,
 def test_a_name_that_somebody_else_took_meanwhile_is_not_tried_again() -> None:
     names = free_names("cat", ".jpg", lambda name: name == "cat.jpg")
     assert [next(names), next(names), next(names)] == ["cat-2.jpg", "cat-3.jpg", "cat-4.jpg"]
+
+
+def test_the_draft_that_a_kill_leaves_is_where_one_looks_for_it(tmp_path: Path) -> None:
+    target = tmp_path / "job.jpg"
+    with draft_of(target, durable=False) as draft:
+        assert draft == only_draft_of(target)
+        assert draft.suffix != ".jpg", "nobody takes it for a picture"
+        draft.touch()

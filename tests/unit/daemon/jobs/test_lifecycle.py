@@ -236,19 +236,6 @@ def test_a_second_picture_of_the_same_name_does_not_overwrite_the_first_result(h
     assert house.files("done") == ["cat-2.png", "cat.png"]
 
 
-def test_a_job_answered_again_while_it_is_being_published_is_published_once(house: House) -> None:
-    """The second answer comes while a thread writes into the outbox."""
-    house.drop("cat.png")
-    job, order = house.started()
-    answer = house.answer(job, order)
-    publish = house.life.publish(answer)
-    assert publish is not None
-    assert house.life.publish(answer) is None
-    house.life.finish(publish())
-    assert house.life.publish(answer) is None
-    assert house.files("outbox") == ["cat.png", "cat.png.json"]
-
-
 def test_a_job_answered_twice_has_one_result(house: House) -> None:
     house.drop("cat.png")
     job, order = house.started()

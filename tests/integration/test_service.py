@@ -101,7 +101,7 @@ class Mute:
     def tick(self, now): ...
     def workers(self): return []
     def next_deadline(self): return None
-    def free(self): return 0
+    def free(self, *, alone=False): return 0
     def handle(self, event): ...
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from dreamd.errors import ConfigError, DreamdError
 from dreamd.files.durable import draft_of
 from dreamd.files.problems import refusal, shown
+from dreamd.job import JobState
 from dreamd.json_text import to_json
 from dreamd.tree.layout import StateFolder
 from dreamd.tree.lock import is_locked
@@ -134,7 +135,8 @@ class Snapshot:
 def read(state_folder: Path) -> dict[str, Any] | None:
     """The snapshot as JSON values, None when there is none.
 
-    When its daemon is gone, `state` is "stopped", no worker is left, and what was running counts as queued.
+    When its daemon is gone, `state` is "stopped", no worker is left, what was running counts as queued, and the journal
+    tells what is done and what has failed: `dreamd retry` may have changed that since.
 
     Raises:
         DreamdError: the file cannot be read, or is of another version of dreamd.
@@ -154,7 +156,20 @@ def read(state_folder: Path) -> dict[str, Any] | None:
     if not _is_alive(values):
         queued = values["queued"] + values["running"]
         values |= {"state": "stopped", "queued": queued, "running": 0, "workers": [], "eta_seconds": None}
+        values |= _ended_jobs(state_folder)
     return values
+
+
+def _ended_jobs(state_folder: Path) -> dict[str, int]:
+    """Count what the journal has as done and failed; nothing is counted where it cannot be read."""
+    from dreamd.tree.journal import Journal  # on demand: SQLite is not needed while a daemon tells
+
+    journal = Journal.open_readonly(StateFolder(state_folder).journal)
+    if journal is None:
+        return {}
+    with journal:
+        counts = journal.counts()
+    return {state.value: counts[state] for state in (JobState.DONE, JobState.FAILED)}
 
 
 def _is_alive(values: dict[str, Any]) -> bool:

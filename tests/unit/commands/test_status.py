@@ -108,6 +108,15 @@ def test_a_daemon_that_was_killed_is_stopped_and_what_it_ran_waits(place: Place)
     ]  # fmt: skip
 
 
+def test_without_a_daemon_the_journal_tells_what_has_ended(place: Place) -> None:
+    place.write(replace(IDLE, done=7, failed=100))  # and `dreamd retry` has given all of those back since
+    job = Job(id="1", folder=PurePosixPath("."), name="cat.png")
+    place.add(replace(job, state=JobState.DONE), replace(job, id="2", state=JobState.FAILED))
+    values = snapshot.read(place.state)
+    assert values is not None
+    assert (values["done"], values["failed"]) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

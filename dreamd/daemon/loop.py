@@ -48,6 +48,10 @@ _PUBLISHERS = 8
 _INBOX_SECONDS = 1.0
 """The time between two looks whether the inbox is there, in seconds."""
 
+_TAKE_OVER_SECONDS = 60.0
+"""The time between two looks whether another daemon of a shared inbox is gone, in seconds: one that is only started
+anew is to find its own pictures."""
+
 _FALSE_STARTS = 3
 """The number of deaths in a row, each before the worker was ready, after which `dreamd drain` gives up."""
 
@@ -78,6 +82,7 @@ class Loop:
         recovery: Recovery,
         on_reload: Callable[[], None],
         until_empty: bool,
+        is_shared: bool,
     ) -> None:
         """Set up.
 
@@ -96,6 +101,7 @@ class Loop:
             recovery: takes up what is in work when the inbox comes.
             on_reload: called when the config has been read anew.
             until_empty: stop when everything in the inbox is finished or held.
+            is_shared: other daemons may work on the inbox beside this one.
         """
         self._config = config
         self._events = events
@@ -111,7 +117,9 @@ class Loop:
         self._recovery = recovery
         self._on_reload = on_reload
         self._inbox_look_due = 0.0
+        self._take_over_due = 0.0
         self._until_empty = until_empty
+        self._is_shared = is_shared
         self._publishers = ThreadPoolExecutor(_PUBLISHERS, thread_name_prefix="publish")
         self._pace = Pace(_most_at_a_time(config))
         self._stops = 0
@@ -165,6 +173,9 @@ class Loop:
                 self._recovery.recover()
             self._life.look_at_all()
             self._intake.look_anew()
+        if self._is_shared and self._tree.problem is None and now >= self._take_over_due:
+            self._take_over_due = now + _TAKE_OVER_SECONDS
+            self._recovery.take_over()
 
     def _tell_service(self, now: float) -> None:
         is_settled = self._intake.is_watching or self._tree.problem is not None

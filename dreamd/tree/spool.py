@@ -93,16 +93,23 @@ class Spool:
                 held += lock(lock_file(inbox, self._share), taken=taken)
             with os_errors_explained("prepare", self._work.path):
                 self._work.prepare()  # until the lock was had, another daemon could take the folder for a left one
-            self._take_over()
+            for _ in self.take_over():
+                pass  # `claimed` names them
         except BaseException:
             held.close()
             raise
         return held
 
-    def _take_over(self) -> None:
-        """Move what daemons that are gone had claimed into this one's work. One that is alive has its own file locked.
+    @property
+    def is_shared(self) -> bool:
+        """Whether other daemons may work on the inbox beside this one."""
+        return self._share is not None
 
-        Nobody works in the folder of a daemon that does not share while this one does.
+    def take_over(self) -> Iterator[str]:
+        """Move what daemons that are gone had claimed into this one's work; yields the jobs' ids.
+
+        One that is alive has its own file locked. Nobody works in the folder of a daemon that does not share while this
+        one has the inbox's lock.
         """
         house = self.folders.inbox / HOUSE
         with os_errors_explained("take over", house):
@@ -110,12 +117,12 @@ class Spool:
                 if other == self._work.path:
                     continue
                 if other.name == WORK:
-                    self._work.take_over(other.name)
+                    yield from self._work.take_over(other.name)
                     continue
                 file = lock_file(self.folders.inbox, other.name.removeprefix(f"{WORK}-"))
                 if (free := lock_if_free(file)) is not None:
                     with free:
-                        self._work.take_over(other.name)
+                        yield from self._work.take_over(other.name)
                         file.unlink()
 
     # In work

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -155,16 +155,19 @@ class Work:
                             return True
         return False
 
-    def take_over(self, other: str) -> None:
-        """Move all that another daemon had claimed into this work folder, and remove its own."""
+    def take_over(self, other: str) -> Iterator[str]:
+        """Move all that another daemon had claimed into this work folder, and remove its own; yields the jobs' ids."""
         with (
             opened_folder(self._inbox, [HOUSE]) as house,
             opened_folder_if_there(house, [other]) as left,
             opened_folder(self._inbox, self._parts) as work,
         ):
             for job_id in () if left is None else names_in(left):
-                with suppress(FileNotFoundError):  # another daemon that starts takes its share
+                try:
                     os.rename(job_id, job_id, src_dir_fd=left, dst_dir_fd=work)
+                except FileNotFoundError:  # another daemon that looks at the same time takes its share
+                    continue
+                yield job_id
             sync_folder(work)
             remove_empty_folders(Entry(house, other))
 

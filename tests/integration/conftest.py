@@ -344,13 +344,13 @@ class Tree:
 class RunningDaemon:
     """A `dreamd run` or `drain` in a process of its own."""
 
-    def __init__(self, tree: Tree, command: str, *, patient: bool, preface: str = "") -> None:
+    def __init__(self, tree: Tree, *command: str, patient: bool, preface: str = "") -> None:
         self.tree = tree
         program = f"{'' if patient else IMPATIENT}\n{preface}\nfrom dreamd.cli import main\nmain()"
-        self._log = tree.root / f"{command}-{time.monotonic_ns()}.log"
+        self._log = tree.root / f"{command[0]}-{time.monotonic_ns()}.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", program, command, "--config", str(tree.config)],
+                [sys.executable, "-c", program, *command, "--config", str(tree.config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -402,8 +402,10 @@ def daemons() -> Iterator[Callable[..., RunningDaemon]]:
     """Starts daemons and sees that none outlives the test."""
     with ExitStack() as stack:
 
-        def start(tree: Tree, command: str = "run", *, patient: bool = False, preface: str = "") -> RunningDaemon:
-            daemon = RunningDaemon(tree, command, patient=patient, preface=preface)
+        def start(
+            tree: Tree, command: str = "run", *options: str, patient: bool = False, preface: str = ""
+        ) -> RunningDaemon:
+            daemon = RunningDaemon(tree, command, *options, patient=patient, preface=preface)
             stack.callback(_end, daemon.process)
             if command == "run":
                 daemon.wait_until("running")

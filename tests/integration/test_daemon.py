@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from safetensors.numpy import save_file
 
@@ -274,6 +276,25 @@ def test_a_share_that_comes_and_goes_under_a_queue_fails_no_picture(tree: Tree, 
     assert daemon.stop() == 0, daemon.log
     assert tree.files(tree.failed) == []
     assert {(job.state, job.attempts) for job in tree.jobs()} == {(JobState.DONE, 1)}
+
+
+def test_a_daemon_that_shares_takes_over_what_another_had_claimed_when_that_one_is_killed(
+    plain: Tree, gate: Path, run_daemon: Run
+) -> None:
+    other = copy.copy(plain)
+    other.config, other.state = plain.root / "other.yaml", plain.root / "other-state"
+    other.config.write_text(yaml.safe_dump({**yaml.safe_load(plain.config.read_text()), "state": "other-state"}))
+    killed = run_daemon(plain, "run", "--share")
+    plain.drop("busy.png")
+    plain.wait_for(lambda: killed.status().get("running"), "the picture to be worked on")
+    eager = "import dreamd.daemon.loop\ndreamd.daemon.loop._TAKE_OVER_SECONDS = 0.1"
+    left = run_daemon(other, "run", "--share", preface=eager)
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    gate.touch()
+    plain.wait_for((plain.done / "busy.png").exists, f"the other daemon's result: {left.log}")
+    assert left.stop() == 0, left.log
+    assert plain.files(plain.outbox) == [plain.outbox / "busy.png", plain.outbox / "busy.png.json"]
 
 
 def test_weights_that_come_slowly_keep_no_other_folder_waiting(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -63,16 +64,41 @@ class Recovery:
         self._attempts = attempts
         self._checkpoints = checkpoints
         self._index = SidecarIndex()
+        self._taken_over: set[str] = set()
 
     def recover(self) -> None:
         """Take up every picture in work: it is finished, failed or queued again."""
         self._index = SidecarIndex()
         self._spool.tidy()
         remembered = {job.id: job for job in self._journal.unfinished()}
-        present: set[str] = set()
+        claimed = list(self._spool.claimed())
+        self._take_up_all(claimed, remembered)
+        present = {job_id for job_id, _ in claimed}
+        absent = [job for job_id, job in remembered.items() if job_id not in present]
+        self._ledger.save(*(gone for job in absent if (gone := self._close(job)) is not None))
+        if self._checkpoints.is_dir():
+            for left in {folder.name for folder in self._checkpoints.iterdir()} - present:
+                self._life.drop_checkpoint(left)
+
+    def take_over(self) -> None:
+        """Take up what daemons that shared the inbox and are gone had claimed."""
+        try:
+            for job_id in self._spool.take_over():
+                self._taken_over.add(job_id)
+            claimed = list(self._spool.claimed()) if self._taken_over else []
+        except DreamdError as error:
+            log.warning("%s; it is tried again", error)
+            return
+        theirs = [(job_id, path) for job_id, path in claimed if job_id in self._taken_over]
+        self._taken_over.clear()
+        if theirs:
+            log.info("pictures of a daemon that is gone are taken over: %d", len(theirs))
+            self._index = SidecarIndex()
+            self._take_up_all(theirs, {})
+
+    def _take_up_all(self, claimed: Iterable[tuple[str, PurePosixPath]], remembered: Mapping[str, Job]) -> None:
         waiting: list[Job] = []
-        for job_id, path in self._spool.claimed():
-            present.add(job_id)
+        for job_id, path in claimed:
             job = remembered.get(job_id) or self._journal.get(job_id)
             job = job or Job(id=job_id, folder=path.parent, name=path.name, claimed_at=time.time())
             if (going_on := self._take_up(job)) is not None:
@@ -81,11 +107,6 @@ class Recovery:
                 self._life.enter(waiting)
                 waiting = []
         self._life.enter(waiting)
-        absent = [job for job_id, job in remembered.items() if job_id not in present]
-        self._ledger.save(*(gone for job in absent if (gone := self._close(job)) is not None))
-        if self._checkpoints.is_dir():
-            for left in {folder.name for folder in self._checkpoints.iterdir()} - present:
-                self._life.drop_checkpoint(left)
 
     def _take_up(self, job: Job) -> Job | None:
         """Finish, fail or hold a job; return it when it goes on."""

@@ -25,7 +25,7 @@ from dreamd.files.problems import refusal
 from dreamd.page.access.token_file import token_of
 from dreamd.page.app import make_app
 from dreamd.page.connection import CONNECTIONS, Connection
-from dreamd.page.uploads import sweep
+from dreamd.page.uploading.uploads import sweep
 from dreamd.processes import die_with_parent
 from dreamd.settings.config import Config, load_config
 from dreamd.wording import printable

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dreamd.errors import DreamdError
-from dreamd.page.gpus import Gpus, resident_bytes
-from dreamd.page.health import not_ready
+from dreamd.page.monitoring.gpus import Gpus, resident_bytes
+from dreamd.page.monitoring.health import not_ready
 from dreamd.settings.config import Config
 from dreamd.tree import snapshot
 from dreamd.tree.layout import StateFolder

@@ -23,7 +23,7 @@ from dreamd.tree import snapshot
 from dreamd.tree.identity import check_is_known
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import Folders, StateFolder
-from dreamd.tree.retrying import give_back_failed
+from dreamd.tree.steps.retrying import give_back_failed
 
 T = TypeVar("T")
 

@@ -17,13 +17,13 @@ from pathlib import Path, PurePosixPath
 from dreamd.errors import ConfigError, DreamdError
 from dreamd.files.problems import os_errors_explained, shown
 from dreamd.job import Job, JobState
-from dreamd.tree.failure_search import failed_among
 from dreamd.tree.layout import HOUSE, WORK, Folders, lock_file, work_name
 from dreamd.tree.lock import Lock, lock, lock_if_free
-from dreamd.tree.originals import Failures, is_on_another_disk, put_into_done
-from dreamd.tree.results import Results
-from dreamd.tree.sidecars import SidecarIndex
-from dreamd.tree.work import Work
+from dreamd.tree.steps.failure_search import failed_among
+from dreamd.tree.steps.originals import Failures, is_on_another_disk, put_into_done
+from dreamd.tree.steps.results import Results
+from dreamd.tree.steps.sidecars import SidecarIndex
+from dreamd.tree.steps.work import Work
 
 
 class Spool:

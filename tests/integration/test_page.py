@@ -27,10 +27,11 @@ import yaml
 from PIL import Image
 
 import dreamd
+from dreamd.files.durable import only_draft_of
 from dreamd.job import Job, JobState
 from dreamd.page.access.sessions import SESSION_COOKIE, Sessions
 from dreamd.page.feed import LISTENERS
-from dreamd.page.places import AT_ONCE
+from dreamd.page.uploading.places import AT_ONCE
 from dreamd.settings.config import load_config
 from dreamd.tree.control import WAKE
 from dreamd.tree.journal import Journal
@@ -51,7 +52,8 @@ MAX_BYTES = 300_000
 
 HASTY = """
 import sys
-from dreamd.page import connection, places, server
+from dreamd.page import connection, server
+from dreamd.page.uploading import places
 from dreamd.page.access import sessions
 connection.HEAD_SECONDS = 0.5
 server._TICK_SECONDS = 0.05
@@ -1002,7 +1004,7 @@ def test_no_preview_outlives_its_dream_whoever_was_killed(tree: Tree, run_daemon
     worker = daemon.worker("busy")
     (job,) = tree.jobs(JobState.RUNNING)
     (previews / f"{job.id}.jpg").write_bytes(b"as the worker has shown it")
-    (previews / f"{job.id}.new").write_bytes(b"as it was about to show it")
+    only_draft_of(previews / f"{job.id}.jpg").write_bytes(b"as it was about to show it")
     os.kill(worker, signal.SIGKILL)
     tree.failure("killed/a.png")
     assert list(previews.iterdir()) == []

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client import generate_latest
 
-from dreamd.page.metrics import Numbers, registry
+from dreamd.page.monitoring.metrics import Numbers, registry
 from dreamd.settings.config import load_config
 from dreamd.tree.journal import Journal
 from dreamd.tree.snapshot import Snapshot, WorkerStatus

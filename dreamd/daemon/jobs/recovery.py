@@ -18,8 +18,8 @@ from dreamd.daemon.jobs.recipes import JobRecipes, result_stem
 from dreamd.errors import DreamdError
 from dreamd.job import Job, JobState
 from dreamd.tree.journal import Journal
-from dreamd.tree.sidecars import SidecarIndex
 from dreamd.tree.spool import Spool
+from dreamd.tree.steps.sidecars import SidecarIndex
 from dreamd.wording import printable
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from dreamd.errors import UsageError
 from dreamd.files.names import parts_of
 from dreamd.page.handlers.answers import JsonAnswer, answering
 from dreamd.page.handlers.requests import query_of, read_json, read_texts
-from dreamd.page.uploads import Uploads
+from dreamd.page.uploading.uploads import Uploads
 from dreamd.settings.config import Config
 from dreamd.tree import control
 

@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from dreamd.errors import DreamdError, SpaceError, UsageError
 from dreamd.json_text import to_json
-from dreamd.page.places import SlowError
 from dreamd.page.recipe_editor import ChangedError
-from dreamd.page.uploads import TooLargeError
+from dreamd.page.uploading.places import SlowError
+from dreamd.page.uploading.uploads import TooLargeError
 
 Handler = Callable[[Request], Awaitable[Response]]
 """What answers a request."""

@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute, Route
 from dreamd.errors import DreamdError
 from dreamd.page.access.sessions import Sessions, is_signed_in
 from dreamd.page.handlers.answers import answering
-from dreamd.page.health import not_alive, not_ready
-from dreamd.page.metrics import registry
+from dreamd.page.monitoring.health import not_alive, not_ready
+from dreamd.page.monitoring.metrics import registry
 from dreamd.settings.config import Config
 from dreamd.tree import snapshot
 from dreamd.wording import printable

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from dreamd.errors import UsageError
-from dreamd.page.places import SlowError
-from dreamd.page.uploads import TooLargeError
+from dreamd.page.uploading.places import SlowError
+from dreamd.page.uploading.uploads import TooLargeError
 
 _BODY_BYTES = 256 * 1024
 """The largest request that is no picture, in bytes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from dreamd.job import Job, JobState
-from dreamd.page.metrics import _Tally
+from dreamd.page.monitoring.metrics import _Tally
 from dreamd.tree.journal import Journal
 
 NOW = 1_800_000_000.0

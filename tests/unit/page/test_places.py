@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from dreamd.page import places
-from dreamd.page.places import Place, Places, SlowError
+from dreamd.page.uploading import places
+from dreamd.page.uploading.places import Place, Places, SlowError
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from dreamd.files.nofollow import Entry
 from dreamd.job import Job, JobState
-from dreamd.tree import failure_search
-from dreamd.tree.failure_search import failed_among
+from dreamd.tree.steps import failure_search
+from dreamd.tree.steps.failure_search import failed_among
 
 MANY = 100
 

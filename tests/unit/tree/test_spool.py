@@ -24,9 +24,9 @@ from dreamd.errors import ConfigError, DreamdError, SpaceError
 from dreamd.files import durable
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.tree.layout import Folders
-from dreamd.tree.retrying import give_back_failed
-from dreamd.tree.sidecars import SidecarIndex
 from dreamd.tree.spool import Spool
+from dreamd.tree.steps.retrying import give_back_failed
+from dreamd.tree.steps.sidecars import SidecarIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

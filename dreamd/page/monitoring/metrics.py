@@ -22,8 +22,8 @@ from dreamd import __version__
 from dreamd.errors import DreamdError, HoldCause
 from dreamd.files.nofollow import folders_below
 from dreamd.job import JobState
-from dreamd.page.gpus import Gpus, resident_bytes
-from dreamd.page.health import not_ready
+from dreamd.page.monitoring.gpus import Gpus, resident_bytes
+from dreamd.page.monitoring.health import not_ready
 from dreamd.settings.config import Config
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Ended, Journal

@@ -15,7 +15,7 @@ from dreamd.files.names import folder_parts, free_names, one_name, relative_part
 from dreamd.files.nofollow import Entry, make_private, opened_folder, opened_folder_if_there
 from dreamd.files.syncs import sync_folder
 from dreamd.tree.layout import HOUSE, SIDECAR, sidecar_name
-from dreamd.tree.sidecars import SidecarIndex, names_job, names_like
+from dreamd.tree.steps.sidecars import SidecarIndex, names_job, names_like
 
 if TYPE_CHECKING:
     from dreamd.job import Job

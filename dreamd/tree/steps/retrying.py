@@ -16,7 +16,7 @@ from dreamd.files.problems import os_errors_explained
 from dreamd.files.syncs import sync_folder
 from dreamd.job import Job
 from dreamd.tree.layout import REASON, Folders, reason_name
-from dreamd.tree.originals import move_original, reason_job
+from dreamd.tree.steps.originals import move_original, reason_job
 
 
 def give_back_failed(folders: Folders, jobs: Iterable[Job]) -> Iterator[tuple[Job, bool]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dreamd.files.names import folder_parts, one_name
 from dreamd.files.nofollow import Entry, names_in, opened_folder_if_there
 from dreamd.tree.layout import REASON, reason_name
-from dreamd.tree.originals import reason_job
+from dreamd.tree.steps.originals import reason_job
 
 if TYPE_CHECKING:
     from dreamd.job import Job

@@ -19,7 +19,7 @@ from dreamd.files.nofollow import Entry, opened_folder, opened_folder_if_there
 from dreamd.files.problems import shown
 from dreamd.files.syncs import sync_folder
 from dreamd.tree.layout import REASON, draft_name, reason_name
-from dreamd.tree.sidecars import names_like
+from dreamd.tree.steps.sidecars import names_like
 
 if TYPE_CHECKING:
     from dreamd.job import Job

@@ -21,7 +21,7 @@ from dreamd.files.problems import os_error_explained
 from dreamd.files.syncs import sync_folder
 from dreamd.inbox.ignored import Ignored
 from dreamd.inbox.recipes import RECIPE_FILES
-from dreamd.page.places import Place, Places
+from dreamd.page.uploading.places import Place, Places
 from dreamd.settings.config import Config
 from dreamd.tree.identity import check_is_known
 from dreamd.tree.layout import HOUSE, UPLOADS, StateFolder

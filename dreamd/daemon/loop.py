@@ -82,7 +82,6 @@ class Loop:
         recovery: Recovery,
         on_reload: Callable[[], None],
         until_empty: bool,
-        is_shared: bool,
     ) -> None:
         """Set up.
 
@@ -101,7 +100,6 @@ class Loop:
             recovery: takes up what is in work when the inbox comes.
             on_reload: called when the config has been read anew.
             until_empty: stop when everything in the inbox is finished or held.
-            is_shared: other daemons may work on the inbox beside this one.
         """
         self._config = config
         self._events = events
@@ -119,7 +117,6 @@ class Loop:
         self._inbox_look_due = 0.0
         self._take_over_due = 0.0
         self._until_empty = until_empty
-        self._is_shared = is_shared
         self._publishers = ThreadPoolExecutor(_PUBLISHERS, thread_name_prefix="publish")
         self._pace = Pace(_most_at_a_time(config))
         self._stops = 0
@@ -173,7 +170,7 @@ class Loop:
                 self._recovery.recover()
             self._life.look_at_all()
             self._intake.look_anew()
-        if self._is_shared and self._tree.problem is None and now >= self._take_over_due:
+        if self._tree.problem is None and now >= self._take_over_due:
             self._take_over_due = now + _TAKE_OVER_SECONDS
             self._recovery.take_over()
 

@@ -143,7 +143,6 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
         recovery=recovery,
         on_reload=page.reload,
         until_empty=parts.until_empty,
-        is_shared=parts.spool.is_shared,
     )
     with _running(parts, page, intake.watcher, report):
         report.write("starting")

@@ -81,7 +81,9 @@ class Recovery:
                 self._life.drop_checkpoint(left)
 
     def take_over(self) -> None:
-        """Take up what daemons that shared the inbox and are gone had claimed."""
+        """Take up what daemons that shared the inbox and are gone had claimed; where none may, there is nothing."""
+        if not self._spool.is_shared:
+            return
         try:
             for job_id in self._spool.take_over():
                 self._taken_over.add(job_id)

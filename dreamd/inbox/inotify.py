@@ -19,7 +19,7 @@ from watchdog.events import (
     FileSystemMovedEvent,
 )
 from watchdog.observers.api import BaseObserver
-from watchdog.observers.inotify import InotifyFullEmitter
+from watchdog.observers.inotify import InotifyFullEmitter, InotifyWatchGroup
 from watchdog.observers.inotify_c import InotifyFD
 
 from dreamd.inbox.events import FileEvent
@@ -53,7 +53,7 @@ class InboxObserver(BaseObserver):
     def __init__(self, root: str, notify: Callable[[FileEvent], None], ignored: Ignored) -> None:
         self._descriptor = _InboxDescriptor(root, notify, ignored)
         self._descriptor.start()
-        super().__init__(InotifyFullEmitter, inotify_fd=self._descriptor)
+        super().__init__(_Emitter, inotify_fd=self._descriptor)
         self.schedule(_Enqueue(root, notify), root, recursive=True, event_filter=_WATCHED)
 
     @property
@@ -76,6 +76,32 @@ class InboxObserver(BaseObserver):
         super().on_thread_stop()
         self._descriptor.stop()
         self._descriptor.join()
+
+
+class _Emitter(InotifyFullEmitter):
+    """watchdog's emitter with a watch group of our own kind."""
+
+    def on_thread_start(self) -> None:
+        """Set up the watch group; watchdog calls it."""
+        self._inotify = _WatchGroup(
+            self._inotify_fd,
+            os.fsencode(self.watch.path),
+            is_recursive=self.watch.is_recursive,
+            event_mask=self.get_event_mask_from_filter(),
+            follow_symlink=self.watch.follow_symlink,
+        )
+
+
+class _WatchGroup(InotifyWatchGroup):
+    """watchdog's watches of a tree, less the events that it makes up."""
+
+    def _recursive_simulate(self, src_path: bytes) -> list[InotifyEvent]:  # noqa: ARG002 (watchdog's signature)
+        """Make up no events for what lies in a new folder: the watcher walks it.
+
+        A file that lies there was perhaps closed long ago. By a made-up `created` it would be waited for until it is
+        closed.
+        """
+        return []
 
 
 class _InboxDescriptor(InotifyFD):

@@ -49,6 +49,19 @@ def test_files_in_folders_made_a_moment_ago_are_found_by_events(desk, inbox):
     assert desk.settle(1) == [by_event("z7/b/c/dog.png")]
 
 
+@pytest.mark.usefixtures("no_leases")
+def test_another_users_files_in_folders_made_a_moment_ago_wait_for_no_end_that_is_past(make, inbox):
+    desk = make().start()
+    desk.due()
+    for number in range(20):
+        (inbox / f"a{number}").mkdir()
+        (inbox / f"a{number}/cat.png").write_bytes(PNG)
+    (inbox / "last.png").write_bytes(PNG)
+    desk.until("closed", "last.png")
+    desk.due()
+    assert len(desk.paths(after=1)) == 21
+
+
 def test_a_folder_that_loses_its_hidden_name_is_watched_from_then_on(desk, inbox):
     (inbox / ".unpacking").mkdir()
     (inbox / ".unpacking/a.png").write_bytes(PNG)

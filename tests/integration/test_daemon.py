@@ -675,7 +675,7 @@ def claim(tree: Tree, run_daemon: Run, count: int) -> None:
     daemon = run_daemon(tree)
     for number in range(count):
         tree.drop(f"{number}.png")
-    tree.wait_for(lambda: len(tree.work()) == count, "all to be claimed")
+    tree.wait_for(lambda: len(tree.work()) == len(tree.jobs(JobState.QUEUED)) == count, "all to be claimed and noted")
     daemon.process.kill()
     daemon.wait()
     control.resume(load_config(tree.config), None)

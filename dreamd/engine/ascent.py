@@ -1,13 +1,16 @@
-"""The ascent at one scale. Knows a gradient as a function, and knows no octaves, files or recipes."""
+"""The ascent at one scale, of bare pixels or of what a `Canvas` moves. Knows no octaves, files or recipes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from dreamd.engine.chain import Canvas, GradientAt, Scene, Shifted
 
 _BAND = 1 << 24
 """The values of a band: 64 MB in float32."""
@@ -28,12 +31,73 @@ class AscentSettings:
         lr: how far a step goes, in normalised pixels, times the gradient.
         momentum: how much of the sum of the gradients so far is kept: 0 is plain ascent, 1 the article's sum.
         jitter: the largest random circular shift before each step, in pixels.
+        lr_end: `lr` at the end, towards which it goes in a straight line over the last quarter; None keeps it.
     """
 
     iterations: int
     lr: float
     momentum: float = 0.0
     jitter: int = 0
+    lr_end: float | None = None
+
+    def rate(self, progress: float) -> float:
+        """Return how far a step goes when `progress` of the ascent is behind it."""
+        if self.lr_end is None or progress <= _FALLS_FROM:
+            return self.lr
+        return self.lr + (self.lr_end - self.lr) * (progress - _FALLS_FROM) / (1 - _FALLS_FROM)
+
+
+_FALLS_FROM = 0.75
+"""The share of an ascent after which the rate goes towards `lr_end`."""
+
+
+class Optimizer(Protocol):
+    """Makes a move of a gradient at the parameters `[N, ...]`; the ascent goes that way, times the rate."""
+
+    def __call__(self, gradient: Tensor, state: dict[str, Tensor], at: At) -> Tensor:
+        """Return the move. What it remembers it keeps in `state`, which is empty at first."""
+        ...
+
+
+@dataclass(frozen=True)
+class At:
+    """Where an ascent is when it asks its optimizer for a move.
+
+    Attributes:
+        parameters: what moves, `[N, ...]`.
+        progress: how far the ascent is, from 0 to 1.
+        momentum: the recipe's.
+    """
+
+    parameters: Tensor
+    progress: float
+    momentum: float
+
+
+def plain(gradient: Tensor, state: dict[str, Tensor], at: At) -> Tensor:
+    """Move along the sum of the gradients so far, each worth `momentum` times the next. Uses the last sum's memory."""
+    if at.momentum == 0:
+        return gradient
+    velocity = state.get("velocity")
+    state["velocity"] = gradient.clone() if velocity is None else velocity.mul_(at.momentum).add_(gradient)
+    return state["velocity"]
+
+
+@dataclass(frozen=True)
+class Midway:
+    """An ascent after some of its iterations, and all that the rest of it depends on but its generators.
+
+    Attributes:
+        iteration: how many are done.
+        parameters: what moves, `[N, ...]`; the ascent goes on in this memory.
+        state: the optimizer's; so does it in this.
+        first_loss: `[N]`, at the first iteration.
+    """
+
+    iteration: int
+    parameters: Tensor
+    state: dict[str, Tensor]
+    first_loss: Tensor
 
 
 @dataclass(frozen=True)
@@ -47,18 +111,22 @@ class Ascended:
 
 def ascend(
     x: Tensor,
-    gradient_at: Callable[[Tensor], tuple[Tensor, Tensor]],
+    gradient_at: GradientAt,
     settings: AscentSettings,
     *,
     steps: Sequence[GradientStep] = (),
     generators: Sequence[torch.Generator],
     on_iteration: Callable[[int], None] = lambda _iteration: None,
     overwrite: bool = False,
+    optimizer: Optimizer = plain,
+    scene: Scene | None = None,
+    since: Midway | None = None,
+    on_midway: Callable[[Midway], None] = lambda _midway: None,
 ) -> Ascended:
     """Climb from normalised pictures `x` `[N, 3, H, W]`.
 
     Beside the tensors of `gradient_at` and the steps, three such pictures are alive: `x`, its gradient and, with
-    momentum, the velocity.
+    momentum, the velocity; and what the scene and another optimizer hold.
 
     Args:
         x: the pictures to start from.
@@ -68,23 +136,64 @@ def ascend(
         generators: one random source a picture for its shifts, so that a picture comes out the same in any batch.
         on_iteration: called after each step with its number, from 1.
         overwrite: climb in the memory of `x`, whose owner does not need it any more.
+        optimizer: makes a move of each gradient.
+        scene: what stands around the gradient; None for bare pixels.
+        since: go on from there, with the generators as they were then.
+        on_midway: given where the ascent stands, after each step but the last.
     """
     x = x if overwrite else x.clone()
-    velocity: Tensor | None = None
+    canvas: Canvas | _Pixels = _Pixels(x) if scene is None else Canvas(x, scene)
+    state: dict[str, Tensor] = {}
     losses: list[Tensor] = []
-    for iteration in range(settings.iterations):
+    first = 0
+    if since is not None:
+        canvas.parameters, state, losses, first = since.parameters, since.state, [since.first_loss], since.iteration
+    del x
+    for iteration in range(first, settings.iterations):
+        progress = iteration / settings.iterations
         shifts = [_shift(settings.jitter, generator) for generator in generators]
-        gradient, loss = _gradient_of_shifted(x, gradient_at, shifts)
+        gradient, loss = canvas.gradient(gradient_at, partial(_gradient_of_shifted, shifts), progress)
         losses = [*losses[:1], loss]
         for step in steps:
-            gradient = step(gradient, iteration / settings.iterations)
-        velocity = _velocity(velocity, gradient, settings.momentum)
+            gradient = step(gradient, progress)
+        gradient = canvas.pulled(gradient)
+        move = optimizer(gradient, state, At(canvas.parameters, progress, settings.momentum))
         del gradient
-        for band in bands(x):
-            # Two operations, each rounded, as the article computes it; a fused multiply-add differs in the last bit.
-            x[:, :, band] += settings.lr * velocity[:, :, band]
+        _go(canvas.parameters, move, settings.rate(progress))
+        del move
+        canvas.settle(progress)
         on_iteration(iteration + 1)
-    return Ascended(x, losses[0], losses[-1])
+        if iteration + 1 < settings.iterations:
+            on_midway(Midway(iteration + 1, canvas.parameters, state, losses[0]))
+    return Ascended(canvas.pictures(), losses[0], losses[-1])
+
+
+class _Pixels:
+    """Normalised pictures that move themselves."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.parameters = x
+
+    def pictures(self) -> Tensor:
+        return self.parameters
+
+    def gradient(self, gradient_at: GradientAt, shifted: Shifted, progress: float) -> tuple[Tensor, Tensor]:
+        del progress
+        return shifted(self.parameters, gradient_at)
+
+    def pulled(self, gradient: Tensor) -> Tensor:
+        return gradient
+
+    def settle(self, progress: float) -> None:
+        del progress
+
+
+def _go(parameters: Tensor, move: Tensor, rate: float) -> None:
+    """Move in place."""
+    for band in bands(parameters) if parameters.dim() > 2 else [slice(None)]:
+        # Two operations, each rounded, as the article computes it; a fused multiply-add differs in the last bit.
+        place = (slice(None), slice(None), band) if parameters.dim() > 2 else band
+        parameters[place] += rate * move[place]
 
 
 def bands(pictures: Tensor, axis: int = 2) -> Iterator[slice]:
@@ -94,15 +203,8 @@ def bands(pictures: Tensor, axis: int = 2) -> Iterator[slice]:
     return (slice(start, min(start + band, length)) for start in range(0, length, band))
 
 
-def _velocity(velocity: Tensor | None, gradient: Tensor, momentum: float) -> Tensor:
-    """Return the sum of the gradients so far, each worth `momentum` times the next, in the memory of the last sum."""
-    if momentum == 0:
-        return gradient
-    return gradient.clone() if velocity is None else velocity.mul_(momentum).add_(gradient)
-
-
 def _gradient_of_shifted(
-    x: Tensor, gradient_at: Callable[[Tensor], tuple[Tensor, Tensor]], shifts: Sequence[tuple[int, int]]
+    shifts: Sequence[tuple[int, int]], x: Tensor, gradient_at: GradientAt
 ) -> tuple[Tensor, Tensor]:
     """Take the gradient and the loss of shifted pictures, and shift the gradient back."""
     back = [(-down, -right) for down, right in shifts]

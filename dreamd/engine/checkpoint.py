@@ -15,10 +15,11 @@ import time
 import zipfile
 import zlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ from torch import Tensor
 from dreamd.engine.fitting import Fit
 
 log = logging.getLogger(__name__)
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +55,36 @@ class FinishedAscent:
     fit: Fit | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class UnfinishedAscent:
+    """An ascent after some of its iterations, and all that the rest of the dream depends on.
+
+    Attributes:
+        number: of the ascent in its dream, from 1.
+        given: the `checksum` of the pictures that it started from.
+        iteration: how many iterations are done.
+        parameters: what climbs, `[N, ...]`: normalised pictures, or what they are decoded from.
+        state: what the optimizer remembers.
+        first_loss: `[N]`, at its first iteration.
+        generators: the state of each picture's random generator, `[N, bytes]` in uint8.
+        fit: as it is now; None for dreams without a limit to their memory.
+    """
+
+    number: int
+    given: int
+    iteration: int
+    parameters: Tensor
+    state: dict[str, Tensor]
+    first_loss: Tensor
+    generators: Tensor
+    fit: Fit | None = None
+
+
 class Checkpoint(Protocol):
-    """Keeps the finished ascents of one dream, and gives them back when the same dream is begun again."""
+    """Keeps the finished ascents of one dream, and gives them back when the same dream is begun again.
+
+    Of an ascent that takes long it also keeps, now and then, where it stands.
+    """
 
     def load(self, number: int) -> FinishedAscent | None:
         """Return the ascent of that number, from 1; None when it has not been kept."""
@@ -61,6 +92,18 @@ class Checkpoint(Protocol):
 
     def keep(self, ascent: FinishedAscent) -> None:
         """Keep an ascent that has just ended. Its tensors belong to the schedule, which may change them afterwards."""
+        ...
+
+    def load_unfinished(self, number: int) -> UnfinishedAscent | None:
+        """Return where the ascent of a number stood when it was last kept; None when it never was."""
+        ...
+
+    def is_due(self) -> bool:
+        """Tell whether it is time to keep where the ascent stands."""
+        ...
+
+    def keep_unfinished(self, ascent: UnfinishedAscent) -> None:
+        """Keep where an ascent stands, at once: it goes on in the same memory."""
         ...
 
 
@@ -83,9 +126,10 @@ _MOST_WAITING = 256 << 20
 class CheckpointFolder:
     """A checkpoint in a folder: one file an ascent, in numpy's own format, which no reader runs code from.
 
-    Short dreams never touch the disk: nothing is written until the dream has run for a while. Then everything so far is
-    written, and each ascent as it ends. A file is written under another name and then renamed. It is not synced: after
-    a loss of power a torn file is ignored, and its ascent is climbed again.
+    Nothing is written until the dream has run for a while, so that short ones never touch the disk; then everything so
+    far, and each ascent as it ends; and where an ascent stands, each time that the same while has passed inside it. A
+    file is written under another name and then renamed. It is not synced: after a loss of power a torn one is ignored,
+    and its ascent is climbed again.
 
     A disk that is full, or a folder that cannot be written, does not stop the dream.
     """
@@ -101,7 +145,9 @@ class CheckpointFolder:
         """
         self._folder = folder
         self._key = key
+        self._after_seconds = after_seconds
         self._writes_from = time.monotonic() + after_seconds
+        self._due_from = self._writes_from
         self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
         self._broken = False
 
@@ -110,17 +156,26 @@ class CheckpointFolder:
 
         Once an ascent was found, the dream has been killed before: from then on every ascent is written as it ends.
         """
-        file = self._file(number)
+        ascent = self._read_file(self._file(number), lambda values: _read(values, self._key, number))
+        if ascent is not None:
+            self._writes_from = time.monotonic()
+        return ascent
+
+    def load_unfinished(self, number: int) -> UnfinishedAscent | None:
+        """Return where the ascent of a number stood; None when there is no whole file of that under this key."""
+        return self._read_file(
+            self._unfinished_file(number), lambda values: _read_unfinished(values, self._key, number)
+        )
+
+    def _read_file(self, file: Path, read: Callable[[Mapping[str, Any]], _Read]) -> _Read | None:
         try:
             with file.open("rb") as stream, np.load(stream, allow_pickle=False) as values:
-                ascent = _read(values, self._key, number)
+                return read(values)
         except FileNotFoundError:
             return None
         except _UNREADABLE as error:
             log.warning("%s is ignored: %s", file, " ".join(str(error).split()))
             return None
-        self._writes_from = time.monotonic()
-        return ascent
 
     def keep(self, ascent: FinishedAscent) -> None:
         """Keep an ascent: at first in memory, where its tensors still are the schedule's, later in its file."""
@@ -133,30 +188,49 @@ class CheckpointFolder:
         while sum(waiting.size for waiting in self._waiting.values()) > _MOST_WAITING:
             self._waiting.popitem(last=False)
 
+    def is_due(self) -> bool:
+        """Tell whether the dream has run for a while since it began, or since it was last kept inside an ascent."""
+        return not self._broken and time.monotonic() >= self._due_from
+
+    def keep_unfinished(self, ascent: UnfinishedAscent) -> None:
+        """Write where an ascent stands into its file, in place of where it stood."""
+        self._write_waiting()
+        if not self._broken:
+            self._try_to_write(self._unfinished_file(ascent.number), lambda: _unfinished_values(ascent, self._key))
+        self._due_from = time.monotonic() + self._after_seconds
+
     def _write_waiting(self) -> None:
+        while self._waiting and not self._broken:
+            number, waiting = self._waiting.popitem(last=False)
+            if waiting.is_unchanged():
+                values = partial(_values, waiting.ascent, self._key)
+                self._try_to_write(self._file(number), values, old=self._unfinished_file(number))
+
+    def _try_to_write(self, file: Path, values: Callable[[], dict[str, Any]], *, old: Path | None = None) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            while self._waiting:
-                _, waiting = self._waiting.popitem(last=False)
-                if waiting.is_unchanged():
-                    self._write(waiting.ascent)
+            self._write(file, values())
+            if old is not None:
+                old.unlink(missing_ok=True)
         except OSError as error:
             log.warning("%s: the dream goes on, but its state is not kept: %s", self._folder, error.strerror or error)
             self._broken = True
             self._waiting.clear()
 
-    def _write(self, ascent: FinishedAscent) -> None:
-        file = self._file(ascent.number)
+    def _write(self, file: Path, values: Mapping[str, Any]) -> None:
         draft = file.with_suffix(".part")
         try:
             with draft.open("wb") as stream:
-                np.savez(stream, **_values(ascent, self._key))
+                np.savez(stream, **values)
             draft.replace(file)
         finally:
             draft.unlink(missing_ok=True)
 
     def _file(self, number: int) -> Path:
         return self._folder / f"ascent-{number:05}.npz"
+
+    def _unfinished_file(self, number: int) -> Path:
+        return self._folder / f"ascent-{number:05}-unfinished.npz"
 
 
 class _Waiting:
@@ -199,3 +273,41 @@ def _read(values: Mapping[str, Any], key: str, number: int) -> FinishedAscent:
             raise ValueError(f"{name} is {tensors[name].dtype} of shape {list(tensors[name].shape)}")
     fit = Fit(**about["fit"]) if about["fit"] else None
     return FinishedAscent(number=number, given=int(about["given"]), fit=fit, **tensors)
+
+
+_UNFINISHED_FORMAT = "dreamd unfinished ascent 1"
+_STATE = "state."
+"""Before the names of the optimizer's tensors."""
+
+_UNFINISHED_TENSORS = {"parameters": torch.float32, "first_loss": torch.float32, "generators": torch.uint8}
+"""The tensors of an unfinished ascent, with their types."""
+
+
+def _unfinished_values(ascent: UnfinishedAscent, key: str) -> dict[str, Any]:
+    about = {
+        "number": ascent.number,
+        "given": ascent.given,
+        "iteration": ascent.iteration,
+        "fit": asdict(ascent.fit) if ascent.fit else None,
+    }
+    tensors = {name: getattr(ascent, name).detach().cpu().numpy() for name in _UNFINISHED_TENSORS}
+    state = {f"{_STATE}{name}": value.detach().cpu().numpy() for name, value in ascent.state.items()}
+    return {"format": _UNFINISHED_FORMAT, "key": key, "about": json.dumps(about), **tensors, **state}
+
+
+def _read_unfinished(values: Mapping[str, Any], key: str, number: int) -> UnfinishedAscent:
+    """The ascent in a file. Raises ValueError, KeyError or TypeError when it is another one, or none."""
+    if str(values["format"]) != _UNFINISHED_FORMAT or str(values["key"]) != key:
+        raise ValueError("it belongs to another dream")
+    about = json.loads(str(values["about"]))
+    if about["number"] != number:
+        raise ValueError(f"it holds ascent {about['number']}")
+    tensors = {name: torch.from_numpy(values[name]) for name in _UNFINISHED_TENSORS}
+    for name, dtype in _UNFINISHED_TENSORS.items():
+        if tensors[name].dtype != dtype:
+            raise ValueError(f"{name} is {tensors[name].dtype}")
+    state = {name.removeprefix(_STATE): torch.from_numpy(values[name]) for name in values if name.startswith(_STATE)}
+    fit = Fit(**about["fit"]) if about["fit"] else None
+    return UnfinishedAscent(
+        number=number, given=int(about["given"]), iteration=int(about["iteration"]), state=state, fit=fit, **tensors
+    )

@@ -13,15 +13,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dreamd.engine.ascent import Ascended, AscentSettings, GradientStep, ascend, bands
+from dreamd.engine.ascent import Ascended, AscentSettings, GradientStep, Midway, Optimizer, ascend, bands, plain
 from dreamd.engine.backbone import Backbone
-from dreamd.engine.checkpoint import Checkpoint, FinishedAscent, checksum
+from dreamd.engine.chain import Chain, Scene
+from dreamd.engine.chance import Random
+from dreamd.engine.checkpoint import Checkpoint, FinishedAscent, UnfinishedAscent, checksum
 from dreamd.engine.deterministic import gpu_algorithms
 from dreamd.engine.devices import moved, on_cpu
 from dreamd.engine.fitting import BatchTooLargeError, FittedGradient, cost_of
 from dreamd.engine.footprint import SMALLEST_TILE, is_out_of_memory, pictures_that_fit
 from dreamd.engine.graphs import GraphedGradient, Graphs
 from dreamd.engine.objective import Gradient, Objective, Prepare, WholeGradient
+from dreamd.engine.outset import Outset, held_beside
 from dreamd.engine.precision import Precision, cast, products_in
 from dreamd.errors import NotANumberError, PluginError
 
@@ -61,6 +64,9 @@ class Dreamer:
         settings: how the ascents climb.
         schedule: `(image, ascend) → images`; a plugin's function with its parameters filled in.
         steps: what is done to each gradient, in order.
+        optimizer: makes a move of each gradient.
+        optimizer_pictures: how many pictures the optimizer remembers.
+        chain: what stands around the gradient.
         precision: what the backbone computes in.
         exact: in fp32, whether the backbone is the reference, as it was loaded, and not arranged for speed.
         device: where the backbone is.
@@ -74,6 +80,9 @@ class Dreamer:
     settings: AscentSettings
     schedule: Callable[[Tensor, Ascend], Iterable[Tensor]]
     steps: Sequence[GradientStep] = ()
+    optimizer: Optimizer = plain
+    optimizer_pictures: int = 1
+    chain: Chain = field(default_factory=Chain)
     precision: Precision = Precision.FP32
     exact: bool = True
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -114,8 +123,11 @@ class Ascend:
         generators: Sequence[torch.Generator],
         on_progress: Callable[[Progress], None],
         checkpoint: Checkpoint | None = None,
+        outset: Outset | None = None,
     ) -> None:
         self._dreamer = dreamer
+        self._outset = outset
+        self._random = Random(generators, dreamer.device)
         self._gradient = gradient
         self._prepare = _preparation(dreamer)
         self._generators = generators
@@ -133,7 +145,8 @@ class Ascend:
     @property
     def deterministic(self) -> bool:
         """Return whether equal pictures give equal results, so that a schedule need not ascend one twice."""
-        return self._dreamer.settings.jitter == 0 and getattr(self._gradient, "deterministic", True)
+        draws = self._dreamer.settings.jitter != 0 or self._dreamer.chain.draws
+        return not draws and getattr(self._gradient, "deterministic", True)
 
     def plan(self, ascents: int) -> None:
         """Say how many ascents there will be, for the progress bar."""
@@ -159,21 +172,22 @@ class Ascend:
         kept = self._checkpoint.load(self.ascents)
         if kept is not None and self._is_the_same(kept, image, given):
             return self._take_up(kept, image.device)
-        result = self._climb(image, overwrite)
+        result = self._climb(image, overwrite, given)
         self._checkpoint.keep(self._finished_ascent(result, given))
         return result
 
-    def _climb(self, image: Tensor, overwrite: bool) -> Tensor:
+    def _climb(self, image: Tensor, overwrite: bool, given: int = 0) -> Tensor:
         height, width = image.shape[2:]
         x = moved(_at_least(image, self._dreamer.backbone.min_side), self._dreamer.device)
         x = (x.sub_(self._mean) if overwrite else x - self._mean).div_(self._std)
-        end = self._ascend_from(x)
+        end = self._ascend_from(x, given)
         _check_finite(end.x)
         self.first_loss, self.last_loss = end.first_loss, end.last_loss
         result = end.x.mul_(self._std).add_(self._mean).clamp_(0, 1)[:, :, :height, :width]
         return on_cpu(result) if image.device.type == "cpu" else result
 
-    def _ascend_from(self, x: Tensor) -> Ascended:
+    def _ascend_from(self, x: Tensor, given: int) -> Ascended:
+        since = self._since(x, given)
         return ascend(
             x,
             lambda pictures: self._gradient(pictures, self._prepare),
@@ -182,6 +196,63 @@ class Ascend:
             generators=self._generators,
             on_iteration=self._report,
             overwrite=True,
+            optimizer=self._dreamer.optimizer,
+            scene=None if self._outset is None else self._scene(self._outset, x.shape),
+            since=since,
+            on_midway=lambda midway: self._keep_midway(midway, given),
+        )
+
+    def _scene(self, outset: Outset, shape: torch.Size) -> Scene:
+        """What stands around the gradient at this size, with everything that it compares with looked at."""
+        size = (shape[2], shape[3])
+        outset.prepare(
+            size, lambda pictures: self._seen((moved(pictures, self._dreamer.device) - self._mean) / self._std)
+        )
+        return Scene(
+            chain=self._dreamer.chain,
+            mean=self._mean,
+            std=self._std,
+            given=outset.given(size, self._random),
+            look=self._seen,
+            originals=outset.originals,
+        )
+
+    def _seen_in(self, pictures: Tensor) -> list[Tensor]:
+        """What the terms' layers see in pictures in [0, 1], on any device."""
+        return self._seen((moved(pictures, self._dreamer.device) - self._mean) / self._std)
+
+    def _seen(self, x: Tensor) -> list[Tensor]:
+        return self._gradient.seen(x, self._prepare)
+
+    def _since(self, x: Tensor, given: int) -> Midway | None:
+        """Where this ascent stood when it was broken off, with everything as it was then."""
+        kept = None if self._checkpoint is None else self._checkpoint.load_unfinished(self.ascents)
+        fitted = isinstance(self._gradient, FittedGradient)
+        if kept is None or kept.given != given or kept.generators.shape != self._random.states().shape:
+            return None
+        if kept.iteration >= self._dreamer.settings.iterations or fitted != (kept.fit is not None):
+            return None
+        self._random.set_states(kept.generators)
+        if isinstance(self._gradient, FittedGradient) and kept.fit is not None:
+            self._gradient.take_up(kept.fit)
+        device = x.device
+        state = {name: moved(value, device) for name, value in kept.state.items()}
+        return Midway(kept.iteration, moved(kept.parameters, device), state, moved(kept.first_loss, device))
+
+    def _keep_midway(self, midway: Midway, given: int) -> None:
+        if self._checkpoint is None or not self._checkpoint.is_due():
+            return
+        self._checkpoint.keep_unfinished(
+            UnfinishedAscent(
+                number=self.ascents,
+                given=given,
+                iteration=midway.iteration,
+                parameters=midway.parameters,
+                state=midway.state,
+                first_loss=midway.first_loss,
+                generators=self._random.states(),
+                fit=self._gradient.fit if isinstance(self._gradient, FittedGradient) else None,
+            )
         )
 
     def _report(self, iteration: int) -> None:
@@ -203,7 +274,7 @@ class Ascend:
             images=result,
             first_loss=self.first_loss,
             last_loss=self.last_loss,
-            generators=self._states(),
+            generators=self._random.states(),
             fit=self._gradient.fit if isinstance(self._gradient, FittedGradient) else None,
         )
 
@@ -211,22 +282,18 @@ class Ascend:
         """Return whether what was kept is the ascent that is asked for now, in the same kind of dream."""
         losses = (kept.first_loss.shape, kept.last_loss.shape)
         fitted = isinstance(self._gradient, FittedGradient)
-        same_dream = losses == (image.shape[:1],) * 2 and kept.generators.shape == self._states().shape
+        same_dream = losses == (image.shape[:1],) * 2 and kept.generators.shape == self._random.states().shape
         same_pictures = kept.given == given and kept.images.shape == image.shape
         return same_dream and same_pictures and fitted == (kept.fit is not None)
 
     def _take_up(self, kept: FinishedAscent, device: torch.device) -> Tensor:
         """Put everything as it was after an ascent that was kept; returns its result."""
-        for generator, state in zip(self._generators, kept.generators, strict=True):
-            generator.set_state(state.clone())  # aligned as torch does it; on numpy's memory it crashes
+        self._random.set_states(kept.generators)
         if isinstance(self._gradient, FittedGradient) and kept.fit is not None:
             self._gradient.take_up(kept.fit)
         self.first_loss, self.last_loss = kept.first_loss, kept.last_loss
         self._report(self._dreamer.settings.iterations)
         return moved(kept.images, device)
-
-    def _states(self) -> Tensor:
-        return torch.stack([generator.get_state() for generator in self._generators])
 
 
 def dream(
@@ -237,18 +304,21 @@ def dream(
     on_progress: Callable[[Progress], None] = lambda _progress: None,
     checkpoint: Checkpoint | None = None,
     on_frame: Callable[[Tensor], None] = lambda _images: None,
+    mask: Tensor | None = None,
 ) -> Dreamed:
     """Dream a batch of pictures.
 
     Args:
         images: the pictures `[N, 3, H, W]`, float32 in [0, 1].
         dreamer: what to dream with.
-        seeds: N seeds, of each picture's random shifts.
+        seeds: N seeds, of each picture's random numbers.
         on_progress: called in this thread after every iteration, and once for an ascent that had been kept. On a GPU
             it is called a little before the iteration is over there.
-        checkpoint: keeps each finished ascent. A dream that was broken off goes on from what it kept, and ends in the
-            same bytes.
+        checkpoint: keeps each finished ascent, and where a long one stands. A dream that was broken off goes on from
+            what it kept, and ends in the same bytes.
         on_frame: called with the pictures at the start, and each time the schedule yields. They may change afterwards.
+        mask: where to dream, `[N, 1, H, W]` from 0 to 1; where it is 0 the pictures stay equal to the bit. None:
+            everywhere.
 
     Raises:
         BatchTooLargeError: memory does not suffice for so many pictures at once.
@@ -260,7 +330,7 @@ def dream(
     del images  # unless the caller or the schedule keeps them, their memory is free for the ascent
     try:
         with arithmetic_of(dreamer):
-            return _run_schedule(images_given, dreamer, seeds, on_progress, checkpoint, on_frame)
+            return _run_schedule(images_given, dreamer, seeds, on_progress, checkpoint, on_frame, mask)
     except (RuntimeError, MemoryError) as error:
         if pictures == 1 or not is_out_of_memory(error):
             raise
@@ -275,17 +345,26 @@ def _run_schedule(
     on_progress: Callable[[Progress], None],
     checkpoint: Checkpoint | None,
     on_frame: Callable[[Tensor], None],
+    mask: Tensor | None,
 ) -> Dreamed:
     """Dream the only item of a list, which is taken out of it, so that nothing here keeps its memory."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     shape = images_given[0].shape
     with WholeGradient(dreamer.backbone.network, dreamer.objective) as whole:
+        outset = _outset(dreamer, images_given[0], mask)
         gradient = _gradient_for(whole, dreamer, generators)
-        ascend_once = Ascend(dreamer, gradient, generators, on_progress, checkpoint)
+        ascend_once = Ascend(dreamer, gradient, generators, on_progress, checkpoint, outset)
+        random = Random(generators, dreamer.device)
         with torch.no_grad():
             on_frame(images_given[0])
-            frames = dreamer.schedule(moved(images_given.pop(), dreamer.device), ascend_once)
+            given = moved(images_given.pop(), dreamer.device)
+            if outset is not None:
+                given = outset.started(given, random)
+            frames = dreamer.schedule(given, ascend_once)
+            del given
             result = _last_of(frames, shape, on_frame)
+            if outset is not None:
+                result = outset.finished(result, random)
     _check_finite(result)
     return Dreamed(
         on_cpu(result),
@@ -293,6 +372,14 @@ def _run_schedule(
         _values(ascend_once.last_loss, shape),
         gradient.fit.tiling if isinstance(gradient, FittedGradient) else None,
     )
+
+
+def _outset(dreamer: Dreamer, images: Tensor, mask: Tensor | None) -> Outset | None:
+    """What the dream keeps of how it began; None where nothing asks for it."""
+    chain, references = dreamer.chain, dreamer.objective.references()
+    if chain.is_bare and not (chain.start or chain.finish or references) and mask is None:
+        return None
+    return Outset(chain, references, moved(images, dreamer.device), mask, min_side=dreamer.backbone.min_side)
 
 
 def batch_size(dreamer: Dreamer, height: int, width: int, *, most: int) -> int:
@@ -338,7 +425,7 @@ def _gradient_for(
 ) -> Gradient | FittedGradient:
     """Return a gradient that keeps within the dreamer's memory. A network that takes one size only needs no care."""
     gradient: Gradient = whole
-    if dreamer.graphs is not None:
+    if dreamer.graphs is not None and not dreamer.objective.references():  # what a recording has seen would stay
         way = (dreamer.precision, dreamer.exact, dreamer.deterministic, dreamer.backbone.input_size)
         gradient = GraphedGradient(whole, dreamer.graphs, way)
     if dreamer.memory is None or dreamer.backbone.input_size is not None:
@@ -356,9 +443,11 @@ def _gradient_for(
 def _pictures_held(dreamer: Dreamer) -> int:
     """Count the whole pictures that are held beside a gradient.
 
-    The one given, the ascent's, its gradient, what the schedule or a gradient step is making, and the velocity.
+    The one given, the ascent's, its gradient, what the schedule or a gradient step is making, what the optimizer
+    remembers, and what the chain holds.
     """
-    return 4 + bool(dreamer.settings.momentum)
+    remembered = bool(dreamer.settings.momentum) if dreamer.optimizer is plain else dreamer.optimizer_pictures
+    return 4 + remembered + held_beside(dreamer.chain, dreamer.objective.references())
 
 
 def _last_of(frames: Iterable[Tensor], shape: torch.Size, on_frame: Callable[[Tensor], None]) -> Tensor:

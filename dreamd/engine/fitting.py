@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from dreamd.engine.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is_out_of_memory, measure_peak
 from dreamd.engine.locality import Side, locality_of
 from dreamd.engine.objective import Gradient, Objective, Prepare, Term, WholeGradient, sums_of, unchanged
+from dreamd.engine.references import Referring
 from dreamd.engine.tiling import OverlappedGradient, TiledGradient
+from dreamd.errors import PluginError
 
 _BYTES_A_KEPT_CELL = 16
 """The bytes of a cell of a whole activation: its value, its gradient, and what a loss makes on the way, in float32."""
@@ -140,6 +142,27 @@ class FittedGradient:
             may_release = False
             self._shrink(smaller)
 
+    def seen(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
+        """Return what each term's layer sees in normalised pictures: its chosen channels, float32.
+
+        Raises:
+            BatchTooLargeError: the pictures are taken in tiles, and each would have to be alone.
+            PluginError: the tiles overlap, so that no cell of one is a cell of the whole.
+        """
+        if x.shape not in self._ways:
+            self._ways[x.shape] = self._choose_way(x, prepare)
+        gradient = self._ways[x.shape].gradient
+        if isinstance(gradient, OverlappedGradient):
+            raise PluginError(
+                "a loss that looks at the original cannot be dreamed in overlapped tiles, which this network needs for "
+                "so large a picture; give image.max_side"
+            )
+        if not isinstance(gradient, TiledGradient):
+            return self._whole.seen(x, prepare)
+        if len(x) > 1:
+            raise BatchTooLargeError(len(x))
+        return gradient.seen(x, prepare)
+
     def _shrink(self, tile: int | None) -> None:
         """Cut up everything from now on in tiles no larger than this; None: leave it."""
         if tile is not None:
@@ -221,6 +244,8 @@ def signature_of(objective: Objective) -> Hashable:
 
 def _signature(term: Term) -> Hashable:
     loss, own = term.loss, (term.module, term.weight, term.channels)
+    if isinstance(loss, Referring):
+        return *own, loss.signature
     if isinstance(loss, partial):
         return *own, loss.func, repr(sorted(loss.keywords.items()))
     return *own, loss

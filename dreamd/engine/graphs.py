@@ -225,6 +225,10 @@ class GraphedGradient:
             return compute(x)
         return self._graphs.recording(self._what, compute, x)(x)
 
+    def seen(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
+        """Return what each term's layer sees in normalised pictures, as `Gradient` gives it."""
+        return self._whole.seen(x, prepare)
+
     def release(self) -> bool:
         """Drop all recordings, for the memory that they hold. Returns whether there were any."""
         return self._graphs.release()

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from dreamd.engine.backbone import Lookout
+from dreamd.engine.references import Reference, Referring
 from dreamd.errors import PluginError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ def summed(part: Callable[..., Tensor], finish: Callable[..., Tensor]) -> Callab
 
 def sums_of(loss: Loss) -> Sums | None:
     """Return the sums that a loss declared, its parameters filled in; None when it declared none."""
+    if isinstance(loss, Referring):
+        sums = None if loss.looks_at_the_original else sums_of(loss.loss)
+        return Sums(loss.part_with(sums.part), loss.finish_with(sums.finish)) if sums else None
     function, parameters = (loss.func, loss.keywords) if isinstance(loss, partial) else (loss, {})
     sums = getattr(function, "dreamd_sums", None)
     return Sums(partial(sums.part, **parameters), partial(sums.finish, **parameters)) if sums else None
@@ -140,6 +144,11 @@ class Objective:
         """Return the modules that it looks at, in the order of the terms."""
         return [term.module for term in self.terms]
 
+    def references(self) -> list[tuple[int, Reference]]:
+        """Return every reference of the terms' losses, with the number of its term."""
+        losses = [(index, term.loss) for index, term in enumerate(self.terms) if isinstance(term.loss, Referring)]
+        return [(index, reference) for index, loss in losses for reference in loss.references.values()]
+
     def loss(self, activations: Sequence[Tensor]) -> Tensor:
         """Return the value `[N]` for the activations of `modules()`."""
         return add_up([term(activation) for term, activation in zip(self.terms, activations, strict=True)])
@@ -167,6 +176,10 @@ class Gradient(Protocol):
 
     def __call__(self, x: Tensor, prepare: Prepare = unchanged) -> tuple[Tensor, Tensor]:
         """Return the gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]` there."""
+        ...
+
+    def seen(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
+        """Return what each term's layer sees in normalised pictures `[N, 3, H, W]`: its chosen channels, float32."""
         ...
 
     def release(self) -> bool:
@@ -201,6 +214,13 @@ class WholeGradient:
             (gradient,) = torch.autograd.grad(loss.sum(), x)
         # It comes in the network's order of memory; those who take steps with it may count on torch's own.
         return gradient.contiguous(), loss.detach()
+
+    def seen(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
+        """Return what each term's layer sees in normalised pictures `[N, 3, H, W]`: its chosen channels, float32."""
+        with torch.no_grad():
+            activations = self.lookout(prepare(x))
+        pairs = zip(self.objective.terms, activations, strict=True)
+        return [term.chosen(activation).float() for term, activation in pairs]
 
     def release(self) -> bool:
         """Return False: nothing is kept between calls, so there is nothing to give back."""

@@ -221,6 +221,19 @@ class TiledGradient:
             return self._in_one_pass(x, prepare, tiles, accounts[0])
         return self._in_two_passes(x, prepare, tiles, accounts)
 
+    def seen(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
+        """Return what each term's layer sees in normalised pictures: its chosen channels, float32, put together."""
+        down, right = self._sides
+        accounts = [
+            _Assembled(term, layer, (down.layers[layer].count(x.shape[2]), right.layers[layer].count(x.shape[3])))
+            for layer, term in enumerate(self._terms)
+        ]
+        with torch.no_grad():
+            for tile in self._tiles(x.shape):
+                for layer, cells in self._cells(tile.cut(x), prepare, tile):
+                    accounts[layer].add(cells, tile)
+        return [_held(account.whole).float() for account in accounts]
+
     def _tiles(self, shape: torch.Size) -> list[Tile]:
         down, right = (
             pieces(side, length, self._tile, self._shortest)

@@ -1,0 +1,78 @@
+"""References: what a layer sees in another picture than the one that climbs, as a parameter of its loss.
+
+There are two kinds. A picture of the recipe (a guide) is looked at once for each size of an ascent. The original is
+looked at before each gradient, moved and changed as the picture that climbs is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
+
+from torch import Tensor
+
+ORIGINAL = "original"
+"""The keyword parameter by which a loss asks for what its layer sees in the original."""
+
+
+class Reference:
+    """What a layer sees in one picture, as it is now.
+
+    Attributes:
+        picture: `[1, 3, H, W]` in [0, 1]; None for the original, which each dream has its own of.
+        key: equal for equal pictures.
+        value: the chosen channels of the layer's activation, float32; None before anybody looked.
+    """
+
+    def __init__(self, picture: Tensor | None = None, key: Hashable = None) -> None:
+        self.picture = picture
+        self.key = key
+        self.value: Tensor | None = None
+
+    def beside(self, activation: Tensor) -> Tensor:
+        """Return the value for a loss of this activation."""
+        if self.value is None or (self.picture is None and self.value.shape != activation.shape):
+            return activation.detach()  # only the memory that a gradient takes is being measured
+        return self.value
+
+
+class Referring:
+    """A loss some of whose keyword parameters are references. It is called like any other loss.
+
+    Attributes:
+        loss: the loss, its other parameters filled in.
+        references: keyword parameter → reference.
+    """
+
+    def __init__(self, loss: Callable[..., Tensor], references: Mapping[str, Reference]) -> None:
+        self.loss = loss
+        self.references = references
+
+    def __call__(self, activation: Tensor) -> Tensor:
+        """Return the loss `[N]` of an activation `[N, C, ...]`."""
+        return self.loss(activation, **self._values(activation))
+
+    @property
+    def looks_at_the_original(self) -> bool:
+        """Whether one of the references is the original."""
+        return any(reference.picture is None for reference in self.references.values())
+
+    @property
+    def signature(self) -> Hashable:
+        """Equal for equal losses with equal references."""
+        function, parameters = (
+            (self.loss.func, self.loss.keywords) if isinstance(self.loss, partial) else (self.loss, {})
+        )
+        keys = tuple((name, reference.key) for name, reference in sorted(self.references.items()))
+        return function, repr(sorted(parameters.items())), keys
+
+    def part_with(self, part: Callable[..., Tensor]) -> Callable[[Tensor], Tensor]:
+        """Return a function of an activation that is given the references too."""
+        return lambda activation: part(activation, **self._values(activation))
+
+    def finish_with(self, finish: Callable[..., Tensor]) -> Callable[[Tensor], Tensor]:
+        """Return a function of sums that is given the references too."""
+        return lambda sums: finish(sums, **{name: reference.value for name, reference in self.references.items()})
+
+    def _values(self, activation: Tensor) -> dict[str, Tensor]:
+        return {name: reference.beside(activation) for name, reference in self.references.items()}

@@ -18,6 +18,7 @@ from dreamd.weights.sources import Download, Packaged, Source
 
 if TYPE_CHECKING:
     from dreamd.engine.backbone import Backbone, Layer
+    from dreamd.engine.chance import Random
     from dreamd.engine.dream import Ascend
     from dreamd.engine.objective import summed
     from dreamd.executors.executor import Executor, ExecutorContext
@@ -30,10 +31,14 @@ if TYPE_CHECKING:
         RegisterExecutor,
         RegisterGradient,
         RegisterLoss,
+        RegisterOptimizer,
+        RegisterParameterization,
         RegisterSchedule,
+        RegisterTransform,
     )
+    from dreamd.plugin_host.parameters import Picture, Seen
 
-VERSION = 1
+VERSION = 2
 """The version of this API. It grows with every release in which something here or in a hook comes or changes."""
 
 OLDEST = 1
@@ -44,6 +49,9 @@ hookimpl = pluggy.HookimplMarker("dreamd")
 
 _LAZY = {
     "Ascend": "dreamd.engine.dream",
+    "Random": "dreamd.engine.chance",
+    "Picture": "dreamd.plugin_host.parameters",
+    "Seen": "dreamd.plugin_host.parameters",
     "Backbone": "dreamd.engine.backbone",
     "Layer": "dreamd.engine.backbone",
     "Batch": "dreamd.messages",
@@ -56,7 +64,10 @@ _LAZY = {
     "RegisterExecutor": "dreamd.plugin_host.hookspecs",
     "RegisterGradient": "dreamd.plugin_host.hookspecs",
     "RegisterLoss": "dreamd.plugin_host.hookspecs",
+    "RegisterOptimizer": "dreamd.plugin_host.hookspecs",
+    "RegisterParameterization": "dreamd.plugin_host.hookspecs",
     "RegisterSchedule": "dreamd.plugin_host.hookspecs",
+    "RegisterTransform": "dreamd.plugin_host.hookspecs",
     "summed": "dreamd.engine.objective",
 }
 
@@ -76,15 +87,21 @@ __all__ = [
     "Layer",
     "LocalExecutor",
     "Packaged",
+    "Picture",
     "PictureError",
     "PluginError",
+    "Random",
     "RecipeError",
     "RegisterBackbone",
     "RegisterDecoder",
     "RegisterExecutor",
     "RegisterGradient",
     "RegisterLoss",
+    "RegisterOptimizer",
+    "RegisterParameterization",
     "RegisterSchedule",
+    "RegisterTransform",
+    "Seen",
     "Source",
     "UnknownNameError",
     "WeightsError",

@@ -92,6 +92,7 @@ class Settings(_Message):
         sharers: how many workers share the device, and so its memory and its processors.
         threads: how many threads compute on a processor; None: as many as there are processors for them.
         deterministic: on a GPU, whether to take only algorithms that give the same bits each time.
+        picture_folders: where the pictures may lie that recipes name; None for anywhere.
     """
 
     protocol: str = PROTOCOL
@@ -109,6 +110,7 @@ class Settings(_Message):
     sharers: int = 1
     threads: int | None = None
     deterministic: bool = True
+    picture_folders: tuple[FilePath, ...] | None = None
 
 
 class Order(_Message):
@@ -237,6 +239,7 @@ class Sidecar(_Message):
         loss_before: of the last ascent's first iteration; None when it is infinite, which JSON does not know.
         loss_after: of its last iteration.
         notes: what a person should know about how the original was read: that a part of it was missing.
+        pictures: the SHA-256 of each picture that the recipe names, by its path.
     """
 
     job: str
@@ -254,6 +257,7 @@ class Sidecar(_Message):
     loss_before: float | None
     loss_after: float | None
     notes: tuple[str, ...] = ()
+    pictures: dict[str, str] = {}
 
     def text(self) -> str:
         """Return the sidecar as it is written beside a result."""

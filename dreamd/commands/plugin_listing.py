@@ -11,8 +11,12 @@ from dreamd.commands.terminal.printing import wrap
 from dreamd.plugin_host.catalogue import Catalogue, Entry
 from dreamd.plugin_host.kinds import Kind
 
-_ORDER = (Kind.LOSS, Kind.SCHEDULE, Kind.GRADIENT, Kind.DECODER, Kind.EXECUTOR, Kind.NOTIFY, Kind.BACKBONE)
+_ORDER = (*(kind for kind in Kind if kind is not Kind.BACKBONE), Kind.BACKBONE)
 """The order in which kinds are listed: backbones come last, because there are many."""
+
+
+_KIND_WIDTH = max(map(len, Kind))
+"""The width of the column of kinds, in characters."""
 
 
 def plugin_lines(catalogue: Catalogue) -> Iterator[str]:
@@ -22,14 +26,14 @@ def plugin_lines(catalogue: Catalogue) -> Iterator[str]:
     kind = None
     for group in groups:
         first = group[0]
-        column = f"{'' if first.kind == kind else first.kind:<9} "
+        column = f"{'' if first.kind == kind else first.kind:<{_KIND_WIDTH}} "
         kind = first.kind
         summary = _summary(first) + ("" if first.plugin == first.name else f" (plugin {first.plugin})")
         if len(group) == 1:
             yield from wrap(f"{column}{first.name:<{width}}  ", summary)
         else:
             yield from wrap(column, summary)
-            yield from wrap(" " * 12, ", ".join(entry.name for entry in group))
+            yield from wrap(" " * (_KIND_WIDTH + 3), ", ".join(entry.name for entry in group))
     for problem in catalogue.problems:
         yield f"not used  {problem.plugin} ({problem.origin}): {problem.reason}"
 

@@ -274,4 +274,5 @@ def _settings(device: WorkerDevice, config: Config, distrusted: dict[str, str]) 
         sharers=device.sharers,
         threads=None if config.workers.threads == "auto" else config.workers.threads,
         deterministic=config.workers.deterministic,
+        picture_folders=(config.recipes, config.inbox),
     )

@@ -28,6 +28,9 @@ class Entry(BaseModel):
         own: whether dreamd itself brings it.
         doc: the function's docstring.
         extensions: the endings of the files that a decoder reads.
+        takes: the names of what the function is given by the engine.
+        differentiable: whether a transform has a gradient, so that it may stand before the network.
+        steady: whether an optimizer needs the same gradient at the same place, so that nothing may move the view.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,6 +44,9 @@ class Entry(BaseModel):
     doc: str = ""
     parameters: tuple[Parameter, ...] = ()
     extensions: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    differentiable: bool = False
+    steady: bool = False
 
     @computed_field  # type: ignore[prop-decorator]
     @property

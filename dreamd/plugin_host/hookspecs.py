@@ -22,9 +22,16 @@ annotation validates the field, its default is the field's default, and its line
 are made of `bool`, `int`, `float`, `str`, `None`, `list`, `tuple`, `dict`, `Literal` and
 `Annotated[..., pydantic.Field(ge=0)]`.
 
-One keyword parameter is not a field. A gradient step that has it gets it from the engine:
+A parameter annotated `dreamd.api.Picture` is the path of a picture in the recipe. The function gets the picture,
+`[1, 3, H, W]` in [0, 1]. One annotated `dreamd.api.Seen`, of a loss, gets what the loss's layer sees in that picture,
+`[1, C, h, w]`. Such a parameter is called `picture` or `…_picture`.
 
-    progress: float                 how far the ascent is, 0 <= progress < 1
+Some keyword parameters are not fields. A function that has one gets it from the engine:
+
+    progress: float                 of gradient steps, optimizers and transforms: how far the ascent is, from 0 to 1
+    original: Tensor                of losses: what the loss's layer sees in the original, moved as the picture is
+                                    of transforms: the pictures as they came
+    random, mask, parameters, momentum      see `dreamd_transforms` and `dreamd_optimizers`
 
 A loss is **maximised, always**. Return what should become smaller with a minus.
 
@@ -83,7 +90,8 @@ class RegisterLoss(Protocol):
     def __call__(self, name: str, loss: Callable[..., Tensor]) -> None:
         """Register a loss: `loss(activation [N, C, H, W], *, ...) -> [N]`, one value for each picture.
 
-        A value may depend on its own picture only, so that a picture comes out the same in any batch.
+        A value may depend on its own picture only, so that a picture comes out the same in any batch. A recipe may
+        name a loss for each layer; the layer `picture` is the picture itself, in [0, 1].
 
         Is your loss made from sums over the cells of the activation? Then say so with
         `@dreamd.api.summed(part=..., finish=...)`, and large pictures need no memory for the whole activation.
@@ -118,6 +126,67 @@ class RegisterGradient(Protocol):
         """Register a gradient step: `step(gradient [N, 3, H, W], *, ...) -> [N, 3, H, W]`.
 
         Treat each picture alone. You may change the gradient in place.
+        """
+
+
+class RegisterParameterization(Protocol):
+    """`register` of `dreamd_parameterizations`."""
+
+    def __call__(self, name: str, encode: Callable[..., Tensor], decode: Callable[..., Tensor]) -> None:
+        """Register a parameterization: what an ascent moves in place of pixels.
+
+        `encode(image [N, 3, H, W], *, ...) -> [N, ...]` in float32, complex numbers as two real ones;
+        `decode(parameters, shape, *, ...) -> image` of that shape, by operations that torch has gradients of. Decoding
+        what was encoded gives the image again, as far as the parameters can. Each picture is its own.
+
+        The image lies in [0, 1] where it is the recipe's first; the next gets what the one before encoded. A keyword
+        parameter that both have is one field.
+        """
+
+
+class RegisterOptimizer(Protocol):
+    """`register` of `dreamd_optimizers`."""
+
+    def __call__(
+        self,
+        name: str,
+        step: Callable[..., Tensor],
+        *,
+        pictures: int | Callable[..., int] = 1,
+        steady: bool = False,
+    ) -> None:
+        """Register an optimizer: `step(gradient [N, ...], state, *, ...) -> move`, of the same shape, upwards.
+
+        The ascent goes as far as the recipe's rate times the move. `state` is a dict of tensors, empty at the start of
+        an ascent; what the step remembers it keeps there, and there alone: it is what a checkpoint keeps. Each picture
+        is its own. Nothing may wait for a GPU (`.item()`, `if` on a tensor's value): use `torch.where`.
+
+        Args:
+            name: its name in recipes.
+            step: the function. Of the keyword parameters it is given `parameters`, what moves, `[N, ...]`; `progress`;
+                and `momentum`, the recipe's `ascent.momentum`, which only an optimizer that takes it may be used with.
+            pictures: how many pictures what it remembers is as large as, or a function of its parameters.
+            steady: whether it needs the same gradient at the same place. Recipes that shift or transform the picture
+                before each gradient are then refused.
+        """
+
+
+class RegisterTransform(Protocol):
+    """`register` of `dreamd_transforms`."""
+
+    def __call__(self, name: str, transform: Callable[..., Tensor], *, differentiable: bool = False) -> None:
+        """Register a transform: `transform(image [N, 3, H, W] in [0, 1], *, ...) -> image`, picture by picture.
+
+        A recipe names it under `start` (once, before the dream), `transforms` (before each gradient), `settle` (after
+        each move) or `finish` (once, after the dream). Under `transforms` it may return K views of each picture, all of
+        one size, `[N * K, 3, h, w]`, those of a picture behind each other; elsewhere it keeps the shape.
+
+        Args:
+            name: its name in recipes.
+            transform: the function. Of the keyword parameters it is given `random`, a `dreamd.api.Random`; `original`,
+                the pictures as they came, at the same size; `mask`, where to dream, `[N, 1, H, W]` from 0 to 1, or
+                None; and `progress`, from 0 to 1.
+            differentiable: whether torch has gradients of all that it does, so that it may stand under `transforms`.
         """
 
 
@@ -181,6 +250,18 @@ class EngineHooks:
     @hookspec
     def dreamd_gradients(self, register: RegisterGradient) -> None:
         """Bring gradient steps: a step changes the gradient before that changes the picture."""
+
+    @hookspec
+    def dreamd_parameterizations(self, register: RegisterParameterization) -> None:
+        """Bring parameterizations: what moves in place of pixels, such as a spectrum."""
+
+    @hookspec
+    def dreamd_optimizers(self, register: RegisterOptimizer) -> None:
+        """Bring optimizers: which way a gradient moves the picture."""
+
+    @hookspec
+    def dreamd_transforms(self, register: RegisterTransform) -> None:
+        """Bring transforms: what is done to a picture before, during and after its dream."""
 
     @hookspec
     def dreamd_decoders(self, register: RegisterDecoder) -> None:

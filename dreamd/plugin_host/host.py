@@ -31,13 +31,16 @@ from dreamd.plugin_host.discovery import Candidate, find_plugins
 from dreamd.plugin_host.guard import guarded
 from dreamd.plugin_host.kinds import Group, Kind
 from dreamd.plugin_host.listener import Listener
-from dreamd.plugin_host.parameters import SUPPLIED, parameters_of
+from dreamd.plugin_host.parameters import SUPPLIED, Parameter, parameters_of, supplied_to
 from dreamd.plugin_host.results import (
     Inspector,
+    decoded_pictures,
     eight_bit_colours,
+    encoded_pictures,
     like_the_gradient,
     one_value_a_picture,
     pictures_like_the_first,
+    views_of_pictures,
 )
 from dreamd.plugin_host.time_limit import time_limit
 from dreamd.weights.sources import Source
@@ -67,7 +70,13 @@ _OWN_EXTENSIONS = frozenset(
 )
 """The endings of the files that dreamd reads by itself: no decoder gets them."""
 
-_OPTIONS: dict[Kind, frozenset[str]] = {Kind.BACKBONE: frozenset({"weights"}), Kind.DECODER: frozenset({"extensions"})}
+_OPTIONS: dict[Kind, frozenset[str]] = {
+    Kind.BACKBONE: frozenset({"weights"}),
+    Kind.DECODER: frozenset({"extensions"}),
+    Kind.PARAMETERIZATION: frozenset({"decode"}),
+    Kind.OPTIMIZER: frozenset({"pictures", "steady"}),
+    Kind.TRANSFORM: frozenset({"differentiable"}),
+}
 """The keyword arguments that `register` takes, by kind."""
 
 _INSPECTORS: dict[Kind, Inspector] = {
@@ -75,19 +84,31 @@ _INSPECTORS: dict[Kind, Inspector] = {
     Kind.GRADIENT: like_the_gradient,
     Kind.SCHEDULE: pictures_like_the_first,
     Kind.DECODER: eight_bit_colours,
+    Kind.PARAMETERIZATION: encoded_pictures,
+    Kind.OPTIMIZER: like_the_gradient,
+    Kind.TRANSFORM: views_of_pictures,
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registered:
-    """A registered function with its catalogue entry; for a backbone also where its default weights come from.
+    """A registered function with its catalogue entry.
 
     The function's errors name its plugin; it is the plugin's own in an executor.
+
+    Attributes:
+        entry: the entry.
+        function: the function; a parameterization's is its encode.
+        weights: where a backbone's default weights come from.
+        decode: a parameterization's.
+        pictures: how many pictures an optimizer remembers, or a function of its parameters that says so.
     """
 
     entry: Entry
     function: Callable[..., Any]
     weights: Source | Callable[[str], Source] | None = None
+    decode: Callable[..., Any] | None = None
+    pictures: int | Callable[..., int] = 0
 
     def source(self, name: str) -> Source | None:
         """Return the default weights of a backbone's name."""
@@ -216,19 +237,29 @@ class Plugins:
     def _registrar(self, candidate: Candidate, kind: Kind) -> Callable[..., None]:
         """Make the `register` that a plugin's hook is called with."""
 
-        def register(name: str, function: Callable[..., Any], **options: Any) -> None:
+        def register(name: str, function: Callable[..., Any], *decode: Callable[..., Any], **options: Any) -> None:
             self._check_name(kind, name)
-            if not callable(function):
-                raise PluginError(f"{kind} {name!r}: {function!r} cannot be called")
+            options |= {"decode": decode[0]} if decode else {}
+            for one in (function, *([options.get("decode")] if kind is Kind.PARAMETERIZATION else [])):
+                if not callable(one):
+                    raise PluginError(f"{kind} {name!r}: {one!r} cannot be called")
             if unknown := options.keys() - _OPTIONS.get(kind, frozenset()):
                 raise PluginError(f"{kind} {name!r}: register takes no {sorted(unknown)[0]!r}")
             extensions = self._checked_extensions(name, options.get("extensions", ())) if kind is Kind.DECODER else ()
-            entry = _entry(kind, name, candidate, function, extensions)
+            entry = _entry(kind, name, candidate, function, extensions, options)
             label = f"{kind} {name!r} of plugin {candidate.name!r}"
             made = function if kind is Kind.EXECUTOR else guarded(function, label, _INSPECTORS.get(kind))
             weights = options.get("weights")
             source = guarded(weights, f"the weights of {label}") if callable(weights) else weights
-            self._registered.append(Registered(entry=entry, function=made, weights=source))
+            self._registered.append(
+                Registered(
+                    entry=entry,
+                    function=made,
+                    weights=source,
+                    decode=guarded(options["decode"], label, decoded_pictures) if "decode" in options else None,
+                    pictures=options.get("pictures", 0),
+                )
+            )
 
         return register
 
@@ -265,12 +296,23 @@ class Plugins:
 
 
 def _entry(
-    kind: Kind, name: str, candidate: Candidate, function: Callable[..., Any], extensions: tuple[str, ...] = ()
+    kind: Kind,
+    name: str,
+    candidate: Candidate,
+    function: Callable[..., Any],
+    extensions: tuple[str, ...] = (),
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> Entry:
     """Make the catalogue's entry of a function. Raises PluginError when a parameter of it can be no field."""
     try:
-        supplied = SUPPLIED if kind is Kind.GRADIENT else frozenset()
+        supplied = SUPPLIED.get(kind, frozenset())
         parameters = parameters_of(function, supplied=supplied) if kind.has_parameters else ()
+        for parameter in parameters:
+            if parameter.file == "seen" and kind is not Kind.LOSS:
+                raise PluginError(f"parameter {parameter.name!r}: only a loss has a layer that sees; use Picture")
+        if kind is Kind.PARAMETERIZATION:
+            parameters = _with_those_of(options["decode"], parameters)
+        takes = tuple(sorted(supplied_to(function, kind))) if kind.has_parameters else ()
     except PluginError as error:
         raise PluginError(f"{kind} {name!r}: {error}") from error
     return Entry(
@@ -283,7 +325,20 @@ def _entry(
         doc=inspect.getdoc(function) or "",
         parameters=parameters,
         extensions=extensions,
+        takes=takes,
+        differentiable=bool(options.get("differentiable", False)),
+        steady=bool(options.get("steady", False)),
     )
+
+
+def _with_those_of(decode: Callable[..., Any], parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+    """Add the parameters of a parameterization's decode to those of its encode; some are both's."""
+    known = {parameter.name: parameter for parameter in parameters}
+    for parameter in parameters_of(decode):
+        same = known.setdefault(parameter.name, parameter)
+        if (same.schema_, same.required, same.default) != (parameter.schema_, parameter.required, parameter.default):
+            raise PluginError(f"parameter {parameter.name!r} is another for encode than for decode")
+    return tuple(known.values())
 
 
 def _named_in_environment() -> frozenset[str] | None:

@@ -18,6 +18,9 @@ class Kind(StrEnum):
     BACKBONE = "backbone"
     SCHEDULE = "schedule"
     GRADIENT = "gradient"
+    PARAMETERIZATION = "parameterization"
+    OPTIMIZER = "optimizer"
+    TRANSFORM = "transform"
     DECODER = "decoder"
     EXECUTOR = "executor"
     NOTIFY = "notify"
@@ -35,7 +38,7 @@ class Kind(StrEnum):
     @property
     def has_parameters(self) -> bool:
         """Whether a recipe chooses it, so that the parameters of its function are fields of the recipe."""
-        return self in (Kind.LOSS, Kind.BACKBONE, Kind.SCHEDULE, Kind.GRADIENT)
+        return self not in (Kind.DECODER, Kind.EXECUTOR, Kind.NOTIFY)
 
 
 _HOOKS = {
@@ -43,6 +46,9 @@ _HOOKS = {
     Kind.BACKBONE: "dreamd_backbones",
     Kind.SCHEDULE: "dreamd_schedules",
     Kind.GRADIENT: "dreamd_gradients",
+    Kind.PARAMETERIZATION: "dreamd_parameterizations",
+    Kind.OPTIMIZER: "dreamd_optimizers",
+    Kind.TRANSFORM: "dreamd_transforms",
     Kind.DECODER: "dreamd_decoders",
     Kind.EXECUTOR: "dreamd_executors",
     Kind.NOTIFY: "dreamd_job_changed",

@@ -6,20 +6,42 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, WithJsonSchema
 from pydantic.errors import PydanticUserError
 
 from dreamd.errors import FieldPath, PluginError, RecipeError
+from dreamd.plugin_host.kinds import Kind
 from dreamd.wording import in_brief, nearest
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 
-SUPPLIED = frozenset({"progress"})
-"""The keyword parameters that the engine gives; they are no fields."""
+SUPPLIED: Mapping[Kind, frozenset[str]] = {
+    Kind.LOSS: frozenset({"original"}),
+    Kind.GRADIENT: frozenset({"progress"}),
+    Kind.OPTIMIZER: frozenset({"momentum", "parameters", "progress"}),
+    Kind.TRANSFORM: frozenset({"mask", "original", "progress", "random"}),
+}
+"""The keyword parameters that the engine gives to a function of a kind which names them; they are no fields."""
+
+_FILE = "x-dreamd-file"
+"""The key in a JSON Schema that marks the path of a picture, and says what the function gets of it."""
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Picture = Tensor
+    Seen = Tensor
+else:
+    Picture = Annotated[Any, WithJsonSchema({"type": "string", "minLength": 1, _FILE: "picture"})]
+    """Annotates a parameter that is the path of a picture in a recipe; the function gets `[1, 3, H, W]` in [0, 1]."""
+
+    Seen = Annotated[Any, WithJsonSchema({"type": "string", "minLength": 1, _FILE: "seen"})]
+    """Annotates a loss's parameter that is the path of a picture in a recipe; the function gets what the loss's layer
+    sees in that picture, `[1, C, h, w]`, the chosen channels alone."""
 
 _RESERVED = frozenset({"name", "weights"})
 """The fields that every plugin or backbone has; no parameter can have their names."""
@@ -72,6 +94,12 @@ class Parameter(BaseModel):
         """Its type in a few words: `a number ≥ 0`, `a whole number or null`, `"mean" or "std"`."""
         return _words(self.schema_)
 
+    @property
+    def file(self) -> str | None:
+        """What the function gets of the picture whose path this is: `picture` or `seen`; None for other values."""
+        options = self.schema_.get("anyOf", [self.schema_])
+        return next((option[_FILE] for option in options if _FILE in option), None)
+
     def check(self, value: Any, field: FieldPath) -> None:
         """Check a value from a recipe. Raises RecipeError, with the field, when it is not what the schema says."""
         from jsonschema.exceptions import best_match  # on demand: the command line answers without it
@@ -85,6 +113,14 @@ class Parameter(BaseModel):
         choices = [str(choice) for choice in schema.get("enum", [])]
         near = nearest(value, choices)
         raise RecipeError(f"must be {_words(schema)}, not {in_brief(value)}{near}", field=where)
+
+
+def is_path(name: str) -> bool:
+    """Tell by its name whether a parameter is the path of a picture.
+
+    A recipe's paths are made absolute where its file is known, which is before its plugins are: so the name tells.
+    """
+    return name == "picture" or name.endswith("_picture")
 
 
 def parameters_of(function: Callable[..., object], *, supplied: frozenset[str] = frozenset()) -> tuple[Parameter, ...]:
@@ -109,9 +145,9 @@ def parameters_of(function: Callable[..., object], *, supplied: frozenset[str] =
     )
 
 
-def supplied_to(function: Callable[..., object]) -> frozenset[str]:
-    """Return which of the engine's own values a function asks for by name."""
-    return SUPPLIED & inspect.signature(function).parameters.keys()
+def supplied_to(function: Callable[..., object], kind: Kind) -> frozenset[str]:
+    """Return which of the engine's own values a function of a kind asks for by name."""
+    return SUPPLIED.get(kind, frozenset()) & inspect.signature(function).parameters.keys()
 
 
 def _parameter(function: Callable[..., object], parameter: inspect.Parameter, doc: str) -> Parameter:
@@ -121,6 +157,8 @@ def _parameter(function: Callable[..., object], parameter: inspect.Parameter, do
     if parameter.annotation is inspect.Parameter.empty:
         raise PluginError(f"parameter {name!r} needs an annotation, such as `{name}: float = 1.0`")
     schema = _schema(function, parameter)
+    if _FILE in str(schema) and not is_path(name):
+        raise PluginError(f"parameter {name!r} is the path of a picture: call it `picture`, or `{name}_picture`")
     if parameter.default is inspect.Parameter.empty:
         return Parameter(name=name, schema_=schema, required=True, doc=doc)
     return Parameter(name=name, schema_=schema, required=False, default=_default(parameter), doc=doc)
@@ -192,6 +230,8 @@ def _words(schema: Mapping[str, Any]) -> str:
         return " or ".join(f'"{word}"' if isinstance(word, str) else str(word) for word in schema["enum"])
     if "const" in schema:
         return f'"{schema["const"]}"'
+    if _FILE in schema:
+        return "the path of a picture"
     name = schema.get("type", "any value")
     limits = " and ".join(text.format(_plain(schema[key])) for key, text in _BOUNDS.items() if key in schema)
     return f"{_TYPES.get(name, name)} {limits}".strip()

@@ -54,6 +54,34 @@ def like_the_gradient(label: str, arguments: tuple[Any, ...], result: Any) -> An
     return finite(label, arguments, result)
 
 
+def encoded_pictures(label: str, arguments: tuple[Any, ...], result: Any) -> Any:
+    """Take from a parameterization's encode `[N, 3, H, W] → [N, ...]`, float32: a complex number is two real ones."""
+    shape, count = _shape(result), arguments[0].shape[0]
+    if not shape or shape[0] != count or str(result.dtype) != "torch.float32":
+        given = _describe(arguments[0])
+        raise PluginError(f"{label} encoded {given} as {_describe(result)}; it must be float32, [{count}, ...]")
+    return finite(label, arguments, result)
+
+
+def decoded_pictures(label: str, arguments: tuple[Any, ...], result: Any) -> Any:
+    """Take from a parameterization's decode `(parameters, shape) → pictures` of that shape."""
+    wanted = list(arguments[1])
+    if _shape(result) != wanted:
+        raise PluginError(f"{label} decoded parameters as {_describe(result)}; it must be pictures of shape {wanted}")
+    return finite(label, arguments[:1], result)
+
+
+def views_of_pictures(label: str, arguments: tuple[Any, ...], result: Any) -> Any:
+    """Take from a transform `[N, 3, H, W] → [N * K, 3, h, w]`, of one dtype."""
+    given, shape = arguments[0], _shape(result)
+    if shape is None or len(shape) != 4 or shape[1] != 3 or 0 in shape or result.dtype != given.dtype:
+        wanted = "pictures [N, 3, H, W]"
+        raise PluginError(f"{label} returned {_describe(result)} for {_describe(given)}; it must return {wanted}")
+    if shape[0] % given.shape[0]:
+        raise PluginError(f"{label} returned {shape[0]} views of {given.shape[0]} pictures; it must be as many of each")
+    return finite(label, arguments, result)
+
+
 def pictures_like_the_first(label: str, arguments: tuple[Any, ...], result: Any) -> Iterator[Any]:
     """Take from a schedule what it yields: pictures, the last as large as the one that it was given."""
     if not isinstance(result, Iterable):

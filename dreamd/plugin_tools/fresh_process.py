@@ -21,7 +21,8 @@ from dreamd.plugin_host.catalogue import Catalogue, Entry
 from dreamd.plugin_host.host import LOAD_PLUGINS, Registered
 from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_tools.clauses.common import must
-from dreamd.plugin_tools.clauses.values import default_values
+from dreamd.plugin_tools.clauses.values import SAMPLE_PICTURE, default_values
+from dreamd.plugin_tools.recipes import fields_using
 from dreamd.plugin_tools.target import Target
 from dreamd.settings.recipe import Recipe
 
@@ -66,15 +67,14 @@ def recipe_with(item: Registered, name: str) -> Recipe | None:
     fields: dict[str, Any] = {
         "backbone": {"name": "contract_tiny", "weights": "random"},
         "schedule": {"name": "octaves", "num_octaves": 1},
-        "ascent": {"iterations": 2},
     }
-    if item.entry.kind is Kind.BACKBONE:
-        return Recipe.model_validate({**fields, "backbone": {**choice, "weights": "random"}})
-    if item.entry.kind is Kind.GRADIENT:
-        return Recipe.model_validate({**fields, "gradient": [choice, {"name": "normalize"}]})
+    steps = {"iterations": 2}
     if item.entry.kind is Kind.DECODER:
         return None
-    return Recipe.model_validate({**fields, str(item.entry.kind): choice})
+    if item.entry.kind is Kind.BACKBONE:
+        choice["weights"] = "random"
+    own = fields_using(item.entry, choice)
+    return Recipe.model_validate({**fields, **own, "ascent": {**own.get("ascent", {}), **steps}})
 
 
 def dream_in_worker(
@@ -95,12 +95,19 @@ def dream_in_worker(
         plain = Recipe.model_validate(
             {"backbone": {"name": "contract_tiny", "weights": "random"}, "ascent": {"iterations": 1}}
         )
-        orders = [(recipe, picture) for recipe in recipes] + [(plain, file.absolute()) for file in samples]
+        orders = [(_naming(picture, recipe), picture) for recipe in recipes] + [
+            (plain, file.absolute()) for file in samples
+        ]
         with _worker(plugin, folder) as worker:
             _check_catalogue(worker.catalogue(), entries)
             for number, (recipe, source) in enumerate(orders):
                 (folder / str(number)).mkdir()
                 worker.dream(recipe, Order(job=f"check-{number}", source=source, folder=folder / str(number)))
+
+
+def _naming(picture: Path, recipe: Recipe) -> Recipe:
+    """Put the path of a real picture into a recipe that names one."""
+    return Recipe.from_json(recipe.to_json().replace(SAMPLE_PICTURE, str(picture)))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dreamd.messages import Sidecar
 from dreamd.plugin_host.catalogue import Entry
 from dreamd.plugin_host.host import Registered
 from dreamd.plugin_host.kinds import Kind
+from dreamd.plugin_tools.recipes import fields_using
 from dreamd.plugin_tools.target import find_target
 from dreamd.settings.merging import resolve, set_fields
 from dreamd.settings.recipe_book import RecipeBook
@@ -64,12 +65,10 @@ def _choices(registered: Sequence[Registered]) -> dict[str, Any]:
     firsts = {item.entry.kind: item for item in reversed(registered)}
     fields: dict[str, Any] = {}
     for kind, item in firsts.items():
-        if kind is Kind.GRADIENT:
-            fields["gradient"] = [{"name": item.entry.name}, {"name": "normalize"}]
-        elif kind is Kind.BACKBONE:
+        if kind is Kind.BACKBONE:
             fields["backbone"] = {"name": _single_name(item.entry), **_weights(item)}
         elif kind is not Kind.DECODER:
-            fields[str(kind)] = {"name": item.entry.name}
+            fields |= fields_using(item.entry, {"name": item.entry.name})
     return fields
 
 

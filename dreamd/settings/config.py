@@ -13,7 +13,7 @@ from pydantic import (
 
 from dreamd.errors import ConfigError, FieldPath, RecipeError
 from dreamd.settings.fields import FieldModel, complaint
-from dreamd.settings.merging import resolve, with_weights_below
+from dreamd.settings.merging import resolve, with_paths_below
 from dreamd.settings.place import Place
 from dreamd.settings.recipe_book import RecipeBook
 from dreamd.settings.sections import (
@@ -111,7 +111,7 @@ def _defaults(document: Document) -> Document:
             "defaults cannot extend; put `extends` into the inbox's own recipe.yaml",
             file=document.file, line=lines.get(("extends",)), field=("defaults", "extends"),
         )  # fmt: skip
-    defaults = with_weights_below(Path(document.file).absolute().parent, Document(document.file, data, lines))
+    defaults = with_paths_below(Path(document.file).absolute().parent, Document(document.file, data, lines))
     try:
         resolve([defaults])
     except RecipeError as error:

@@ -11,7 +11,7 @@ from dreamd.errors import FieldPath, dotted
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.merging import BUILT_IN, PLUGIN_FIELDS, Resolved
-from dreamd.settings.recipe import Recipe
+from dreamd.settings.recipe import STEPS, Recipe
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,25 @@ def _field_rows(recipe: Recipe, key: str, catalogue: Catalogue | None) -> Iterat
 
 def _with_defaults(key: str, value: Mapping[str, Any], catalogue: Catalogue | None) -> dict[str, Any]:
     """Add to a plugin's mapping the defaults of the parameters that it does not give; leave others as they are."""
-    if catalogue is None or key not in (*PLUGIN_FIELDS, "gradient"):
+    if catalogue is None:
         return dict(value)
-    entry = catalogue.find(Kind(key), value["name"])
+    if key in (*PLUGIN_FIELDS, *STEPS):
+        return _with_parameters(STEPS.get(key) or Kind(key), value, catalogue)
+    inside = {"layers": ("loss", Kind.LOSS), "ascent": ("optimizer", Kind.OPTIMIZER)}.get(key)
+    if inside is None or value[inside[0]] is None:
+        return dict(value)
+    field, kind = inside
+    return {**value, field: _with_parameters(kind, value[field], catalogue)}
+
+
+def _with_parameters(kind: Kind, value: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
+    entry = catalogue.find(kind, value["name"])
     return {"name": value["name"]} | {parameter.name: parameter.default for parameter in entry.parameters} | dict(value)
 
 
 def _origin(resolved: Resolved, path: FieldPath) -> str:
     """Say where a field's value came from: a file with its line, a plugin's default, or the model."""
-    recipe, key = resolved.recipe, path[0]
+    recipe, key = resolved.recipe, str(path[0])
     origin = resolved.origins.get(path)
     if origin is None and path[-1] == "name":  # `layers: relu4_1` names no `name`
         origin = resolved.origins.get(path[:-1]) or resolved.origins.get(path[:1])
@@ -81,6 +91,6 @@ def _origin(resolved: Resolved, path: FieldPath) -> str:
         return f"default of backbone {recipe.backbone.name}"
     if len(path) == 1 or path[-1] in ("name", "weights"):
         return BUILT_IN
-    if key == "gradient" and isinstance(path[1], int):
-        return f"default of gradient {recipe.gradient[path[1]].name}"
-    return f"default of {key} {getattr(recipe, str(key)).name}" if key in PLUGIN_FIELDS else BUILT_IN
+    if key in STEPS and isinstance(path[1], int):
+        return f"default of {STEPS[key]} {recipe.steps(key)[path[1]].name}"
+    return f"default of {key} {getattr(recipe, key).name}" if key in PLUGIN_FIELDS else BUILT_IN

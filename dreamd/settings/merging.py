@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from dreamd.errors import FieldPath, RecipeError
 from dreamd.plugin_host.catalogue import Catalogue
+from dreamd.plugin_host.parameters import is_path
 from dreamd.settings.fields import FieldModel, complaint
 from dreamd.settings.recipe import Ascent, Image, LayerChoice, Output, Recipe, check_recipe
 from dreamd.settings.yamlfile import Document, parse_document
@@ -27,6 +28,9 @@ BUILT_IN = "built-in"
 
 _MERGED_FIELDS = (*PLUGIN_FIELDS, "ascent", "image", "output")
 """The fields whose mapping goes over the inherited one field by field; the others replace it."""
+
+_PATHS: Mapping[str, tuple[str, ...]] = {"backbone.weights": ("default", "random"), "image.mask": ("alpha",)}
+"""The fields that are paths, with the words that may stand in their place. Parameters of plugins are told by name."""
 
 _SECTIONS: dict[str, type[FieldModel]] = {"ascent": Ascent, "image": Image, "output": Output, "layers": LayerChoice}
 
@@ -113,15 +117,22 @@ def from_sidecar(document: Document) -> Document:
     return Document(document.file, {**recipe, "precision": precision}, lines)
 
 
-def with_weights_below(folder: Path, document: Document) -> Document:
-    """Make a document's path to weights absolute: it is relative to the folder of the file that says it."""
-    backbone = document.data.get("backbone")
-    if not isinstance(backbone, dict) or not isinstance(weights := backbone.get("weights"), str):
-        return document
-    if weights in ("", "default", "random"):
-        return document
-    path = str((folder / os.path.expanduser(weights)).absolute())  # noqa: PTH111 (Path's raises for an unknown ~user)
-    return Document(document.file, {**document.data, "backbone": {**backbone, "weights": path}}, document.lines)
+def with_paths_below(folder: Path, document: Document) -> Document:
+    """Make a document's paths, to weights and pictures, absolute: they are relative to the file that says them."""
+    data = {key: _with_paths(folder, key, value) for key, value in document.data.items()}
+    return Document(document.file, data, document.lines)
+
+
+def _with_paths(folder: Path, key: str, value: Any) -> Any:
+    """Make the paths in the value of a key absolute, however deep they lie."""
+    if isinstance(value, dict):
+        return {inner: _with_paths(folder, f"{key}.{inner}", below) for inner, below in value.items()}
+    if isinstance(value, list):
+        return [_with_paths(folder, key, below) for below in value]
+    words = _PATHS.get(key, () if is_path(key.rpartition(".")[2]) else None)
+    if words is None or not isinstance(value, str) or value in ("", *words):
+        return value
+    return str((folder / os.path.expanduser(value)).absolute())  # noqa: PTH111 (Path's raises for an unknown ~user)
 
 
 def set_fields(assignments: Sequence[str]) -> Document:
@@ -136,7 +147,7 @@ def set_fields(assignments: Sequence[str]) -> Document:
         else:
             inner = data.get(names[0])
             data[names[0]] = {**(inner if isinstance(inner, dict) else {}), names[1]: value}
-    return with_weights_below(Path(), Document("--set", data))
+    return with_paths_below(Path(), Document("--set", data))
 
 
 def _assigned(assignment: str) -> tuple[list[str], Any]:

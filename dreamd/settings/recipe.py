@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import string
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -24,6 +25,19 @@ OutputFormat = Literal["same", "png", "jpeg", "webp", "avif", "tiff"]
 
 PrecisionName = Literal["auto", "fp32", "bf16", "tf32"]
 """The precisions that a recipe may ask for; `auto` is the fastest that the device has."""
+
+STEPS: Mapping[str, Kind] = {
+    "parameterization": Kind.PARAMETERIZATION,
+    "gradient": Kind.GRADIENT,
+    "start": Kind.TRANSFORM,
+    "transforms": Kind.TRANSFORM,
+    "settle": Kind.TRANSFORM,
+    "finish": Kind.TRANSFORM,
+}
+"""The fields that are lists of plugins, and the kind of each."""
+
+PICTURE_LAYER = "picture"
+"""The layer that is the picture itself, and no module of the network."""
 
 _TEMPLATE_FIELDS = ("stem", "job", "backbone", "loss", "schedule", "seed")
 """The words in braces that `output.name` may hold."""
@@ -62,11 +76,13 @@ class LayerChoice(FieldModel):
         name: its name, or its number in the order the layers run, from 1.
         weight: what its loss counts for; negative to see less of it.
         channels: the channels to look at, from 0; None for all.
+        loss: what of it is to grow; None for the recipe's own loss.
     """
 
     name: str | Integer
     weight: Number = 1.0
     channels: Annotated[tuple[Index, ...], Field(min_length=1)] | None = None
+    loss: PluginChoice | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -82,6 +98,11 @@ class LayerChoice(FieldModel):
             raise ValueError("layers are counted from 1")
         return value
 
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is the picture itself, and no layer of the network."""
+        return self.name == PICTURE_LAYER
+
 
 class Ascent(FieldModel):
     """The gradient ascent at one scale.
@@ -91,12 +112,16 @@ class Ascent(FieldModel):
         lr: how far a step goes, in units of the backbone's standard deviation of pixels, times the gradient.
         momentum: how much of the sum of the gradients so far is kept; 1 is the article's plain sum.
         jitter: the largest random circular shift before each step, in pixels.
+        optimizer: what makes a move of each gradient.
+        lr_end: `lr` at the end, towards which it goes in a straight line over the last quarter; None keeps it.
     """
 
     iterations: Integer = Field(default=10, ge=1, le=10_000)
     lr: Number = 0.05
     momentum: Number = Field(default=0.0, ge=0.0, le=1.0)
     jitter: Integer = Field(default=32, ge=0, le=4096)
+    optimizer: PluginChoice = PluginChoice(name="plain")
+    lr_end: Number | None = None
 
 
 class Image(FieldModel):
@@ -104,9 +129,12 @@ class Image(FieldModel):
 
     Attributes:
         max_side: the longest side in pixels, to which a larger picture is shrunk; None keeps its own size.
+        mask: where to dream: `alpha` for where the picture is opaque, or the path of a grey picture, white for where;
+            None for everywhere.
     """
 
     max_side: Count | None = None
+    mask: Annotated[str, Field(min_length=1)] | None = None
 
 
 class Output(FieldModel):
@@ -145,6 +173,11 @@ class Recipe(FieldModel):
     Attributes:
         layers: None for the backbone's own default layer.
         gradient: what is done to the gradient, in order; () leaves it bare.
+        parameterization: what moves in place of pixels, from the picture inwards; () moves pixels.
+        transforms: what is done to the picture before each gradient, in order.
+        start: what is done to the picture once, before the dream.
+        settle: what is done to the picture after each move.
+        finish: what is done to the picture once, after the dream.
         seed: where everything random starts from: shifts, noise, random weights.
     """
 
@@ -154,6 +187,11 @@ class Recipe(FieldModel):
     schedule: PluginChoice = PluginChoice(name="octaves")
     ascent: Ascent = Ascent()
     gradient: tuple[PluginChoice, ...] = (PluginChoice(name="smooth"), PluginChoice(name="normalize"))
+    parameterization: tuple[PluginChoice, ...] = ()
+    transforms: tuple[PluginChoice, ...] = ()
+    start: tuple[PluginChoice, ...] = ()
+    settle: tuple[PluginChoice, ...] = ()
+    finish: tuple[PluginChoice, ...] = ()
     image: Image = Image()
     output: Output = Output()
     precision: PrecisionName = "auto"
@@ -165,6 +203,11 @@ class Recipe(FieldModel):
         if value is None:
             return None
         return value if isinstance(value, list | tuple) else [value]
+
+    def steps(self, field: str) -> tuple[PluginChoice, ...]:
+        """Return the plugins of one of the fields of `STEPS`, in order."""
+        chosen: tuple[PluginChoice, ...] = getattr(self, field)
+        return chosen
 
     def to_json(self) -> str:
         """Write the recipe as one line of JSON; equal recipes give equal lines."""
@@ -196,6 +239,26 @@ def check_recipe(recipe: Recipe, catalogue: Catalogue) -> None:
         except UnknownNameError as error:
             raise RecipeError(str(error), field=field) from error
         entry.check(choice.parameters, field)
+        if field[0] == "transforms" and not entry.differentiable:
+            problem = f"transform {choice.name!r} has no gradient; it may stand under start, settle or finish"
+            raise RecipeError(problem, field=field)
+    _check_ascent(recipe, catalogue)
+    if recipe.layers is not None and all(layer.is_picture for layer in recipe.layers):
+        raise RecipeError("needs a layer of the network beside the picture", field=("layers",))
+
+
+def _check_ascent(recipe: Recipe, catalogue: Catalogue) -> None:
+    """Check that the optimizer goes with the rest of the recipe. Raises RecipeError."""
+    ascent = recipe.ascent
+    entry = catalogue.find(Kind.OPTIMIZER, ascent.optimizer.name)
+    if ascent.momentum and "momentum" not in entry.takes:
+        raise RecipeError(f"is not for the optimizer {entry.name!r}; give 0", field=("ascent", "momentum"))
+    if entry.steady and ascent.jitter:
+        raise RecipeError(f"the optimizer {entry.name!r} learns nothing from a picture that shifts; give 0",
+                          field=("ascent", "jitter"))  # fmt: skip
+    if entry.steady and recipe.transforms:
+        raise RecipeError(f"the optimizer {entry.name!r} learns nothing from a picture that changes; give none",
+                          field=("transforms",))  # fmt: skip
 
 
 def choices_of(recipe: Recipe) -> list[tuple[Kind, PluginChoice, FieldPath]]:
@@ -204,7 +267,17 @@ def choices_of(recipe: Recipe) -> list[tuple[Kind, PluginChoice, FieldPath]]:
         (Kind.BACKBONE, recipe.backbone, ("backbone",)),
         (Kind.LOSS, recipe.loss, ("loss",)),
         (Kind.SCHEDULE, recipe.schedule, ("schedule",)),
-        *((Kind.GRADIENT, step, ("gradient", index)) for index, step in enumerate(recipe.gradient)),
+        *(
+            (Kind.LOSS, layer.loss, ("layers", index, "loss"))
+            for index, layer in enumerate(recipe.layers or ())
+            if layer.loss is not None
+        ),
+        (Kind.OPTIMIZER, recipe.ascent.optimizer, ("ascent", "optimizer")),
+        *(
+            (kind, step, (field, index))
+            for field, kind in STEPS.items()
+            for index, step in enumerate(recipe.steps(field))
+        ),
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from dreamd.errors import RecipeError, UnknownNameError
 from dreamd.files.problems import refusal
 from dreamd.inbox.recipes import RECIPE_FILES
-from dreamd.settings.merging import Resolved, from_sidecar, resolve, with_weights_below
+from dreamd.settings.merging import Resolved, from_sidecar, resolve, with_paths_below
 from dreamd.settings.yamlfile import Document, document_of_text, parse_document, read_document
 
 
@@ -52,7 +52,7 @@ class RecipeBook:
             if above := recipe_file(place):
                 documents += self._with_extended(self._document(above), ())
         draft = from_sidecar(document_of_text(text, file, RecipeError))
-        return resolve([*documents, *self._with_extended(with_weights_below(own, draft), ())])
+        return resolve([*documents, *self._with_extended(with_paths_below(own, draft), ())])
 
     def _places(self, folder: PurePosixPath) -> list[Path]:
         """Return the folders from the inbox down to one; the recipe of each goes over those before it."""
@@ -144,7 +144,7 @@ class RecipeBook:
             if isinstance(error.__cause__, OSError):  # goes away without a change of the file
                 raise
             return error
-        return with_weights_below(file.parent, from_sidecar(document))
+        return with_paths_below(file.parent, from_sidecar(document))
 
     def _is_in_inbox(self, file: Path) -> bool:
         return self._inbox is not None and self._inbox in file.parents

@@ -6,7 +6,7 @@ from typing import Any
 
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.kinds import Kind
-from dreamd.settings.recipe import Recipe
+from dreamd.settings.recipe import STEPS, Recipe
 from dreamd.settings.recipe_book import preset_names
 
 
@@ -16,9 +16,11 @@ def recipe_schema(catalogue: Catalogue) -> dict[str, Any]:
     properties = schema["properties"]
     for field, kind in (("backbone", Kind.BACKBONE), ("loss", Kind.LOSS), ("schedule", Kind.SCHEDULE)):
         properties[field] = {"anyOf": _plugin_schemas(catalogue, kind)}
-    gradient = _plugin_schemas(catalogue, Kind.GRADIENT)
-    steps = [step | ({"required": ["name"]} if "properties" in step else {}) for step in gradient]
-    properties["gradient"] = {"type": "array", "items": {"anyOf": steps}}
+    for field, kind in STEPS.items():
+        properties[field] = {"type": "array", "items": {"anyOf": _named(catalogue, kind)}}
+    parts = schema["$defs"]
+    parts["Ascent"]["properties"]["optimizer"] = {"anyOf": _named(catalogue, Kind.OPTIMIZER)}
+    parts["LayerChoice"]["properties"]["loss"] = {"anyOf": [*_named(catalogue, Kind.LOSS), {"type": "null"}]}
     layer = [{"type": "string"}, {"type": "integer", "minimum": 1}, {"$ref": "#/$defs/LayerChoice"}]
     several = {"type": "array", "items": {"anyOf": layer}, "minItems": 1}
     properties["layers"] = {"anyOf": [*layer, several, {"type": "null"}]}
@@ -26,6 +28,12 @@ def recipe_schema(catalogue: Catalogue) -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "A dreamd recipe"
     return schema
+
+
+def _named(catalogue: Catalogue, kind: Kind) -> list[dict[str, Any]]:
+    """Return the schemas of a plugin that must be named, as it has none to inherit from."""
+    schemas = _plugin_schemas(catalogue, kind)
+    return [schema | ({"required": ["name"]} if "properties" in schema else {}) for schema in schemas]
 
 
 def _plugin_schemas(catalogue: Catalogue, kind: Kind) -> list[dict[str, Any]]:

@@ -137,9 +137,15 @@ def wanted_modules(recipe: Recipe, backbone: Backbone) -> list[str]:
 
 
 def layer_modules(recipe: Recipe, backbone: Backbone) -> list[str]:
-    """Return the modules of the recipe's layers. Raises RecipeError with the field of a layer that does not exist."""
+    """Return the modules of the recipe's layers but the picture's own.
+
+    Raises:
+        RecipeError: a layer does not exist; with its field.
+    """
     modules = []
     for index, layer in enumerate(recipe.layers or ()):
+        if layer.is_picture:
+            continue
         try:
             modules.append(backbone.module_name(layer.name))
         except UnknownNameError as error:

@@ -23,11 +23,13 @@ class Bounds:
         max_pixels: the most pixels, width times height.
         max_bytes: the most bytes of its file.
         memory: the most bytes that the process may hold while it dreams.
+        picture_folders: where the pictures may lie that recipes name; None for anywhere.
     """
 
     max_pixels: int
     max_bytes: int
     memory: int
+    picture_folders: tuple[Path, ...] | None = None
 
 
 class Room:

@@ -67,8 +67,11 @@ class Worker:
         """Say that it is ready, then dream batch after batch until the input ends."""
         self._answers.send(self._ready())
         bounds = Bounds(
-            max_pixels=self._settings.max_pixels, max_bytes=self._settings.max_bytes, memory=self.memory
-        )  # fmt: skip
+            max_pixels=self._settings.max_pixels,
+            max_bytes=self._settings.max_bytes,
+            memory=self.memory,
+            picture_folders=self._settings.picture_folders,
+        )
         stages = Stages(
             Session(self._plugins, self.device, bounds, deterministic=self._settings.deterministic, fetches=Fetches()),
             self._answers,

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from dreamd import __version__
 from dreamd.engine.ascent import bands
+from dreamd.engine.chain import resized
 from dreamd.engine.checkpoint import Checkpoint, CheckpointFolder
 from dreamd.engine.dream import Dreamed, Progress, batch_size, dream
 from dreamd.errors import NotANumberError
@@ -34,6 +35,7 @@ from dreamd.worker.bounds import Bounds
 from dreamd.worker.builder import Builder, Built
 from dreamd.worker.device import Device, device_name
 from dreamd.worker.fetches import Fetches
+from dreamd.worker.recipe_pictures import RecipePictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,14 @@ class Session:
         """
         self._device = device
         self._plugins = plugins
-        self._builder = Builder(plugins, device.torch, bounds.memory, deterministic=deterministic, fetches=fetches)
+        self._builder = Builder(
+            plugins,
+            device.torch,
+            bounds.memory,
+            deterministic=deterministic,
+            fetches=fetches,
+            pictures=RecipePictures(bounds),
+        )
         self._bounds = bounds
 
     def build(self, recipe: Recipe, on_bytes: OnBytes | None = None) -> Built:
@@ -109,7 +118,7 @@ class Session:
     def checkpoint(self, folder: Path, input_sha256: str, built: Built) -> CheckpointFolder:
         """Open the kept state of a dream in a folder. What another dream or another version left there is ignored."""
         about = [input_sha256, built.recipe.model_dump_json(), _versions(), built.plugins, built.weights_sha256]
-        about += [device_name(self._device.torch), built.dreamer.precision, str(self._threads())]
+        about += [device_name(self._device.torch), built.dreamer.precision, str(self._threads()), built.pictures]
         return CheckpointFolder(folder, hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest())
 
     def dream(
@@ -137,6 +146,7 @@ class Session:
             NotANumberError: the dream came out as not-a-number, and no plugin is to blame.
             PluginError: a plugin breaks its contract, or makes the not-a-number.
         """
+        mask = _mask_of(pictures, built)
         seeds = [built.recipe.seed] * len(pictures)
         try:
             result = dream(
@@ -146,12 +156,13 @@ class Session:
                 on_progress=on_progress,
                 checkpoint=checkpoint,
                 on_frame=on_frame,
+                mask=mask,
             )
         except NotANumberError:
             with looking_for_nan():
                 # A recording would be replayed without the plugins' own code, which is what is looked at.
                 unrecorded = replace(built.dreamer, graphs=None)
-                dream(_to_tensor(pictures), unrecorded, seeds=seeds, on_progress=on_progress)
+                dream(_to_tensor(pictures), unrecorded, seeds=seeds, on_progress=on_progress, mask=mask)
             raise
         return [_dream_of(number, picture, built, result) for number, picture in enumerate(pictures)]
 
@@ -166,6 +177,7 @@ class Session:
             recipe=built.recipe.model_dump(mode="json"),
             versions={**_versions(), **built.plugins, **self._decoder_version(source)},
             weights_sha256=built.weights_sha256,
+            pictures=built.pictures,
             device=self._device.label,
             precision=built.dreamer.precision,
             seed=built.recipe.seed,
@@ -199,6 +211,19 @@ def _to_tensor(pictures: Sequence[Picture]) -> Tensor:
     for image, picture in zip(images, pictures, strict=True):
         image.copy_(torch.from_numpy(np.ascontiguousarray(picture.pixels)).permute(2, 0, 1))
     return images.div_(255)
+
+
+def _mask_of(pictures: Sequence[Picture], built: Built) -> Tensor | None:
+    """Return where to dream pictures of one size, `[N, 1, H, W]` from 0 to 1; None for everywhere."""
+    height, width = pictures[0].pixels.shape[:2]
+    if built.mask is not None:
+        grey = resized(built.mask.mean(1, keepdim=True), (height, width))
+        return grey.expand(len(pictures), 1, height, width)
+    if built.recipe.image.mask is None or all(picture.alpha is None for picture in pictures):
+        return None
+    opaque = np.full((height, width), 255, np.uint8)
+    alphas = [opaque if picture.alpha is None else picture.alpha for picture in pictures]
+    return torch.from_numpy(np.stack(alphas))[:, None].float().div_(255)
 
 
 def _dream_of(number: int, picture: Picture, built: Built, result: Dreamed) -> Dream:

@@ -17,7 +17,10 @@ from dreamd.plugin_tools.clauses.executors import executor_clauses
 from dreamd.plugin_tools.clauses.gradients import gradient_clauses
 from dreamd.plugin_tools.clauses.losses import loss_clauses
 from dreamd.plugin_tools.clauses.notifiers import notify_clauses
+from dreamd.plugin_tools.clauses.optimizers import optimizer_clauses
+from dreamd.plugin_tools.clauses.parameterizations import parameterization_clauses
 from dreamd.plugin_tools.clauses.schedules import schedule_clauses
+from dreamd.plugin_tools.clauses.transforms import transform_clauses
 from dreamd.plugin_tools.clauses.values import check_documented
 
 
@@ -35,6 +38,9 @@ def clauses_of(item: Registered, name: str, device: torch.device, samples: Seque
         Kind.LOSS: lambda: loss_clauses(item, device),
         Kind.GRADIENT: lambda: gradient_clauses(item, device),
         Kind.SCHEDULE: lambda: schedule_clauses(item, device),
+        Kind.PARAMETERIZATION: lambda: parameterization_clauses(item, device),
+        Kind.OPTIMIZER: lambda: optimizer_clauses(item, device),
+        Kind.TRANSFORM: lambda: transform_clauses(item, device),
         Kind.BACKBONE: lambda: backbone_clauses(item, name, device),
         Kind.DECODER: lambda: decoder_clauses(item, samples),
         Kind.EXECUTOR: lambda: executor_clauses(item),

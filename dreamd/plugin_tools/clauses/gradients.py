@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dreamd.plugin_host.host import Registered
+from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import supplied_to
 from dreamd.plugin_tools.clauses.common import (
     Clause,
@@ -34,7 +35,7 @@ def gradient_clauses(item: Registered, device: torch.device) -> Iterator[Clause]
     gradient = random_tensor(2, 3, 33, 47, device=device)
 
     def step(values: Mapping[str, Any], given: Tensor, progress: float = 0.3) -> Tensor:
-        supplied = {"progress": progress} if "progress" in supplied_to(item.function) else {}
+        supplied = {"progress": progress} if "progress" in supplied_to(item.function, Kind.GRADIENT) else {}
         result: Tensor = item.function(given.clone(), **values, **supplied)
         return result
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from dreamd.engine.locality import locality_of
 from dreamd.engine.objective import Objective, Term, WholeGradient, sums_of
+from dreamd.engine.references import ORIGINAL
 from dreamd.engine.tiling import TiledGradient
 from dreamd.plugin_host.host import Registered
 from dreamd.plugin_tools.clauses.common import (
@@ -27,19 +29,27 @@ from dreamd.plugin_tools.clauses.values import (
     default_values,
     naming_values,
     variations,
+    with_pictures,
 )
 from dreamd.plugin_tools.tiny import tiny_backbone
+
+_CHANNELS = 6
+"""The channels of the activations that are tried, as many as the tiny network's last layer has."""
 
 
 def loss_clauses(item: Registered, device: torch.device) -> Iterator[Clause]:
     """Return what a loss must keep."""
-    entry, function = item.entry, item.function
-    loss = partial(function, **default_values(entry))
-    activation = random_tensor(2, 6, 9, 7, device=device)
+    entry = item.entry
+
+    def with_values(values: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
+        return _comparing(item, with_pictures(entry, values, device, channels=_CHANNELS))
+
+    loss = with_values(default_values(entry))
+    activation = random_tensor(2, _CHANNELS, 9, 7, device=device)
 
     def gives_one_value() -> None:
         for count in (1, 3):
-            value = loss(random_tensor(count, 6, 9, 7, device=device))
+            value = loss(random_tensor(count, _CHANNELS, 9, 7, device=device))
             must(value.dtype == torch.float32, f"it returned {value.dtype} for float32; keep the dtype")
             must_be_finite(value, "its value")
 
@@ -47,7 +57,7 @@ def loss_clauses(item: Registered, device: torch.device) -> Iterator[Clause]:
         for values in variations(entry):
             with naming_values(values):
                 for picture in (activation, activation * 1e3, torch.zeros_like(activation)):
-                    must_be_finite(_slope(partial(function, **values), picture), "its gradient")
+                    must_be_finite(_slope(with_values(values), picture), "its gradient")
         must(bool(_slope(loss, activation).any()), "its gradient is zero everywhere, so that nothing would be dreamed")
 
     def is_picture_by_picture() -> None:
@@ -74,6 +84,14 @@ def loss_clauses(item: Registered, device: torch.device) -> Iterator[Clause]:
     yield "leaves no state behind", lambda: check_leaves_no_state(lambda: loss(activation))
 
 
+def _comparing(item: Registered, values: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
+    """Return a loss with its parameters, as the engine calls it; the original is another activation of that shape."""
+    loss = partial(item.function, **values)
+    if ORIGINAL not in item.entry.takes:
+        return loss
+    return lambda activation: loss(activation, original=activation.detach().flip(1) / 2 + 0.1)
+
+
 def _slope(loss: Callable[[Tensor], Tensor], activation: Tensor) -> Tensor:
     leaf = activation.detach().clone().requires_grad_()
     value = loss(leaf)
@@ -84,7 +102,7 @@ def _slope(loss: Callable[[Tensor], Tensor], activation: Tensor) -> Tensor:
 
 def _check_tiles(loss: Callable[[Tensor], Tensor], device: torch.device) -> None:
     if (sums := sums_of(loss)) is not None:
-        cells = random_tensor(2, 6, 12, 8, device=device)
+        cells = random_tensor(2, _CHANNELS, 12, 8, device=device)
         added = sums.part(cells[:, :, :5]) + sums.part(cells[:, :, 5:])
         must_equal(
             sums.finish(added), loss(cells), "the loss of the @summed sums of two parts differs from the whole's"

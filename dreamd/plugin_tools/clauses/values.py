@@ -6,13 +6,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
+
 from dreamd.errors import PluginError, RecipeError
 from dreamd.plugin_host.blame import describe_error
 from dreamd.plugin_host.catalogue import Entry
-from dreamd.plugin_tools.clauses.common import must
+from dreamd.plugin_tools.clauses.common import must, random_tensor
 
 _TYPICAL: dict[str, Any] = {"number": 1.0, "integer": 1, "boolean": True, "string": "a", "array": [], "object": {}}
 """A value to try for a parameter without a default, by its type in JSON Schema."""
+
+SAMPLE_PICTURE = "/the/picture/of/the/check"
+"""The path of a picture in a check's recipe; where it is dreamed, that of a real one takes its place."""
 
 _OPEN_ENDS = (
     ("exclusiveMinimum", 0.01),
@@ -38,6 +43,20 @@ def default_values(entry: Entry) -> dict[str, Any]:
     return {p.name: _candidates(entry, p.name)[0] for p in entry.parameters if p.required}
 
 
+def with_pictures(
+    entry: Entry, values: Mapping[str, Any], device: torch.device, *, channels: int = 3
+) -> dict[str, Any]:
+    """Put tensors in the place of paths, as the engine does it; what a layer sees has so many channels."""
+    shapes = {"picture": (1, 3, 24, 20), "seen": (1, channels, 5, 4)}
+    files = {parameter.name: parameter.file for parameter in entry.parameters if parameter.file is not None}
+    tensors = {
+        name: random_tensor(*shapes[file], device=device, seed=1).sigmoid()
+        for name, file in files.items()
+        if values.get(name) is not None
+    }
+    return {**values, **tensors}
+
+
 def variations(entry: Entry, *, most: float = float("inf")) -> Iterator[dict[str, Any]]:
     """Return the parameters' values to try, one change at a time: every choice, and both ends of what is allowed.
 
@@ -56,6 +75,8 @@ def variations(entry: Entry, *, most: float = float("inf")) -> Iterator[dict[str
 
 def _candidates(entry: Entry, name: str) -> list[Any]:
     (parameter,) = (one for one in entry.parameters if one.name == name)
+    if parameter.file is not None:
+        return [SAMPLE_PICTURE] if parameter.required else [parameter.default, SAMPLE_PICTURE]
     options = parameter.schema_.get("anyOf", [parameter.schema_])
     values = [] if parameter.required else [parameter.default]
     for option in options:

@@ -103,8 +103,8 @@ def test_what_the_engine_supplies_is_no_field_only_where_it_is_supplied():
 
     assert [p.name for p in parameters_of(step, supplied=frozenset({"progress"}))] == ["sigma"]
     assert [p.name for p in parameters_of(step)] == ["progress", "sigma"]
-    assert supplied_to(step) == {"progress"}
-    assert supplied_to(contrast) == set()
+    assert supplied_to(step, Kind.GRADIENT) == {"progress"}
+    assert supplied_to(contrast, Kind.GRADIENT) == set()
 
 
 def test_a_function_without_keyword_parameters_has_no_fields():

@@ -12,7 +12,7 @@ import pytest
 
 from dreamd.errors import RecipeError
 from dreamd.messages import Sidecar
-from dreamd.settings.recipe import LayerChoice, Recipe
+from dreamd.settings.recipe import Ascent, LayerChoice, Recipe
 from dreamd.settings.recipe_book import RecipeBook, preset_names, recipe_file
 from tests.unit.settings.kit import ROOT, document, refusal_in, resolved, write
 
@@ -22,7 +22,7 @@ from tests.unit.settings.kit import ROOT, document, refusal_in, resolved, write
 def test_a_recipe_lies_over_the_preset_that_it_extends(inbox):
     write(inbox, "extends: article\nascent: {iterations: 3}\n")
     recipe = RecipeBook(inbox).for_folder(ROOT).recipe
-    assert recipe.ascent.model_dump() == {"iterations": 3, "lr": 0.2, "momentum": 1.0, "jitter": 0}
+    assert recipe.ascent == Ascent(iterations=3, lr=0.2, momentum=1.0, jitter=0)
     assert recipe.schedule.model_dump() == {"name": "article", "num_octaves": 100, "octave_scale": 2}
     assert recipe.gradient == ()
     assert recipe.layers == (LayerChoice(name=36),)

@@ -44,6 +44,7 @@ CATALOGUE = Catalogue(
             (Kind.SCHEDULE, "octaves"),
             (Kind.GRADIENT, "smooth"),
             (Kind.GRADIENT, "normalize"),
+            (Kind.OPTIMIZER, "plain"),
         )
     )
 )

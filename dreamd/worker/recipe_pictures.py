@@ -1,0 +1,90 @@
+"""The pictures that a recipe names: what a loss looks at, what a transform takes colours from, where to dream.
+
+Knows picture files and where they may lie. Knows no plugins and no dreams.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dreamd.errors import FieldPath, PictureError, RecipeError
+from dreamd.pictures.picture import shrunk
+from dreamd.pictures.reading import read_picture
+from dreamd.worker.bounds import Bounds
+
+_LONGEST = 2048
+"""The longest side in pixels of a recipe's picture in memory; larger ones are shrunk."""
+
+_MOST_KEPT = 8
+"""The most pictures that are kept in memory."""
+
+
+@dataclass(frozen=True)
+class RecipePicture:
+    """A picture that a recipe names.
+
+    Attributes:
+        image: `[1, 3, H, W]` in [0, 1].
+        sha256: the checksum of its file.
+    """
+
+    image: Tensor
+    sha256: str
+
+
+class RecipePictures:
+    """Reads the pictures that recipes name, and keeps the last few."""
+
+    def __init__(self, bounds: Bounds | None) -> None:
+        """Read nothing yet.
+
+        Args:
+            bounds: what a picture may cost, and the folders that it may lie in; None: anything, anywhere.
+        """
+        self._max_pixels = bounds.max_pixels if bounds else sys.maxsize
+        self._max_bytes = bounds.max_bytes if bounds else sys.maxsize
+        self._folders = bounds.picture_folders if bounds else None
+        self._kept: OrderedDict[tuple[object, ...], RecipePicture] = OrderedDict()
+
+    def load(self, path: str, field: FieldPath) -> RecipePicture:
+        """Return the picture of a file; for the same file again, the same.
+
+        Raises:
+            RecipeError: it lies outside of the folders for pictures, or cannot be read; with the field that names it.
+        """
+        file = self._allowed(Path(path), field)
+        try:
+            status = file.stat(follow_symlinks=False)
+            key = (file, status.st_mtime_ns, status.st_size, status.st_ino)
+            if key not in self._kept:
+                self._kept[key] = self._read(file)
+        except PictureError as error:
+            raise RecipeError(str(error), field=field) from error
+        except OSError as error:
+            raise RecipeError(f"{path}: cannot be read: {error.strerror or error}", field=field) from error
+        self._kept.move_to_end(key)
+        while len(self._kept) > _MOST_KEPT:
+            self._kept.popitem(last=False)
+        return self._kept[key]
+
+    def _allowed(self, path: Path, field: FieldPath) -> Path:
+        """Return the path without links in its folders. Raises RecipeError when it leads out of those allowed."""
+        file = path.parent.resolve() / path.name
+        folders = self._folders
+        if folders is not None and not any(file.is_relative_to(folder.resolve()) for folder in folders):
+            where = " or ".join(map(str, folders))
+            raise RecipeError(f"{path}: pictures that a recipe names must lie in {where}", field=field)
+        return file
+
+    def _read(self, file: Path) -> RecipePicture:
+        picture = read_picture(file, max_pixels=self._max_pixels, max_bytes=self._max_bytes)
+        pixels = torch.from_numpy(np.ascontiguousarray(shrunk(picture, _LONGEST).pixels))
+        image = pixels.permute(2, 0, 1)[None].float().div(255).contiguous()
+        return RecipePicture(image, picture.sha256)

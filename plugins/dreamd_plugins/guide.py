@@ -1,0 +1,63 @@
+"""The loss `guide`: the dream is made of what the network sees in another picture.
+
+Google's guided dreaming (Mordvintsev, Olah, Tyka, in the notebook published with "Inceptionism", 2015): each cell x of
+the dream is pulled towards the cell y of the guide that it is most like already.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dreamd.api import RegisterLoss, Seen, hookimpl, summed
+
+_CHUNK = 1 << 22
+"""Products of cells that are looked at at a time: 16 MB in float32."""
+
+By = Literal["dot", "cosine"]
+
+
+def _sum(activation: Tensor, *, picture: Seen, by: By = "dot") -> Tensor:
+    """Return the sum over the cells."""
+    cells = activation.flatten(2).transpose(1, 2)
+    others = picture.flatten(2)[0].to(activation.dtype)
+    if by == "cosine":
+        cells, others = F.normalize(cells, dim=2), F.normalize(others, dim=0)
+    best = others.T[_nearest(cells, others)]
+    return (cells * best).sum((1, 2))
+
+
+def _as_it_is(sums: Tensor, *, picture: Seen, by: By = "dot") -> Tensor:
+    del picture, by
+    return sums
+
+
+@torch.no_grad()
+def _nearest(cells: Tensor, others: Tensor) -> Tensor:
+    """Return for each cell `[N, P, C]` the number of the guide's cell `[C, M]` with which its product is greatest."""
+    step = max(1, _CHUNK // others.shape[1])
+    return torch.stack([
+        torch.cat([(some @ others).argmax(1) for some in picture.split(step)]) for picture in cells
+    ])  # fmt: skip
+
+
+@summed(part=_sum, finish=_as_it_is)
+def guide(activation: Tensor, *, picture: Seen, by: By = "dot") -> Tensor:
+    """The sum over the dream's cells of `max over j of x · y_j`: `[N, C, H, W]` → `[N]`.
+
+    Its gradient at x is the nearest y itself.
+
+    Args:
+        picture: the guide; how its cells lie in it does not matter.
+        by: what is greatest: the dot product, or the cosine of the angle, for which strong cells count as faint ones.
+    """
+    return _sum(activation, picture=picture, by=by)
+
+
+@hookimpl
+def dreamd_losses(register: RegisterLoss) -> None:
+    """Bring `guide`."""
+    register("guide", guide)

@@ -1,0 +1,68 @@
+"""The gradient step `laplacian`: large shapes and fine grain are drawn equally strong.
+
+Mordvintsev's TensorFlow tutorial "DeepDreaming with TensorFlow", 2016.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from dreamd.api import RegisterGradient, hookimpl
+
+_KERNEL = (1.0, 4.0, 6.0, 4.0, 1.0)
+"""The binomial kernel by which each level is blurred before every other pixel of it is left out."""
+
+_SMALLEST_SIDE = 8
+"""Pixels; a level that is smaller is not split again."""
+
+_TINY = 1e-10
+"""Keeps a level of zeros at zero."""
+
+
+def laplacian(gradient: Tensor, *, levels: Annotated[int, Field(ge=1, le=16)] = 4, normalize: bool = True) -> Tensor:
+    """Split each picture's gradient into bands of sizes, bring each band to a mean square of 1, and add them again.
+
+    Args:
+        levels: how often it is split; the rest, of the largest shapes, is one band more.
+        normalize: whether the bands are brought to one strength; else the gradient stays as it is, to rounding.
+    """
+    bands: list[Tensor] = []
+    while len(bands) < levels and min(gradient.shape[2:]) >= _SMALLEST_SIDE:
+        smaller = _halved(gradient)
+        bands.append(gradient - _enlarged(smaller, gradient))
+        gradient = smaller
+    bands.append(gradient)
+    if normalize:
+        bands = [_to_one(band) for band in bands]
+    merged = bands.pop()
+    while bands:
+        band = bands.pop()
+        merged = _enlarged(merged, band) + band
+    return merged
+
+
+def _to_one(band: Tensor) -> Tensor:
+    strength = band.flatten(1).square().mean(1).sqrt()
+    return band / (strength + _TINY).view(-1, 1, 1, 1)
+
+
+def _halved(picture: Tensor) -> Tensor:
+    kernel = torch.tensor(_KERNEL, dtype=picture.dtype, device=picture.device)
+    kernel = torch.outer(kernel, kernel) / kernel.sum() ** 2
+    padded = F.pad(picture, (2, 2, 2, 2), mode="replicate")
+    return F.conv2d(padded, kernel.expand(3, 1, 5, 5), stride=2, groups=3)
+
+
+def _enlarged(picture: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(picture, like.shape[2:], mode="bilinear", align_corners=False)
+
+
+@hookimpl
+def dreamd_gradients(register: RegisterGradient) -> None:
+    """Bring `laplacian`."""
+    register("laplacian", laplacian)

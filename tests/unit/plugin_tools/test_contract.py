@@ -337,7 +337,13 @@ def test_what_plugins_new_writes_keeps_the_contract(kind: str, tmp_path: Path) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["contrast", "zoom", "mirror", "own_checkpoint", "camera_raw", "webhook"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("contrast", "zoom", "mirror", "own_checkpoint", "camera_raw", "webhook"),
+        *("daylight", "sharp", "polar", "towards"),
+    ],
+)
 def test_an_example_keeps_the_contract(name: str) -> None:
     for check in quick(checks_of(EXAMPLES / f"{name}.py")):
         assert check.run() is None, check

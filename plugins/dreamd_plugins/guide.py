@@ -17,6 +17,16 @@ from dreamd.api import RegisterLoss, Seen, hookimpl, summed
 _CHUNK = 1 << 22
 """Products of cells that are looked at at a time: 16 MB in float32."""
 
+_TINY = 1e-6
+"""Keeps the cosine finite where the guide's median cell sees nothing."""
+
+_FAINT = 0.1
+"""The length below which a cell counts as faint, a share of the guide's median cell.
+
+The gradient of a cosine is one over the length: without a bound, cells that see next to nothing would outweigh all
+others, and rounding would choose where they go.
+"""
+
 By = Literal["dot", "cosine"]
 
 
@@ -25,7 +35,9 @@ def _sum(activation: Tensor, *, picture: Seen, by: By = "dot") -> Tensor:
     cells = activation.flatten(2).transpose(1, 2)
     others = picture.flatten(2)[0].to(activation.dtype)
     if by == "cosine":
-        cells, others = F.normalize(cells, dim=2), F.normalize(others, dim=0)
+        faint = _FAINT * others.norm(dim=0).median()
+        cells = cells / cells.norm(dim=2, keepdim=True).clamp(min=faint.clamp(min=_TINY))
+        others = F.normalize(others, dim=0)
     best = others.T[_nearest(cells, others)]
     return (cells * best).sum((1, 2))
 
@@ -52,7 +64,8 @@ def guide(activation: Tensor, *, picture: Seen, by: By = "dot") -> Tensor:
 
     Args:
         picture: the guide; how its cells lie in it does not matter.
-        by: what is greatest: the dot product, or the cosine of the angle, for which strong cells count as faint ones.
+        by: what is greatest: the dot product, or the cosine of the angle, for which strong cells count as weak ones;
+            cells of less than a tenth of the guide's median length count less.
     """
     return _sum(activation, picture=picture, by=by)
 

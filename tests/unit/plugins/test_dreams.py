@@ -32,6 +32,7 @@ from dreamd_plugins.total_variation import total_variation
 from dreamd_plugins.turn import turn
 from dreamd_plugins.zoom import zoom
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dreamd.api import Backbone, Random
 from dreamd.engine.ascent import AscentSettings
@@ -124,6 +125,17 @@ def test_the_guides_cosine_finds_the_angle_and_not_the_strength():
     others = torch.stack([strong, alike], 1).view(1, 2, 1, 2)
     assert float(guide(activation, picture=others)) == pytest.approx(10.0)
     assert float(guide(activation, picture=others, by="cosine")) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("strength", [1e-6, 1e-3, 0.05])
+def test_a_cell_that_sees_next_to_nothing_is_not_pulled_harder_by_the_guides_cosine(strength):
+    others = numbers(1, 5, 3, 4, seed=1)
+    faint = F.normalize(numbers(1, 5, 1, 1), dim=1) * strength
+    lengths = others.flatten(2).norm(dim=1).median()
+    gradient = slope(lambda x: guide(x, picture=others, by="cosine"), faint)
+    assert float(gradient.norm()) <= 10 / float(lengths) * 1.001
+    blind = slope(lambda x: guide(x, picture=torch.zeros(1, 5, 3, 4), by="cosine"), faint)
+    assert torch.equal(blind, torch.zeros_like(blind))
 
 
 def test_the_direction_is_the_mean_of_the_other_pictures_cells():

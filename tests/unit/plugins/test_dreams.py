@@ -11,7 +11,6 @@ from dreamd_plugins.blur_distance import blur_distance
 from dreamd_plugins.boundary import boundary
 from dreamd_plugins.caricature import caricature
 from dreamd_plugins.clip import clip
-from dreamd_plugins.contrast import contrast
 from dreamd_plugins.crops import crops
 from dreamd_plugins.direction import direction
 from dreamd_plugins.guide import guide
@@ -19,6 +18,7 @@ from dreamd_plugins.l1 import l1
 from dreamd_plugins.l2 import l2
 from dreamd_plugins.laplacian import laplacian
 from dreamd_plugins.lbfgs import lbfgs
+from dreamd_plugins.magnify import magnify
 from dreamd_plugins.match_histogram import match_histogram
 from dreamd_plugins.max import maximum
 from dreamd_plugins.mean import mean
@@ -28,9 +28,9 @@ from dreamd_plugins.noise import noise
 from dreamd_plugins.noise_start import noise_start
 from dreamd_plugins.original_colors import original_colors
 from dreamd_plugins.stay_near import stay_near
+from dreamd_plugins.stretch import stretch
 from dreamd_plugins.total_variation import total_variation
 from dreamd_plugins.turn import turn
-from dreamd_plugins.zoom import zoom
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -322,13 +322,13 @@ def test_half_a_turn_turns_the_picture_over():
     torch.testing.assert_close(over, image.flip(2, 3), atol=1e-4, rtol=0)
 
 
-def test_zoom_moves_evenly_about_the_true_centre():
+def test_magnify_moves_evenly_about_the_true_centre():
     down, right = torch.meshgrid(torch.linspace(-1, 1, 61), torch.linspace(-1, 1, 80), indexing="ij")
     image = (0.5 + 0.2 * torch.stack([down, right, down + right])).unsqueeze(0)
-    closer = zoom(image, closer=1.03)
+    closer = magnify(image, closer=1.03)
     expected = 0.5 + (image - 0.5) / 1.03
     torch.testing.assert_close(closer[:, :, 4:-4, 4:-4], expected[:, :, 4:-4, 4:-4], atol=1e-3, rtol=0)
-    twice = zoom(zoom(image, closer=1.03**0.5), closer=1.03**0.5)
+    twice = magnify(magnify(image, closer=1.03**0.5), closer=1.03**0.5)
     torch.testing.assert_close(twice[:, :, 4:-4, 4:-4], closer[:, :, 4:-4, 4:-4], atol=2e-3, rtol=0)
 
 
@@ -384,9 +384,9 @@ def test_what_differs_by_rounding_alone_is_not_spread_over_the_histogram():
     assert float(off.abs().max()) < 1e-3
 
 
-def test_contrast_clips_a_percentile_at_either_end_and_keeps_grey_grey():
+def test_stretch_clips_a_percentile_at_either_end_and_keeps_grey_grey():
     image = 0.4 + 0.2 * picture(1, 1, 100, 100).expand(1, 3, 100, 100)
-    stretched = contrast(image, percentile=1)
+    stretched = stretch(image, percentile=1)
     assert float((stretched == 0).float().mean()) == pytest.approx(0.01, abs=0.002)
     assert float((stretched == 1).float().mean()) == pytest.approx(0.01, abs=0.002)
     assert torch.equal(stretched[:, 0], stretched[:, 1])

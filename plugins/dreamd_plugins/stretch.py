@@ -1,4 +1,4 @@
-"""The transform `contrast`: the range of colours stretched, all but the most extreme. For `finish`."""
+"""The transform `stretch`: the range of colours stretched, all but the most extreme. For `finish`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST = 1 << 22
 """Values. Of larger pictures every so many are looked at for the percentiles."""
 
 
-def contrast(
+def stretch(
     image: Tensor,
     *,
     percentile: Annotated[float, Field(ge=0, lt=50)] = 1.0,
@@ -37,5 +37,5 @@ def contrast(
 
 @hookimpl
 def dreamd_transforms(register: RegisterTransform) -> None:
-    """Bring `contrast`."""
-    register("contrast", contrast)
+    """Bring `stretch`."""
+    register("stretch", stretch)

@@ -1,4 +1,4 @@
-"""The transform `zoom`: the picture closer, in one bicubic warp about its true centre."""
+"""The transform `magnify`: the picture closer, in one bicubic warp about its true centre."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from dreamd.api import RegisterTransform, hookimpl
 
 
-def zoom(
+def magnify(
     image: Tensor,
     *,
     closer: Annotated[float, Field(ge=0.1, le=10)] = 1.03,
@@ -36,5 +36,5 @@ def zoom(
 
 @hookimpl
 def dreamd_transforms(register: RegisterTransform) -> None:
-    """Bring `zoom`."""
-    register("zoom", zoom, differentiable=True)
+    """Bring `magnify`."""
+    register("magnify", magnify, differentiable=True)

@@ -205,9 +205,7 @@ class Ascend:
     def _scene(self, outset: Outset, shape: torch.Size) -> Scene:
         """What stands around the gradient at this size, with everything that it compares with looked at."""
         size = (shape[2], shape[3])
-        outset.prepare(
-            size, lambda pictures: self._seen((moved(pictures, self._dreamer.device) - self._mean) / self._std)
-        )
+        outset.prepare(size, self._seen_in)
         return Scene(
             chain=self._dreamer.chain,
             mean=self._mean,

@@ -11,7 +11,7 @@ from dreamd.errors import FieldPath, dotted
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.merging import BUILT_IN, PLUGIN_FIELDS, Resolved
-from dreamd.settings.recipe import STEPS, Recipe
+from dreamd.settings.recipe import STEPS, Recipe, is_before_optimizers
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,8 @@ def _with_defaults(key: str, value: Mapping[str, Any], catalogue: Catalogue | No
 
 
 def _with_parameters(kind: Kind, value: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
+    if kind is Kind.OPTIMIZER and is_before_optimizers(catalogue):
+        return dict(value)
     entry = catalogue.find(kind, value["name"])
     return {"name": value["name"]} | {parameter.name: parameter.default for parameter in entry.parameters} | dict(value)
 

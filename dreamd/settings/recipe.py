@@ -233,7 +233,10 @@ def check_recipe(recipe: Recipe, catalogue: Catalogue) -> None:
     Raises:
         RecipeError: a name or parameter is unknown, or a value is not what its parameter takes; with its field.
     """
+    older = is_before_optimizers(catalogue)
     for kind, choice, field in choices_of(recipe):
+        if kind is Kind.OPTIMIZER and older:
+            continue
         try:
             entry = catalogue.find(kind, choice.name)
         except UnknownNameError as error:
@@ -242,9 +245,15 @@ def check_recipe(recipe: Recipe, catalogue: Catalogue) -> None:
         if field[0] == "transforms" and not entry.differentiable:
             problem = f"transform {choice.name!r} has no gradient; it may stand under start, settle or finish"
             raise RecipeError(problem, field=field)
-    _check_ascent(recipe, catalogue)
+    if not older:
+        _check_ascent(recipe, catalogue)
     if recipe.layers is not None and all(layer.is_picture for layer in recipe.layers):
         raise RecipeError("needs a layer of the network beside the picture", field=("layers",))
+
+
+def is_before_optimizers(catalogue: Catalogue) -> bool:
+    """Return whether an older dreamd kept the catalogue, which cannot say what moves: a worker soon sends a new one."""
+    return not any(catalogue.names(kind) for kind in (Kind.OPTIMIZER, Kind.PARAMETERIZATION, Kind.TRANSFORM))
 
 
 def _check_ascent(recipe: Recipe, catalogue: Catalogue) -> None:

@@ -108,3 +108,12 @@ def test_paths_count_from_the_file_that_says_them(tmp_path):
     here = set_fields(["loss={name: guide, picture: b.png}", "image.mask=alpha"])
     assert here.data["loss"]["picture"] == str(Path("b.png").absolute())
     assert here.data["image"]["mask"] == "alpha"
+
+
+def test_a_catalogue_that_an_older_dreamd_kept_refuses_no_recipe_for_its_optimizer(catalogue):
+    newer = ("optimizer", "parameterization", "transform")
+    older = Catalogue(entries=tuple(entry for entry in catalogue.entries if entry.kind not in newer))
+    found = resolve([parse_document("seed: 1\n", "recipe.yaml", RecipeError)])
+    check_recipe(found.recipe, older)
+    assert "ascent.optimizer" in {field.name for field in explain(found, older)}
+    assert "no loss 'l3'" in refusal(older, loss="l3")

@@ -295,12 +295,15 @@ def test_plugins_that_bring_many_names_do_not_drown_the_others(cli: Cli, tmp_pat
         f"plugins: {{engine: [{tmp_path}], disable: [timm, torchvision, vgg, efficientnet_lite0]}}\n"
     )
     lines = cli(f"plugins list --config {config}").stdout.splitlines()
-    assert lines[0] == "loss      l2         The L2 norm of a picture's whole activation: `[N, C, H, W]` → `[N]`."
-    assert [line[:9].strip() for line in lines if line[0] != " "] == [
-        "loss", "schedule", "gradient", "executor", "backbone", *["not used"] * 4,
+    assert lines[0].startswith("loss             blur_distance    Half the sum of the squares of `x - blur(x)`, ")
+    column = " " * 17
+    assert f"{column}l2               The L2 norm of a picture's whole activation: `[N, C, H, W]` →" in lines
+    assert [line[:16].partition("  ")[0].strip() for line in lines if line[0] != " "] == [
+        "loss", "schedule", "gradient", "parameterization", "optimizer", "transform", "executor", "backbone",
+        *["not used"] * 4,
     ]  # fmt: skip
-    assert "backbone  zoo        The only one. (plugin many)" in lines
-    (start_of_many,) = [index for index, line in enumerate(lines) if line == "          One of many. (plugin many)"]
+    assert "backbone         zoo              The only one. (plugin many)" in lines
+    (start_of_many,) = [index for index, line in enumerate(lines) if line == f"{column}One of many. (plugin many)"]
     listed = " ".join(line.strip() for line in lines[start_of_many + 1 : -4])
     assert sorted(listed.split(", ")) == sorted(names.split(", "))
     assert max(map(len, lines[:-4])) <= 100
@@ -496,7 +499,7 @@ def test_a_new_plugin_is_checked_tried_and_listed(
     made = cli("plugins new brand_new")
     assert made.stdout.splitlines()[0] == "plugins/brand_new.py"
     assert "Next: dreamd plugins check " in made.stdout
-    assert "loss      brand_new" in cli("plugins list").stdout
+    assert re.search(r"^ {17}brand_new +\S", cli("plugins list").stdout, re.MULTILINE)
     (tree.root / "cat.png").write_bytes(tree.picture(48, 40))
     tried = cli("plugins try plugins/brand_new.py --on cat.png --set ascent.iterations=1")
     assert tried.exit_code == 0, tried.output

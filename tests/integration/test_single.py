@@ -146,7 +146,8 @@ def test_a_recipe_file_counts_and_set_counts_over_it(dream: Callable[..., Result
     (tmp_path / "mine.yaml").write_text("extends: classic\nascent: {iterations: 3, lr: 0.3}\n", encoding="utf-8")
     assert dream("sky.png", "out.png", "--recipe", "mine.yaml", *TINY, *QUICK).exit_code == 0
     ascent = json.loads((tmp_path / "out.png.json").read_text(encoding="utf-8"))["recipe"]["ascent"]
-    assert ascent == {"iterations": 2, "lr": 0.3, "momentum": 0, "jitter": 32}
+    own = {"iterations": 2, "lr": 0.3, "momentum": 0, "jitter": 32}
+    assert ascent == {**own, "optimizer": {"name": "plain"}, "lr_end": None}
 
 
 def test_noise_is_a_start_of_the_size_that_is_asked_for(dream: Callable[..., Result], tmp_path: Path) -> None:
@@ -235,7 +236,11 @@ def test_paths_that_make_no_sense_are_refused_with_the_path(
         (("--set", "backbone=tiny_singel"), "did you mean tiny_single?"),
         (("--set", "layers=cnv2"), "layers[0]: tiny_single: no layer 'cnv2'; did you mean conv2?"),
         (("--set", "layers=4"), "layers[0]: tiny_single: no layer number '4'; there are 1 to 3"),
-        (("--set", "loss=l3"), "loss: no loss 'l3'; there are l2"),
+        (
+            ("--set", "loss=l3"),
+            "loss: no loss 'l3'; there are blur_distance, boundary, caricature, "
+            "direction, guide, l1, l2, max, mean, mean_square, stay_near, total_variation",
+        ),
         (("--set", "schedule=octave"), "did you mean octaves?"),
         (("--set", "schedule.octavescale=2"), "did you mean octave_scale?"),
         (("--set", "ascent.iteration=2"), "did you mean iterations?"),

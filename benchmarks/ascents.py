@@ -15,7 +15,7 @@ from benchmarks.plan import BenchmarkError, Plan
 from benchmarks.report import Row, Table, at_least
 from benchmarks.timing import Samples, Way, alternate, clock_of
 from dreamd.engine.dream import Dreamer
-from dreamd.engine.precision import Precision, fastest
+from dreamd.engine.speed.precision import Precision, fastest
 
 _GPU_ITERATIONS = 30
 """Of one sample, so that it takes long enough to be timed. On a processor one iteration does."""

@@ -11,7 +11,7 @@ import torch
 import torchvision
 
 from dreamd import __version__
-from dreamd.engine.precision import fastest
+from dreamd.engine.speed.precision import fastest
 
 _EXTENSIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 """Of x86 processors, those that decide how fast a network runs; as Linux names them."""

@@ -19,9 +19,9 @@ from torchvision import models
 from dreamd.engine.ascent import AscentSettings
 from dreamd.engine.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from dreamd.engine.dream import Ascend, Dreamer, dream
-from dreamd.engine.graphs import Graphs, Recorder
 from dreamd.engine.objective import Loss, Objective, Term, summed
-from dreamd.engine.precision import Precision, arrange_network, fastest
+from dreamd.engine.speed.graphs import Graphs, Recorder
+from dreamd.engine.speed.precision import Precision, arrange_network, fastest
 
 LAYERS = 36
 """Modules of VGG19's `features` that the article runs: to relu5_4."""

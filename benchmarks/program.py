@@ -17,7 +17,7 @@ from benchmarks.plan import BenchmarkError, Plan, run_process
 from benchmarks.report import Row, Table, at_least, figure
 from benchmarks.timing import Way, alternate
 from dreamd.commands.demo.painting import clouds
-from dreamd.engine.precision import Precision, fastest
+from dreamd.engine.speed.precision import Precision, fastest
 from dreamd.worker.device import choose_device
 
 _LEAST_DB = 49

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dreamd.engine.fitting import Fit
+from dreamd.engine.tiles.fitting import Fit
 
 log = logging.getLogger(__name__)
 

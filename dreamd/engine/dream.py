@@ -18,14 +18,14 @@ from dreamd.engine.backbone import Backbone
 from dreamd.engine.chain import Chain, Scene
 from dreamd.engine.chance import Random
 from dreamd.engine.checkpoint import Checkpoint, FinishedAscent, UnfinishedAscent, checksum
-from dreamd.engine.deterministic import gpu_algorithms
-from dreamd.engine.devices import moved, on_cpu
-from dreamd.engine.fitting import BatchTooLargeError, FittedGradient, cost_of
-from dreamd.engine.footprint import SMALLEST_TILE, is_out_of_memory, pictures_that_fit
-from dreamd.engine.graphs import GraphedGradient, Graphs
 from dreamd.engine.objective import Gradient, Objective, Prepare, WholeGradient
 from dreamd.engine.outset import Outset, held_beside
-from dreamd.engine.precision import Precision, cast, products_in
+from dreamd.engine.speed.deterministic import gpu_algorithms
+from dreamd.engine.speed.devices import moved, on_cpu
+from dreamd.engine.speed.graphs import GraphedGradient, Graphs
+from dreamd.engine.speed.precision import Precision, cast, products_in
+from dreamd.engine.tiles.fitting import BatchTooLargeError, FittedGradient, cost_of
+from dreamd.engine.tiles.footprint import SMALLEST_TILE, is_out_of_memory, pictures_that_fit
 from dreamd.errors import NotANumberError, PluginError
 
 _LEAST_PIXELS = 224 * 224

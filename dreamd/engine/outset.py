@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from dreamd.engine.chain import Canvas, Chain, Given, Scene, changed, resized
 from dreamd.engine.chance import Random
-from dreamd.engine.footprint import measure_peak
 from dreamd.engine.references import Reference, Referring
+from dreamd.engine.tiles.footprint import measure_peak
 
 _LONGEST_SEEN = 640
 """Pixels. A picture that a loss looks at is shrunk to this side, since its cells meet every cell of the dream."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from dreamd.engine.dream import Progress
-from dreamd.engine.footprint import is_out_of_memory
+from dreamd.engine.tiles.footprint import is_out_of_memory
 from dreamd.errors import DreamdError, PictureError, RecipeError, hold_cause
 from dreamd.messages import Advanced, Fetched, Fetching, NotDone, Said, Unable
 from dreamd.weights.transfer import OnBytes

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from dreamd.engine.backbone import Backbone, without_initialisation
-from dreamd.engine.folding import Pair, find_pairs, fold
-from dreamd.engine.precision import Precision, arrange_network
+from dreamd.engine.speed.folding import Pair, find_pairs, fold
+from dreamd.engine.speed.precision import Precision, arrange_network
 from dreamd.errors import PluginError, RecipeError, UnknownNameError, WeightsError
 from dreamd.plugin_host.host import Plugins, Registered
 from dreamd.plugin_host.kinds import Kind

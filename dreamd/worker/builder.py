@@ -18,10 +18,10 @@ from dreamd.engine.ascent import AscentSettings, At, GradientStep, Optimizer
 from dreamd.engine.backbone import Backbone
 from dreamd.engine.chain import Chain, Parameterization, Transform
 from dreamd.engine.dream import Dreamer
-from dreamd.engine.graphs import Graphs, Recorder
 from dreamd.engine.objective import Objective, Term
-from dreamd.engine.precision import Precision, fastest
 from dreamd.engine.references import ORIGINAL, Reference, Referring
+from dreamd.engine.speed.graphs import Graphs, Recorder
+from dreamd.engine.speed.precision import Precision, fastest
 from dreamd.errors import FieldPath
 from dreamd.plugin_host.host import Plugins, Registered
 from dreamd.plugin_host.kinds import Kind

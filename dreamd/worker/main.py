@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from dreamd.engine.precision import fastest, winograd_gains
+from dreamd.engine.speed.precision import fastest, winograd_gains
 from dreamd.errors import DreamdError
 from dreamd.logs import configure, inherited_style
 from dreamd.messages import Batch, Importing, Ready, Settings, Unable, read_settings

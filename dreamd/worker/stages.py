@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from dreamd.engine.checkpoint import CheckpointFolder
-from dreamd.engine.devices import leaves_broken
+from dreamd.engine.speed.devices import leaves_broken
 from dreamd.files.nofollow import opened_folder, path_in
 from dreamd.files.problems import os_error_explained
 from dreamd.messages import Batch, Done, Order

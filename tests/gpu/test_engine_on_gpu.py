@@ -18,15 +18,15 @@ from torch import Tensor, nn
 from dreamd.engine.ascent import AscentSettings, ascend
 from dreamd.engine.backbone import Backbone
 from dreamd.engine.checkpoint import CheckpointFolder
-from dreamd.engine.devices import leaves_broken, moved, on_cpu
 from dreamd.engine.dream import Ascend, Dreamer, batch_size, dream
-from dreamd.engine.fitting import BatchTooLargeError
-from dreamd.engine.footprint import is_out_of_memory
-from dreamd.engine.graphs import GraphedGradient, Graphs, Recorder
-from dreamd.engine.locality import locality_of
 from dreamd.engine.objective import Gradient, Objective, Prepare, Term, WholeGradient
-from dreamd.engine.precision import Precision, arrange_network, cast
-from dreamd.engine.tiling import OverlappedGradient, TiledGradient
+from dreamd.engine.speed.devices import leaves_broken, moved, on_cpu
+from dreamd.engine.speed.graphs import GraphedGradient, Graphs, Recorder
+from dreamd.engine.speed.precision import Precision, arrange_network, cast
+from dreamd.engine.tiles.fitting import BatchTooLargeError
+from dreamd.engine.tiles.footprint import is_out_of_memory
+from dreamd.engine.tiles.locality import locality_of
+from dreamd.engine.tiles.tiling import OverlappedGradient, TiledGradient
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU that torch can use"),
@@ -149,9 +149,9 @@ def test_a_loss_that_waits_for_the_gpu_is_dreamed_without_a_recording(caplog: py
 
     made, other = dreamer(loss=waits), dreamer()
     expected = dreamed(replace(made, graphs=None), pictures())
-    with caplog.at_level(logging.WARNING, "dreamd.engine.graphs"):
+    with caplog.at_level(logging.WARNING, "dreamd.engine.speed.graphs"):
         assert psnr(dreamed(made, pictures()), expected) > 45
-    said = [record for record in caplog.records if record.name == "dreamd.engine.graphs"]
+    said = [record for record in caplog.records if record.name == "dreamd.engine.speed.graphs"]
     assert len(said) == 1
     assert len(graphs_of(made)) == 0
     dreamed(other, pictures())
@@ -232,7 +232,7 @@ def test_the_fastest_algorithms_dream_nearly_the_same() -> None:
 
 FAULT = """
 import torch
-from dreamd.engine.devices import leaves_broken
+from dreamd.engine.speed.devices import leaves_broken
 x = torch.arange(3, device="cuda")
 for _ in range(2):
     try:

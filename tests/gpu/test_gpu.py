@@ -13,7 +13,7 @@ from torch import Tensor
 from dreamd.engine.ascent import ascend
 from dreamd.engine.dream import dream
 from dreamd.engine.objective import WholeGradient
-from dreamd.engine.precision import Precision, cast, fastest, products_in
+from dreamd.engine.speed.precision import Precision, cast, fastest, products_in
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.merging import resolve, set_fields
 from dreamd.settings.recipe import Recipe

@@ -8,7 +8,7 @@ from functools import partial
 from dreamd.commands.doctor.finding import Finding, found_by
 from dreamd.commands.plugin_loading import daemon_catalogue
 from dreamd.commands.recipe_lookup import check_whole, find_recipe, recipe_files
-from dreamd.engine.precision import fastest
+from dreamd.engine.speed.precision import fastest
 from dreamd.errors import DreamdError, RecipeError
 from dreamd.plugin_host.catalogue import merged
 from dreamd.plugin_host.host import Plugins

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dreamd.engine.locality import locality_of
 from dreamd.engine.objective import Objective, Term, WholeGradient, sums_of
 from dreamd.engine.references import ORIGINAL
-from dreamd.engine.tiling import TiledGradient
+from dreamd.engine.tiles.locality import locality_of
+from dreamd.engine.tiles.tiling import TiledGradient
 from dreamd.plugin_host.host import Registered
 from dreamd.plugin_tools.clauses.common import (
     Clause,

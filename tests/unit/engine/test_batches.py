@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from dreamd.engine.ascent import AscentSettings
 from dreamd.engine.backbone import Backbone
 from dreamd.engine.dream import Dreamer, batch_size, dream
-from dreamd.engine.fitting import BatchTooLargeError, FittedGradient
-from dreamd.engine.footprint import pictures_that_fit
 from dreamd.engine.objective import Objective, Term, WholeGradient
+from dreamd.engine.tiles.fitting import BatchTooLargeError, FittedGradient
+from dreamd.engine.tiles.footprint import pictures_that_fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -287,7 +287,7 @@ def test_a_batch_that_would_be_cut_otherwise_than_its_pictures_is_refused() -> N
 
 
 def test_the_number_that_fits_follows_from_the_cost() -> None:
-    from dreamd.engine.footprint import Cost
+    from dreamd.engine.tiles.footprint import Cost
 
     cost = Cost(fixed=10**8, pictures=4, running=100.0, kept=0.0)
     each = 1000 * (4 * 12 + 100)

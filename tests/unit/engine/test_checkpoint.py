@@ -26,8 +26,8 @@ from dreamd.engine.ascent import AscentSettings
 from dreamd.engine.backbone import Backbone
 from dreamd.engine.checkpoint import CheckpointFolder, FinishedAscent
 from dreamd.engine.dream import Ascend, Dreamed, Dreamer, Progress, dream
-from dreamd.engine.fitting import Fit
 from dreamd.engine.objective import Objective, Term
+from dreamd.engine.tiles.fitting import Fit
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine import precision
 from dreamd.engine.ascent import AscentSettings, ascend
 from dreamd.engine.backbone import Backbone, Layer, Lookout, without_initialisation
 from dreamd.engine.dream import Dreamer, Progress, arithmetic_of, dream
 from dreamd.engine.objective import Objective, Term, WholeGradient
-from dreamd.engine.precision import Precision, arrange_network, cast, fastest, products_in
+from dreamd.engine.speed import precision
+from dreamd.engine.speed.precision import Precision, arrange_network, cast, fastest, products_in
 from dreamd.errors import PluginError, UnknownNameError
 
 if TYPE_CHECKING:

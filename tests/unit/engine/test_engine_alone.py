@@ -24,7 +24,7 @@ CODE = """
     sys.meta_path.insert(0, Bare())
 
     import dreamd.engine
-    modules = [module.name for module in pkgutil.iter_modules(dreamd.engine.__path__, "dreamd.engine.")]
+    modules = [module.name for module in pkgutil.walk_packages(dreamd.engine.__path__, "dreamd.engine.")]
     for name in modules:
         importlib.import_module(name)
 

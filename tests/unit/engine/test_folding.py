@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dreamd.engine.backbone import Backbone, Lookout
-from dreamd.engine.folding import Pair, find_pairs, fold
 from dreamd.engine.objective import Objective, Term, WholeGradient
+from dreamd.engine.speed.folding import Pair, find_pairs, fold
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.merging import resolve, set_fields
 from dreamd.settings.recipe import Recipe

@@ -15,8 +15,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from dreamd.engine.ascent import AscentSettings
 from dreamd.engine.backbone import Backbone
 from dreamd.engine.dream import Dreamer, dream
-from dreamd.engine.graphs import Compute, GraphedGradient, Graphs
 from dreamd.engine.objective import Objective, Term, WholeGradient
+from dreamd.engine.speed.graphs import Compute, GraphedGradient, Graphs
 from dreamd.errors import PluginError
 
 
@@ -140,7 +140,7 @@ def test_pictures_of_many_sizes_are_recorded_once_each() -> None:
 
 
 def test_large_pictures_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dreamd.engine.graphs._MOST_PIXELS", 30 * 40)
+    monkeypatch.setattr("dreamd.engine.speed.graphs._MOST_PIXELS", 30 * 40)
     tape, net = Tape(), network()
     graphs = Graphs(tape)
     for x in (picture(31, 40), picture(30, 40).repeat(2, 1, 1, 1), picture(30, 40)):
@@ -157,7 +157,7 @@ def unrecordable(compute: Compute, x: Tensor) -> Compute:
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.message for record in caplog.records if record.name == "dreamd.engine.graphs"]
+    return [record.message for record in caplog.records if record.name == "dreamd.engine.speed.graphs"]
 
 
 def test_what_cannot_be_recorded_runs_as_it_is_and_is_said_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -19,11 +19,11 @@ from torch.nn import functional as F
 from dreamd.engine.ascent import AscentSettings, ascend, bands
 from dreamd.engine.backbone import Backbone
 from dreamd.engine.dream import Ascend, Dreamed, Dreamer, dream
-from dreamd.engine.fitting import FittedGradient
-from dreamd.engine.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is_out_of_memory, measure_peak
-from dreamd.engine.locality import locality_of
 from dreamd.engine.objective import Objective, Term, WholeGradient, summed, sums_of
-from dreamd.engine.tiling import OverlappedGradient, TiledGradient, windows
+from dreamd.engine.tiles.fitting import FittedGradient
+from dreamd.engine.tiles.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is_out_of_memory, measure_peak
+from dreamd.engine.tiles.locality import locality_of
+from dreamd.engine.tiles.tiling import OverlappedGradient, TiledGradient, windows
 from dreamd.errors import PluginError, UnknownNameError
 
 MIN_SIDE = 32

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 from dreamd.engine.ascent import AscentSettings
 from dreamd.engine.backbone import Backbone
 from dreamd.engine.dream import Ascend, Dreamer, dream
-from dreamd.engine.locality import locality_of
 from dreamd.engine.objective import Objective, Term
-from dreamd.engine.precision import Precision, arrange_network, winograd_gains
-from dreamd.engine.winograd import WinogradConv2d, straight, use_winograd
+from dreamd.engine.speed.precision import Precision, arrange_network, winograd_gains
+from dreamd.engine.speed.winograd import WinogradConv2d, straight, use_winograd
+from dreamd.engine.tiles.locality import locality_of
 
 CPU = torch.device("cpu")
 
@@ -207,7 +207,7 @@ def once(image: Tensor, ascend: Ascend) -> list[Tensor]:
 @pytest.fixture
 def gains(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor that gains by Winograd's way, whatever this one does."""
-    monkeypatch.setattr("dreamd.engine.precision.winograd_gains", lambda *_: True)
+    monkeypatch.setattr("dreamd.engine.speed.precision.winograd_gains", lambda *_: True)
 
 
 @pytest.mark.usefixtures("gains")
@@ -248,6 +248,6 @@ def test_the_processors_instructions_decide_so_that_every_dream_has_the_same_bit
 
 
 def test_a_network_that_gains_nothing_is_left_with_torchs_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dreamd.engine.precision.winograd_gains", lambda *_: False)
+    monkeypatch.setattr("dreamd.engine.speed.precision.winograd_gains", lambda *_: False)
     network = arrange_network(nn.Sequential(convolution(padding=1)), Precision.FP32, CPU, exact=False)
     assert type(network[0]) is nn.Conv2d  # type: ignore[index]

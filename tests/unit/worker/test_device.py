@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dreamd.engine.devices import leaves_broken
-from dreamd.engine.footprint import is_out_of_memory
+from dreamd.engine.speed.devices import leaves_broken
+from dreamd.engine.tiles.footprint import is_out_of_memory
 from dreamd.errors import UsageError
 from dreamd.worker.device import choose_device, count_threads, missing_gpu
 

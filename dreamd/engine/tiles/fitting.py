@@ -14,11 +14,11 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is_out_of_memory, measure_peak
-from dreamd.engine.locality import Side, locality_of
 from dreamd.engine.objective import Gradient, Objective, Prepare, Term, WholeGradient, sums_of, unchanged
 from dreamd.engine.references import Referring
-from dreamd.engine.tiling import OverlappedGradient, TiledGradient
+from dreamd.engine.tiles.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is_out_of_memory, measure_peak
+from dreamd.engine.tiles.locality import Side, locality_of
+from dreamd.engine.tiles.tiling import OverlappedGradient, TiledGradient
 from dreamd.errors import PluginError
 
 _BYTES_A_KEPT_CELL = 16

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.winograd import use_winograd
+from dreamd.engine.speed.winograd import use_winograd
 
 
 class Precision(StrEnum):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dreamd.engine.footprint import is_out_of_memory
+from dreamd.engine.tiles.footprint import is_out_of_memory
 
 _MOST_PINNED = 1 << 26
 """The most values that are moved through pinned memory: 256 MB in float32. Pinned memory is taken from the whole

@@ -17,8 +17,6 @@ import torch
 from torch import Tensor
 
 from dreamd.engine.backbone import Lookout
-from dreamd.engine.devices import moved
-from dreamd.engine.locality import Cells, Side
 from dreamd.engine.objective import (
     Gradient,
     Objective,
@@ -30,6 +28,8 @@ from dreamd.engine.objective import (
     sums_of,
     unchanged,
 )
+from dreamd.engine.speed.devices import moved
+from dreamd.engine.tiles.locality import Cells, Side
 from dreamd.errors import PluginError
 
 _CHECKED = 32

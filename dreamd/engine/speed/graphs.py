@@ -17,9 +17,9 @@ from weakref import ref
 import torch
 from torch import Tensor
 
-from dreamd.engine.fitting import signature_of
-from dreamd.engine.footprint import is_out_of_memory
 from dreamd.engine.objective import Prepare, WholeGradient, unchanged
+from dreamd.engine.tiles.fitting import signature_of
+from dreamd.engine.tiles.footprint import is_out_of_memory
 from dreamd.errors import DreamdError
 
 log = logging.getLogger(__name__)

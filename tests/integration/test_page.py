@@ -620,21 +620,37 @@ def test_uploads_that_dawdle_are_sent_away_and_others_get_their_turn(page: Serve
 
 
 def test_slow_uploads_keep_nobody_waiting(page: Served) -> None:
-    over = threading.Event()
     with contextlib.ExitStack() as stack:
-        stack.callback(over.set)
-        connections = [stack.enter_context(page.connected()) for _ in range(AT_ONCE)]
-        for number, connection in enumerate(connections):
-            head = f"PUT /api/upload?name=drip{number}.png HTTP/1.1\r\nHost: localhost\r\nContent-Length: {MAX_BYTES}"
-            connection.sendall(head.encode() + b"\r\n\r\n")
-        drip = threading.Thread(target=send_on, args=(connections, over))
-        drip.start()
-        stack.callback(drip.join)
-        stack.callback(over.set)
+        begin_dripping(page, AT_ONCE, stack)
         page.tree.wait_for(lambda: len(page.staged()) == AT_ONCE, "every place to be taken")
         begun = time.monotonic()
         assert page.upload("honest.png", page.tree.picture(), "drips").status == 201
         assert time.monotonic() - begun < 5
+
+
+def test_uploads_beyond_the_places_write_nothing_before_they_have_one(page: Served) -> None:
+    with contextlib.ExitStack() as stack:
+        begin_dripping(page, 2 * AT_ONCE, stack)
+        page.tree.wait_for(lambda: len(page.staged()) >= AT_ONCE, "every place to be taken")
+        end = time.monotonic() + 1
+        most = AT_ONCE
+        while time.monotonic() < end:
+            most = max(most, len(page.staged()))
+            time.sleep(0.005)
+    assert most == AT_ONCE
+
+
+def begin_dripping(page: Served, count: int, stack: contextlib.ExitStack) -> None:
+    """Begin so many uploads that come a little at a time, until the stack is closed."""
+    over = threading.Event()
+    connections = [stack.enter_context(page.connected()) for _ in range(count)]
+    for number, connection in enumerate(connections):
+        head = f"PUT /api/upload?name=drip{number}.png HTTP/1.1\r\nHost: localhost\r\nContent-Length: {MAX_BYTES}"
+        connection.sendall(head.encode() + b"\r\n\r\n")
+    drip = threading.Thread(target=send_on, args=(connections, over))
+    drip.start()
+    stack.callback(drip.join)
+    stack.callback(over.set)
 
 
 def send_on(connections: list[socket.socket], over: threading.Event) -> None:

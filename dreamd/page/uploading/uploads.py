@@ -70,10 +70,10 @@ class Uploads:
             raise self._too_large()
         try:
             async with self._places.take(self._max_bytes if length is None else length) as place:
-                check_is_known(self._inbox, self._state)
-            with _staging(self._inbox) as (draft, descriptor):
-                await self._write(descriptor, place, chunks)
-                return await asyncio.to_thread(self._publish, draft, parts, name)
+                await asyncio.to_thread(check_is_known, self._inbox, self._state)
+                with _staging(self._inbox) as (draft, descriptor):
+                    await self._write(descriptor, place, chunks)
+                    return await asyncio.to_thread(self._publish, draft, parts, name)
         except OSError as error:
             raise os_error_explained(error, "write into", folder) from error
 

@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import time
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -60,11 +59,9 @@ def is_signed_in(request: Request, sessions: Sessions) -> bool:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return sessions.is_token(token.strip())
-    try:
-        cookie = SimpleCookie(request.headers.get("cookie", "")).get(SESSION_COOKIE)
-    except CookieError:
-        return False
-    return cookie is not None and sessions.is_valid(cookie.value)
+    # Other programs of this host set cookies too, and may do so in ways that a strict parser gives up on.
+    cookies = (cookie.partition("=") for line in request.headers.getlist("cookie") for cookie in line.split(";"))
+    return any(sessions.is_valid(value.strip()) for name, _, value in cookies if name.strip() == SESSION_COOKIE)
 
 
 async def delay_guessing() -> None:

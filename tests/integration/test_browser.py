@@ -158,6 +158,25 @@ def test_a_picture_dropped_on_the_page_comes_out_and_appears_without_reloading(s
     assert page.evaluate("window.isSame")
 
 
+def test_an_upload_that_a_proxy_refuses_is_told_and_the_next_one_arrives(site: Site, visit: Visit) -> None:
+    page = visit(site, quiet=True)  # the browser itself writes of answers that are refusals
+    page.route(
+        "**/api/upload?*name=refused.png*",
+        lambda route: route.fulfill(status=413, content_type="text/html", body="<h1>Too Large</h1>"),
+    )
+    drop(page, "refused.png", site.tree.picture())
+    drop(page, "accepted.png", site.tree.picture())
+    page.get_by_role("alert").get_by_text("dreamd answered 413").wait_for()
+    seen(page, "accepted.png").wait_for()
+
+
+def test_an_upload_without_a_session_leads_to_the_sign_in(site: Site, visit: Visit) -> None:
+    page = visit(site, quiet=True)
+    page.route("**/api/upload?*", lambda route: route.fulfill(status=401, content_type="text/plain", body="no\n"))
+    drop(page, "unsigned.png", site.tree.picture())
+    page.wait_for_url(f"{site.url}login")
+
+
 def test_two_browsers_see_the_same_and_files_are_chosen_for_a_folder(site: Site, visit: Visit, tmp_path: Path) -> None:
     first, second = visit(site), visit(site, "#gallery")
     file = tmp_path / "chosen.png"

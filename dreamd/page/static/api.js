@@ -37,6 +37,15 @@ export const query = (values) =>
   Object.entries(values).filter(([, value]) => value !== null && value !== undefined)
     .map(([name, value]) => `${name}=${encode(String(value))}`).join("&");
 
+/** What an answer says; nothing when it is no JSON, as that of a proxy. */
+function parsed(text) {
+  try {
+    return JSON.parse(text) ?? {};
+  } catch {
+    return {};
+  }
+}
+
 /** Sends a picture; `onProgress` is told the share that is sent. fetch() cannot tell that. */
 export function upload(file, folder, onProgress) {
   return new Promise((resolve, reject) => {
@@ -45,8 +54,9 @@ export function upload(file, folder, onProgress) {
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     request.onload = () => {
-      const said = JSON.parse(request.responseText || "{}");
-      if (request.status === 201) resolve(said.picture);
+      if (request.status === 401) location.assign("login");
+      const said = parsed(request.responseText);
+      if (request.status === 201 && said.picture) resolve(said.picture);
       else reject(new Error(said.error ?? `dreamd answered ${request.status}`));
     };
     request.onerror = () => reject(new Error("the connection broke"));

@@ -152,7 +152,7 @@ class Importing(_Message):
     """From a worker, before it is ready: which plugin it loads next, so that the plugin is known if that ends it.
 
     Attributes:
-        plugin: the plugin's name; None: all are loaded.
+        plugin: the plugin's name; None: one of dreamd's own, which are trusted, or all are loaded.
         origin: its module, or the file or folder of a drop-in.
     """
 

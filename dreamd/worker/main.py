@@ -82,8 +82,11 @@ class Worker:
         stages.run(_batches(commands))
 
     def _announce(self, plugin: Candidate) -> None:
-        """Say which plugin is loaded next: the daemon must know who it was if that ends this process."""
-        self._answers.send(Importing(plugin=plugin.name, origin=plugin.origin))
+        """Say which plugin is loaded next: the daemon must know who it was if that ends this process.
+
+        dreamd's own are trusted: a process that ends meanwhile ends by something else.
+        """
+        self._answers.send(Importing(plugin=None if plugin.own else plugin.name, origin=plugin.origin))
 
     def _ready(self) -> Ready:
         device = self.device

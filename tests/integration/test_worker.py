@@ -96,6 +96,13 @@ def test_every_order_is_answered_once_and_the_worker_ends_with_its_input(dreamt:
     assert sum(isinstance(answer, Done) for answer in answers(said).values()) == 4
 
 
+def test_no_plugin_of_dreamds_own_is_suspected_while_it_is_loaded(dreamt: Callable[..., list[Said]]) -> None:
+    announced = [message.plugin for message in dreamt([]) if isinstance(message, Importing)]
+    assert {name for name in announced if name is not None} == {"tiny"}
+    assert announced[0] is None
+    assert announced[-1] is None
+
+
 def test_a_picture_is_reached_through_no_symlink_below_the_inbox(tree: Tree, tmp_path: Path, recipe: str) -> None:
     """Who may write into a folder on the way must not have the worker read what only the worker may read."""
     for folder in ("private", "inbox", "out"):

@@ -236,7 +236,7 @@ def _picture(image: Image.Image, source: Prepared, notes: tuple[str, ...], name:
     told = with_decoders_words(source.ancillary, image, name)
     exif, xmp = read_exif(told.exif, name), read_xmp(told.xmp, name)
     orientation = told.orientation or exif.orientation or xmp.orientation or 1
-    space = told.space or (ADOBE_RGB if exif.is_adobe_rgb else None)
+    space = told.space or (ADOBE_RGB if exif.is_adobe_rgb and not told.is_srgb else None)
     colour, alpha = colour_and_alpha(image)
     if source.clear is not None:
         alpha = alpha_of_clear_colour(image, source.clear, source.stream)

@@ -33,6 +33,7 @@ class Ancillary:
         texts: comments and the like.
         profile: an ICC profile; b"" when there is none.
         space: the colour space that the format itself tells; None for sRGB, and when there is none.
+        is_srgb: the format itself says that it is sRGB, whatever EXIF says.
         dpi: dots per inch, across and down.
         orientation: as the format itself tells it, 1 to 8, whatever EXIF and XMP say; None when they are to be asked.
     """
@@ -43,6 +44,7 @@ class Ancillary:
     texts: tuple[Text, ...] = ()
     profile: bytes = b""
     space: ColourSpace | None = None
+    is_srgb: bool = False
     dpi: tuple[float, float] | None = None
     orientation: int | None = None
 

@@ -57,7 +57,8 @@ _OLD_KEYWORDS = ("exif:", "png:", "jpeg:", "tiff:", "Thumb::", _RAW_PROFILE)
 """Texts with these keywords describe the old file or show a small copy of it; they are not carried over."""
 
 _GREY, _RGB, _PALETTE = 0, 2, 3
-_UNSPECIFIED = 2
+_BT709, _UNSPECIFIED = 1, 2
+"""Numbers of H.273: sRGB's primaries, and none."""
 
 _INCHES_A_METRE = 0.0254
 
@@ -193,9 +194,9 @@ def _clear_colour(file: BinaryIO, data: bytes | None) -> ClearColour | None:
 
 
 def _ancillary(found: dict[bytes, bytes], chunks: list[tuple[bytes, bytes]], name: str) -> Ancillary:
-    profile, space = _colour(found, name)
+    profile, space, is_srgb = _colour(found, name)
     exif = found.get(b"eXIf", b"").removeprefix(EXIF_MARK)
-    told = Ancillary(exif=exif, profile=profile, space=space, dpi=_dpi(found, name))
+    told = Ancillary(exif=exif, profile=profile, space=space, is_srgb=is_srgb, dpi=_dpi(found, name))
     room, broken = MAX_TEXTS_BYTES, 0
     for kind, data in chunks:
         if broken == _MOST_BROKEN:
@@ -265,23 +266,29 @@ def _from_hex(text: str) -> bytes:
 # ---- colour and resolution
 
 
-def _colour(found: dict[bytes, bytes], name: str) -> tuple[bytes, ColourSpace | None]:
-    """Return the profile or the space that tells the colours; of several, cICP, iCCP and sRGB win in this order."""
+def _colour(found: dict[bytes, bytes], name: str) -> tuple[bytes, ColourSpace | None, bool]:
+    """Return the profile or the space that tells the colours, and whether it says that they are sRGB.
+
+    Of several chunks, cICP, iCCP and sRGB win in this order.
+    """
     if b"cICP" in found:
         with left_out_when_broken("cICP chunk", name):
             primaries, transfer, matrix, full_range = found[b"cICP"][:4]
             if matrix != 0:
                 raise ValueError("it is not RGB")
             if (primaries, transfer) != (_UNSPECIFIED, _UNSPECIFIED):
-                return b"", coded_space(primaries, transfer, full_range=bool(full_range))
+                space = coded_space(primaries, transfer, full_range=bool(full_range))
+                return b"", space, space is None and primaries == _BT709
     if b"iCCP" in found:
         with left_out_when_broken("ICC profile", name):
             _, _, rest = found[b"iCCP"].partition(b"\0")
-            return _inflated(rest[1:], MAX_PROFILE_BYTES), None
-    if b"sRGB" not in found:
-        with left_out_when_broken("gAMA or cHRM chunk", name):
-            return b"", measured_space("gAMA and cHRM", _primaries(found.get(b"cHRM")), _gamma(found.get(b"gAMA")))
-    return b"", None
+            return _inflated(rest[1:], MAX_PROFILE_BYTES), None, False
+    if b"sRGB" in found:
+        return b"", None, True
+    with left_out_when_broken("gAMA or cHRM chunk", name):
+        measured = measured_space("gAMA and cHRM", _primaries(found.get(b"cHRM")), _gamma(found.get(b"gAMA")))
+        return b"", measured, False
+    return b"", None, False
 
 
 def _gamma(data: bytes | None) -> float | None:

@@ -151,6 +151,13 @@ def test_srgb_that_a_camera_told_changes_nothing(opened: Opened) -> None:
         assert np.array_equal(opened(whole).pixels, smooth()), (space, index)
 
 
+@pytest.mark.parametrize("said", [chunk(b"sRGB", b"\0"), chunk(b"cICP", b"\x01\x0d\0\1")], ids=["sRGB", "cICP"])
+def test_a_png_that_says_srgb_wins_over_what_a_camera_told(opened: Opened, said: bytes) -> None:
+    told = saved(RAMPS, "PNG", exif=b"Exif\0\0" + badfiles.exif({}, {0xA001: badfiles.shorts(2)}))
+    assert np.array_equal(opened(png_with(said, told)).pixels, smooth())
+    assert np.abs(opened(told).pixels - smooth().astype(int)).max() > 5
+
+
 def test_a_profile_wins_over_what_a_camera_told(opened: Opened) -> None:
     block = b"Exif\0\0" + badfiles.exif({}, {0xA001: badfiles.shorts(2)})
     whole = saved(RAMPS, "PNG", exif=block, icc_profile=badfiles.srgb_profile())

@@ -143,7 +143,6 @@ class Loop:
             self._service.announce_reload()
             self._reload()
             self._service.announce_reloaded()
-        self._executor.tick(now)
         if not self._stops:
             if self._plugins.look(now):
                 log.info("plugin files changed; loading the plugins anew")
@@ -155,6 +154,7 @@ class Loop:
         self._life.queue.pause(self._ledger.pauses())
         self._ledger.tidy(now)
         self._dispatch()
+        self._executor.tick(now)  # behind it: a worker that was given something is not idle
         for move in self._life.take_moves():
             self._publishers.submit(self._move_files, move)
         self._report.write_if_due(now, "draining" if self._stops else "running")

@@ -448,6 +448,15 @@ def test_a_drain_of_an_empty_inbox_ends_well(plain: Tree, run_daemon: Run) -> No
     assert plain.status()["state"] == "stopped"
 
 
+def test_a_worker_that_is_unloaded_whenever_it_is_idle_dreams_all_the_same(tree: Tree, run_daemon: Run) -> None:
+    tree.configure(workers={"idle_unload_seconds": 0})
+    for name in ("one.png", "two.png"):
+        tree.drop(name)
+    drain = run_daemon(tree, "drain")
+    assert drain.wait() == 0, drain.log
+    assert [path.name for path in tree.files(tree.done)] == ["one.png", "two.png"]
+
+
 def test_a_drain_waits_for_files_that_settle_and_for_retries(plain: Tree, run_daemon: Run) -> None:
     half = plain.inbox / "half.bin"  # of no format whose end shows
     half.write_bytes(b"not whole, as far as anybody can tell")

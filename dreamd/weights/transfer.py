@@ -18,6 +18,7 @@ from dreamd.weights.digests import beside, on_disk
 from dreamd.weights.web import Redirects, linked_digest, opener, proxy_words, reason_of, validator_of
 
 if TYPE_CHECKING:
+    from email.message import Message
     from pathlib import Path
 
 OnBytes = Callable[[int, int | None], None]
@@ -42,6 +43,10 @@ class NoAnswerError(Exception):
 
 class _BrokenOffError(NoAnswerError):
     """The connection ended before the file did; another try may bring the rest."""
+
+
+class _WholeError(Exception):
+    """The part is as long as what the server has, and there is a SHA-256 that decides what it is."""
 
 
 class _StaleError(Exception):
@@ -129,6 +134,8 @@ class Transfer:
     def _try(self) -> None:
         try:
             self._continue_from(self._resume_point())
+        except _WholeError:
+            self._report(self.part.size, self.part.size)
         except _StaleError:
             self.part.discard()
             self._continue_from(0)
@@ -153,7 +160,8 @@ class Transfer:
         except HTTPError as error:
             with error:
                 if error.code == 416 and offset:
-                    raise _StaleError from error
+                    self.linked = linked_digest(error.headers) or redirects.linked or self.linked
+                    raise self._nothing_behind(offset, error.headers) from error
                 raise NoAnswerError(f"HTTP {error.code} {error.reason}") from error
         except (OSError, HTTPException, ValueError) as error:
             # A redirect to nonsense is a ValueError. Once something came, a server that is silent is an interruption.
@@ -161,6 +169,11 @@ class Transfer:
             raise kind(reason_of(error) + proxy_words(request)) from error
         self.linked = linked_digest(response.headers) or redirects.linked or self.linked
         return response
+
+    def _nothing_behind(self, offset: int, headers: Message) -> _WholeError | _StaleError:
+        """Return what it means that the server has nothing behind the part (RFC 9110, 15.5.17)."""
+        is_as_long = headers.get("Content-Range", "").strip() == f"bytes */{offset}"
+        return _WholeError() if is_as_long and (self.pinned or self.linked) else _StaleError()
 
     def _headers(self, offset: int) -> dict[str, str]:
         headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"}

@@ -21,6 +21,7 @@ from urllib.request import (
 from dreamd.files.problems import refusal
 
 if TYPE_CHECKING:
+    from email.message import Message
     from http.client import HTTPMessage
 
 
@@ -61,7 +62,7 @@ def opener(redirects: Redirects) -> OpenerDirector:
     return director
 
 
-def linked_digest(headers: HTTPMessage) -> str:
+def linked_digest(headers: Message) -> str:
     """Return Hugging Face's `X-Linked-ETag`, which is the SHA-256 of a large file; "" when there is none."""
     value = headers.get("X-Linked-ETag", "").removeprefix("W/").strip('"')
     return value if re.fullmatch(r"[0-9a-f]{64}", value) else ""

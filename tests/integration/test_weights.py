@@ -101,7 +101,7 @@ class Librarian(BaseHTTPRequestHandler):
     def serve(self) -> None:
         content, start = self.shelf.content, self.start()
         if start >= len(content):
-            self.send_error(416)
+            self.refuse_range(len(content))
             return
         self.send_response(206 if start else 200)
         if start and self.shelf.misplaced:
@@ -118,6 +118,12 @@ class Librarian(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         self.send(content[start:])
+
+    def refuse_range(self, size: int) -> None:
+        self.send_response(416)
+        self.send_header("Content-Range", f"bytes */{size}")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def send(self, body: bytes) -> None:
         if self.shelf.chunked:
@@ -422,6 +428,41 @@ def test_a_part_longer_than_the_file_starts_anew(server: Server, cache: Path) ->
     path = fetching.fetch(server.download(digest_of(CONTENT)), backbone="vgg19")
     assert path.read_bytes() == CONTENT
     assert server.shelf.ranges_asked() == [f"bytes={len(CONTENT) + 5}-", ""]
+
+
+@pytest.mark.parametrize("way", ["pinned", "linked"])
+def test_a_whole_part_is_accepted_by_its_digest_and_not_fetched_again(server: Server, cache: Path, way: str) -> None:
+    cache.mkdir()
+    (cache / "file.pth.part").write_bytes(CONTENT)
+    source = server.download(digest_of(CONTENT))
+    if way == "linked":
+        server.shelf.linked = digest_of(CONTENT)
+        source = Download(url=f"{server.base}/to/{server.base}/file.pth")
+        transfer.Part(path=cache / "file.pth.part", url=source.url).note('"one"')
+    seen: list[tuple[int, int | None]] = []
+    path = fetching.fetch(source, backbone="vgg19", on_bytes=lambda here, total: seen.append((here, total)))
+    assert path.read_bytes() == CONTENT
+    assert names_in(cache) == {"file.pth", "file.pth.sha256", "file.pth.lock"}
+    assert {headers.get("Range") for _, headers in server.shelf.requests} == {f"bytes={len(CONTENT)}-"}
+    assert seen == [(len(CONTENT), len(CONTENT))]
+
+
+def test_a_wrong_part_as_long_as_the_file_is_discarded(server: Server, cache: Path) -> None:
+    cache.mkdir()
+    (cache / "file.pth.part").write_bytes(OTHER)
+    source = server.download(digest_of(CONTENT))
+    with pytest.raises(WeightsError, match="Nothing of it was kept"):
+        fetching.fetch(source, backbone="vgg19")
+    assert names_in(cache) == {"file.pth.lock"}
+    assert fetching.fetch(source, backbone="vgg19").read_bytes() == CONTENT
+
+
+def test_a_whole_part_that_no_digest_decides_on_is_fetched_again(server: Server, cache: Path) -> None:
+    cache.mkdir()
+    (cache / "file.pth.part").write_bytes(OTHER)
+    transfer.Part(path=cache / "file.pth.part", url=server.download().url).note('"one"')
+    assert fetching.fetch(server.download(), backbone="vgg19").read_bytes() == CONTENT
+    assert server.shelf.ranges_asked() == [f"bytes={len(CONTENT)}-", ""]
 
 
 def test_half_a_file_is_not_taken_for_the_whole_when_no_length_tells_them_apart(server: Server) -> None:

@@ -147,6 +147,11 @@ class Spool:
         """Return where a claimed picture waits."""
         return self._work.path_of(job)
 
+    def check_there(self) -> None:
+        """Raise a `FolderError` when the work folder is not there: the share or disk of the inbox is away then."""
+        with os_errors_explained("look for", self._work.path):
+            self._work.check_there()
+
     def is_claimed(self, job: Job) -> bool:
         """Tell whether a job's picture is in work."""
         with os_errors_explained("look for", self.work_path(job)), self._work.opened(job) as original:

@@ -93,7 +93,11 @@ class Lifecycle:
         return refused
 
     def enter(self, jobs: Iterable[Job]) -> None:
-        """Give jobs their recipe as it is now, and queue them, or hold those whose recipe is wrong."""
+        """Give jobs their recipe as it is now, and queue them, or hold those whose recipe is wrong.
+
+        All are held while the inbox is away: its recipes then count as none, so that it is asked for after them.
+        """
+        jobs = list(jobs)
         entered: list[Job] = []
         broken: dict[str, list[Job]] = {}
         for job in jobs:
@@ -103,6 +107,9 @@ class Lifecycle:
                 broken.setdefault(str(error), []).append(job)
             else:
                 entered.append(replace(job, state=JobState.QUEUED, recipe=recipe, hold=None, reason=None))
+        if jobs and (problem := self._absence()) is not None:
+            self.hold(jobs, problem)
+            return
         self._queue(entered)
         for reason, held in broken.items():
             self._hold(held, "recipe", reason)
@@ -360,6 +367,14 @@ class Lifecycle:
     def _go_on(self) -> None:
         """Queue some of the held jobs whose cause may be gone; the rest at the loop's next turns."""
         self.enter(self.held.take_released())
+
+    def _absence(self) -> DreamdError | None:
+        """Return what keeps the inbox from being used; None when it is there."""
+        try:
+            self._spool.check_there()
+        except DreamdError as error:
+            return error
+        return None
 
     def _queue(self, jobs: Sequence[Job]) -> None:
         if not jobs:

@@ -52,6 +52,11 @@ class Work:
         with opened_folder(self._inbox, self._parts, make=True):
             return
 
+    def check_there(self) -> None:
+        """Raise an `OSError` when the folder is not there, or cannot be opened."""
+        with opened_folder(self._inbox, self._parts):
+            pass
+
     def path_of(self, job: Job) -> Path:
         """Return where a claimed picture waits."""
         return self.path.joinpath(one_name(job.id), *relative_parts(job.path))

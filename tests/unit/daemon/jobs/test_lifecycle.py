@@ -683,6 +683,23 @@ def test_a_share_that_goes_away_holds_its_pictures_and_costs_no_attempt(house: H
     assert house.files("failed") == []
 
 
+def test_a_picture_that_is_looked_at_while_its_share_is_away_is_dreamed_by_its_own_recipe(house: House) -> None:
+    house.recipe("a", "seed: 77\n")
+    house.drop("a/cat.png")
+    job, _ = house.started()
+    house.life.give_up(refusal(job, hold="folder", reason="cat.png: cannot be read (Input/output error)"))
+    away = house.folders.inbox.with_name("away")
+    house.folders.inbox.rename(away)
+    house.life.look_again(time.monotonic() + 16)
+    assert len(house.life.queue) == 0
+    assert [(held.hold, held.attempts) for held in house.life.held] == [("folder", 0)]
+    assert house.life.next_deadline() is not None
+    away.rename(house.folders.inbox)
+    house.life.look_at_all()
+    (queued,) = house.life.queue
+    assert json.loads(queued.recipe)["seed"] == 77
+
+
 def test_a_result_that_cannot_be_published_is_held_and_comes_out_later(house: House) -> None:
     house.drop("a/cat.png")
     job, order = house.started()

@@ -116,7 +116,12 @@ class Intake:
         found = [arrived.take(next(iter(arrived.folders))) for _ in range(min(_CLAIMS, len(arrived)))]
         # What changed since it settled is reported again when it has settled again.
         settled = [finding.path for finding in found if self.watcher.is_unchanged(finding)]
-        for path, error in self._life.take_in(settled).items():
+        refused = self._life.take_in(settled)
+        for finding in found:
+            if finding.path not in refused:
+                # A share may have hidden it for a moment: then it is there still, and the next walk reports it.
+                self.watcher.forget_report(finding.path)
+        for path, error in refused.items():
             self.unclaimed.note(path, error)
             if self._until_empty:
                 self.refused += 1

@@ -162,6 +162,10 @@ class Watcher:
         """Report a file again after `rescan_seconds`, if it is still there: for one that could not be claimed."""
         self._settling.report_again(os.fspath(path), self._clock() + self._rescan_seconds)
 
+    def forget_report(self, path: PurePosixPath) -> None:
+        """Report a file again when the next walk or event finds it: for one that was claimed, or seemed to be gone."""
+        self._settling.forget_report(os.fspath(path))
+
     def rescan(self) -> None:
         """Repair the watch, walk the inbox, take in what is new or changed, and forget what has gone."""
         if self._watch.repair():

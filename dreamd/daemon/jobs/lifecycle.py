@@ -99,20 +99,20 @@ class Lifecycle:
         """
         jobs = list(jobs)
         entered: list[Job] = []
-        broken: dict[str, list[Job]] = {}
+        broken: dict[tuple[HoldCause, str], list[Job]] = {}
         for job in jobs:
             try:
                 recipe = self._recipes.for_folder(job.folder)
             except RecipeError as error:
-                broken.setdefault(str(error), []).append(job)
+                broken.setdefault((_recipe_cause(error), str(error)), []).append(job)
             else:
                 entered.append(replace(job, state=JobState.QUEUED, recipe=recipe, hold=None, reason=None))
         if jobs and (problem := self._absence()) is not None:
             self.hold(jobs, problem)
             return
         self._queue(entered)
-        for reason, held in broken.items():
-            self._hold(held, "recipe", reason)
+        for (cause, reason), held in broken.items():
+            self._hold(held, cause, reason)
 
     def learn(self, catalogue: Catalogue) -> None:
         """Take in what the plugins bring: queued jobs whose recipes ask for something else are held, and those go on
@@ -126,7 +126,7 @@ class Lifecycle:
             except RecipeError as error:
                 queued = [job for job in self.queue if job.folder == folder]
                 self.queue.take(queued)
-                self._hold(queued, "recipe", str(error))
+                self._hold(queued, _recipe_cause(error), str(error))
         self.held.release_all()
         self._go_on()
 
@@ -435,6 +435,11 @@ def _in_general(error: DreamdError, job: Job) -> str:
 
 def _folder_cause(error: DreamdError) -> HoldCause:
     return "space" if isinstance(error, SpaceError) else "folder"
+
+
+def _recipe_cause(error: RecipeError) -> HoldCause:
+    """Say why a recipe holds its jobs: one that a disk or share refuses to be read goes on without being mended."""
+    return "folder" if isinstance(error.__cause__, OSError) else "recipe"
 
 
 def _explanation(job: Job) -> str:

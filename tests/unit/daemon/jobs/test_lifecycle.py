@@ -700,6 +700,34 @@ def test_a_picture_that_is_looked_at_while_its_share_is_away_is_dreamed_by_its_o
     assert json.loads(queued.recipe)["seed"] == 77
 
 
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("is_queued", [False, True])
+def test_a_recipe_that_cannot_be_read_for_a_moment_holds_its_pictures_for_a_while_only(
+    house: House, monkeypatch: pytest.MonkeyPatch, code: int, is_queued: bool
+) -> None:
+    house.recipe("a", "seed: 77\n")
+    if is_queued:
+        house.drop("a/cat.png")
+    real = Path.lstat
+
+    def failing(path: Path) -> os.stat_result:
+        if path.name == "recipe.yaml":
+            raise OSError(code, os.strerror(code), str(path))
+        return real(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "lstat", failing)
+        if is_queued:
+            house.life.learn(CATALOGUE)
+        else:
+            house.drop("a/cat.png")
+        assert [job.hold for job in house.life.held] == ["folder"]
+    due = house.life.next_deadline()
+    assert due is not None
+    house.life.look_again(max(due, time.monotonic() + 16))
+    assert json.loads(house.dream().recipe)["seed"] == 77
+
+
 def test_a_result_that_cannot_be_published_is_held_and_comes_out_later(house: House) -> None:
     house.drop("a/cat.png")
     job, order = house.started()

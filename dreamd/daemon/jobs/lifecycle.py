@@ -40,6 +40,9 @@ _TRIED_AT_A_TIME = 256
 _TRY_FOLDER_SECONDS = 60.0
 """The wait between two tries to put an original away when its folder cannot be written, in seconds."""
 
+_PUT_AWAY_AT_A_TIME = 64
+"""The number of originals that are tried again to be put away in a turn of the loop: a share may be slow to refuse."""
+
 
 class Lifecycle:
     """All jobs that are not finished, and every step they can take.
@@ -160,9 +163,7 @@ class Lifecycle:
         self._has_more = False
         self.queue.wake(now)
         if self._put_away_due is not None and self._put_away_due <= now:
-            jobs, self.not_put_away, self._put_away_due = self.not_put_away, [], None
-            for job in jobs:
-                self.put_away(job)
+            self._put_some_away()
         self.held.release_due(now)
         self._go_on()
 
@@ -375,6 +376,15 @@ class Lifecycle:
         except DreamdError as error:
             return error
         return None
+
+    def _put_some_away(self) -> None:
+        """Try some originals again; the rest at the next turns, or later when one of these is refused again."""
+        jobs = self.not_put_away[:_PUT_AWAY_AT_A_TIME]
+        del self.not_put_away[:_PUT_AWAY_AT_A_TIME]
+        if not self.not_put_away:
+            self._put_away_due = None
+        for job in jobs:
+            self.put_away(job)
 
     def _queue(self, jobs: Sequence[Job]) -> None:
         if not jobs:

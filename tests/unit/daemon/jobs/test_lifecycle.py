@@ -372,6 +372,36 @@ def test_a_picture_that_cannot_be_put_away_is_put_away_later(house: House) -> No
     assert house.life.next_deadline() is None
 
 
+def test_many_originals_that_could_not_be_put_away_leave_the_loop_its_turns(house: House) -> None:
+    house.drop(*(f"{number}.png" for number in range(200)))
+    failed = house.folders.failed
+    failed.rename(failed.with_name("away"))
+    failed.write_text("in the way")
+    for job in list(house.life.queue):
+        house.life.queue.take([job])
+        house.life.fail(job, "it broke")
+    names = [job.name for job in house.life.not_put_away]
+    assert len(names) == 200
+
+    due = house.life.next_deadline()
+    assert due is not None
+    house.life.look_again(due)
+    assert [job.name for job in house.life.not_put_away] == names[64:] + names[:64]
+    later = house.life.next_deadline()
+    assert later is not None
+    assert later > time.monotonic() + 30  # what is refused again does not keep the loop turning
+
+    failed.unlink()
+    failed.with_name("away").rename(failed)
+    left = []
+    while (now := house.life.next_deadline()) is not None:
+        assert now <= later  # the rest goes on at the next turns
+        house.life.look_again(later)
+        left.append(len(house.life.not_put_away))
+    assert left == [136, 72, 8, 0]
+    assert len(house.files("failed")) == 400
+
+
 # Holds
 
 

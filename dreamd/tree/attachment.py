@@ -14,7 +14,7 @@ from typing import Self
 
 from dreamd.errors import ConfigError, DreamdError, FolderError
 from dreamd.files.problems import os_error_explained, os_errors_explained, shown
-from dreamd.tree.identity import Identity, give_mark, mark_of, own_identity
+from dreamd.tree.identity import Identity, give_mark, mark_of, own_identity, read_identity
 from dreamd.tree.layout import StateFolder
 from dreamd.tree.lock import Lock
 from dreamd.tree.spool import Spool
@@ -57,7 +57,7 @@ class Attachment:
         """Take the inbox, or begin to wait for it.
 
         Raises:
-            ConfigError: there is no folder, or the state folder belongs to another inbox.
+            ConfigError: there is no folder and never was one, or the state folder belongs to another inbox.
             DreamdError: another daemon works on the inbox, or a folder cannot be made.
             AwayError: the inbox is not there, and nobody waits for it.
         """
@@ -93,8 +93,8 @@ class Attachment:
         try:
             root = self._inbox.stat()
         except OSError as error:
-            if self._root is None:
-                self._spool.prepare()  # says what is missing at the start
+            if self._root is None and not self._is_known():
+                self._spool.prepare()  # says what is missing at the first start
             raise AwayError(str(os_error_explained(error, "look at the inbox", self._inbox))) from error
         known, mark = own_identity(self._state), mark_of(self._inbox)
         with os_errors_explained("look at the inbox", self._inbox):
@@ -106,6 +106,11 @@ class Attachment:
         current = replace(known, mark=mark or give_mark(self._inbox), inbox=str(self._inbox))
         if current != known:
             current.write(self._state)
+
+    def _is_known(self) -> bool:
+        """Whether the state folder remembers an inbox at this place."""
+        known = read_identity(self._state)
+        return known is not None and bool(known.mark) and known.inbox == str(self._inbox)
 
     def _check_is_ours(self, known: Identity, mark: str, root: os.stat_result) -> None:
         """Raise AwayError when the folder must not be taken for the inbox, ConfigError when it never will be."""

@@ -92,6 +92,28 @@ def test_who_does_not_wait_is_told_that_the_inbox_is_away(used):
         pass
 
 
+def test_a_start_without_the_path_of_a_known_inbox_waits_for_it(used):
+    used.inbox.rename(used.root / "away")
+    with used.attachment() as tree:
+        assert tree.problem is not None
+        assert not tree.look()
+        (used.root / "away").rename(used.inbox)
+        assert tree.look()
+        assert tree.problem is None
+
+
+def test_who_does_not_wait_is_told_that_the_path_of_a_known_inbox_is_missing(used):
+    used.inbox.rename(used.root / "away")
+    with pytest.raises(AwayError), used.attachment(waits=False):
+        pass
+
+
+def test_a_first_start_without_an_inbox_is_an_error(house):
+    house.inbox.rmdir()
+    with pytest.raises(ConfigError, match="make it, or mount its disk"), house.attachment():
+        pass
+
+
 def test_an_inbox_that_goes_away_at_work_is_waited_for_with_its_lock_kept(used):
     with used.attachment() as tree:
         used.inbox.rename(used.root / "away")

@@ -100,9 +100,8 @@ class Attachment:
         with os_errors_explained("look at the inbox", self._inbox):
             self._check_is_ours(known, mark, root)
         self._spool.prepare()
-        taken = self._spool.lock()
-        self._release()
-        self._lock, self._root = taken, root
+        self._release()  # of several files one may be replaced: what is left of the old lock would be in the way
+        self._lock, self._root = self._spool.lock(), root
         current = replace(known, mark=mark or give_mark(self._inbox), inbox=str(self._inbox))
         if current != known:
             current.write(self._state)

@@ -104,10 +104,10 @@ def lock(path: Path, *, shared: bool = False, taken: str) -> Lock:
 
 
 def lock_if_free(path: Path) -> Lock | None:
-    """Lock a file for this process alone; None when another process has it."""
+    """Lock a file for this process alone; None when another process has it, or has replaced it meanwhile."""
     with os_errors_explained("lock", path):
         held = _opened(path)
-        if _take(held.descriptor, shared=False, until=0.0):
+        if _take(held.descriptor, shared=False, until=0.0) and held.is_current():
             return Lock([held])
         os.close(held.descriptor)
         return None

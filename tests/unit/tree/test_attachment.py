@@ -25,11 +25,11 @@ class House:
         self.inbox.mkdir()
         self.has_unfinished = False
 
-    def attachment(self, inbox: str = "inbox", *, waits: bool = True) -> Attachment:
+    def attachment(self, inbox: str = "inbox", *, waits: bool = True, share: str | None = None) -> Attachment:
         folders = Folders(
             inbox=self.root / inbox, outbox=self.root / "out", failed=self.root / "failed", done=self.root / "done"
         )
-        spool = Spool(folders)
+        spool = Spool(folders, share=share)
         return Attachment(spool, self.state, has_unfinished=lambda: self.has_unfinished, waits=waits)
 
     def unmount(self) -> None:
@@ -191,3 +191,11 @@ def test_daemons_that_share_know_one_inbox_by_one_mark(house):
     with Attachment(spool, other, has_unfinished=lambda: True):
         assert own_identity(other).mark == own_identity(house.state).mark
         assert own_identity(other).daemon != own_identity(house.state).daemon
+
+
+def test_a_daemon_that_shares_takes_a_replaced_lock_anew_though_its_own_file_stays(used):
+    with used.attachment(share="a") as tree:
+        (used.inbox / ".dreamd" / "lock").unlink()
+        assert tree.look()
+        assert tree.problem is None
+        assert not tree.look()

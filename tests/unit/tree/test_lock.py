@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dreamd.errors import DreamdError
+from dreamd.tree import lock as locks
 from dreamd.tree.lock import is_locked, lock, lock_if_free
 
 
@@ -101,6 +102,18 @@ def test_a_lock_on_a_file_that_went_away_is_not_current(path):
         assert not held.is_current()
         path.with_name("old").rename(path)
         assert held.is_current()
+
+
+def test_a_file_that_is_replaced_while_its_lock_is_taken_is_not_free(path, monkeypatch):
+    take = locks._take
+
+    def take_late(descriptor, **how):
+        path.unlink()
+        path.touch()
+        return take(descriptor, **how)
+
+    monkeypatch.setattr(locks, "_take", take_late)
+    assert lock_if_free(path) is None
 
 
 def test_a_symlink_is_not_followed(path, tmp_path):

@@ -124,6 +124,17 @@ class Loop:
         self._false_starts = 0
         self._wants_reload = False
 
+    def recover(self) -> bool:
+        """Take up what is in work, where nothing of it is known yet; returns whether the inbox is still there."""
+        if self._life.waiting or self._life.running or self._life.moving:
+            return True
+        try:
+            self._recovery.recover()
+        except DreamdError as error:  # the inbox has gone away again: the next look takes it, and recovers, anew
+            self._tree.let_go(error)
+            return False
+        return True
+
     def run(self) -> int:
         """Turn until a signal, or until all is done; return the exit code."""
         with self._publishers:
@@ -165,9 +176,7 @@ class Loop:
         if now < self._inbox_look_due:
             return
         self._inbox_look_due = now + _INBOX_SECONDS
-        if self._tree.look():
-            if not self._life.waiting and not self._life.running:
-                self._recovery.recover()
+        if self._tree.look() and self.recover():
             self._life.look_at_all()
             self._intake.look_anew()
         if self._tree.problem is None and now >= self._take_over_due:

@@ -147,7 +147,7 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
     with _running(parts, page, intake.watcher, report):
         report.write("starting")
         if parts.tree.problem is None:
-            recovery.recover()
+            loop.recover()
         intake.watcher.start()
         parts.executor.start()
         return loop.run()

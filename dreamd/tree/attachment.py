@@ -89,6 +89,11 @@ class Attachment:
         log.info("the inbox %s is there", shown(self._inbox))
         return True
 
+    def let_go(self, problem: DreamdError) -> None:
+        """Give the inbox up, since it cannot be worked on; the next look takes it anew."""
+        self._release()
+        self._note_problem(problem)
+
     def _attach(self) -> None:
         try:
             root = self._inbox.stat()

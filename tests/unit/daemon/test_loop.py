@@ -1,0 +1,71 @@
+"""The loop and an inbox that goes away while what is in work is taken up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from unittest.mock import MagicMock
+
+import pytest
+
+from dreamd.daemon.loop import Loop
+from dreamd.errors import FolderError
+from dreamd.tree.attachment import Attachment
+from dreamd.tree.layout import Folders, StateFolder
+from dreamd.tree.spool import Spool
+
+
+class House:
+    """An inbox, and a loop whose other parts do nothing."""
+
+    def __init__(self, root: Path) -> None:
+        state = StateFolder(root / "state")
+        state.path.mkdir()
+        (root / "inbox").mkdir()
+        folders = Folders(inbox=root / "inbox", outbox=root / "out", failed=root / "failed", done=root / "done")
+        self.spool = Spool(folders)
+        self.tree = Attachment(self.spool, state, has_unfinished=lambda: False)
+        self.life = MagicMock(waiting=0, running={}, moving={})
+        self.recovery = MagicMock()
+        config = MagicMock()
+        config.limits.attempts = 1
+        names = ("events", "ledger", "intake", "plugins", "executor", "tally", "report", "service", "on_reload")
+        parts = {name: MagicMock() for name in names}
+        parts |= {"life": self.life, "tree": self.tree, "recovery": self.recovery}
+        self.loop = Loop(config=config, until_empty=False, **parts)
+
+    def look(self, now: float) -> None:
+        self.loop._look_for_inbox(now)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def test_an_inbox_that_goes_away_while_its_work_is_taken_up_is_waited_for_and_recovered_again(house):
+    with house.tree:
+        house.recovery.recover.side_effect = FolderError("cannot read the work folder")
+        assert not house.loop.recover()
+        assert house.tree.problem == "cannot read the work folder"
+        house.look(1e6)
+        assert house.tree.problem == "cannot read the work folder"
+        house.life.look_at_all.assert_not_called()
+        house.recovery.take_over.assert_not_called()
+        house.recovery.recover.side_effect = None
+        house.look(2e6)
+        assert house.tree.problem is None
+        assert house.recovery.recover.call_count == 3
+        house.life.look_at_all.assert_called_once()
+
+
+def test_an_inbox_that_is_let_go_is_free_for_another_daemon(house):
+    with house.tree:
+        house.tree.let_go(FolderError("away"))
+        house.spool.lock().close()
+
+
+def test_what_is_being_moved_is_not_taken_up_a_second_time(house):
+    house.life.moving = {"job": "a job"}
+    with house.tree:
+        assert house.loop.recover()
+    house.recovery.recover.assert_not_called()

@@ -35,6 +35,9 @@ _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _NO_MODES = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 """What FAT and some shares answer, which keep no modes; the bytes are what counts."""
 
+_COARSEST_TIME_NS = 2 * 10**9
+"""The coarsest steps in which a filesystem keeps the time of change, in nanoseconds: those of FAT."""
+
 # Names
 
 
@@ -198,13 +201,21 @@ def copy_new(source: Entry, target: Entry) -> None:
         status = os.fstat(reader.fileno())
         _check_room(target.folder, taken_bytes(status))
         _copy_data(reader.fileno(), writer.fileno(), status.st_size)
-        try:
+        with _as_far_as_kept():
             os.fchmod(writer.fileno(), stat.S_IMODE(status.st_mode))
+        with _as_far_as_kept():
             os.utime(writer.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
-        except OSError as error:
-            if error.errno not in _NO_MODES:
-                raise
         os.fsync(writer.fileno())
+
+
+@contextmanager
+def _as_far_as_kept() -> Iterator[None]:
+    """Set a mode or times inside; a filesystem that keeps none may refuse them."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_MODES:
+            raise
 
 
 def taken_bytes(status: os.stat_result) -> int:
@@ -246,11 +257,11 @@ def _new_file(entry: Entry) -> BinaryIO:
 
 
 def is_same_file(first: Entry, second: Entry) -> bool:
-    """Tell whether `second` is a whole copy of `first`, bytes and time of change alike."""
+    """Tell whether `second` is a whole copy of `first`: all bytes, and the time of change as far as it is kept."""
     one, other = first.status(), second.status()
     if one is None or other is None or not stat.S_ISREG(other.st_mode):
         return False
-    if (one.st_size, one.st_mtime_ns) != (other.st_size, other.st_mtime_ns):
+    if one.st_size != other.st_size or abs(one.st_mtime_ns - other.st_mtime_ns) > _COARSEST_TIME_NS:
         return False
     with first.open() as mine, second.open() as theirs:
         while chunk := mine.read(_COPY_BYTES):
@@ -265,11 +276,8 @@ def sync_file(entry: Entry, *, mode_of: Entry) -> None:
     try:
         wanted = stat.S_IMODE(os.stat(mode_of.name, dir_fd=mode_of.folder, follow_symlinks=False).st_mode)
         if stat.S_IMODE(os.fstat(descriptor).st_mode) != wanted:
-            try:
+            with _as_far_as_kept():
                 os.fchmod(descriptor, wanted)
-            except OSError as error:
-                if error.errno not in _NO_MODES:
-                    raise
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

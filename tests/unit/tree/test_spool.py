@@ -593,6 +593,31 @@ def test_across_filesystems_bytes_times_and_mode_are_kept(folders, shm):
     assert list(files(shm)) == ["done/trips/cat.jpg"]
 
 
+def test_across_filesystems_a_copy_whose_time_was_rounded_is_known_after_a_kill(folders, shm, monkeypatch):
+    """FAT keeps every other second."""
+    spool = Spool(replace(folders, done=shm))
+    spool.prepare()
+    job = claimed(spool)
+    os.utime(spool.work_path(job), ns=(10**18, 10**18 + 1_900_000_000))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse(errno.EIO))  # the original stays, as after a kill
+        with pytest.raises(DreamdError):
+            spool.finish(job)
+    os.utime(shm / "trips/cat.jpg", ns=(10**18, 10**18))
+    spool.finish(job)
+    assert files(shm) == {"trips/cat.jpg": ORIGINAL}
+
+
+def test_across_filesystems_times_are_kept_where_modes_are_refused(folders, shm, monkeypatch):
+    spool = Spool(replace(folders, done=shm))
+    spool.prepare()
+    job = claimed(spool)
+    os.utime(spool.work_path(job), ns=(10**18, 10**18 + 5))
+    monkeypatch.setattr(os, "fchmod", refuse(errno.EPERM))
+    spool.finish(job)
+    assert (shm / "trips/cat.jpg").stat().st_mtime_ns == 10**18 + 5
+
+
 def test_across_filesystems_a_taken_name_is_never_overwritten(folders, shm):
     spool = Spool(replace(folders, done=shm))
     spool.prepare()

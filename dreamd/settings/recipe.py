@@ -64,7 +64,13 @@ class PluginChoice(BaseModel):
 
 
 class BackboneChoice(PluginChoice):
-    """A backbone and its weights: `default`, `random` (drawn from the recipe's seed) or the path of a state dict."""
+    """A backbone and its weights.
+
+    Attributes:
+        name: a backbone by name, such as `vgg19`, or one of a family, such as `timm/resnet50`.
+        weights: `default`: packaged or downloaded, and checked. `random`: drawn from the recipe's `seed`, for tests. Else
+            the path of a state dict (`.pth`, `.safetensors`), relative to the file that says it.
+    """
 
     weights: str = Field(default="default", min_length=1)
 
@@ -73,10 +79,11 @@ class LayerChoice(FieldModel):
     """A layer to look at.
 
     Attributes:
-        name: its name, or its number in the order the layers run, from 1.
+        name: its name, or its number in the order the layers run, from 1: `dreamd layers BACKBONE` lists both. The layer
+            `picture` is the picture itself, in [0, 1].
         weight: what its loss counts for; negative to see less of it.
-        channels: the channels to look at, from 0; None for all.
-        loss: what of it is to grow; None for the recipe's own loss.
+        channels: the channels to look at, from 0; null for all.
+        loss: what of it is to grow; null for the recipe's own loss.
     """
 
     name: str | Integer
@@ -108,12 +115,15 @@ class Ascent(FieldModel):
     """The gradient ascent at one scale.
 
     Attributes:
-        iterations: how many gradient steps are made.
-        lr: how far a step goes, in units of the backbone's standard deviation of pixels, times the gradient.
+        iterations: how many gradient steps are made at each scale.
+        lr: how far a step goes, in units of the backbone's standard deviation of pixels (about 0.23), times the move that
+            the optimizer makes. With the gradient step `normalize` 0.05 moves a pixel by about 3 of 255. Where a
+            parameterization moves, `lr` is in its units.
         momentum: how much of the sum of the gradients so far is kept; 1 is the article's plain sum.
-        jitter: the largest random circular shift before each step, in pixels.
+        jitter: the largest random circular shift before each step, in pixels: it hides the grid of a network's cells.
         optimizer: what makes a move of each gradient.
-        lr_end: `lr` at the end, towards which it goes in a straight line over the last quarter; None keeps it.
+        lr_end: `lr` at the end, towards which it goes in a straight line over the last quarter of the ascent; null keeps
+            it.
     """
 
     iterations: Integer = Field(default=10, ge=1, le=10_000)
@@ -128,9 +138,9 @@ class Image(FieldModel):
     """What is done to the picture before the dream.
 
     Attributes:
-        max_side: the longest side in pixels, to which a larger picture is shrunk; None keeps its own size.
-        mask: where to dream: `alpha` for where the picture is opaque, or the path of a grey picture, white for where;
-            None for everywhere.
+        max_side: the longest side in pixels, to which a larger picture is shrunk first; null keeps its own size.
+        mask: where to dream: `alpha` for where the picture is opaque, or the path of a grey picture, white for where. Edges
+            may be soft; what is black stays equal to the bit. null is everywhere.
     """
 
     max_side: Count | None = None
@@ -141,8 +151,8 @@ class Output(FieldModel):
     """How the result is written.
 
     Attributes:
-        format: a file format, or `same` as the picture's.
-        quality: for formats that lose something, 1 to 100.
+        format: the result's file format; `same` is the picture's own.
+        quality: for formats that lose something.
         name: the result's name without its extension; may hold {stem}, {job}, {backbone}, {loss}, {schedule}, {seed}.
     """
 
@@ -171,13 +181,24 @@ class Recipe(FieldModel):
     """An effective recipe: every field has its value.
 
     Attributes:
-        layers: None for the backbone's own default layer.
-        gradient: what is done to the gradient, in order; () leaves it bare.
-        parameterization: what moves in place of pixels, from the picture inwards; () moves pixels.
-        transforms: what is done to the picture before each gradient, in order.
-        start: what is done to the picture once, before the dream.
-        settle: what is done to the picture after each move.
-        finish: what is done to the picture once, after the dream.
+        backbone: the network that looks at the picture.
+        layers: what is looked at in the network: a layer, or a list of layers, each by name, by number or as a mapping;
+            null is the backbone's own default layer.
+        loss: what is to grow in what a layer sees. It is maximised, always.
+        schedule: at which sizes the picture is dreamed, and in which order.
+        ascent: the gradient ascent at one size.
+        gradient: what is done to each gradient, in order; [] leaves it bare.
+        parameterization: what moves in place of pixels, from the picture inwards; [] moves pixels.
+        transforms: what is done to the picture before each gradient, in order, so that only what is found again in every
+            view is dreamed.
+        start: what is done to the picture once, before the dream, in order.
+        settle: what is done to the picture after each move, in order.
+        finish: what is done to the picture once, after the dream, in order.
+        image: what is done to the picture's size, and where it is dreamed.
+        output: how the result is written.
+        precision: what the network computes in. `auto` is the fastest that this device really has, found by a probe.
+            `fp32` is the exact reference; where `auto` finds nothing faster, it computes in fp32 too, but arranged for
+            speed.
         seed: where everything random starts from: shifts, noise, random weights.
     """
 

@@ -68,8 +68,8 @@ class BackboneChoice(PluginChoice):
 
     Attributes:
         name: a backbone by name, such as `vgg19`, or one of a family, such as `timm/resnet50`.
-        weights: `default`: packaged or downloaded, and checked. `random`: drawn from the recipe's `seed`, for tests. Else
-            the path of a state dict (`.pth`, `.safetensors`), relative to the file that says it.
+        weights: `default`: packaged or downloaded, and checked. `random`: drawn from the recipe's `seed`, for tests.
+            Else the path of a state dict (`.pth`, `.safetensors`), relative to the file that says it.
     """
 
     weights: str = Field(default="default", min_length=1)
@@ -79,8 +79,8 @@ class LayerChoice(FieldModel):
     """A layer to look at.
 
     Attributes:
-        name: its name, or its number in the order the layers run, from 1: `dreamd layers BACKBONE` lists both. The layer
-            `picture` is the picture itself, in [0, 1].
+        name: its name, or its number in the order the layers run, from 1: `dreamd layers BACKBONE` lists both. The
+            layer `picture` is the picture itself, in [0, 1].
         weight: what its loss counts for; negative to see less of it.
         channels: the channels to look at, from 0; null for all.
         loss: what of it is to grow; null for the recipe's own loss.
@@ -116,14 +116,14 @@ class Ascent(FieldModel):
 
     Attributes:
         iterations: how many gradient steps are made at each scale.
-        lr: how far a step goes, in units of the backbone's standard deviation of pixels (about 0.23), times the move that
-            the optimizer makes. With the gradient step `normalize` 0.05 moves a pixel by about 3 of 255. Where a
+        lr: how far a step goes, in units of the backbone's standard deviation of pixels (about 0.23), times the move
+            that the optimizer makes. With the gradient step `normalize` 0.05 moves a pixel by about 3 of 255. Where a
             parameterization moves, `lr` is in its units.
         momentum: how much of the sum of the gradients so far is kept; 1 is the article's plain sum.
         jitter: the largest random circular shift before each step, in pixels: it hides the grid of a network's cells.
         optimizer: what makes a move of each gradient.
-        lr_end: `lr` at the end, towards which it goes in a straight line over the last quarter of the ascent; null keeps
-            it.
+        lr_end: `lr` at the end, towards which it goes in a straight line over the last quarter of the ascent; null
+            keeps it.
     """
 
     iterations: Integer = Field(default=10, ge=1, le=10_000)
@@ -139,8 +139,8 @@ class Image(FieldModel):
 
     Attributes:
         max_side: the longest side in pixels, to which a larger picture is shrunk first; null keeps its own size.
-        mask: where to dream: `alpha` for where the picture is opaque, or the path of a grey picture, white for where. Edges
-            may be soft; what is black stays equal to the bit. null is everywhere.
+        mask: where to dream: `alpha` for where the picture is opaque, or the path of a grey picture, white for where.
+            Edges may be soft; what is black stays equal to the bit. null is everywhere.
     """
 
     max_side: Count | None = None
@@ -189,8 +189,8 @@ class Recipe(FieldModel):
         ascent: the gradient ascent at one size.
         gradient: what is done to each gradient, in order; [] leaves it bare.
         parameterization: what moves in place of pixels, from the picture inwards; [] moves pixels.
-        transforms: what is done to the picture before each gradient, in order, so that only what is found again in every
-            view is dreamed.
+        transforms: what is done to the picture before each gradient, in order, so that only what is found again in
+            every view is dreamed.
         start: what is done to the picture once, before the dream, in order.
         settle: what is done to the picture after each move, in order.
         finish: what is done to the picture once, after the dream, in order.

@@ -14,7 +14,7 @@ from benchmarks import nets
 from benchmarks.plan import BenchmarkError, Plan
 from benchmarks.report import Row, Table, at_least
 from benchmarks.timing import Samples, Way, alternate, clock_of
-from dreamd.engine.dream import Dreamer
+from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.speed.precision import Precision, fastest
 
 _GPU_ITERATIONS = 30

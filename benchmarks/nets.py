@@ -18,8 +18,10 @@ from torchvision import models
 
 from dreamd.engine.ascent import AscentSettings
 from dreamd.engine.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone
-from dreamd.engine.dream import Ascend, Dreamer, dream
+from dreamd.engine.dream import dream
+from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.objective import Loss, Objective, Term, summed
+from dreamd.engine.scheduled_ascent import Ascend
 from dreamd.engine.speed.graphs import Graphs, Recorder
 from dreamd.engine.speed.precision import Precision, arrange_network, fastest
 

@@ -16,7 +16,7 @@ from benchmarks import nets
 from benchmarks.plan import Plan
 from benchmarks.report import Row, Table, at_least
 from benchmarks.timing import Samples, Way, alternate, clock_of, timed
-from dreamd.engine.dream import Dreamer
+from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.speed.precision import Precision, products_in
 
 _PRODUCTS = {"cpu": (1024, 2048, 4096), "cuda": (2048, 4096, 8192, 16384)}

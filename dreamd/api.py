@@ -19,8 +19,8 @@ from dreamd.weights.sources import Download, Packaged, Source
 if TYPE_CHECKING:
     from dreamd.engine.backbone import Backbone, Layer
     from dreamd.engine.chance import Random
-    from dreamd.engine.dream import Ascend
     from dreamd.engine.objective import summed
+    from dreamd.engine.scheduled_ascent import Ascend
     from dreamd.executors.executor import Executor, ExecutorContext
     from dreamd.executors.local import LocalExecutor
     from dreamd.messages import Batch
@@ -48,7 +48,7 @@ hookimpl = pluggy.HookimplMarker("dreamd")
 """Marks a function as the implementation of the hook that it is named after."""
 
 _LAZY = {
-    "Ascend": "dreamd.engine.dream",
+    "Ascend": "dreamd.engine.scheduled_ascent",
     "Random": "dreamd.engine.chance",
     "Picture": "dreamd.plugin_host.parameters",
     "Seen": "dreamd.plugin_host.parameters",

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from dreamd.engine.ascent import AscentSettings, GradientStep
 from dreamd.engine.backbone import Backbone
-from dreamd.engine.dream import Ascend, Dreamer, dream
+from dreamd.engine.dream import dream
+from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.objective import Objective, Term
+from dreamd.engine.scheduled_ascent import Ascend
 
 
 def tiny_network(name: str) -> Backbone:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from dreamd.engine.dream import Progress
+from dreamd.engine.dreamer import Progress
 from dreamd.engine.tiles.footprint import is_out_of_memory
 from dreamd.errors import DreamdError, PictureError, RecipeError, hold_cause
 from dreamd.messages import Advanced, Fetched, Fetching, NotDone, Said, Unable

@@ -17,7 +17,7 @@ from torch import Tensor
 from dreamd.engine.ascent import AscentSettings, At, GradientStep, Optimizer
 from dreamd.engine.backbone import Backbone
 from dreamd.engine.chain import Chain, Parameterization, Transform
-from dreamd.engine.dream import Dreamer
+from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.objective import Objective, Term
 from dreamd.engine.references import ORIGINAL, Reference, Referring
 from dreamd.engine.speed.graphs import Graphs, Recorder

@@ -21,7 +21,8 @@ from dreamd import __version__
 from dreamd.engine.ascent import bands
 from dreamd.engine.chain import resized
 from dreamd.engine.checkpoint import Checkpoint, CheckpointFolder
-from dreamd.engine.dream import Dreamed, Progress, batch_size, dream
+from dreamd.engine.dream import Dreamed, batch_size, dream
+from dreamd.engine.dreamer import Progress
 from dreamd.errors import NotANumberError
 from dreamd.messages import Sidecar
 from dreamd.pictures.picture import Picture, shrunk

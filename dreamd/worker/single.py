@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dreamd.engine.dream import Progress
+from dreamd.engine.dreamer import Progress
 from dreamd.errors import RecipeError, UsageError
 from dreamd.files.durable import draft_of
 from dreamd.job import new_job_id

@@ -22,7 +22,7 @@ from dreamd.worker.builder import Builder
 from dreamd.worker.device import choose_device
 
 if TYPE_CHECKING:
-    from dreamd.engine.dream import Dreamer
+    from dreamd.engine.dreamer import Dreamer
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU that torch can use"),

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torchvision import transforms
 
 from dreamd.commands.demo.painting import clouds
-from dreamd.engine.dream import Progress, dream
+from dreamd.engine.dream import dream
+from dreamd.engine.dreamer import Progress
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.merging import resolve, set_fields
 from dreamd.settings.recipe_book import RecipeBook

@@ -14,7 +14,8 @@ from torch import nn
 
 from dreamd.commands.demo.painting import clouds
 from dreamd.engine.ascent import AscentSettings
-from dreamd.engine.dream import Dreamer, dream
+from dreamd.engine.dream import dream
+from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.objective import Objective, Term
 from dreamd.errors import PluginError, UnknownNameError, WeightsError
 from dreamd.plugin_host.host import Plugins

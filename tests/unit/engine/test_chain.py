@@ -17,10 +17,12 @@ from dreamd.engine.backbone import Backbone
 from dreamd.engine.chain import Chain, Parameterization, Transform
 from dreamd.engine.chance import Random
 from dreamd.engine.checkpoint import CheckpointFolder, UnfinishedAscent
-from dreamd.engine.dream import Ascend, Dreamed, Dreamer, dream
+from dreamd.engine.dream import Dreamed, dream
+from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.objective import Objective, Term
 from dreamd.engine.outset import held_beside
 from dreamd.engine.references import ORIGINAL, Reference, Referring
+from dreamd.engine.scheduled_ascent import Ascend
 from dreamd.engine.tiles.fitting import BatchTooLargeError
 from dreamd.errors import PluginError
 

@@ -25,8 +25,10 @@ from torch import Tensor, nn
 from dreamd.engine.ascent import AscentSettings
 from dreamd.engine.backbone import Backbone
 from dreamd.engine.checkpoint import CheckpointFolder, FinishedAscent
-from dreamd.engine.dream import Ascend, Dreamed, Dreamer, Progress, dream
+from dreamd.engine.dream import Dreamed, dream
+from dreamd.engine.dreamer import Dreamer, Progress
 from dreamd.engine.objective import Objective, Term
+from dreamd.engine.scheduled_ascent import Ascend
 from dreamd.engine.tiles.fitting import Fit
 
 
@@ -429,7 +431,8 @@ IN_A_PROCESS = """
     from dreamd.engine.ascent import AscentSettings
     from dreamd.engine.backbone import Backbone
     from dreamd.engine.checkpoint import CheckpointFolder
-    from dreamd.engine.dream import Dreamer, dream
+    from dreamd.engine.dream import dream
+    from dreamd.engine.dreamer import Dreamer
     from dreamd.engine.objective import Objective, Term
     from dreamd_plugins.l2 import l2
 

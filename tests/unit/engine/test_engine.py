@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from dreamd.engine.ascent import AscentSettings, ascend
 from dreamd.engine.backbone import Backbone, Layer, Lookout, without_initialisation
-from dreamd.engine.dream import Dreamer, Progress, arithmetic_of, dream
+from dreamd.engine.dream import dream
+from dreamd.engine.dreamer import Dreamer, Progress, arithmetic_of
 from dreamd.engine.objective import Objective, Term, WholeGradient
 from dreamd.engine.speed import precision
 from dreamd.engine.speed.precision import Precision, arrange_network, cast, fastest, products_in
@@ -24,7 +25,7 @@ from dreamd.errors import PluginError, UnknownNameError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from dreamd.engine.dream import Ascend
+    from dreamd.engine.scheduled_ascent import Ascend
 
 CPU = torch.device("cpu")
 

@@ -35,7 +35,8 @@ CODE = """
     from dreamd.engine.ascent import AscentSettings
     from dreamd.engine.backbone import Backbone
     from dreamd.engine.checkpoint import CheckpointFolder
-    from dreamd.engine.dream import Dreamer, batch_size, dream
+    from dreamd.engine.dream import batch_size, dream
+    from dreamd.engine.dreamer import Dreamer
     from dreamd.engine.objective import Objective, Term
 
     network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU())

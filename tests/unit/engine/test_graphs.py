@@ -14,7 +14,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from dreamd.engine.ascent import AscentSettings
 from dreamd.engine.backbone import Backbone
-from dreamd.engine.dream import Dreamer, dream
+from dreamd.engine.dream import dream
+from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.objective import Objective, Term, WholeGradient
 from dreamd.engine.speed.graphs import Compute, GraphedGradient, Graphs
 from dreamd.errors import PluginError

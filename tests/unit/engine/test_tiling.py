@@ -18,8 +18,10 @@ from torch.nn import functional as F
 
 from dreamd.engine.ascent import AscentSettings, ascend, bands
 from dreamd.engine.backbone import Backbone
-from dreamd.engine.dream import Ascend, Dreamed, Dreamer, dream
+from dreamd.engine.dream import Dreamed, dream
+from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.objective import Objective, Term, WholeGradient, summed, sums_of
+from dreamd.engine.scheduled_ascent import Ascend
 from dreamd.engine.tiles.fitting import FittedGradient
 from dreamd.engine.tiles.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is_out_of_memory, measure_peak
 from dreamd.engine.tiles.locality import locality_of
@@ -623,7 +625,8 @@ IN_A_PROCESS = """
     from torch import nn
     from dreamd.engine.ascent import AscentSettings
     from dreamd.engine.backbone import Backbone
-    from dreamd.engine.dream import Dreamer, dream
+    from dreamd.engine.dream import dream
+    from dreamd.engine.dreamer import Dreamer
     from dreamd.engine.objective import Objective, Term
     from dreamd_plugins.l2 import l2
 

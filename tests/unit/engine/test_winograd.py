@@ -12,8 +12,10 @@ from torch.nn import functional as F
 
 from dreamd.engine.ascent import AscentSettings
 from dreamd.engine.backbone import Backbone
-from dreamd.engine.dream import Ascend, Dreamer, dream
+from dreamd.engine.dream import dream
+from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.objective import Objective, Term
+from dreamd.engine.scheduled_ascent import Ascend
 from dreamd.engine.speed.precision import Precision, arrange_network, winograd_gains
 from dreamd.engine.speed.winograd import WinogradConv2d, straight, use_winograd
 from dreamd.engine.tiles.locality import locality_of

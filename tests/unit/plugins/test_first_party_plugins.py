@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from dreamd.api import Backbone
 from dreamd.commands.demo.painting import clouds
 from dreamd.engine.ascent import AscentSettings
-from dreamd.engine.dream import Dreamer, dream
+from dreamd.engine.dream import dream
+from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.objective import Objective, Term
 
 if TYPE_CHECKING:

@@ -24,10 +24,22 @@ _PREFIX = "dreamd_dropin_"
 
 
 def find_drop_ins(folders: Sequence[Path]) -> Iterator[Path]:
-    """Find the drop-ins of folders: their files `NAME.py`, and the `__init__.py` of their folders `NAME/`."""
+    """Find the drop-ins of folders: their files `NAME.py`, and the `__init__.py` of their folders `NAME/`.
+
+    A package that Python imports from there anyway is an installed plugin's, and no drop-in: so it is in a checkout of
+    dreamd, or of a plugin, that is installed to be edited.
+    """
     for folder in folders:
         files = [*folder.glob("[!_.]*.py"), *folder.glob("[!_.]*/__init__.py")]
-        yield from sorted(files, key=name_of)
+        yield from sorted((file for file in files if not _is_installed(file)), key=name_of)
+
+
+def _is_installed(drop_in: Path) -> bool:
+    name = name_of(drop_in)
+    if drop_in.name != "__init__.py" or not name.isidentifier():
+        return False
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == drop_in.resolve()
 
 
 def name_of(drop_in: Path) -> str:

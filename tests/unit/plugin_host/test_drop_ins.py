@@ -11,6 +11,7 @@ from textwrap import dedent
 import pytest
 
 from dreamd.plugin_host.discovery import stamp_of
+from dreamd.plugin_host.drop_ins import find_drop_ins
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
 
@@ -157,6 +158,16 @@ def both(activation):
         "both",
     )
     assert result_of("mine", folder) == ("data", "data", "helped")
+
+
+def test_a_package_that_is_installed_from_the_folder_is_no_drop_in(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "installed_from_here" / "__init__.py", "")
+    (found,) = find_drop_ins([folder])
+    monkeypatch.syspath_prepend(folder)
+    assert list(find_drop_ins([folder])) == []
+    assert found.parent.name == "installed_from_here"
 
 
 def test_the_line_of_a_part_is_named_in_an_error(folder: Path) -> None:

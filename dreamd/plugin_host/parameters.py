@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, WithJsonSchema
 from pydantic.errors import PydanticUserError
 
 from dreamd.errors import FieldPath, PluginError, RecipeError
+from dreamd.plugin_host.docstrings import documented
 from dreamd.plugin_host.kinds import Kind
 from dreamd.wording import in_brief, nearest
 
@@ -92,7 +92,7 @@ class Parameter(BaseModel):
     @property
     def type(self) -> str:
         """Its type in a few words: `a number ≥ 0`, `a whole number or null`, `"mean" or "std"`."""
-        return _words(self.schema_)
+        return in_words(self.schema_)
 
     @property
     def file(self) -> str | None:
@@ -112,7 +112,7 @@ class Parameter(BaseModel):
             value, schema = error.instance, error.schema
         choices = [str(choice) for choice in schema.get("enum", [])]
         near = nearest(value, choices)
-        raise RecipeError(f"must be {_words(schema)}, not {in_brief(value)}{near}", field=where)
+        raise RecipeError(f"must be {in_words(schema)}, not {in_brief(value)}{near}", field=where)
 
 
 def is_path(name: str) -> bool:
@@ -133,7 +133,7 @@ def parameters_of(function: Callable[..., object], *, supplied: frozenset[str] =
     Raises:
         PluginError: a parameter has no annotation, one that no YAML value could satisfy, or a name that is taken.
     """
-    docs = _documented_arguments(inspect.getdoc(function) or "")
+    docs = documented(inspect.getdoc(function) or "", "Args")
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
@@ -201,14 +201,6 @@ def _globals_of(function: Callable[..., object]) -> dict[str, Any]:
     return names
 
 
-def _documented_arguments(docstring: str) -> dict[str, str]:
-    """Read the `Args:` section of a docstring in Google's style: what it says of each argument."""
-    _, _, section = docstring.partition("\nArgs:\n")
-    section = re.split(r"\n\S", section, maxsplit=1)[0]
-    found = re.findall(r"^ {4}(\w+)(?: \([^)]*\))?:\s*(.*(?:\n {5,}.*)*)", section, flags=re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in found}
-
-
 @cache
 def _strict_validator() -> type[Validator]:
     """Return JSON Schema's validator with one change: 2.0 is no integer, as a count must be one."""
@@ -223,9 +215,10 @@ def _strict_validator() -> type[Validator]:
     return strict
 
 
-def _words(schema: Mapping[str, Any]) -> str:
+def in_words(schema: Mapping[str, Any]) -> str:
+    """Say in a few words what values a JSON Schema takes."""
     if "anyOf" in schema:
-        return " or ".join(_words(option) for option in schema["anyOf"])
+        return " or ".join(in_words(option) for option in schema["anyOf"])
     if "enum" in schema:
         return " or ".join(f'"{word}"' if isinstance(word, str) else str(word) for word in schema["enum"])
     if "const" in schema:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dreamd.plugin_host.catalogue import Catalogue
+from dreamd.plugin_host.docstrings import documented, summary
 from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.recipe import STEPS, Recipe
 from dreamd.settings.recipe_book import preset_names
@@ -13,21 +14,41 @@ from dreamd.settings.recipe_book import preset_names
 def recipe_schema(catalogue: Catalogue) -> dict[str, Any]:
     """Make a JSON Schema of recipe.yaml, with the plugins there are, for editors."""
     schema = Recipe.model_json_schema()
+    for part in (schema, *schema["$defs"].values()):
+        _describe(part)
     properties = schema["properties"]
-    for field, kind in (("backbone", Kind.BACKBONE), ("loss", Kind.LOSS), ("schedule", Kind.SCHEDULE)):
-        properties[field] = {"anyOf": _plugin_schemas(catalogue, kind)}
-    for field, kind in STEPS.items():
-        properties[field] = {"type": "array", "items": {"anyOf": _named(catalogue, kind)}}
     parts = schema["$defs"]
-    parts["Ascent"]["properties"]["optimizer"] = {"anyOf": _named(catalogue, Kind.OPTIMIZER)}
-    parts["LayerChoice"]["properties"]["loss"] = {"anyOf": [*_named(catalogue, Kind.LOSS), {"type": "null"}]}
-    layer = [{"type": "string"}, {"type": "integer", "minimum": 1}, {"$ref": "#/$defs/LayerChoice"}]
+    for field, kind in (("backbone", Kind.BACKBONE), ("loss", Kind.LOSS), ("schedule", Kind.SCHEDULE)):
+        _restrict(properties[field], _plugin_schemas(catalogue, kind))
+    for field, kind in STEPS.items():
+        properties[field]["items"] = {"anyOf": _named(catalogue, kind)}
+    _restrict(parts["Ascent"]["properties"]["optimizer"], _named(catalogue, Kind.OPTIMIZER))
+    _restrict(parts["LayerChoice"]["properties"]["loss"], [*_named(catalogue, Kind.LOSS), {"type": "null"}])
+    layer: list[dict[str, Any]] = [
+        {"type": "string"},
+        {"type": "integer", "minimum": 1},
+        {"$ref": "#/$defs/LayerChoice"},
+    ]
     several = {"type": "array", "items": {"anyOf": layer}, "minItems": 1}
-    properties["layers"] = {"anyOf": [*layer, several, {"type": "null"}]}
+    _restrict(properties["layers"], [*layer, several, {"type": "null"}])
     properties["extends"] = {"type": "string", "description": "A preset or a named recipe.", "examples": preset_names()}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "A dreamd recipe"
     return schema
+
+
+def _describe(part: dict[str, Any]) -> None:
+    """Give each field of a model's schema what the model's docstring says of it."""
+    docstring = part["description"]
+    part["description"] = summary(docstring)
+    for field, text in documented(docstring, "Attributes").items():
+        part["properties"][field]["description"] = text
+
+
+def _restrict(field: dict[str, Any], schemas: list[dict[str, Any]]) -> None:
+    """Have a field take what one of these schemas takes, and keep its description and default."""
+    field.pop("$ref", None)
+    field["anyOf"] = schemas
 
 
 def _named(catalogue: Catalogue, kind: Kind) -> list[dict[str, Any]]:

@@ -137,3 +137,16 @@ def test_the_sample_recipes_name_their_schema_and_presets_are_documents_of_their
         for file in samples.rglob("recipe.yaml"):
             assert file.read_text().startswith("# yaml-language-server: $schema=../../state/recipe.schema.json\n")
     assert preset("article").line(("layers",)) is not None
+
+
+def test_the_schema_tells_an_editor_what_each_field_means():
+    schema = recipe_schema(Catalogue())
+    told = {field: part.get("description", "") for field, part in schema["properties"].items()}
+    assert all(told.values()), told
+    assert told["seed"].startswith("where everything random starts from")
+    ascent = schema["$defs"]["Ascent"]
+    assert ascent["description"] == "The gradient ascent at one scale."
+    assert "in pixels" in ascent["properties"]["jitter"]["description"]
+    for name, part in schema["$defs"].items():
+        if name != "PluginChoice":
+            assert all("description" in field for field in part["properties"].values()), name

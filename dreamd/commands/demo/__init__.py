@@ -1,4 +1,4 @@
-"""`dreamd demo`: its work, the picture that it paints, and the sheet that it ends with.
+"""`dreamd demo`: its work, and the picture that it paints.
 
 Knows the daemon as a user does, by its command and its folders. Knows no engine.
 """

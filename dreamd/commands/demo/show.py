@@ -9,12 +9,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from PIL import Image
+from PIL import Image, ImageOps
 
-from dreamd.commands.demo.contact_sheet import contact_sheet
 from dreamd.commands.demo.daemon import LOOK_SECONDS, check_alive, running_daemon
 from dreamd.commands.demo.painting import clouds
 from dreamd.commands.init import make_tree
@@ -23,6 +23,7 @@ from dreamd.commands.terminal.progress import progress
 from dreamd.errors import DreamdError, UsageError
 from dreamd.files.durable import draft_of
 from dreamd.job import Job, JobState
+from dreamd.pictures.contact_sheet import Sheet, Tile, draw_sheet
 from dreamd.pictures.reading import read_picture
 from dreamd.settings.config import Config, load_config
 from dreamd.settings.sections import Limits
@@ -37,6 +38,9 @@ FOLDERS = ("animals", "weave")
 
 _SIZE = (768, 512)
 """The width and height of the painted picture, in pixels."""
+
+_SIDE_ON_SHEET = 600
+"""The longest side of a picture on the sheet, in pixels."""
 
 _DREAM_SECONDS = 1800.0
 """The time in seconds after which the dreams must be over."""
@@ -60,13 +64,25 @@ def run_demo(folder: Path, picture: Path | None) -> int:
     failures = [job for job in jobs if job.state is not JobState.DONE]
     for job in failures:
         click.echo(printable(f"dreamd: {job.path}: {job.state}: {job.reason}"), err=True)
-    results = [config.outbox / str(job.result) for job in jobs if job.state is JobState.DONE]
+    done = [job for job in jobs if job.state is JobState.DONE]
+    results = [config.outbox / str(job.result) for job in done]
     print_lines(map(str, results))
     if results:
         sheet = folder / "contact-sheet.jpg"
-        contact_sheet([original, *results]).save(sheet, quality=90)
+        labels = ["original", *(str(job.folder) for job in done)]
+        _side_by_side([original, *results], labels).save(sheet, quality=90)
         print_lines(["", f"Before and after, side by side: {sheet}"])
     return 1 if failures else 0
+
+
+def _side_by_side(files: Sequence[Path], labels: Sequence[str]) -> Image.Image:
+    """Draw pictures beside each other, upright, with their labels."""
+    tiles = []
+    for file, label in zip(files, labels, strict=True):
+        with Image.open(file) as picture:
+            tiles.append(Tile(picture=ImageOps.exif_transpose(picture).convert("RGB"), label=label))
+    (page,) = draw_sheet(Sheet(tiles=tiles, columns=len(tiles), side=_SIDE_ON_SHEET))
+    return page
 
 
 def _make_tree(folder: Path) -> Config:

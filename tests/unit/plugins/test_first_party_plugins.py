@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -9,6 +9,8 @@ from dreamd_plugins.article import article
 from dreamd_plugins.l2 import l2
 from dreamd_plugins.normalize import normalize
 from dreamd_plugins.octaves import octaves
+from dreamd_plugins.rescale import rescale
+from dreamd_plugins.single import single
 from dreamd_plugins.smooth import smooth
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,9 +21,15 @@ from dreamd.engine.ascent import AscentSettings
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.objective import Objective, Term
+from dreamd.errors import RecipeError
+from dreamd.plugin_host.host import Plugins
+from dreamd.plugin_host.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+Schedule = Any
+"""A schedule as a test calls it, with a recorder in place of an ascent."""
 
 
 def random_gradient(count: int = 2) -> Tensor:
@@ -219,6 +227,74 @@ def test_a_dream_over_octaves_with_no_step_at_all_is_the_picture(size: tuple[int
         schedule=octaves,
     )
     assert (dream(image, made, seeds=[0]).images - image).abs().max() <= 1 / 255
+
+
+@pytest.mark.parametrize("schedule", [octaves, rescale])
+@pytest.mark.parametrize(("height", "width"), [(768, 1024), (517, 389)])
+def test_many_octaves_of_a_small_ratio_have_the_fields_sizes(schedule: Schedule, height: int, width: int) -> None:
+    recorder = Recorder()
+    list(schedule(torch.rand(1, 3, height, width), recorder, num_octaves=12, octave_scale=1.4))
+    exponents = range(-11, 1)  # pytorch-deepdream's `get_new_shape`
+    sizes = [(round(height * 1.4**power), round(width * 1.4**power)) for power in exponents]
+    assert recorder.sizes == [size for size in sizes if min(size) >= 32]
+    assert recorder.planned == [len(recorder.sizes)]
+
+
+@pytest.mark.parametrize("schedule", [octaves, rescale])
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [
+        (60, 120, [(32, 64), (50, 100), (60, 120)]),
+        (100, 50, [(64, 32), (100, 50)]),  # its own size is asked for, and comes once
+        (64, 20, [(64, 20)]),  # smaller ones would be too narrow
+    ],
+)
+def test_sizes_are_longest_sides_before_the_pictures_own(
+    schedule: Schedule, height: int, width: int, expected: list[tuple[int, int]]
+) -> None:
+    recorder = Recorder()
+    frames = list(schedule(torch.rand(1, 3, height, width), recorder, num_octaves=1, sizes=[100, 64, 4000]))
+    assert recorder.sizes == expected
+    assert frames[-1].shape == (1, 3, height, width)
+
+
+@pytest.mark.parametrize("schedule", ["octaves", "rescale"])
+@pytest.mark.parametrize(
+    ("sizes", "problem"),
+    [([], "of at least 1 entries"), ([16], "a whole number ≥ 32"), ([64, 64], "a list"), ([64.5], "a whole number")],
+)
+def test_sizes_that_make_no_sense_are_refused(schedule: str, sizes: list[float], problem: str) -> None:
+    entry = Plugins("dreamd.engine").catalogue.find(Kind.SCHEDULE, schedule)
+    with pytest.raises(RecipeError, match=problem):
+        entry.check({"sizes": sizes}, ("schedule",))
+    entry.check({"sizes": [256, 384, 512]}, ("schedule",))
+
+
+# rescale and single
+
+
+def test_rescale_is_the_plain_loop_that_enlarges_what_it_dreamed() -> None:
+    def brighter(image: Tensor) -> Tensor:
+        return image * 0.9 + 0.05
+
+    image = checkerboard()
+    *_, result = rescale(image, Recorder(brighter), num_octaves=3, octave_scale=1.5)  # type: ignore[arg-type]
+    dreamed = image
+    for power in (-2, -1, 0):
+        size = (round(90 * 1.5**power), round(130 * 1.5**power))
+        if dreamed.shape[2:] != size:
+            dreamed = F.interpolate(dreamed, size, mode="bicubic", antialias=True).clamp(0, 1)
+        dreamed = brighter(dreamed)
+    assert torch.equal(result, dreamed)
+
+
+def test_single_ascends_once_at_the_pictures_own_size() -> None:
+    recorder, image = Recorder(lambda image: image + 0.1), checkerboard()
+    before = image.clone()
+    (result,) = single(image, recorder)  # type: ignore[arg-type]
+    assert (recorder.sizes, recorder.planned) == ([(90, 130)], [1])
+    assert torch.equal(result, (before + 0.1).clamp(0, 1))
+    assert torch.equal(image, before)
 
 
 # article

@@ -118,9 +118,18 @@ class Session:
 
     def checkpoint(self, folder: Path, input_sha256: str, built: Built) -> CheckpointFolder:
         """Open the kept state of a dream in a folder. What another dream or another version left there is ignored."""
+        return CheckpointFolder(folder, self.fingerprint(input_sha256, built))
+
+    def fingerprint(self, input_sha256: str, built: Built) -> str:
+        """Return a checksum of all that decides over the bits of a dream here.
+
+        Args:
+            input_sha256: the checksum of the picture.
+            built: what it is dreamed with.
+        """
         about = [input_sha256, built.recipe.model_dump_json(), _versions(), built.plugins, built.weights_sha256]
         about += [device_name(self._device.torch), built.dreamer.precision, str(self._threads()), built.pictures]
-        return CheckpointFolder(folder, hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest())
+        return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
     def dream(
         self,

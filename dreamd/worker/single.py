@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dreamd.engine.dreamer import Progress
-from dreamd.errors import RecipeError, UsageError
+from dreamd.errors import UsageError
 from dreamd.files.durable import draft_of
 from dreamd.job import new_job_id
 from dreamd.messages import Sidecar
@@ -25,7 +25,8 @@ from dreamd.settings.merging import Resolved
 from dreamd.settings.sections import Limits
 from dreamd.tree.layout import sidecar_name
 from dreamd.worker.bounds import Bounds
-from dreamd.worker.device import Device, choose_device, count_threads, free_memory, use_threads
+from dreamd.worker.builder import Built
+from dreamd.worker.device import choose_device, count_threads, free_memory, use_threads
 from dreamd.worker.display import OpenProgress, Show
 from dreamd.worker.session import Dream, Session
 
@@ -66,7 +67,7 @@ def dream_file(
     """
     word = _format_of(target)
     start = time.perf_counter()
-    session = _session(choose_device(device or "auto"), plugins)
+    session = open_session(device, plugins)
     path, recipe = Path(source), resolved.recipe
     noise = _NOISE.fullmatch(source)
     if noise is None:
@@ -75,36 +76,53 @@ def dream_file(
     else:
         picture = _noise(int(noise[1]), int(noise[2]), recipe.seed)
     with progress(path.name) as show:
-        dream = _dream(session, picture, resolved, show)
+        dream = dream_picture(session, picture, build(session, resolved, show), show)
     _write(dream.picture, target, word, recipe.output.quality)
     sidecar = session.sidecar(job=new_job_id(), source=path, dream=dream, seconds=time.perf_counter() - start)
     target.with_name(sidecar_name(target.name)).write_text(sidecar.text(), encoding="utf-8")
     return sidecar
 
 
-def _session(device: Device, plugins: Plugins) -> Session:
-    if device.warning:
-        log.warning("%s", device.warning)
+def open_session(device: str | None, plugins: Plugins) -> Session:
+    """Open a session that has this process for itself.
+
+    Args:
+        device: what to dream on, as `choose_device` takes it; None: a GPU if there is one.
+        plugins: the engine's.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    chosen = choose_device(device or "auto")
+    if chosen.warning:
+        log.warning("%s", chosen.warning)
     use_threads(count_threads())
     limits = Limits()
-    bounds = Bounds(max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, memory=free_memory(device.torch))
-    return Session(plugins, device, bounds)
+    bounds = Bounds(max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, memory=free_memory(chosen.torch))
+    return Session(plugins, chosen, bounds)
 
 
-def _dream(session: Session, picture: Picture, resolved: Resolved, show: Show) -> Dream:
-    """Dream one picture, showing how far it is."""
+def build(session: Session, resolved: Resolved, show: Show) -> Built:
+    """Build what a recipe dreams with, showing how much of its weights has come.
+
+    Raises:
+        RecipeError: the recipe names what does not exist; with its file and line.
+    """
 
     def fetched(done: int, total: int | None) -> None:
         show(done / total if total else 0, "fetching weights")
+
+    with resolved.locating():
+        return session.build(resolved.recipe, fetched)
+
+
+def dream_picture(session: Session, picture: Picture, built: Built, show: Show) -> Dream:
+    """Dream one picture, showing how far it is. Raises as `Session.dream` does."""
 
     def report(step: Progress) -> None:
         words = f"octave {step.ascent}/{step.ascents}, iteration {step.iteration}/{step.iterations}"
         show(step.share, words)
 
-    try:
-        built = session.build(resolved.recipe, fetched)
-    except RecipeError as error:
-        raise resolved.located(error) from error
     (dream,) = session.dream([picture], built, on_progress=report)
     return dream
 

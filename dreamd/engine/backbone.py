@@ -7,8 +7,8 @@ in a forward pass; its activation is what the module returns.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from dreamd.engine.lookout import Lookout
 from dreamd.errors import UnknownNameError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -28,13 +29,6 @@ _PROBE_SIDE = 224
 
 _STRIP_ROWS = 1024
 """The rows of the strip that shows receptive fields."""
-
-
-class EnoughError(BaseException):
-    """The deepest wanted layer has run, which ends the forward pass.
-
-    It is no `Exception`, so that a network which catches those does not swallow it.
-    """
 
 
 @dataclass(frozen=True)
@@ -127,43 +121,6 @@ class Backbone:
         return self.layers
 
 
-class Lookout:
-    """Runs a network only as far as the deepest of some modules, and returns what these saw.
-
-    Holds hooks in the network until it is closed.
-    """
-
-    def __init__(self, network: nn.Module, modules: Sequence[str]) -> None:
-        self._network = network
-        self._modules = tuple(modules)
-        self._seen: dict[str, Tensor] = {}
-        wanted = dict.fromkeys(self._modules)
-        self._hooks = [network.get_submodule(name).register_forward_hook(self._hook(name)) for name in wanted]
-
-    def __call__(self, x: Tensor) -> list[Tensor]:
-        """Return the modules' activations, in the order they were given, for normalised pictures `[N, 3, H, W]`."""
-        self._seen.clear()
-        try:
-            with suppress(EnoughError):
-                self._network(x)
-            return [self._seen[name] for name in self._modules]
-        finally:
-            self._seen.clear()  # also after running out of memory: what was seen must not fill it up
-
-    def close(self) -> None:
-        """Take the hooks out of the network."""
-        for hook in self._hooks:
-            hook.remove()
-
-    def _hook(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-        def look(_module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
-            self._seen[name] = output
-            if len(self._seen) == len(self._hooks):
-                raise EnoughError
-
-        return look
-
-
 class _WithoutInitialisation(TorchFunctionMode):
     """Skips `torch.nn.init`, as torch's documentation of `TorchFunctionMode` shows."""
 
@@ -238,31 +195,34 @@ def _describe(backbone: Backbone) -> list[Layer]:
     for parameter in backbone.network.parameters():
         parameter.data.zero_()
     side = backbone.input_size or _PROBE_SIDE
-    shapes = _shapes(backbone, side)
-    strides = _strides_of_one_size(shapes, side) if backbone.input_size else _strides(shapes, backbone)
-    fields = {} if backbone.input_size else _receptive_fields(backbone, strides)
+    layers = backbone._layers()
+    lookout = Lookout(backbone.network, list(layers.values()))
+
+    def look(x: Tensor) -> dict[str, Tensor]:
+        with torch.no_grad(), _ReachOfConvolutions():
+            return dict(zip(layers, lookout(x), strict=True))
+
+    try:
+        shapes = _shapes(look, side)
+        strides = _strides_of_one_size(shapes, side) if backbone.input_size else _strides(shapes, look)
+        fields = {} if backbone.input_size else _receptive_fields(look, strides, max(32, backbone.min_side))
+    finally:
+        lookout.close()
     return [Layer(name, shape, strides.get(name), fields.get(name)) for name, shape in shapes.items()]
 
 
-def _outputs(backbone: Backbone, x: Tensor) -> dict[str, Tensor]:
-    layers = backbone._layers()
-    lookout = Lookout(backbone.network, list(layers.values()))
-    try:
-        with torch.no_grad(), _ReachOfConvolutions():
-            return dict(zip(layers, lookout(x), strict=True))
-    finally:
-        lookout.close()
+_Look = Callable[[Tensor], Mapping[str, Tensor]]
+"""A function from normalised pictures to what each layer sees in them."""
 
 
-def _shapes(backbone: Backbone, side: int) -> dict[str, tuple[int, ...]]:
+def _shapes(look: _Look, side: int) -> dict[str, tuple[int, ...]]:
     """Return the shape of every layer's activation for a square picture, without the batch."""
-    outputs = _outputs(backbone, torch.zeros(1, 3, side, side))
-    return {name: tuple(output.shape[1:]) for name, output in outputs.items()}
+    return {name: tuple(output.shape[1:]) for name, output in look(torch.zeros(1, 3, side, side)).items()}
 
 
-def _strides(shapes: Mapping[str, tuple[int, ...]], backbone: Backbone) -> dict[str, int]:
+def _strides(shapes: Mapping[str, tuple[int, ...]], look: _Look) -> dict[str, int]:
     """Return the pixels from cell to cell, told by how many more cells a larger picture has, whatever its borders."""
-    larger = _shapes(backbone, 2 * _PROBE_SIDE)
+    larger = _shapes(look, 2 * _PROBE_SIDE)
     more = {name: larger[name][1] - shape[1] for name, shape in shapes.items() if len(shape) == 3}
     return {name: round(_PROBE_SIDE / cells) for name, cells in more.items() if cells > 0}
 
@@ -273,18 +233,18 @@ def _strides_of_one_size(shapes: Mapping[str, tuple[int, ...]], side: int) -> di
     return {name: round(side / cells) for name, cells in maps.items() if cells > 1}
 
 
-def _receptive_fields(backbone: Backbone, strides: Mapping[str, int]) -> dict[str, int]:
+def _receptive_fields(look: _Look, strides: Mapping[str, int], width: int) -> dict[str, int]:
     """Find the receptive field in pixels of every layer that has one narrower than 1,024.
 
-    A row of not-a-number pixels is put into a strip of 1,024 rows. Not-a-number passes through every operation that
-    touches it, even times zero, so it shows exactly which cells see that row. Over one stride of neighbouring rows,
-    the numbers of cells that see each of them add up to the receptive field.
+    A row of not-a-number pixels is put into a strip of 1,024 rows, as wide as the network needs. Not-a-number passes
+    through every operation that touches it, even times zero, so it shows exactly which cells see that row. Over one
+    stride of neighbouring rows, the numbers of cells that see each of them add up to the receptive field.
     """
     seen_by: dict[str, list[int | None]] = {name: [] for name in strides}
     for offset in range(max(strides.values(), default=0)):
-        strip = torch.zeros(1, 3, _STRIP_ROWS, max(32, backbone.min_side))
+        strip = torch.zeros(1, 3, _STRIP_ROWS, width)
         strip[:, :, _STRIP_ROWS // 2 + offset] = torch.nan
-        outputs = _outputs(backbone, strip)
+        outputs = look(strip)
         for name, cells in seen_by.items():
             cells.append(_cells_that_see(outputs[name]))
     counts = {name: cells[: strides[name]] for name, cells in seen_by.items()}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.backbone import Lookout
+from dreamd.engine.lookout import Lookout
 from dreamd.engine.references import Reference, Referring
 from dreamd.errors import PluginError, UnknownNameError
 

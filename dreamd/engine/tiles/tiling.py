@@ -16,7 +16,7 @@ from itertools import pairwise, product
 import torch
 from torch import Tensor
 
-from dreamd.engine.backbone import Lookout
+from dreamd.engine.lookout import Lookout
 from dreamd.engine.objective import (
     Gradient,
     Objective,

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from dreamd.engine.ascent import AscentSettings, ascend
-from dreamd.engine.backbone import Backbone, Layer, Lookout, without_initialisation
+from dreamd.engine.backbone import Backbone, Layer, without_initialisation
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer, Progress, arithmetic_of
+from dreamd.engine.lookout import Lookout
 from dreamd.engine.objective import Objective, Term, WholeGradient
 from dreamd.engine.speed import precision
 from dreamd.engine.speed.precision import Precision, arrange_network, cast, fastest, products_in

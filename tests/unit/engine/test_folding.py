@@ -11,7 +11,8 @@ from dreamd_plugins.l2 import l2
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dreamd.engine.backbone import Backbone, Lookout
+from dreamd.engine.backbone import Backbone
+from dreamd.engine.lookout import Lookout
 from dreamd.engine.objective import Objective, Term, WholeGradient
 from dreamd.engine.speed.folding import Pair, find_pairs, fold
 from dreamd.plugin_host.host import Plugins

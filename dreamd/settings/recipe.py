@@ -196,9 +196,9 @@ class Recipe(FieldModel):
         finish: what is done to the picture once, after the dream, in order.
         image: what is done to the picture's size, and where it is dreamed.
         output: how the result is written.
-        precision: what the network computes in. `auto` is the fastest that this device really has, found by a probe.
-            `fp32` is the exact reference; where `auto` finds nothing faster, it computes in fp32 too, but arranged for
-            speed.
+        precision: what the network computes in. `auto` is the fastest that this device really has, by its
+            instructions. `fp32` is the exact reference; where `auto` finds nothing faster, it computes in fp32 too, but
+            arranged for speed.
         seed: where everything random starts from: shifts, noise, random weights.
     """
 

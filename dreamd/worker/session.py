@@ -9,11 +9,11 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -211,7 +211,7 @@ class Session:
 
 def _versions() -> dict[str, str]:
     """Return the versions that decide over a dream's bits."""
-    return {"dreamd": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__}
+    return {"dreamd": __version__, "torch": torch.__version__, "torchvision": version("torchvision")}
 
 
 def _to_tensor(pictures: Sequence[Picture]) -> Tensor:

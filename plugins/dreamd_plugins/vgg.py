@@ -2,6 +2,9 @@
 
 Layers have the names that papers give them: `conv4_1`, `relu4_1`, `pool4` (Simonyan and Zisserman, 2015). Their numbers
 count the modules of torchvision's `features`, so that `layers: 36` is the article's.
+
+The network is defined here and not taken from torchvision, whose models take longer to import than torch itself.
+Modules and random weights are those of torchvision's, which a test compares to the bit.
 """
 
 from __future__ import annotations
@@ -9,21 +12,59 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torch import Tensor, nn
-from torchvision import models
 
 from dreamd.api import Backbone, Download, RegisterBackbone, hookimpl
 
-NAMES = ("vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn")
+_FILES = {
+    "vgg11": "vgg11-8a719046.pth",
+    "vgg13": "vgg13-19584684.pth",
+    "vgg16": "vgg16-397923af.pth",
+    "vgg19": "vgg19-dcbb9e9d.pth",
+    "vgg11_bn": "vgg11_bn-6002323d.pth",
+    "vgg13_bn": "vgg13_bn-abd245e5.pth",
+    "vgg16_bn": "vgg16_bn-6c64b313.pth",
+    "vgg19_bn": "vgg19_bn-c79401a0.pth",
+}
+"""Each network's file of weights, as torchvision publishes it. The digits in its name begin its SHA-256."""
+
+_URL = "https://download.pytorch.org/models/"
+
+_CONVOLUTIONS = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+"""How many convolutions each of the five blocks has."""
+
+_CHANNELS = (64, 128, 256, 512, 512)
+"""The channels of each block."""
 
 _PREFIX = "features."
 
 
 def vgg(name: str) -> Backbone:
     """The convolutional part of torchvision's VGG of that name."""
-    network = models.get_model(name, weights=None).features
+    architecture, _, norm = name.partition("_")
+    network = _features(_CONVOLUTIONS[architecture], normed=norm == "bn")
     layers = _layer_names(network)
     last_of_block_4 = [layer for layer in layers if layer.startswith("relu4_")][-1]
     return Backbone(network=network, layers=layers, default_layer=last_of_block_4, adapt=_convolutions)
+
+
+def _features(blocks: tuple[int, ...], *, normed: bool) -> nn.Sequential:
+    """Build `features`, which takes normalised pictures `[N, 3, H, W]`."""
+    modules: list[nn.Module] = []
+    inputs = 3
+    for convolutions, channels in zip(blocks, _CHANNELS, strict=True):
+        for _ in range(convolutions):
+            modules.append(nn.Conv2d(inputs, channels, 3, padding=1))
+            modules += [nn.BatchNorm2d(channels)] if normed else []
+            modules.append(nn.ReLU(inplace=True))
+            inputs = channels
+        modules.append(nn.MaxPool2d(2, 2))
+    for shape in ((inputs * 7 * 7, 4096), (4096, 4096), (4096, 1000)):
+        nn.Linear(*shape)  # torchvision builds its classifier here, which draws random numbers
+    for module in modules:
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+    return nn.Sequential(*modules)
 
 
 def _layer_names(network: nn.Sequential) -> dict[str, str]:
@@ -49,12 +90,12 @@ def _convolutions(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
 
 
 def _default_weights(name: str) -> Download:
-    url = models.get_model_weights(name).DEFAULT.url
-    return Download(url=url, sha256=url.rpartition("-")[2].removesuffix(".pth"))
+    file = _FILES[name]
+    return Download(url=_URL + file, sha256=file.rpartition("-")[2].removesuffix(".pth"))
 
 
 @hookimpl
 def dreamd_backbones(register: RegisterBackbone) -> None:
     """Bring every VGG of torchvision."""
-    for name in NAMES:
+    for name in _FILES:
         register(name, vgg, weights=_default_weights)

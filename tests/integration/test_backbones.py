@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision
 from torch import nn
 
 from dreamd.commands.demo.painting import clouds
 from dreamd.engine.ascent import AscentSettings
+from dreamd.engine.backbone import Backbone
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.objective import Objective, Term
@@ -27,7 +31,7 @@ from dreamd.worker.backbones import build_network, load_backbone
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dreamd.engine.backbone import Backbone, Layer
+    from dreamd.engine.backbone import Layer
 
 VGGS = ("vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
 
@@ -49,6 +53,20 @@ def built(plugins: Plugins, name: str) -> Backbone:
 def described(name: str) -> dict[str, Layer]:
     """The layers of a network by name; it takes seconds, so each is described once."""
     return {layer.name: layer for layer in built(Plugins("dreamd.engine"), name).describe_layers()}
+
+
+def same_modules(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two networks have modules of the same names, kinds and settings, in the same order."""
+    return re.sub("inplace=True", "", str(one)) == re.sub("inplace=True", "", str(other))
+
+
+def same_values(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two networks have the same parameters under the same names, and see the same, to the bit."""
+    ours, theirs = one.state_dict(), other.state_dict()
+    seen = torch.rand(1, 3, 75, 110, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        same_outputs = torch.equal(one(seen), other(seen))
+    return list(ours) == list(theirs) and same_outputs and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def dreams(backbone: Backbone, height: int, width: int) -> torch.Tensor:
@@ -81,7 +99,8 @@ def test_every_backbone_of_a_name_has_default_weights_with_a_pin(plugins: Plugin
 
 def test_every_classifier_of_torchvision_has_its_name(plugins: Plugins) -> None:
     expected = set(torchvision.models.list_models(module=torchvision.models))
-    assert expected <= set(plugins.catalogue.names(Kind.BACKBONE))
+    known = {entry.name for entry in plugins.catalogue.entries if entry.plugin in ("torchvision", "vgg")}
+    assert known == expected
     assert not plugins.catalogue.problems
 
 
@@ -123,7 +142,35 @@ def test_a_backbone_that_nobody_brings_is_answered_with_the_nearest(plugins: Plu
         plugins.get(Kind.BACKBONE, "resnet5O")
 
 
+def test_no_backbones_name_needs_torchvision_or_timm_before_it_is_built() -> None:
+    code = (
+        "import sys; from dreamd.plugin_host.host import Plugins; Plugins('dreamd.engine').catalogue\n"
+        "print([name for name in ('torchvision', 'timm', 'torch._dynamo', 'scipy') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
 # VGG
+
+
+@pytest.mark.parametrize("name", ["vgg11", "vgg19_bn"])
+def test_a_vgg_is_torchvisions_to_the_bit(plugins: Plugins, name: str) -> None:
+    choice = BackboneChoice(name=name, weights="random")
+    own = load_backbone(plugins.get(Kind.BACKBONE, name), choice, seed=3).backbone.network
+    torch.manual_seed(3)
+    theirs = torchvision.models.get_model(name, weights=None).features.eval()
+    assert same_modules(own, theirs)
+    assert same_values(own, theirs)
+
+
+@pytest.mark.parametrize("name", VGGS)
+def test_a_vgg_has_torchvisions_modules_and_weights(plugins: Plugins, name: str) -> None:
+    with torch.device("meta"):
+        assert same_modules(built(plugins, name).network, torchvision.models.get_model(name, weights=None).features)
+    source = plugins.get(Kind.BACKBONE, name).source(name)
+    assert isinstance(source, Download)
+    assert source.url == torchvision.models.get_model_weights(name).DEFAULT.url
 
 
 @pytest.mark.parametrize("name", VGGS)
@@ -208,6 +255,16 @@ def test_the_embedded_network_sees_a_landscape_in_painted_clouds(embedded: Backb
     best, *others = map(int, scores(embedded, seed).topk(6).indices)
     assert best in SCENES
     assert sum(index in SCENES for index in others) >= 2
+
+
+def test_the_embedded_network_is_timms_to_the_bit(plugins: Plugins) -> None:
+    name = "efficientnet_lite0"
+    choice = BackboneChoice(name=name, weights="random")
+    own = load_backbone(plugins.get(Kind.BACKBONE, name), choice, seed=3).backbone
+    torch.manual_seed(3)
+    theirs = Backbone(network=timm.create_model(f"tf_{name}")).frozen()
+    assert list(own.layers or ()) == list(theirs.layers or ())
+    assert same_values(own.network, theirs.network)
 
 
 def test_the_embedded_networks_weights_fill_every_key(plugins: Plugins, embedded: Backbone) -> None:

@@ -5,11 +5,10 @@ Pictures, gradients' sums and losses stay float32 everywhere; only the network's
 
 from __future__ import annotations
 
-import time
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from functools import cache
 from typing import Any
 
 import torch
@@ -26,24 +25,30 @@ class Precision(StrEnum):
     BF16 = "bf16"
 
 
-_PROBE_SHAPE = (1, 64, 56, 56)
-"""The shape of the activation whose convolution is timed."""
-_PROBE_SECONDS = 0.05
-"""The seconds that a precision is timed for."""
-_MUST_GAIN = 1.2
-"""The factor by which bf16 must be faster than fp32: it costs accuracy, so it has to bring something."""
+_BF16_CAPABILITY = 8
+"""The first compute capability of NVIDIA's cards that multiply bf16, twice as fast as TF32."""
+
+_ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""The environment variables that keep oneDNN, which computes torch's convolutions, from some of the instructions."""
 
 
-@cache
 def fastest(device: torch.device) -> Precision:
-    """Return the fastest precision that a device really has, found by timing a convolution once.
+    """Return the fastest precision that a device really has.
 
-    A processor without bf16 instructions emulates them a hundred times slower, and says that it supports them.
+    Its instructions decide, and not the clock, so that a busy machine dreams in the same precision as one at rest. A
+    processor without bf16 instructions emulates them a hundred times slower, and torch says that it supports them; one
+    that is no x86 dreams in fp32, since nothing has been measured there.
     """
     if device.type == "cuda":
         major, _ = torch.cuda.get_device_capability(device)
-        return Precision.BF16 if major >= 9 or _gain(device) > _MUST_GAIN else Precision.TF32
-    return Precision.BF16 if _gain(device) > _MUST_GAIN else Precision.FP32
+        return Precision.BF16 if major >= _BF16_CAPABILITY else Precision.TF32
+    return Precision.BF16 if _multiplies_bf16() else Precision.FP32
+
+
+def _multiplies_bf16() -> bool:
+    """Return whether this processor has instructions for products of bf16, and oneDNN may use them."""
+    limited = any(os.environ.get(name, "ALL").upper() not in ("ALL", "DEFAULT") for name in _ISA_LIMITS)
+    return not limited and torch.cpu._is_avx512_bf16_supported()
 
 
 def winograd_gains(precision: Precision, device: torch.device) -> bool:
@@ -57,28 +62,6 @@ def winograd_gains(precision: Precision, device: torch.device) -> bool:
     if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
         return False
     return torch.backends.cpu.get_cpu_capability().startswith(("AVX2", "AVX512"))
-
-
-def _gain(device: torch.device) -> float:
-    """Time how many times faster a convolution runs in bf16 than in fp32."""
-    return _seconds(torch.float32, device) / _seconds(torch.bfloat16, device)
-
-
-def _seconds(dtype: torch.dtype, device: torch.device) -> float:
-    convolution = nn.Conv2d(64, 64, 3, padding=1, device=device, dtype=dtype)
-    x = torch.ones(_PROBE_SHAPE, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
-    best = float("inf")
-    convolution = convolution.to(memory_format=torch.channels_last)
-    with torch.no_grad():
-        convolution(x)
-        end = time.perf_counter() + _PROBE_SECONDS
-        while time.perf_counter() < end:
-            start = time.perf_counter()
-            convolution(x)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            best = min(best, time.perf_counter() - start)
-    return best if best < float("inf") else _PROBE_SECONDS
 
 
 def arrange_network(network: nn.Module, precision: Precision, device: torch.device, *, exact: bool = True) -> nn.Module:

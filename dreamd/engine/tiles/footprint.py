@@ -136,6 +136,11 @@ class _LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._now = 0
         self._known: set[int] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing here is compiled: torch shall not load its compiler, which takes longer than torch itself."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import timeit
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +20,6 @@ from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer, Progress, arithmetic_of
 from dreamd.engine.lookout import Lookout
 from dreamd.engine.objective import Objective, Term, WholeGradient
-from dreamd.engine.speed import precision
 from dreamd.engine.speed.precision import Precision, arrange_network, cast, fastest, products_in
 from dreamd.errors import PluginError, UnknownNameError
 
@@ -568,34 +568,40 @@ def test_a_gradient_step_that_divides_by_zero_is_told_so_even_where_the_schedule
 # Precision
 
 
-@pytest.fixture
-def fresh_probe() -> Iterator[None]:
-    """The probe's answer is kept; before and after the test it is forgotten."""
-    fastest.cache_clear()
-    yield
-    fastest.cache_clear()
-
-
-@pytest.mark.parametrize(
-    ("seconds_in_bf16", "expected"), [(100.0, Precision.FP32), (0.95, Precision.FP32), (0.4, Precision.BF16)]
-)
-@pytest.mark.usefixtures("fresh_probe")
-def test_bf16_is_chosen_only_where_it_is_really_faster(
-    monkeypatch: pytest.MonkeyPatch, seconds_in_bf16: float, expected: Precision
+@pytest.mark.parametrize(("has_bf16", "expected"), [(True, Precision.BF16), (False, Precision.FP32)])
+def test_a_processor_dreams_in_bf16_if_it_has_instructions_for_it(
+    monkeypatch: pytest.MonkeyPatch, has_bf16: bool, expected: Precision
 ) -> None:
-    def seconds(dtype: torch.dtype, _device: torch.device) -> float:
-        return seconds_in_bf16 if dtype is torch.bfloat16 else 1.0
-
-    monkeypatch.setattr(precision, "_seconds", seconds)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bf16)
     assert fastest(CPU) is expected
 
 
-@pytest.mark.usefixtures("fresh_probe")
-def test_the_probe_agrees_with_the_clock_and_runs_once() -> None:
-    found = fastest(CPU)
-    assert found in (Precision.FP32, Precision.BF16)
-    assert fastest(CPU) is found
-    assert fastest.cache_info().misses == 1
+@pytest.mark.parametrize(("limit", "expected"), [("AVX2", Precision.FP32), ("all", Precision.BF16)])
+def test_bf16_that_onednn_must_not_use_is_not_chosen(
+    monkeypatch: pytest.MonkeyPatch, limit: str, expected: Precision
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert fastest(CPU) is expected
+
+
+@pytest.mark.parametrize(("major", "expected"), [(7, Precision.TF32), (8, Precision.BF16), (9, Precision.BF16)])
+def test_a_card_dreams_in_bf16_if_it_multiplies_it(
+    monkeypatch: pytest.MonkeyPatch, major: int, expected: Precision
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (major, 0))
+    assert fastest(torch.device("cuda")) is expected
+
+
+def test_the_precision_that_is_chosen_gains_by_the_clock() -> None:
+    def seconds(dtype: torch.dtype) -> float:
+        convolution = nn.Conv2d(64, 64, 3, padding=1, dtype=dtype).to(memory_format=torch.channels_last)
+        x = torch.ones(1, 64, 56, 56, dtype=dtype).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            return min(timeit.repeat(lambda: convolution(x), number=1, repeat=40))
+
+    gain = seconds(torch.float32) / seconds(torch.bfloat16)
+    assert gain > 1.2 if fastest(CPU) is Precision.BF16 else gain < 1.2
 
 
 def test_fp32_leaves_network_and_pictures_as_they_are() -> None:

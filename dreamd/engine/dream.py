@@ -11,21 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dreamd.engine.ascent import plain
 from dreamd.engine.chance import Random
 from dreamd.engine.checkpoint import Checkpoint
-from dreamd.engine.dreamer import Dreamer, Progress, arithmetic_of, preparation
-from dreamd.engine.objective import Gradient, WholeGradient
-from dreamd.engine.outset import Outset, held_beside
+from dreamd.engine.climbing import Climbings, batch_limit, outset_of
+from dreamd.engine.dreamer import Dreamer, Progress, arithmetic_of
 from dreamd.engine.scheduled_ascent import Ascend, check_finite
 from dreamd.engine.speed.devices import moved, on_cpu
-from dreamd.engine.speed.graphs import GraphedGradient
-from dreamd.engine.tiles.fitting import BatchTooLargeError, FittedGradient, cost_of
-from dreamd.engine.tiles.footprint import SMALLEST_TILE, is_out_of_memory, pictures_that_fit
+from dreamd.engine.tiles.fitting import BatchTooLargeError
+from dreamd.engine.tiles.footprint import is_out_of_memory
 from dreamd.errors import PluginError
-
-_LEAST_PIXELS = 224 * 224
-"""The fewest pixels that a picture is reckoned with. A schedule may dream small ones larger, as the article's does."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +31,14 @@ class Dreamed:
         loss_before: each picture's loss at the start of the last ascent.
         loss_after: each picture's loss at the end of the last ascent.
         tiling: how the pictures were cut up at the largest size, in words; None when they were not.
+        ascents: how many ascents there were.
     """
 
     images: Tensor
     loss_before: list[float]
     loss_after: list[float]
     tiling: str | None = None
+    ascents: int = 0
 
 
 def dream(
@@ -54,6 +50,7 @@ def dream(
     checkpoint: Checkpoint | None = None,
     on_frame: Callable[[Tensor], None] = lambda _images: None,
     mask: Tensor | None = None,
+    original: Tensor | None = None,
 ) -> Dreamed:
     """Dream a batch of pictures.
 
@@ -68,6 +65,7 @@ def dream(
         on_frame: called with the pictures at the start, and each time the schedule yields. They may change afterwards.
         mask: where to dream, `[N, 1, H, W]` from 0 to 1; where it is 0 the pictures stay equal to the bit. None:
             everywhere.
+        original: what counts as the original, of the shape of `images`; None: they themselves.
 
     Raises:
         BatchTooLargeError: memory does not suffice for so many pictures at once.
@@ -79,7 +77,7 @@ def dream(
     del images  # unless the caller or the schedule keeps them, their memory is free for the ascent
     try:
         with arithmetic_of(dreamer):
-            return _run_schedule(images_given, dreamer, seeds, on_progress, checkpoint, on_frame, mask)
+            return _run_schedule(images_given, dreamer, seeds, on_progress, checkpoint, on_frame, mask, original)
     except (RuntimeError, MemoryError) as error:
         if pictures == 1 or not is_out_of_memory(error):
             raise
@@ -95,14 +93,14 @@ def _run_schedule(
     checkpoint: Checkpoint | None,
     on_frame: Callable[[Tensor], None],
     mask: Tensor | None,
+    original: Tensor | None,
 ) -> Dreamed:
     """Dream the only item of a list, which is taken out of it, so that nothing here keeps its memory."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     shape = images_given[0].shape
-    with WholeGradient(dreamer.backbone.network, dreamer.objective) as whole:
-        outset = _outset(dreamer, images_given[0], mask)
-        gradient = _gradient_for(whole, dreamer, generators)
-        ascend_once = Ascend(dreamer, gradient, generators, on_progress, checkpoint, outset)
+    outset = outset_of(dreamer, images_given[0], mask, original)
+    with Climbings(dreamer, generators, outset) as climbings:
+        ascend_once = Ascend(dreamer, climbings, generators, on_progress, checkpoint)
         random = Random(generators, dreamer.device)
         with torch.no_grad():
             on_frame(images_given[0])
@@ -114,21 +112,15 @@ def _run_schedule(
             result = _last_of(frames, shape, on_frame)
             if outset is not None:
                 result = outset.finished(result, random)
+        fit = climbings.current.fit
     check_finite(result)
     return Dreamed(
         on_cpu(result),
         _values(ascend_once.first_loss, shape),
         _values(ascend_once.last_loss, shape),
-        gradient.fit.tiling if isinstance(gradient, FittedGradient) else None,
+        None if fit is None else fit.tiling,
+        ascend_once.ascents,
     )
-
-
-def _outset(dreamer: Dreamer, images: Tensor, mask: Tensor | None) -> Outset | None:
-    """What the dream keeps of how it began; None where nothing asks for it."""
-    chain, references = dreamer.chain, dreamer.objective.references()
-    if chain.is_bare and not (chain.start or chain.finish or references) and mask is None:
-        return None
-    return Outset(chain, references, moved(images, dreamer.device), mask, min_side=dreamer.backbone.min_side)
 
 
 def batch_size(dreamer: Dreamer, height: int, width: int, *, most: int) -> int:
@@ -139,42 +131,8 @@ def batch_size(dreamer: Dreamer, height: int, width: int, *, most: int) -> int:
     """
     if dreamer.memory is None or most == 1:
         return most
-    only = dreamer.backbone.input_size
-    with arithmetic_of(dreamer), WholeGradient(dreamer.backbone.network, dreamer.objective) as whole:
-        side = only or max(SMALLEST_TILE, dreamer.backbone.min_side)
-        cost = cost_of(whole, dreamer.device, preparation(dreamer), side, _pictures_held(dreamer))
-    pixels = max(height * width, _LEAST_PIXELS)
-    return max(1, min(most, pictures_that_fit(dreamer.memory, pixels, only**2 if only else pixels, cost)))
-
-
-def _gradient_for(
-    whole: WholeGradient, dreamer: Dreamer, generators: Sequence[torch.Generator]
-) -> Gradient | FittedGradient:
-    """Return a gradient that keeps within the dreamer's memory. A network that takes one size only needs no care."""
-    gradient: Gradient = whole
-    if dreamer.graphs is not None and not dreamer.objective.references():  # what a recording has seen would stay
-        way = (dreamer.precision, dreamer.exact, dreamer.deterministic, dreamer.backbone.input_size)
-        gradient = GraphedGradient(whole, dreamer.graphs, way)
-    if dreamer.memory is None or dreamer.backbone.input_size is not None:
-        return gradient
-    return FittedGradient(
-        whole,
-        gradient=gradient,
-        memory=dreamer.memory,
-        shortest=dreamer.backbone.min_side,
-        pictures=_pictures_held(dreamer),
-        generators=generators,
-    )
-
-
-def _pictures_held(dreamer: Dreamer) -> int:
-    """Count the whole pictures that are held beside a gradient.
-
-    The one given, the ascent's, its gradient, what the schedule or a gradient step is making, what the optimizer
-    remembers, and what the chain holds.
-    """
-    remembered = bool(dreamer.settings.momentum) if dreamer.optimizer is plain else dreamer.optimizer_pictures
-    return 4 + remembered + held_beside(dreamer.chain, dreamer.objective.references())
+    with arithmetic_of(dreamer):
+        return max(1, min(most, batch_limit(dreamer, height, width, dreamer.memory)))
 
 
 def _last_of(frames: Iterable[Tensor], shape: torch.Size, on_frame: Callable[[Tensor], None]) -> Tensor:

@@ -32,32 +32,62 @@ class Progress:
         ascents: how many there will be, as far as the schedule has said.
         iteration: iterations of this ascent that are done.
         iterations: iterations that this ascent has.
+        part: the part of a sequence that runs, from 1.
+        parts: how many parts there are.
     """
 
     ascent: int
     ascents: int
     iteration: int
     iterations: int
+    part: int = 1
+    parts: int = 1
 
     @property
     def share(self) -> float:
-        """Return the share of the dream that is done, 0 to 1, counting every ascent alike."""
-        return min(1.0, (self.ascent - 1 + self.iteration / self.iterations) / max(self.ascent, self.ascents))
+        """Return the share of the dream that is done, 0 to 1, counting every part alike, and in it every ascent."""
+        own = (self.ascent - 1 + self.iteration / self.iterations) / max(self.ascent, self.ascents)
+        return (self.part - 1 + min(1.0, own)) / self.parts
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dreamer:
-    """A backbone made ready to dream towards an objective.
+class Climb:
+    """What ascents make larger, and how: all that may change from one ascent of a dream to the next.
 
     Attributes:
-        backbone: the network, frozen, on `device`, in `precision`.
         objective: what the ascents make larger.
         settings: how the ascents climb.
-        schedule: `(image, ascend) → images`; a plugin's function with its parameters filled in.
         steps: what is done to each gradient, in order.
         optimizer: makes a move of each gradient.
         optimizer_pictures: how many pictures the optimizer remembers.
         chain: what stands around the gradient.
+        ascents: how many ascents climb so before the dream's next climb begins; the last climb goes on for the rest.
+    """
+
+    objective: Objective
+    settings: AscentSettings
+    steps: Sequence[GradientStep] = ()
+    optimizer: Optimizer = plain
+    optimizer_pictures: int = 1
+    chain: Chain = field(default_factory=Chain)
+    ascents: int = 1
+
+    @property
+    def draws(self) -> bool:
+        """Whether it draws random numbers, so that equal pictures give different results."""
+        return self.settings.jitter != 0 or self.chain.draws
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dreamer(Climb):
+    """A backbone made ready to dream, and the climb that the dream begins with.
+
+    Its own chain's `start` and `finish` are the dream's.
+
+    Attributes:
+        backbone: the network, frozen, on `device`, in `precision`.
+        schedule: `(image, ascend) → images`; a plugin's function with its parameters filled in.
+        later: the climbs that come after the first one, in order.
         precision: what the backbone computes in.
         exact: in fp32, whether the backbone is the reference, as it was loaded, and not arranged for speed.
         device: where the backbone is.
@@ -67,19 +97,19 @@ class Dreamer:
     """
 
     backbone: Backbone
-    objective: Objective
-    settings: AscentSettings
     schedule: Callable[[Tensor, Ascend], Iterable[Tensor]]
-    steps: Sequence[GradientStep] = ()
-    optimizer: Optimizer = plain
-    optimizer_pictures: int = 1
-    chain: Chain = field(default_factory=Chain)
+    later: Sequence[Climb] = ()
     precision: Precision = Precision.FP32
     exact: bool = True
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     deterministic: bool = True
     memory: int | None = None
     graphs: Graphs | None = None
+
+    @property
+    def climbs(self) -> tuple[Climb, ...]:
+        """Every climb of the dream, in order."""
+        return (self, *self.later)
 
     @property
     def is_reference(self) -> bool:

@@ -24,64 +24,33 @@ _LONGEST_SEEN = 640
 
 
 class Outset:
-    """How a dream began.
-
-    Attributes:
-        originals: the references of losses to the original, each with the number of its term.
-    """
+    """How a dream began."""
 
     def __init__(
-        self,
-        chain: Chain,
-        references: Sequence[tuple[int, Reference]],
-        images: Tensor,
-        mask: Tensor | None,
-        *,
-        min_side: int,
+        self, chain: Chain, images: Tensor, mask: Tensor | None, *, keeps_original: bool, min_side: int
     ) -> None:
         """Keep what will be asked for.
 
         Args:
-            chain: what stands around the gradient.
-            references: the references of the objective's losses, each with the number of its term.
+            chain: what is done at the start and at the end.
             images: the pictures as they came, `[N, 3, H, W]` in [0, 1].
             mask: where to dream, `[N, 1, H, W]` from 0 to 1; None for everywhere.
+            keeps_original: whether something will ask for the original; a mask does so anyway.
             min_side: the shortest side in pixels that the network takes; smaller pictures are padded to it.
         """
         self._chain = chain
-        self.originals = [(index, reference) for index, reference in references if reference.picture is None]
-        self._pictures = [(index, reference) for index, reference in references if reference.picture is not None]
-        needs_original = chain.asks_for_original or bool(self.originals) or mask is not None
-        self._original = images.clone() if needs_original else None
+        self._original = images.clone() if keeps_original or mask is not None else None
         self._mask = None if mask is None else mask.to(images.device)
         self._min_side = min_side
-        self._seen_at: int | None = None
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether a part of the pictures is left as it is."""
+        return self._mask is not None
 
     def given(self, size: tuple[int, int], random: Random, progress: float = 0.0) -> Given:
         """Return what transforms may ask for at a size of pictures, height and width."""
         return Given(random, self._at(self._original, size), self._at(self._mask, size), progress)
-
-    def prepare(self, size: tuple[int, int], look: Callable[[Tensor], list[Tensor]]) -> None:
-        """Have every loss know what it compares with, for an ascent of pictures of a size.
-
-        Args:
-            size: height and width.
-            look: pictures `[1, 3, H, W]` in [0, 1] → what the layer of each term sees.
-        """
-        self._see_pictures(min(_LONGEST_SEEN, max(size)), look)
-        for term in self._chain.picture_terms:
-            for reference in term.loss.references.values() if isinstance(term.loss, Referring) else ():
-                whole = self._original if reference.picture is None else reference.picture
-                reference.value = self._at(whole, size)
-
-    def _see_pictures(self, longest: int, look: Callable[[Tensor], list[Tensor]]) -> None:
-        if self._seen_at == longest:
-            return
-        self._seen_at = longest
-        for index, reference in self._pictures:
-            assert reference.picture is not None
-            picture = _shrunk(reference.picture, longest)
-            reference.value = look(_padded(picture, self._min_side))[index]
 
     def started(self, images: Tensor, random: Random) -> Tensor:
         """Return the pictures that the dream starts from."""
@@ -118,6 +87,56 @@ class Outset:
             height, width = size
         return F.pad(resized(whole, (height, width)), (0, size[1] - width, 0, size[0] - height), mode="replicate")
 
+    def reference_at(self, reference: Reference, size: tuple[int, int]) -> Tensor | None:
+        """Return the picture that a loss of the picture itself compares with, at a size of pictures."""
+        return self._at(self._original if reference.picture is None else reference.picture, size)
+
+    def seen_by(self, look: Callable[[Tensor], list[Tensor]], picture: Tensor, longest: int) -> list[Tensor]:
+        """Return what the layer of each term sees in a picture of the recipe, shrunk to a longest side in pixels."""
+        return look(_padded(_shrunk(picture, longest), self._min_side))
+
+
+class Comparisons:
+    """What the losses of one climb compare with.
+
+    Attributes:
+        originals: the references of losses to the original, each with the number of its term.
+    """
+
+    def __init__(self, chain: Chain, references: Sequence[tuple[int, Reference]], outset: Outset) -> None:
+        """Compare with nothing yet.
+
+        Args:
+            chain: what stands around the climb's gradient.
+            references: the references of its objective's losses, each with the number of its term.
+            outset: how the dream began.
+        """
+        self._chain = chain
+        self._outset = outset
+        self.originals = [(index, reference) for index, reference in references if reference.picture is None]
+        self._pictures = [(index, reference) for index, reference in references if reference.picture is not None]
+        self._seen_at: int | None = None
+
+    def prepare(self, size: tuple[int, int], look: Callable[[Tensor], list[Tensor]]) -> None:
+        """Have every loss know what it compares with, for an ascent of pictures of a size.
+
+        Args:
+            size: height and width.
+            look: pictures `[1, 3, H, W]` in [0, 1] → what the layer of each term sees.
+        """
+        self._see_pictures(min(_LONGEST_SEEN, max(size)), look)
+        for term in self._chain.picture_terms:
+            for reference in term.loss.references.values() if isinstance(term.loss, Referring) else ():
+                reference.value = self._outset.reference_at(reference, size)
+
+    def _see_pictures(self, longest: int, look: Callable[[Tensor], list[Tensor]]) -> None:
+        if self._seen_at == longest:
+            return
+        self._seen_at = longest
+        for index, reference in self._pictures:
+            assert reference.picture is not None
+            reference.value = self._outset.seen_by(look, reference.picture, longest)[index]
+
 
 def _shrunk(picture: Tensor, longest: int) -> Tensor:
     height, width = picture.shape[2:]
@@ -130,18 +149,22 @@ def _padded(picture: Tensor, side: int) -> Tensor:
     return F.pad(picture, (0, right, 0, below), mode="replicate") if below or right else picture
 
 
+def keeps_original(chain: Chain, references: Sequence[tuple[int, Reference]]) -> bool:
+    """Return whether a chain or a loss asks for the original."""
+    return chain.asks_for_original or any(reference.picture is None for _, reference in references)
+
+
 def held_beside(chain: Chain, references: Sequence[tuple[int, Reference]]) -> int:
     """Return how many whole pictures, in float32, a chain holds beside those that bare pixels take.
 
     Measured on small pictures, by what more each pixel costs when they are larger; transforms that make views of one
     size cost the same for any picture.
     """
-    originals = [reference for _, reference in references if reference.picture is None]
-    if chain.is_bare and not (chain.start or chain.finish or originals):
+    kept = keeps_original(chain, references)
+    if chain.is_bare and not (chain.start or chain.finish or kept):
         return 0
     small, large = (measure_peak(partial(_once, chain, side), torch.device("cpu")) for side in _MEASURED)
     per_pixel = (large - small) / (_MEASURED[1] ** 2 - _MEASURED[0] ** 2)
-    kept = chain.asks_for_original or bool(originals)
     return ceil(max(0.0, per_pixel) / _BYTES_A_PIXEL) + 2 * kept
 
 

@@ -12,14 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dreamd.engine.ascent import Ascended, Midway, ascend, bands
-from dreamd.engine.chain import Scene
 from dreamd.engine.chance import Random
 from dreamd.engine.checkpoint import Checkpoint, FinishedAscent, UnfinishedAscent, checksum
-from dreamd.engine.dreamer import Dreamer, Progress, preparation
-from dreamd.engine.objective import Gradient
-from dreamd.engine.outset import Outset
+from dreamd.engine.climbing import Climbing, Climbings
+from dreamd.engine.dreamer import Dreamer, Progress
 from dreamd.engine.speed.devices import moved, on_cpu
-from dreamd.engine.tiles.fitting import FittedGradient
 from dreamd.errors import NotANumberError, PluginError
 
 
@@ -29,24 +26,17 @@ class Ascend:
     def __init__(
         self,
         dreamer: Dreamer,
-        gradient: Gradient | FittedGradient,
+        climbings: Climbings,
         generators: Sequence[torch.Generator],
         on_progress: Callable[[Progress], None],
         checkpoint: Checkpoint | None = None,
-        outset: Outset | None = None,
     ) -> None:
         self._dreamer = dreamer
-        self._outset = outset
+        self._climbings = climbings
         self._random = Random(generators, dreamer.device)
-        self._gradient = gradient
-        self._prepare = preparation(dreamer)
         self._generators = generators
         self._on_progress = on_progress
         self._checkpoint = checkpoint
-        self._mean, self._std = (
-            torch.tensor(values, device=dreamer.device).view(1, 3, 1, 1)
-            for values in (dreamer.backbone.mean, dreamer.backbone.std)
-        )
         self._planned = 1
         self.ascents = 0
         self.first_loss: Tensor | None = None
@@ -54,9 +44,8 @@ class Ascend:
 
     @property
     def deterministic(self) -> bool:
-        """Return whether equal pictures give equal results, so that a schedule need not ascend one twice."""
-        draws = self._dreamer.settings.jitter != 0 or self._dreamer.chain.draws
-        return not draws and getattr(self._gradient, "deterministic", True)
+        """Return whether equal pictures give equal results from now on: a schedule need not ascend one twice."""
+        return self._climbings.deterministic_from(self.ascents + 1)
 
     def plan(self, ascents: int) -> None:
         """Say how many ascents there will be, for the progress bar."""
@@ -86,63 +75,48 @@ class Ascend:
         self._checkpoint.keep(self._finished_ascent(result, given))
         return result
 
+    @property
+    def _climbing(self) -> Climbing:
+        return self._climbings.at(self.ascents)
+
     def _climb(self, image: Tensor, overwrite: bool, given: int = 0) -> Tensor:
         height, width = image.shape[2:]
+        mean, std = self._climbing.mean, self._climbing.std
         x = moved(_at_least(image, self._dreamer.backbone.min_side), self._dreamer.device)
-        x = (x.sub_(self._mean) if overwrite else x - self._mean).div_(self._std)
+        x = (x.sub_(mean) if overwrite else x - mean).div_(std)
         end = self._ascend_from(x, given)
         check_finite(end.x)
         self.first_loss, self.last_loss = end.first_loss, end.last_loss
-        result = end.x.mul_(self._std).add_(self._mean).clamp_(0, 1)[:, :, :height, :width]
+        result = end.x.mul_(std).add_(mean).clamp_(0, 1)[:, :, :height, :width]
         return on_cpu(result) if image.device.type == "cpu" else result
 
     def _ascend_from(self, x: Tensor, given: int) -> Ascended:
         since = self._since(x, given)
+        climb = self._climbing.climb
         return ascend(
             x,
-            lambda pictures: self._gradient(pictures, self._prepare),
-            self._dreamer.settings,
-            steps=self._dreamer.steps,
+            self._climbing.gradient,
+            climb.settings,
+            steps=climb.steps,
             generators=self._generators,
             on_iteration=self._report,
             overwrite=True,
-            optimizer=self._dreamer.optimizer,
-            scene=None if self._outset is None else self._scene(self._outset, x.shape),
+            optimizer=climb.optimizer,
+            scene=self._climbing.scene(x.shape, self._random),
             since=since,
             on_midway=lambda midway: self._keep_midway(midway, given),
         )
 
-    def _scene(self, outset: Outset, shape: torch.Size) -> Scene:
-        """What stands around the gradient at this size, with everything that it compares with looked at."""
-        size = (shape[2], shape[3])
-        outset.prepare(size, self._seen_in)
-        return Scene(
-            chain=self._dreamer.chain,
-            mean=self._mean,
-            std=self._std,
-            given=outset.given(size, self._random),
-            look=self._seen,
-            originals=outset.originals,
-        )
-
-    def _seen_in(self, pictures: Tensor) -> list[Tensor]:
-        """What the terms' layers see in pictures in [0, 1], on any device."""
-        return self._seen((moved(pictures, self._dreamer.device) - self._mean) / self._std)
-
-    def _seen(self, x: Tensor) -> list[Tensor]:
-        return self._gradient.seen(x, self._prepare)
-
     def _since(self, x: Tensor, given: int) -> Midway | None:
         """Where this ascent stood when it was broken off, with everything as it was then."""
         kept = None if self._checkpoint is None else self._checkpoint.load_unfinished(self.ascents)
-        fitted = isinstance(self._gradient, FittedGradient)
+        fitted = self._climbing.fit is not None
         if kept is None or kept.given != given or kept.generators.shape != self._random.states().shape:
             return None
-        if kept.iteration >= self._dreamer.settings.iterations or fitted != (kept.fit is not None):
+        if kept.iteration >= self._climbing.climb.settings.iterations or fitted != (kept.fit is not None):
             return None
         self._random.set_states(kept.generators)
-        if isinstance(self._gradient, FittedGradient) and kept.fit is not None:
-            self._gradient.take_up(kept.fit)
+        self._climbing.take_up(kept.fit)
         device = x.device
         state = {name: moved(value, device) for name, value in kept.state.items()}
         return Midway(kept.iteration, moved(kept.parameters, device), state, moved(kept.first_loss, device))
@@ -159,7 +133,7 @@ class Ascend:
                 state=midway.state,
                 first_loss=midway.first_loss,
                 generators=self._random.states(),
-                fit=self._gradient.fit if isinstance(self._gradient, FittedGradient) else None,
+                fit=self._climbing.fit,
             )
         )
 
@@ -169,7 +143,7 @@ class Ascend:
                 ascent=self.ascents,
                 ascents=max(self._planned, self.ascents),
                 iteration=iteration,
-                iterations=self._dreamer.settings.iterations,
+                iterations=self._climbing.climb.settings.iterations,
             )
         )
 
@@ -183,13 +157,13 @@ class Ascend:
             first_loss=self.first_loss,
             last_loss=self.last_loss,
             generators=self._random.states(),
-            fit=self._gradient.fit if isinstance(self._gradient, FittedGradient) else None,
+            fit=self._climbing.fit,
         )
 
     def _is_the_same(self, kept: FinishedAscent, image: Tensor, given: int) -> bool:
         """Return whether what was kept is the ascent that is asked for now, in the same kind of dream."""
         losses = (kept.first_loss.shape, kept.last_loss.shape)
-        fitted = isinstance(self._gradient, FittedGradient)
+        fitted = self._climbing.fit is not None
         same_dream = losses == (image.shape[:1],) * 2 and kept.generators.shape == self._random.states().shape
         same_pictures = kept.given == given and kept.images.shape == image.shape
         return same_dream and same_pictures and fitted == (kept.fit is not None)
@@ -197,10 +171,9 @@ class Ascend:
     def _take_up(self, kept: FinishedAscent, device: torch.device) -> Tensor:
         """Put everything as it was after an ascent that was kept; returns its result."""
         self._random.set_states(kept.generators)
-        if isinstance(self._gradient, FittedGradient) and kept.fit is not None:
-            self._gradient.take_up(kept.fit)
+        self._climbing.take_up(kept.fit)
         self.first_loss, self.last_loss = kept.first_loss, kept.last_loss
-        self._report(self._dreamer.settings.iterations)
+        self._report(self._climbing.climb.settings.iterations)
         return moved(kept.images, device)
 
 

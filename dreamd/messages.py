@@ -227,7 +227,7 @@ class Sidecar(_Message):
     Attributes:
         job: the job's id.
         picture: the original's name, as text.
-        input_sha256: of the original file.
+        input_sha256: of the original file; "" for a dream from nothing.
         recipe: the effective recipe.
         versions: of dreamd, torch, torchvision and each plugin used.
         weights_sha256: of the file of weights; None for random ones.

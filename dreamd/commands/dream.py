@@ -30,7 +30,7 @@ def dream(
     device: str | None,
     plugin_folders: tuple[Path, ...],
 ) -> None:
-    """Dream one picture, without a daemon. IN is a picture, or noise:640x480."""
+    """Dream one picture, without a daemon. IN is a picture, noise:640x480, or noise (image.size)."""
     from dreamd.commands.terminal.progress import progress
     from dreamd.plugin_host.host import Plugins
     from dreamd.worker.single import dream_file

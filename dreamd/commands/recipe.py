@@ -38,7 +38,7 @@ def check(file: Path, config_file: Path) -> None:
 def explain(file: str, config_file: Path, as_json: bool) -> None:
     """Show every effective field and where it came from.
 
-    FILE_OR_NAME is a recipe file, a folder or a picture in the inbox, or a preset's name.
+    FILE_OR_NAME is a recipe file, a folder, a picture or a dream file in the inbox, or a preset's name.
     """
     rows = _explain(file, config_or_none(config_file))
     if as_json:

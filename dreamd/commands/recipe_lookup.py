@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from dreamd.commands.plugin_loading import bare_network
 from dreamd.errors import RecipeError, UsageError
+from dreamd.files.names import DREAM_SUFFIXES
+from dreamd.inbox.dream_files import is_dream_file
 from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.merging import Resolved
@@ -23,12 +25,14 @@ def book_of(config: Config | None) -> RecipeBook:
 
 
 def recipe_files(folder: Path) -> list[Path]:
-    """Find every recipe file in a folder and below it."""
-    return sorted(file for name in RECIPE_FILES for file in folder.rglob(name))
+    """Find every recipe file in a folder and below it, and the dream files that wait there; not dreamd's own."""
+    names = (*RECIPE_FILES, *(f"*{suffix}" for suffix in DREAM_SUFFIXES))
+    found = (file for name in names for file in folder.rglob(name))
+    return sorted(file for file in found if not any(part.startswith(".") for part in file.relative_to(folder).parts))
 
 
 def find_recipe(name: str, config: Config | None) -> Resolved:
-    """Find the recipe of a file, of a folder or picture in the inbox, or of a name.
+    """Find the recipe of a file, of a folder, picture or dream file in the inbox, or of a name.
 
     Raises:
         UsageError: there is no such recipe.
@@ -42,7 +46,10 @@ def find_recipe(name: str, config: Config | None) -> Resolved:
         return book.for_name(name)
     folder = path if path.is_dir() else path.parent
     if config is not None and (folder == config.inbox or config.inbox in folder.parents):
-        return book.for_folder(PurePosixPath(folder.relative_to(config.inbox)))
+        inside = PurePosixPath(path.relative_to(config.inbox))
+        if is_dream_file(path.name) and not path.is_dir():
+            return book.for_dream_file(inside)
+        return book.for_folder(inside if path.is_dir() else inside.parent)
     file = recipe_file(path) if path.is_dir() else path
     if file is None:
         raise UsageError(f"{name}: has no recipe.yaml, and is no folder of an inbox (give its --config)")

@@ -102,7 +102,7 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
         parts.plugins.tell(job)
 
     ledger = Ledger(parts.journal, note_change, keep=config.journal.keep)
-    recipes = JobRecipes(config.recipe_book())
+    recipes = JobRecipes(config.recipe_book(), parts.spool.work_path)
     attempts, checkpoints = config.limits.attempts, StateFolder(config.state).checkpoints
     life = Lifecycle(spool=parts.spool, ledger=ledger, recipes=recipes, attempts=attempts, checkpoints=checkpoints)
     intake = Intake(_watcher(config, parts.events), life, until_empty=parts.until_empty)

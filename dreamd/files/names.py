@@ -12,6 +12,9 @@ from dreamd.wording import printable
 NAME_BYTES = 255
 """A file name holds at most so many bytes on every filesystem that is in use."""
 
+DREAM_SUFFIXES = (".dream.yaml", ".dream.yml")
+"""A dream file's name ends in one of these, in small or capital letters, however it is numbered."""
+
 _LONGEST_SUFFIX_BYTES = 16
 """What follows a dot and is longer is no file type but a part of the name."""
 
@@ -64,7 +67,10 @@ def parts_of(path: str) -> tuple[str, ...]:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Return the stem and the suffix, with its dot: `("cat", ".jpg")`."""
+    """Return the stem and the suffix, with its dot: `("cat", ".jpg")`; `("cat", ".dream.yaml")` for a dream file."""
+    for suffix in DREAM_SUFFIXES:
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)], name[-len(suffix) :]
     path = PurePosixPath(name)
     if len(os.fsencode(path.suffix)) > _LONGEST_SUFFIX_BYTES:
         return name, ""

@@ -6,6 +6,7 @@ import os
 import stat
 from dataclasses import dataclass
 
+from dreamd.inbox.dream_files import is_dream_file
 from dreamd.inbox.leases import has_writer
 from dreamd.inbox.wholeness import Wholeness, judge
 
@@ -52,10 +53,15 @@ def inspect(path: str, *, leases: bool) -> Appearance | None:
         if not stat.S_ISREG(status.st_mode):
             return None
         writer = has_writer(descriptor) if leases else None
-        wholeness = Wholeness.UNKNOWN if writer else judge(descriptor, status.st_size)
+        wholeness = Wholeness.UNKNOWN if writer or _is_empty_dream(path, status) else judge(descriptor, status.st_size)
         return Appearance(stamp(status), writer, wholeness, has_other_names=status.st_nlink > 1)
     finally:
         os.close(descriptor)
+
+
+def _is_empty_dream(path: str, status: os.stat_result) -> bool:
+    """Return whether a file is a dream file that leaves all to its folder's recipe, and not a picture yet to come."""
+    return status.st_size == 0 and is_dream_file(path)
 
 
 def stamp(status: os.stat_result) -> int:

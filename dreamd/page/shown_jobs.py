@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dreamd.errors import REMEDIES, DreamdError
+from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import Job, JobState
 from dreamd.page.outbox import sidecar_of
 from dreamd.page.state import without_inbox
@@ -43,6 +44,7 @@ class ShownResult:
         result: where the dream came out, which can be looked at.
         finished_at: when it came out, in seconds since the epoch.
         seconds: how long it took.
+        from_nothing: whether it was made from noise, so that there is no original.
     """
 
     id: str
@@ -51,6 +53,7 @@ class ShownResult:
     result: str
     finished_at: float | None
     seconds: float | None
+    from_nothing: bool
 
     @classmethod
     def of(cls, job: Job) -> ShownResult:
@@ -62,6 +65,7 @@ class ShownResult:
             result=printable(job.result or ""),
             finished_at=job.finished_at,
             seconds=job.seconds,
+            from_nothing=is_dream_file(job.name),
         )
 
 

@@ -7,6 +7,7 @@ only where the network is.
 from __future__ import annotations
 
 import json
+import re
 import string
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -134,6 +135,10 @@ class Ascent(FieldModel):
     lr_end: Number | None = None
 
 
+_SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}")
+"""A size in pixels: width and height, at most 99,999 each."""
+
+
 class Image(FieldModel):
     """What is done to the picture before the dream.
 
@@ -141,10 +146,26 @@ class Image(FieldModel):
         max_side: the longest side in pixels, to which a larger picture is shrunk first; null keeps its own size.
         mask: where to dream: `alpha` for where the picture is opaque, or the path of a grey picture, white for where.
             Edges may be soft; what is black stays equal to the bit. null is everywhere.
+        size: width and height in pixels, as 640x480, of a dream from nothing: of the noise that a dream file, or
+            `dreamd dream noise`, begins with. A picture that is given keeps its own size.
     """
 
     max_side: Count | None = None
     mask: Annotated[str, Field(min_length=1)] | None = None
+    size: str = Field(default="640x480", json_schema_extra={"pattern": f"^{_SIZE.pattern}$"})
+
+    @field_validator("size")
+    @classmethod
+    def _is_a_size(cls, value: str) -> str:
+        if _SIZE.fullmatch(value) is None:
+            raise ValueError("must be WIDTHxHEIGHT in pixels, such as 640x480")
+        return value
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """The width and height of a dream from nothing, in pixels."""
+        width, _, height = self.size.partition("x")
+        return int(width), int(height)
 
 
 class Output(FieldModel):

@@ -54,6 +54,31 @@ class RecipeBook:
         draft = from_sidecar(document_of_text(text, file, RecipeError))
         return resolve([*documents, *self._with_extended(with_paths_below(own, draft), ())])
 
+    def for_dream_file(self, path: PurePosixPath, *, lies_at: Path | None = None) -> Resolved:
+        """Resolve the recipe of a dream file, which goes over its folder's as a deeper folder's recipe would.
+
+        Args:
+            path: where it was put, relative to the inbox: messages name it so, and paths in it are relative to there.
+            lies_at: where it is now, once it is claimed.
+
+        Raises:
+            RecipeError: it, or one of the files that its folder's recipe comes from, is wrong.
+        """
+        file = self.path_of(path)
+        documents = [*self._defaults]
+        for place in self._places(path.parent):
+            if above := recipe_file(place):
+                documents += self._with_extended(self._document(above), ())
+        # Read each time, and not kept: each dream file is looked at once or twice.
+        own = read_document(lies_at or file, RecipeError, below=self._inbox, called=file)
+        own = with_paths_below(file.parent, from_sidecar(own))
+        return resolve([*documents, *self._with_extended(own, ())])
+
+    def path_of(self, path: PurePosixPath) -> Path:
+        """Return the path of a file in the inbox, as messages name it."""
+        assert self._inbox is not None
+        return self._inbox / path
+
     def _places(self, folder: PurePosixPath) -> list[Path]:
         """Return the folders from the inbox down to one; the recipe of each goes over those before it."""
         assert self._inbox is not None

@@ -83,24 +83,28 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_document(file: Path, error: type[FieldError], *, below: Path | None = None) -> Document:
+def read_document(
+    file: Path, error: type[FieldError], *, below: Path | None = None, called: Path | None = None
+) -> Document:
     """Read a file of YAML (or JSON) that holds a mapping.
 
     Args:
         file: the file.
         error: what to raise.
         below: the inbox that the file is in: no symlink below it is followed, which anybody may have put there.
+        called: the path that names it in messages; None: its own.
 
     Raises:
         error: the file cannot be read, is too large, or is no mapping; with its line where there is one.
     """
+    name = called or file
     try:
         text = _read_regular_file(file, below)
     except OSError as problem:
-        raise error(f"cannot be read: {refusal(problem)}", file=file) from problem
+        raise error(f"cannot be read: {refusal(problem)}", file=name) from problem
     except ValueError as problem:
-        raise error(str(problem), file=file) from problem
-    return parse_document(text, file, error)
+        raise error(str(problem), file=name) from problem
+    return parse_document(text, name, error)
 
 
 def document_of_text(text: str, file: Path | str, error: type[FieldError]) -> Document:

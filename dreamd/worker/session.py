@@ -24,6 +24,7 @@ from dreamd.engine.checkpoint import Checkpoint, CheckpointFolder
 from dreamd.engine.dream import Dreamed, batch_size, dream
 from dreamd.engine.dreamer import Progress
 from dreamd.errors import NotANumberError
+from dreamd.inbox.dream_files import is_dream_file
 from dreamd.messages import Sidecar
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.pictures.reading import read_picture
@@ -36,6 +37,7 @@ from dreamd.worker.bounds import Bounds
 from dreamd.worker.builder import Builder, Built
 from dreamd.worker.device import Device, device_name
 from dreamd.worker.fetches import Fetches
+from dreamd.worker.noise import noise_of
 from dreamd.worker.recipe_pictures import RecipePictures
 
 
@@ -110,6 +112,10 @@ class Session:
             decode=decoder.function if decoder else None,
         )
         return shrunk(picture, recipe.image.max_side)
+
+    def noise(self, recipe: Recipe) -> Picture:
+        """Return what a dream from nothing begins with. Raises RecipeError where the recipe asks for too much."""
+        return noise_of(recipe, max_pixels=self._bounds.max_pixels)
 
     def count_together(self, picture: Picture, built: Built, most: int) -> int:
         """Return how many pictures like that one fit in a dream: from 1 to `most`. Not to be asked during a dream."""
@@ -205,7 +211,7 @@ class Session:
 
     def _decoder_version(self, source: Path) -> dict[str, str]:
         """Return the plugin that decodes that file, with its version; nothing where dreamd itself does."""
-        decoder = self._plugins.decoder(source)
+        decoder = None if is_dream_file(source.name) else self._plugins.decoder(source)
         return {decoder.entry.plugin: decoder.entry.version} if decoder else {}
 
 

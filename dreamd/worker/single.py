@@ -8,13 +8,15 @@ from __future__ import annotations
 import logging
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
+from pydantic import ValidationError
 
 from dreamd.engine.dreamer import Progress
 from dreamd.errors import UsageError
 from dreamd.files.durable import draft_of
+from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import new_job_id
 from dreamd.messages import Sidecar
 from dreamd.pictures.formats import output_format
@@ -22,6 +24,7 @@ from dreamd.pictures.picture import Picture
 from dreamd.pictures.writing import write_picture
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.merging import Resolved
+from dreamd.settings.recipe import Recipe
 from dreamd.settings.sections import Limits
 from dreamd.tree.layout import sidecar_name
 from dreamd.worker.bounds import Bounds
@@ -43,8 +46,8 @@ _FORMATS = {
 }
 """The format of a result by the suffix of its name."""
 
-_NOISE = re.compile(r"noise:(\d{1,5})x(\d{1,5})")
-"""A source that is no file: noise, with its width and height."""
+_NOISE = re.compile(r"noise(?::(.*))?")
+"""A source that is no file: noise, with its size or the recipe's."""
 
 
 def dream_file(
@@ -54,7 +57,7 @@ def dream_file(
 
     Args:
         resolved: the recipe.
-        source: the path of the picture, or `noise:WIDTHxHEIGHT`.
+        source: the path of the picture, `noise:WIDTHxHEIGHT`, or `noise` for the size that the recipe gives.
         target: the result's path, whose suffix chooses the format.
         device: what to dream on, as `choose_device` takes it; None: a GPU if there is one.
         plugins: the engine's.
@@ -68,13 +71,15 @@ def dream_file(
     word = _format_of(target)
     start = time.perf_counter()
     session = open_session(device, plugins)
-    path, recipe = Path(source), resolved.recipe
-    noise = _NOISE.fullmatch(source)
+    path, noise = Path(source), _NOISE.fullmatch(source)
     if noise is None:
         _check_source(path, target)
-        picture = session.read(path, recipe)
+        picture = session.read(path, resolved.recipe)
     else:
-        picture = _noise(int(noise[1]), int(noise[2]), recipe.seed)
+        resolved = _sized(resolved, noise[1])
+        with resolved.locating():
+            picture = session.noise(resolved.recipe)
+    recipe = resolved.recipe
     with progress(path.name) as show:
         dream = dream_picture(session, picture, build(session, resolved, show), show)
     _write(dream.picture, target, word, recipe.output.quality)
@@ -140,17 +145,22 @@ def _format_of(target: Path) -> str:
 def _check_source(source: Path, target: Path) -> None:
     if not source.exists():
         raise UsageError(f"{source}: there is no such file")
+    if is_dream_file(source.name):
+        raise UsageError(f"{source} asks for a dream from nothing: dreamd dream noise {target} --recipe {source}")
     if target.exists() and source.samefile(target):
         raise UsageError(f"{target} is the picture itself; dreamd does not overwrite originals")
 
 
-def _noise(width: int, height: int, seed: int) -> Picture:
-    """Return uniform noise, the article's other start. Raises UsageError."""
-    most = Limits().max_pixels
-    if not 1 <= width * height <= most:
-        raise UsageError(f"{width}x{height} pixels of noise cannot be: from one to {most:,} pixels can")
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-    return Picture(pixels=pixels, alpha=None, format="PNG")
+def _sized(resolved: Resolved, size: str | None) -> Resolved:
+    """Return the recipe with another `image.size`; None leaves it as it is. Raises UsageError for what is no size."""
+    if size is None:
+        return resolved
+    recipe = resolved.recipe.model_dump(mode="json")
+    try:
+        sized = Recipe.model_validate({**recipe, "image": {**recipe["image"], "size": size}})
+    except ValidationError as error:
+        raise UsageError(f"noise:{size}: write noise:WIDTHxHEIGHT in pixels, such as noise:640x480") from error
+    return replace(resolved, recipe=sized)
 
 
 def _write(picture: Picture, target: Path, word: str, quality: int) -> None:

@@ -23,6 +23,7 @@ from dreamd.engine.checkpoint import CheckpointFolder
 from dreamd.engine.speed.devices import leaves_broken
 from dreamd.files.nofollow import opened_folder, path_in
 from dreamd.files.problems import os_error_explained
+from dreamd.inbox.dream_files import is_dream_file
 from dreamd.messages import Batch, Done, Order
 from dreamd.pictures.formats import output_format
 from dreamd.pictures.picture import Picture
@@ -153,8 +154,10 @@ class Stages:
         self._decoded.put(None)
 
     def _decode(self, task: _Task) -> Picture:
-        """Decode a picture by an open folder: a path could lead elsewhere."""
+        """Decode a picture by an open folder: a path could lead elsewhere. A dream file asks for noise."""
         source = task.order.source
+        if is_dream_file(source.name):
+            return self._session.noise(task.recipe)
         root = task.order.root or source.parent
         with opened_folder(root, source.relative_to(root).parts[:-1]) as folder:
             return self._session.read(path_in(folder, source.name), task.recipe)

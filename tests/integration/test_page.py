@@ -570,6 +570,14 @@ def test_a_name_that_leads_elsewhere_is_refused(page: Served, folder: str, name:
     assert new == set()
 
 
+def test_a_dream_file_may_be_sent_and_be_empty_but_not_large(page: Served) -> None:
+    assert page.upload("a.dream.yaml", b"seed: 1\n", "up").json == {"picture": "up/a.dream.yaml"}
+    assert page.upload("a.dream.yaml", b"", "up").json == {"picture": "up/a-2.dream.yaml"}
+    answer = page.upload("b.dream.yaml", b"#" * 70_000, "up")
+    assert (answer.status, "at most 64 KB" in answer.text) == (413, True)
+    assert page.staged() == []
+
+
 def test_an_upload_goes_through_no_symlink(page: Served) -> None:
     outside = page.tree.root / "outside"
     outside.mkdir()

@@ -161,17 +161,31 @@ def test_noise_is_a_start_of_the_size_that_is_asked_for(dream: Callable[..., Res
     assert pixels(tmp_path / "a.png").std() > 40
 
 
+def test_a_dream_from_nothing_has_the_size_that_its_recipe_gives(dream: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "mine.dream.yaml").write_text("image: {size: 64x48, max_side: 20}\n", encoding="utf-8")
+    recipe = ("--recipe", "mine.dream.yaml", *TINY, *QUICK)
+    assert dream("noise", "a.png", *recipe).exit_code == 0
+    assert dream("noise:64x48", "b.png", *TINY, *QUICK).exit_code == 0
+    assert pixels(tmp_path / "a.png").shape == (48, 64, 3)
+    assert np.array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "b.png"))
+    assert dream("sky.png", "c.png", *TINY, *QUICK, "--set", "image.size=64x48").exit_code == 0
+    assert pixels(tmp_path / "c.png").shape == (36, 48, 3)  # a picture that is given keeps its own
+    advice = "dreamd dream noise d.png --recipe mine.dream.yaml"
+    assert advice in words(dream("mine.dream.yaml", "d.png", *TINY))
+
+
 def test_noise_without_pixels_is_refused(dream: Callable[..., Result]) -> None:
-    assert "0x48 pixels of noise cannot be" in words(dream("noise:0x48", "out.png", *TINY))
+    assert "noise:0x48: write noise:WIDTHxHEIGHT in pixels" in words(dream("noise:0x48", "out.png", *TINY))
 
 
 def test_noise_larger_than_any_picture_may_be_is_refused_before_it_is_made(dream: Callable[..., Result]) -> None:
-    assert "from one to 200,000,000 pixels" in words(dream("noise:99999x99999", "out.png", *TINY))
+    said = words(dream("noise:99999x99999", "out.png", *TINY))
+    assert "image.size: 99999x99999 is more than the 200,000,000 pixels" in said
 
 
 def test_a_dream_of_noise_is_repeated_from_its_sidecar(dream: Callable[..., Result], tmp_path: Path) -> None:
     assert dream("noise:40x33", "out.png", *TINY, *QUICK, "--set", "seed=9").exit_code == 0
-    assert dream("noise:40x33", "again.png", "--recipe", "out.png.json", "--device", "cpu").exit_code == 0
+    assert dream("noise", "again.png", "--recipe", "out.png.json", "--device", "cpu").exit_code == 0
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "out.png").read_bytes()
 
 
@@ -219,7 +233,7 @@ def test_a_picture_is_not_dreamed_over_itself(dream: Callable[..., Result], tmp_
         (("sky.png", "out.bmp"), "out.bmp: the name must end in one of .jpg"),
         (("sky.png", "out"), "the name must end in one of"),
         (("skye.png", "out.png"), "skye.png: there is no such file"),
-        (("noise:64", "out.png"), "noise:64: there is no such file"),
+        (("noise:64", "out.png"), "noise:64: write noise:WIDTHxHEIGHT in pixels, such as noise:640x480"),
         (("sky.png", "nowhere/out.png"), "the folder nowhere does not exist"),
     ],
 )

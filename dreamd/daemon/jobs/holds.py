@@ -116,11 +116,22 @@ class Holds:
             if self._jobs.get(job.id) is job:
                 del self._jobs[job.id]
                 taken.append(job)
-        self._counts.subtract(map(_held_for, taken))
-        for why in {_held_for(job) for job in taken}:
+        self._uncount(taken)
+        return taken
+
+    def _uncount(self, jobs: Sequence[Job]) -> None:
+        self._counts.subtract(map(_held_for, jobs))
+        for why in {_held_for(job) for job in jobs}:
             if not self._counts[why]:
                 del self._counts[why]
-        return taken
+
+    def take(self, is_wanted: Callable[[Job], bool]) -> list[Job]:
+        """Take jobs out, which then are held no more."""
+        wanted = [job for job in self._jobs.values() if is_wanted(job)]
+        for job in wanted:
+            del self._jobs[job.id]
+        self._uncount(wanted)
+        return wanted
 
     def forget_waits(self) -> None:
         """Wait no longer than the shortest wait: a picture came out, so that things are well again."""

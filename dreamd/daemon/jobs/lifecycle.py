@@ -19,9 +19,10 @@ from dreamd.daemon.jobs.holds import Holds
 from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.publishing import Published, PutAway, publish_result, put_away_original
 from dreamd.daemon.jobs.queue import Scheduler
-from dreamd.daemon.jobs.recipes import JobRecipes
+from dreamd.daemon.jobs.recipes import JobRecipes, by_recipe
 from dreamd.errors import DreamdError, HoldCause, RecipeError, SpaceError
 from dreamd.files.problems import refusal
+from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.messages import Batch, Done, NotDone, Order
 from dreamd.plugin_host.catalogue import Catalogue
@@ -92,8 +93,17 @@ class Lifecycle:
                     claimed.append(job)
             except DreamdError as error:
                 refused[path] = error
+        self._end_replaced(claimed)
         self.enter(claimed)
         return refused
+
+    def _end_replaced(self, claimed: Iterable[Job]) -> None:
+        """End the held jobs whose own dream file was wrong, where a new one of that name came: it is the mended one."""
+        new = {job.path for job in claimed if is_dream_file(job.name)}
+        if not new:
+            return
+        for job in self.held.take(lambda held: held.path in new and self._recipes.is_own_fault(held)):
+            self.fail(job, f"{job.reason}; a mended one was put in its place")
 
     def enter(self, jobs: Iterable[Job]) -> None:
         """Give jobs their recipe as it is now, and queue them, or hold those whose recipe is wrong.
@@ -105,7 +115,7 @@ class Lifecycle:
         broken: dict[tuple[HoldCause, str], list[Job]] = {}
         for job in jobs:
             try:
-                recipe = self._recipes.for_folder(job.folder)
+                recipe = self._recipes.for_job(job)
             except RecipeError as error:
                 broken.setdefault((_recipe_cause(error), str(error)), []).append(job)
             else:
@@ -123,11 +133,10 @@ class Lifecycle:
         if catalogue == self._recipes.catalogue:
             return
         self._recipes.use_catalogue(catalogue)
-        for folder in self.queue.by_folder():
+        for queued in by_recipe(self.queue):
             try:
-                self._recipes.for_folder(folder)
+                self._recipes.for_job(queued[0])
             except RecipeError as error:
-                queued = [job for job in self.queue if job.folder == folder]
                 self.queue.take(queued)
                 self._hold(queued, _recipe_cause(error), str(error))
         self.held.release_all()
@@ -415,12 +424,14 @@ class Lifecycle:
     def _hold_all_like(self, job: Job, message: NotDone) -> None:
         """Hold a job, and with it the queued ones of the same recipe, which would meet the same cause."""
         assert message.hold is not None
-        reason = message.reason
-        if message.hold == "recipe":
-            reason = str(self._recipes.locate(job.folder, RecipeError(message.reason, field=message.field)))
         alike = [other for other in self.queue if other.recipe == job.recipe]
         self.queue.take(alike)
-        self._hold([job, *alike], message.hold, reason)
+        if message.hold != "recipe":
+            self._hold([job, *alike], message.hold, message.reason)
+            return
+        error = RecipeError(message.reason, field=message.field)
+        for jobs in by_recipe([job, *alike]):
+            self._hold(jobs, "recipe", str(self._recipes.locate(jobs[0], error)))
 
     def _hold(self, jobs: Sequence[Job], cause: HoldCause, reason: str) -> None:
         held = [replace(job, state=JobState.HELD, hold=cause, reason=reason) for job in jobs]

@@ -1,16 +1,20 @@
-"""The recipe of a job: read from the folders' files, and checked against what the plugins bring.
+"""The recipe of a job: read from the folders' files and its own, and checked against what the plugins bring.
 
 Knows no job's state.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from pathlib import PurePath, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from dreamd.errors import RecipeError, UnknownNameError
+from dreamd.files.names import split_name
+from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import Job
 from dreamd.plugin_host.catalogue import Catalogue
+from dreamd.settings.merging import Resolved
 from dreamd.settings.recipe import Recipe, choices_of
 from dreamd.settings.recipe_book import RecipeBook
 
@@ -22,8 +26,15 @@ class JobRecipes:
         catalogue: what the plugins bring; None before a worker has told.
     """
 
-    def __init__(self, book: RecipeBook) -> None:
+    def __init__(self, book: RecipeBook, work_path: Callable[[Job], Path]) -> None:
+        """Begin with nothing proven.
+
+        Args:
+            book: the recipes of the inbox's folders.
+            work_path: returns where a job's file waits, once it is claimed.
+        """
         self._book = book
+        self._work_path = work_path
         self._proven: set[str] = set()
         self.catalogue: Catalogue | None = None
 
@@ -37,11 +48,14 @@ class JobRecipes:
         self.catalogue = catalogue
         self._proven.clear()
 
-    def for_folder(self, folder: PurePosixPath) -> str:
-        """Return the recipe of a folder as it is now, as JSON. Raises RecipeError, with file and line."""
-        resolved = self._book.for_folder(folder)
-        if self.catalogue is not None:
-            resolved.check(self.catalogue)
+    def for_job(self, job: Job) -> str:
+        """Return the recipe of a job as its files are now, as JSON. Raises RecipeError, with file and line."""
+        try:
+            resolved = self._resolve(job)
+            if self.catalogue is not None:
+                resolved.check(self.catalogue)
+        except RecipeError as error:
+            raise self._with_advice(job, error) from error.__cause__
         return resolved.json
 
     def is_readable(self, recipe: str) -> bool:
@@ -51,16 +65,35 @@ class JobRecipes:
     def likely(self, job: Job) -> str:
         """Return the recipe that a job most likely had, which the journal does not know; "" when nobody can tell."""
         try:
-            return self._book.for_folder(job.folder).json
+            return self._resolve(job).json
         except RecipeError:
             return ""
 
-    def locate(self, folder: PurePosixPath, error: RecipeError) -> RecipeError:
-        """Return the error with the file and line of its field, in the recipe of a folder."""
+    def locate(self, job: Job, error: RecipeError) -> RecipeError:
+        """Return the error with the file and line of its field, in the recipe of a job."""
         try:
-            return self._book.for_folder(folder).located(error)
+            return self._with_advice(job, self._resolve(job).located(error))
         except RecipeError:
             return error  # the recipe changed meanwhile and is broken in another way; that shows when it is looked at
+
+    def is_own_fault(self, job: Job) -> bool:
+        """Whether a job is held for its own dream file, and not for the recipe of its folder."""
+        file = self._book.path_of(job.path)
+        return job.hold == "recipe" and is_dream_file(job.name) and (job.reason or "").startswith(f"{file}:")
+
+    def _with_advice(self, job: Job, error: RecipeError) -> RecipeError:
+        """Return the error; for one in a job's own dream file, which lies in work by now, with how to mend it."""
+        is_own = is_dream_file(job.name) and error.file == self._book.path_of(job.path)
+        if not is_own or isinstance(error.__cause__, OSError):  # what cannot be read goes on without being mended
+            return error
+        problem = f"{error.problem}; put the mended file there again, by the same name"
+        return RecipeError(problem, file=error.file, line=error.line, field=error.field)
+
+    def _resolve(self, job: Job) -> Resolved:
+        """Return a job's recipe: its folder's, and over it that of a dream file. Raises RecipeError."""
+        if is_dream_file(job.name):
+            return self._book.for_dream_file(job.path, lies_at=self._work_path(job))
+        return self._book.for_folder(job.folder)
 
     def prove(self, recipe: str) -> bool:
         """Take note that a recipe's plugins work; return whether that is news."""
@@ -83,19 +116,31 @@ class JobRecipes:
         return f"; its recipe uses the plugin {' and '.join(used.values())}" if used else ""
 
 
+def by_recipe(jobs: Iterable[Job]) -> list[list[Job]]:
+    """Group jobs whose recipe is read from the same files: those of a folder, and each dream file for itself."""
+    groups: dict[tuple[PurePosixPath, str], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault((job.folder, job.id if is_dream_file(job.name) else ""), []).append(job)
+    return list(groups.values())
+
+
 def result_stem(job: Job) -> str:
     """Name a result, without its extension, as the job's recipe wants it; as the picture when none is known."""
     recipe = _read(job.recipe)
     if recipe is None:
-        return PurePath(job.name).stem
+        return _stem(job.name)
     return recipe.output.name.format(
-        stem=PurePath(job.name).stem,
+        stem=_stem(job.name),
         job=job.id,
         backbone=recipe.backbone.name.replace("/", "-"),
         loss=recipe.loss.name,
         schedule=recipe.schedule.name,
         seed=recipe.seed,
     )
+
+
+def _stem(name: str) -> str:
+    return split_name(name)[0] if is_dream_file(name) else PurePath(name).stem
 
 
 def _read(recipe: str) -> Recipe | None:

@@ -6,6 +6,9 @@ import { draftRecipe } from "./recipes.js";
 import { loaded, loadOlder } from "./gallery.js";
 import { duration, folderName, folderPath, moment } from "./words.js";
 
+const NOT_KEPT = "The original is not kept, so there is nothing to compare with.";
+const MADE_FROM_NOISE = "A dream from nothing: it was made from noise, so there is no original.";
+
 let current = null;
 let recipe = "";
 let back = "#gallery";
@@ -54,10 +57,12 @@ function show(result) {
   byId("viewer-recipe").textContent = recipe;
   byId("viewer-full").href = `results/${result.id}`;
   byId("viewer-facts").replaceChildren(...facts(result).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
-  setSingle(false);
+  byId("compare-alone").textContent = result.from_nothing ? MADE_FROM_NOISE : NOT_KEPT;
+  setSingle(result.from_nothing);
   split(50);
   byId("compare-split").value = 50;
-  byId("compare-before").src = `thumbnails/${result.id}/before/large`;
+  if (result.from_nothing) byId("compare-before").removeAttribute("src");
+  else byId("compare-before").src = `thumbnails/${result.id}/before/large`;
   byId("compare-after").src = `thumbnails/${result.id}/after/large`;
   const at = loaded().findIndex(({ id }) => id === result.id);
   byId("viewer-newer").disabled = at <= 0;
@@ -69,7 +74,7 @@ function facts(result) {
   const loss = (value) => Number(value).toPrecision(4);
   return [
     ["From", `${folderName(result.folder)}`],
-    ["Picture", result.name],
+    [result.from_nothing ? "Dream file" : "Picture", result.name],
     ["Finished", moment(result.finished_at)],
     ["Took", result.seconds === null ? "" : duration(result.seconds)],
     ["Size", result.size ? `${result.size[0]} × ${result.size[1]}` : ""],

@@ -19,10 +19,12 @@ from dreamd.files.names import check_name, free_names, parts_of, split_name
 from dreamd.files.nofollow import Entry, opened_folder
 from dreamd.files.problems import os_error_explained
 from dreamd.files.syncs import sync_folder
+from dreamd.inbox.dream_files import is_dream_file
 from dreamd.inbox.ignored import Ignored
 from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.page.uploading.places import Place, Places
 from dreamd.settings.config import Config
+from dreamd.settings.yamlfile import MAX_BYTES as RECIPE_BYTES
 from dreamd.tree.identity import check_is_known
 from dreamd.tree.layout import HOUSE, UPLOADS, StateFolder
 from dreamd.wording import printable
@@ -35,7 +37,7 @@ _FORGOTTEN_SECONDS = 86_400.0
 
 
 class TooLargeError(UsageError):
-    """An upload is larger than `limits.max_bytes`."""
+    """An upload is larger than `limits.max_bytes`, or a dream file than a recipe may be."""
 
 
 class Uploads:
@@ -61,18 +63,19 @@ class Uploads:
             chunks: the bytes.
 
         Raises:
-            UsageError: folder or name cannot be; the file is empty, too large or too slow.
+            UsageError: folder or name cannot be; the file is too large or too slow, or a picture's and empty.
             SpaceError: the disk is full.
             DreamdError: the folder cannot be written.
         """
         parts = self._check(folder, name)
-        if length is not None and length > self._max_bytes:
-            raise self._too_large()
+        most = RECIPE_BYTES if is_dream_file(name) else self._max_bytes
+        if length is not None and length > most:
+            raise _too_large(name, most)
         try:
-            async with self._places.take(self._max_bytes if length is None else length) as place:
+            async with self._places.take(most if length is None else length) as place:
                 await asyncio.to_thread(check_is_known, self._inbox, self._state)
                 with _staging(self._inbox) as (draft, descriptor):
-                    await self._write(descriptor, place, chunks)
+                    await self._write(descriptor, place, chunks, name, most)
                     return await asyncio.to_thread(self._publish, draft, parts, name)
         except OSError as error:
             raise os_error_explained(error, "write into", folder) from error
@@ -89,13 +92,13 @@ class Uploads:
             raise UsageError(f"{printable('/'.join((*parts, name)))!r} is a name that dreamd leaves alone; rename it")
         return parts
 
-    async def _write(self, descriptor: int, place: Place, stream: AsyncIterator[bytes]) -> None:
+    async def _write(self, descriptor: int, place: Place, stream: AsyncIterator[bytes], name: str, most: int) -> None:
         async for chunk in place.chunks(aiter(stream)):
-            if place.size > self._max_bytes:
-                raise self._too_large()
+            if place.size > most:
+                raise _too_large(name, most)
             async with self._writers:
                 await asyncio.to_thread(_write_all, descriptor, chunk)
-        if place.size == 0:
+        if place.size == 0 and not is_dream_file(name):
             raise UsageError("the file is empty")
         await asyncio.to_thread(os.fsync, descriptor)
 
@@ -108,8 +111,11 @@ class Uploads:
                     return str(PurePosixPath(*parts, candidate))
         raise AssertionError("there is always a free name")
 
-    def _too_large(self) -> TooLargeError:
-        return TooLargeError(f"the file is larger than limits.max_bytes ({self._max_bytes / 1e6:g} MB)")
+
+def _too_large(name: str, most: int) -> TooLargeError:
+    if is_dream_file(name):
+        return TooLargeError(f"a dream file is a recipe, and has at most {most // 1024} KB")
+    return TooLargeError(f"the file is larger than limits.max_bytes ({most / 1e6:g} MB)")
 
 
 def sweep(inbox: Path) -> None:

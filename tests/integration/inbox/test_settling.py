@@ -199,3 +199,18 @@ def test_without_leases_a_file_moved_into_place_settles_at_once(make, inbox, tmp
     (tmp_path / "cat.png").write_bytes(PNG)
     (tmp_path / "cat.png").rename(inbox / "cat.png")
     assert desk.settle(1) == [by_event("cat.png")]
+
+
+def test_an_empty_dream_file_is_whole_and_an_empty_picture_is_not(desk, inbox):
+    desk.start()
+    (inbox / "clouds.dream.yaml").touch()
+    (inbox / "cat.jpg").touch()
+    (inbox / "zeros.dream.yaml").write_bytes(bytes(10))
+    assert desk.paths(after=desk_rescan(desk)) == ["clouds.dream.yaml"]
+
+
+def desk_rescan(desk):
+    """Meets the files by a walk, and returns how long they must be still."""
+    desk.watcher.rescan()
+    desk.due()
+    return 2.0

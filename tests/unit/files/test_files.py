@@ -9,7 +9,7 @@ import pytest
 
 from dreamd.errors import UsageError
 from dreamd.files.durable import copy_new, draft_of, only_draft_of, rename_new, replace, write_new
-from dreamd.files.names import free_names, parts_of
+from dreamd.files.names import free_names, parts_of, split_name
 from dreamd.files.nofollow import Entry, folders_below, opened_file, opened_folder
 
 
@@ -131,3 +131,11 @@ def test_the_draft_that_a_kill_leaves_is_where_one_looks_for_it(tmp_path: Path) 
         assert draft == only_draft_of(target)
         assert draft.suffix != ".jpg", "nobody takes it for a picture"
         draft.touch()
+
+
+@pytest.mark.parametrize(
+    ("name", "numbered"),
+    [("cat.jpg", "cat-2.jpg"), ("cat.dream.yaml", "cat-2.dream.yaml"), ("Cat.DREAM.yml", "Cat-2.DREAM.yml")],
+)
+def test_a_numbered_name_says_what_the_file_is_still(name: str, numbered: str) -> None:
+    assert next(free_names(*split_name(name), lambda tried: tried == name)) == numbered

@@ -29,6 +29,7 @@ FILES = words("""
     cat.jpg.old cat.jpg.orig cat.jpg.rej cat.jpg.save cat.jpg.autosave cat.psd.lock cat.jpg.lck ~$cat.docx ~$cat.jpg
     cat.jpg_original cat.jpg_exiftool_tmp cat.jpg___jb_tmp___ cat.jpg___jb_old___
     recipe.yaml~ #recipe.yaml# recipe.yaml.bak .recipe.yaml.swp Recipe.yaml RECIPE.YML recipe-old.yaml config.yml
+    dream.yaml .dream.yaml cat.dreams.yaml cat.dream.yaml~ cat.dream.yaml.bak .cat.dream.yaml
 """)
 
 FOLDERS = [
@@ -43,6 +44,7 @@ PICTURES = words("""
     cat.jpg CAT.JPG cat cat.jpeg.png part.jpg download.jpg tmp.png recipe.jpg #1.jpg @home.png ~cat.png $5.png
     cat.tmp.jpg cat.bak.png snapshot.jpg recycle.png cat~1.jpg found.0001.png found.000.png IMG_original.jpg old.gif
     cat.sync-conflict-20260101-120000-ABCDEFG.jpg cat.swf.png backup part1.jpg sb-1a2b3c4d-XyZ012.jpg a@eadir.png
+    cat.dream.yaml cat.dream.yml CAT.DREAM.YAML recipe.dream.yaml
 """)
 
 ALBUMS = ["trips", "recycle", "2026.old", "pictures.bak", "snapshots", "@home", "#1", "yaml", "holiday.backup"]

@@ -66,7 +66,7 @@ class House:
     def begin(self) -> Lifecycle:
         """Another life, which knows nothing of the one before."""
         self.ledger = Ledger(self.journal, self.told.append)
-        self.recipes = JobRecipes(self.book())
+        self.recipes = JobRecipes(self.book(), self.spool.work_path)
         self.life = Lifecycle(
             spool=self.spool,
             ledger=self.ledger,

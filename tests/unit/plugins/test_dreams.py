@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from dreamd_plugins import bounded, decorrelated, fourier, phase
+from dreamd_plugins import bounded, cppn, decorrelated, fourier, phase, pyramid
 from dreamd_plugins.adam import adam
 from dreamd_plugins.blend import blend
 from dreamd_plugins.blur_distance import blur_distance
@@ -193,6 +193,51 @@ def test_a_spectrums_large_shapes_move_farther():
     moved[1][0, 0, 20, 20, 0] = 1
     coarse, fine = (fourier.decode(one, image.shape).std() for one in moved)
     assert coarse / fine == pytest.approx(20**1.25, rel=1e-3)
+
+
+@pytest.mark.parametrize("size", [(101, 97), (64, 48), (5, 3), (1, 9)])
+def test_a_pyramid_gives_the_picture_back_at_any_size(size):
+    image = picture(2, 3, *size)
+    for levels, power in ((1, 0.5), (5, 0.0), (12, 2.0)):
+        parameters = pyramid.encode(image, levels=levels, power=power)
+        back = pyramid.decode(parameters, image.shape, levels=levels, power=power)
+        torch.testing.assert_close(back, image, atol=1e-5, rtol=0)
+
+
+def test_a_pyramids_large_shapes_move_farther_and_wider():
+    image = torch.zeros(1, 1, 64, 64)
+    parameters = pyramid.encode(image, levels=4, power=1.0)
+    moved = [parameters.clone() for _ in range(2)]
+    moved[0][0, -1] = 1  # the last cell of 8 pixels
+    moved[1][0, 0] = 1  # the first pixel
+    coarse, fine = (pyramid.decode(one, image.shape, levels=4, power=1.0) for one in moved)
+    assert float(coarse.max()) == pytest.approx(8)
+    assert int((fine != 0).sum()) == 1
+    assert int((coarse > 4).sum()) > 30
+
+
+def test_a_painting_network_paints_the_same_at_any_size_and_each_picture_by_itself():
+    small, large = torch.Size([2, 3, 30, 40]), torch.Size([2, 3, 150, 200])  # every fifth place is the same in both
+    parameters = cppn.encode(torch.zeros(small), layers=2)
+    parameters[1] += 0.1 * numbers(parameters.shape[1])
+    painted = cppn.decode(parameters, small, layers=2)
+    shrunk = torch.nn.functional.interpolate(cppn.decode(parameters, large, layers=2), (30, 40), mode="area")
+    assert float((painted - shrunk).abs().mean() / painted.std()) < 0.05
+    torch.testing.assert_close(painted[1:], cppn.decode(parameters[1:], torch.Size([1, 3, 30, 40]), layers=2))
+
+
+def test_a_painting_network_learns_a_picture_by_its_weights():
+    wanted = picture(1, 3, 16, 24) * 2 - 1
+    parameters = cppn.encode(wanted, layers=3, width=16).requires_grad_()
+    optimizer = torch.optim.Adam([parameters], 0.02)
+    far = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = (cppn.decode(parameters, wanted.shape, layers=3, width=16) - wanted).square().mean()
+        loss.backward()
+        optimizer.step()
+        far.append(float(loss.detach()))
+    assert far[-1] < 0.5 * far[0]
 
 
 def test_colours_come_back_from_what_encodes_them():

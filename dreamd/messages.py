@@ -70,7 +70,8 @@ Reason = Annotated[str, BeforeValidator(without_halves)]
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built when it is first used: a process uses few of the messages, and building all takes as long as a small dream.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     def line(self) -> bytes:
         """Return the message as a line."""
@@ -309,7 +310,9 @@ class Unable(_Message):
 Said = Importing | Ready | Advanced | Fetching | Fetched | Done | NotDone | Unable
 """What a worker says."""
 
-_SAID: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="type")])
+_SAID: TypeAdapter[Said] = TypeAdapter(
+    Annotated[Said, Field(discriminator="type")], config=ConfigDict(defer_build=True)
+)
 
 
 def from_worker(line: bytes) -> Said:

@@ -58,20 +58,20 @@ def stamp_of(folders: Sequence[Path]) -> tuple[object, ...]:
 
 
 def _installed(group: Group) -> Iterator[Candidate]:
+    packages: dict[int, tuple[str, str]] = {}  # asked once: each question reads the package's metadata anew
+
+    def package_of(point: EntryPoint) -> tuple[str, str]:
+        """Return the name and the version of the package that has an entry point."""
+        if point.dist is None:
+            return "", ""
+        if id(point.dist) not in packages:
+            packages[id(point.dist)] = (point.dist.name, point.dist.version)
+        return packages[id(point.dist)]
+
+    found = [(point, *package_of(point)) for point in entry_points(group=group)]
     # dreamd's own names are registered first, so that nobody takes `l2` or `vgg19` from under a recipe.
-    for entry_point in sorted(entry_points(group=group), key=lambda point: (not _is_own(point), point.name)):
-        package = entry_point.dist
-        yield Candidate(
-            name=entry_point.name,
-            origin=entry_point.value,
-            version=package.version if package else "",
-            load=entry_point.load,
-            own=_is_own(entry_point),
-        )
-
-
-def _is_own(entry_point: EntryPoint) -> bool:
-    return entry_point.dist is not None and entry_point.dist.name == "dreamd"
+    for point, package, version in sorted(found, key=lambda each: (each[1] != "dreamd", each[0].name)):
+        yield Candidate(name=point.name, origin=point.value, version=version, load=point.load, own=package == "dreamd")
 
 
 def _stamp(path: Path) -> tuple[object, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -102,7 +103,9 @@ class Parameter(BaseModel):
 
     def check(self, value: Any, field: FieldPath) -> None:
         """Check a value from a recipe. Raises RecipeError, with the field, when it is not what the schema says."""
-        from jsonschema.exceptions import best_match  # on demand: the command line answers without it
+        if _plainly_fits(value, self.schema_):
+            return
+        from jsonschema.exceptions import best_match  # on demand: it takes as long to load as a small dream
 
         error = best_match(_strict_validator()(self.schema_).iter_errors(value))
         if error is None:
@@ -199,6 +202,37 @@ def _globals_of(function: Callable[..., object]) -> dict[str, Any]:
         function = inspect.unwrap(type(function).__call__)
     names: dict[str, Any] = function.__globals__
     return names
+
+
+_PLAIN: dict[str, tuple[type, ...]] = {
+    "number": (int, float), "integer": (int,), "string": (str,), "boolean": (bool,), "null": (type(None),)
+}  # fmt: skip
+"""The types of JSON Schema whose values are told at a look, with the types that those have here."""
+
+_TELLING = frozenset({"type", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength"})
+"""The keys of a JSON Schema that `_plainly_fits` understands."""
+
+
+def _plainly_fits(value: object, schema: Mapping[str, Any]) -> bool:
+    """Tell at a look that a value is what a JSON Schema says; False: it takes a validator to know."""
+    if "anyOf" in schema:
+        return any(_plainly_fits(value, option) for option in schema["anyOf"])
+    types = _PLAIN.get(schema.get("type", ""))
+    if types is None or not schema.keys() <= {*_TELLING, "title", _FILE}:
+        return False
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        return False
+    if isinstance(value, str):
+        return value in schema.get("enum", [value]) and len(value) >= schema.get("minLength", 0)
+    if "enum" in schema:  # where True would be 1
+        return False
+    return not isinstance(value, int | float) or _is_within(value, schema)
+
+
+def _is_within(value: float, schema: Mapping[str, Any]) -> bool:
+    low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
+    above, below = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
+    return bool(low <= value <= high and above < value < below)
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sysconfig
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -85,12 +86,15 @@ def find(source: Source) -> CachedWeights:
     return CachedWeights(path=path, state="damaged" if is_other or not size else "cached", size=size, sha256=recorded)
 
 
-def verify(source: Source, fetch_command: str = "dreamd weights fetch") -> str:
+def verify(
+    source: Source, fetch_command: str = "dreamd weights fetch", digest_of: Callable[[Path], str] = sha256_of
+) -> str:
     """Hash the file and compare it with its pin and its record.
 
     Args:
         source: the weights.
         fetch_command: what brings them anew, for the message.
+        digest_of: tells the file's digest; one that remembers it need not read the file.
 
     Returns:
         The file's whole SHA-256.
@@ -104,7 +108,7 @@ def verify(source: Source, fetch_command: str = "dreamd weights fetch") -> str:
         remedy = f"install the Python package {source.package} again"
     if not path.is_file():
         raise WeightsError(f"{path} is not there; {remedy}")
-    digest, expected = sha256_of(path), expected_digest(source, path)
+    digest, expected = digest_of(path), expected_digest(source, path)
     if not matches(digest, expected):
         wrong = f"its SHA-256 is {digest}, expected {described(expected)}"
         raise WeightsError(f"{path} is damaged or another file: {wrong}; {remedy}")

@@ -25,12 +25,13 @@ from dreamd.weights.digests import (
     sha256_of,
     write_record,
 )
+from dreamd.weights.known import known_sha256
 from dreamd.weights.sources import Download, Packaged, Source, check_address
 from dreamd.weights.transfer import NoAnswerError, OnBytes, Part, Transfer
 
 
 def ready(source: Source, *, backbone: str, on_bytes: OnBytes | None = None) -> Path:
-    """Return the file, checked just now; it is fetched when it is not here.
+    """Return the file, checked by its digest; it is fetched when it is not here.
 
     Args:
         source: the weights.
@@ -44,7 +45,7 @@ def ready(source: Source, *, backbone: str, on_bytes: OnBytes | None = None) -> 
     path = cached_path(source)
     if isinstance(source, Download) and not path.is_file():
         return fetch(source, backbone=backbone, on_bytes=on_bytes)
-    digest = verify(source, f"dreamd weights fetch {backbone}")
+    digest = verify(source, f"dreamd weights fetch {backbone}", known_sha256)
     if isinstance(source, Download):
         keep_record(source, path, digest)
     return path

@@ -20,7 +20,8 @@ from dreamd.errors import PluginError, RecipeError, UnknownNameError, WeightsErr
 from dreamd.plugin_host.host import Plugins, Registered
 from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.recipe import BackboneChoice, Recipe
-from dreamd.weights import digests, fetching, loading
+from dreamd.weights import fetching, loading
+from dreamd.weights.known import known_sha256
 from dreamd.weights.transfer import OnBytes
 from dreamd.worker.fetches import Fetches
 
@@ -189,7 +190,7 @@ def load_backbone(
     except (RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(f"{file} does not fit {choice.name}: {reason}") from error
-    return Loaded(backbone.frozen(), digests.sha256_of(file))
+    return Loaded(backbone.frozen(), known_sha256(file))
 
 
 def _fetch_weights(

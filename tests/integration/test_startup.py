@@ -14,7 +14,7 @@ from dreamd.commands.demo.painting import clouds
 if TYPE_CHECKING:
     from pathlib import Path
 
-SLOW = {"torchvision", "timm", "sympy", "scipy", "jinja2", "torch._dynamo", "torch._inductor"}
+SLOW = {"torchvision", "timm", "sympy", "scipy", "jinja2", "jsonschema", "rich", "torch._dynamo", "torch._inductor"}
 """What takes long to import, and is of no use to a dream with the embedded network."""
 
 CODE = f"""

@@ -1,4 +1,7 @@
-"""Progress for people: a bar on a terminal, plain lines elsewhere. The only module that imports rich."""
+"""Progress for people: a bar on a terminal, plain lines elsewhere.
+
+The only module that imports rich, and only where there is a terminal: it takes as long as a small dream.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from dreamd.commands.terminal.printing import doing
 from dreamd.tree.snapshot import Snapshot
 from dreamd.wording import printable
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from dreamd.worker.display import Show
 
 _LINE_SECONDS = 10.0
@@ -74,6 +76,9 @@ class _Bars:
 
 
 def _bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

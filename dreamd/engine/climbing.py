@@ -17,7 +17,7 @@ from dreamd.engine.chain import Scene
 from dreamd.engine.chance import Random
 from dreamd.engine.dreamer import Climb, Dreamer, preparation
 from dreamd.engine.objective import Gradient, WholeGradient
-from dreamd.engine.outset import Comparisons, Outset, held_beside, keeps_original
+from dreamd.engine.outset import Comparisons, Outset, held_beside, keeps_original, padded
 from dreamd.engine.speed.devices import moved
 from dreamd.engine.speed.graphs import GraphedGradient
 from dreamd.engine.tiles.fitting import Fit, FittedGradient, cost_of
@@ -62,7 +62,9 @@ class Climbing:
         if fit is not None:
             self.take_up(Fit(memory=fit.memory, largest_tile=fit.largest_tile))
         self._prepare = preparation(dreamer)
+        self._generators = generators
         self._device = dreamer.device
+        self._min_side = dreamer.backbone.min_side
         references = climb.objective.references()
         self._outset = outset
         if outset is None or (climb.chain.is_bare and not references and not outset.has_mask):
@@ -88,6 +90,21 @@ class Climbing:
         """Return the gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]` there."""
         return self._gradient(x, self._prepare)
 
+    def choose(self, x: Tensor, ascent: int) -> None:
+        """Choose the channels that are chosen as an ascent begins.
+
+        Args:
+            x: the normalised pictures that it begins with.
+            ascent: its number, from 1; 0 for the beginning of the dream.
+        """
+        seeds = [generator.initial_seed() for generator in self._generators]
+        self.climb.objective.choose(lambda: self._gradient.strengths(x, self._prepare), seeds, ascent)
+
+    def choose_at_start(self, images: Tensor) -> None:
+        """Choose the channels that are chosen once, in the pictures `[N, 3, H, W]` in [0, 1] as they came."""
+        if any(not choice.each_ascent for _, choice in self.climb.objective.choices()):
+            self.choose((padded(moved(images, self._device), self._min_side) - self.mean) / self.std, 0)
+
     def scene(self, shape: torch.Size, random: Random) -> Scene | None:
         """Return what stands around the gradient for pictures of a shape; None for bare pixels.
 
@@ -96,7 +113,7 @@ class Climbing:
         if self._outset is None or self._comparisons is None:
             return None
         size = (shape[2], shape[3])
-        self._comparisons.prepare(size, self._seen_in)
+        self._comparisons.prepare(size, self._seen_in, anew=self.climb.objective.chooses_each_ascent)
         return Scene(
             chain=self.climb.chain,
             mean=self.mean,
@@ -108,7 +125,7 @@ class Climbing:
 
     def close(self) -> None:
         """Take the hooks out of the network."""
-        self._whole.lookout.close()
+        self._whole.close()
 
     def _seen_in(self, pictures: Tensor) -> list[Tensor]:
         """What the terms' layers see in pictures in [0, 1], on any device."""
@@ -119,7 +136,7 @@ class Climbing:
 
 
 class Climbings:
-    """The climbs of one dream. One at a time is ready, since the hooks of two in one network would disturb each other.
+    """The climbs of one dream. One at a time is ready, since each has what it has seen in memory.
 
     A context manager.
     """
@@ -130,6 +147,19 @@ class Climbings:
         self._outset = outset
         self._index = 0
         self.current = self._ready()
+
+    def choose_at_start(self, images: Tensor) -> None:
+        """Choose the channels that any climb chooses once, in the pictures `[N, 3, H, W]` in [0, 1] as they came.
+
+        Raises:
+            UsageError: a layer has fewer.
+        """
+        self.current.choose_at_start(images)
+        for climb in self._dreamer.later:
+            if climb.objective.choices():
+                later = Climbing(self._dreamer, climb, self._generators, None)
+                later.choose_at_start(images)
+                later.close()
 
     def at(self, ascent: int) -> Climbing:
         """Return the climb of the ascent of that number, from 1, which must not fall."""
@@ -181,6 +211,11 @@ def outset_of(dreamer: Dreamer, images: Tensor, mask: Tensor | None, original: T
 def asks_for_original(dreamer: Dreamer) -> bool:
     """Return whether something in a dream compares with the pictures as they came, or takes from them."""
     return any(keeps_original(climb.chain, climb.objective.references()) for climb in dreamer.climbs)
+
+
+def is_for_one(dreamer: Dreamer) -> bool:
+    """Return whether pictures are dreamed one at a time."""
+    return any(climb.objective.is_for_one for climb in dreamer.climbs)
 
 
 def batch_limit(dreamer: Dreamer, height: int, width: int, memory: int) -> int:

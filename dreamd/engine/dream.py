@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dreamd.engine.chance import Random
 from dreamd.engine.checkpoint import Checkpoint
-from dreamd.engine.climbing import Climbings, batch_limit, outset_of
+from dreamd.engine.climbing import Climbings, batch_limit, is_for_one, outset_of
 from dreamd.engine.dreamer import Dreamer, Progress, arithmetic_of
 from dreamd.engine.scheduled_ascent import Ascend, check_finite
 from dreamd.engine.speed.devices import moved, on_cpu
@@ -73,6 +73,8 @@ def dream(
         PluginError: the schedule yields nothing, or something of another shape.
     """
     pictures = images.shape[0]
+    if pictures > 1 and is_for_one(dreamer):
+        raise BatchTooLargeError(pictures)
     images_given = [images]
     del images  # unless the caller or the schedule keeps them, their memory is free for the ascent
     try:
@@ -105,6 +107,7 @@ def _run_schedule(
         with torch.no_grad():
             on_frame(images_given[0])
             given = moved(images_given.pop(), dreamer.device)
+            climbings.choose_at_start(given if original is None else original)
             if outset is not None:
                 given = outset.started(given, random)
             frames = dreamer.schedule(given, ascend_once)
@@ -129,6 +132,8 @@ def batch_size(dreamer: Dreamer, height: int, width: int, *, most: int) -> int:
     Pictures that are dreamed in tiles are dreamed alone. Call it where no dream runs: it looks into the same network,
     and the first time it takes as long as a small gradient.
     """
+    if is_for_one(dreamer):
+        return 1
     if dreamer.memory is None or most == 1:
         return most
     with arithmetic_of(dreamer):

@@ -75,7 +75,7 @@ class Climb:
     @property
     def draws(self) -> bool:
         """Whether it draws random numbers, so that equal pictures give different results."""
-        return self.settings.jitter != 0 or self.chain.draws
+        return self.settings.jitter != 0 or self.chain.draws or self.objective.draws
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,7 +58,7 @@ class Lookout:
     A network may write over what it has just made, as ReLUs do that work in place. That is noticed: the network is run
     once more, and from then on a copy is kept of what is written over.
 
-    Holds hooks in the network until it is closed.
+    Holds hooks in the network until it is closed. There may be several in one network: each looks at its own runs.
 
     Attributes:
         sights: what is looked at.
@@ -81,6 +81,7 @@ class Lookout:
         self._inputs: dict[Sight, _Glimpse] = {}
         self._outputs: dict[Sight, Tensor] = {}
         self._copied: set[Sight] = set()
+        self._is_running = False
         self._hooks: list[Any] = []
         for sight in dict.fromkeys(self.sights):
             self._look_at(sight)
@@ -104,8 +105,12 @@ class Lookout:
 
     def _run(self, x: Tensor) -> None:
         self._forget()
-        with suppress(EnoughError):
-            self._network(x)
+        self._is_running = True
+        try:
+            with suppress(EnoughError):
+                self._network(x)
+        finally:
+            self._is_running = False
 
     def _forget(self) -> None:
         for kept in (self._seen, self._inputs, self._outputs):
@@ -127,12 +132,16 @@ class Lookout:
             raise UsageError(_no_activation(sight.module))
 
         def remember_input(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            self._inputs[sight] = self._glimpse(sight, inputs[0])
+            if self._is_running:
+                self._inputs[sight] = self._glimpse(sight, inputs[0])
 
         def remember_output(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-            self._outputs[sight] = output
+            if self._is_running:
+                self._outputs[sight] = output
 
         def note(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+            if not self._is_running:
+                return
             if self._outputs.get(sight) is not output:
                 raise UsageError(_no_activation(sight.module))
             self._keep(sight, self._inputs[sight])
@@ -146,7 +155,8 @@ class Lookout:
         return _Glimpse(tensor, tensor._version)
 
     def _note(self, sight: Sight, tensor: Tensor) -> None:
-        self._keep(sight, self._glimpse(sight, tensor))
+        if self._is_running:
+            self._keep(sight, self._glimpse(sight, tensor))
 
     def _keep(self, sight: Sight, glimpse: _Glimpse) -> None:
         self._seen[sight] = glimpse

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.lookout import Lookout
+from dreamd.engine.lookout import Lookout, Sight, Where
 from dreamd.engine.references import Reference, Referring
-from dreamd.errors import PluginError, UnknownNameError
+from dreamd.engine.targets import Choice, Place, as_map, index_of, seed_of
+from dreamd.errors import PluginError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -84,26 +85,40 @@ def unchanged(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Term:
-    """One loss of one layer.
+    """One loss of one layer: where to look, which channels, which cells, what is to grow, and how much it counts.
 
     Attributes:
         module: the layer's module in the network.
         loss: what of its activation is to grow.
         weight: what it counts for.
-        channels: the channels to look at, from 0; None for all.
+        channels: the channels to look at, from 0, or how they are chosen; None for all.
+        place: the place whose cell alone counts; None for all cells.
+        where: what of the module is looked at.
     """
 
     module: str
     loss: Loss
     weight: float = 1.0
-    channels: tuple[int, ...] | None = None
+    channels: tuple[int, ...] | Choice | None = None
+    place: Place | None = None
+    where: Where = "output"
+
+    @property
+    def sight(self) -> Sight:
+        """What is looked at."""
+        return Sight(self.module, self.where)
+
+    @property
+    def choice(self) -> Choice | None:
+        """How its channels are chosen; None where they are not."""
+        return self.channels if isinstance(self.channels, Choice) else None
 
     def __call__(self, activation: Tensor) -> Tensor:
         """Return the weighted loss `[N]` of an activation `[N, C, ...]`, in float32."""
         return self.value(self.chosen(activation))
 
     def value(self, activation: Tensor) -> Tensor:
-        """Return the weighted loss `[N]` of the chosen channels `[N, C, ...]` of an activation. Raises PluginError."""
+        """Return the weighted loss `[N]` of the chosen part `[N, C, ...]` of an activation. Raises PluginError."""
         value = self.loss(activation.float())
         if not isinstance(value, Tensor) or value.shape != activation.shape[:1]:
             what = f"tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
@@ -114,20 +129,35 @@ class Term:
         return value if self.weight == 1.0 else self.weight * value
 
     def chosen(self, activation: Tensor) -> Tensor:
-        """Return the channels to look at of an activation `[N, C, ...]`. Raises UnknownNameError."""
-        if self.channels is None:
+        """Return the channels and cells to look at of an activation `[N, C, ...]`. Raises UsageError."""
+        return self.of_channels(self.of_place(as_map(activation)))
+
+    def of_place(self, activation: Tensor) -> Tensor:
+        """Return the cells to look at of an activation `[N, C, H, W]`. Raises UsageError when it is no map."""
+        if self.place is None:
             return activation
-        count = activation.shape[1]
+        if activation.dim() != 4:
+            raise UsageError(f"layer {self.module} is no map of the picture, so that no cell of it lies at a place")
+        row, column = self.place.cell(*activation.shape[2:])
+        return activation[:, :, row : row + 1, column : column + 1]
+
+    def of_channels(self, cells: Tensor) -> Tensor:
+        """Return the channels to look at of some cells `[N, C, ...]`. Raises UnknownNameError."""
+        if self.channels is None:
+            return cells
+        if isinstance(self.channels, Choice):
+            return self.channels.of(cells)
+        count = cells.shape[1]
         for channel in self.channels:
             if not 0 <= channel < count:
                 raise UnknownNameError(f"channel of layer {self.module}", channel, [f"0 to {count - 1}"])
-        return activation[:, _index_of(self.channels, activation.device)]
+        return cells[:, index_of(self.channels, cells.device)]
 
-
-@lru_cache(maxsize=256)
-def _index_of(channels: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return channels as a tensor on a device, made once: a recording cannot copy them there, and reads them again."""
-    return torch.tensor(channels, device=device)
+    def strengths(self, activation: Tensor) -> Tensor:
+        """Return the mean of each channel over the cells to look at, `[N, C]` in float64."""
+        cells = self.of_place(as_map(activation))
+        sums: Tensor = cells.flatten(2).sum(2, dtype=torch.float64)
+        return sums / max(1, cells[0, 0].numel())
 
 
 @dataclass(frozen=True)
@@ -140,9 +170,48 @@ class Objective:
 
     terms: tuple[Term, ...]
 
-    def modules(self) -> list[str]:
-        """Return the modules that it looks at, in the order of the terms."""
-        return [term.module for term in self.terms]
+    def sights(self) -> list[Sight]:
+        """Return what it looks at, in the order of the terms."""
+        return [term.sight for term in self.terms]
+
+    def choices(self) -> list[tuple[int, Choice]]:
+        """Return how channels are chosen, where they are, with the number of the term."""
+        return [(index, term.choice) for index, term in enumerate(self.terms) if term.choice is not None]
+
+    @property
+    def draws(self) -> bool:
+        """Whether channels are drawn at random for each ascent, so that equal pictures give different results."""
+        return any(choice.by == "random" and choice.each_ascent for _, choice in self.choices())
+
+    @property
+    def chooses_each_ascent(self) -> bool:
+        """Whether other channels may be looked at in each ascent."""
+        return any(choice.each_ascent for _, choice in self.choices())
+
+    @property
+    def is_for_one(self) -> bool:
+        """Whether pictures are dreamed alone, since each one's own channels look at a picture that is everybody's."""
+        return any(
+            term.choice is not None
+            and isinstance(term.loss, Referring)
+            and any(reference.picture is not None for reference in term.loss.references.values())
+            for term in self.terms
+        )
+
+    def choose(self, strengths: Callable[[], Sequence[Tensor]], seeds: Sequence[int], ascent: int) -> None:
+        """Choose the channels that are chosen now.
+
+        Args:
+            strengths: gives the mean of each channel of each term's layer, `[N, C]`.
+            seeds: the seed of each picture.
+            ascent: the number of the ascent that begins, from 1; 0 for the beginning of the dream.
+        """
+        due = [(index, choice) for index, choice in self.choices() if choice.each_ascent == (ascent > 0)]
+        if not due:
+            return
+        seen = strengths()
+        for index, choice in due:
+            choice.choose(seen[index], [seed_of(seed, index, ascent) for seed in seeds])
 
     def references(self) -> list[tuple[int, Reference]]:
         """Return every reference of the terms' losses, with the number of its term."""
@@ -150,7 +219,7 @@ class Objective:
         return [(index, reference) for index, loss in losses for reference in loss.references.values()]
 
     def loss(self, activations: Sequence[Tensor]) -> Tensor:
-        """Return the value `[N]` for the activations of `modules()`."""
+        """Return the value `[N]` for the activations of `sights()`."""
         return add_up([term(activation) for term, activation in zip(self.terms, activations, strict=True)])
 
 
@@ -179,7 +248,11 @@ class Gradient(Protocol):
         ...
 
     def seen(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
-        """Return what each term's layer sees in normalised pictures `[N, 3, H, W]`: its chosen channels, float32."""
+        """Return what each term's layer sees in normalised pictures `[N, 3, H, W]`: its chosen part, float32."""
+        ...
+
+    def strengths(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
+        """Return the mean of each channel of each term's layer in normalised pictures, `[N, C]`: all channels."""
         ...
 
     def release(self) -> bool:
@@ -199,7 +272,14 @@ class WholeGradient:
     def __init__(self, network: nn.Module, objective: Objective) -> None:
         self.network = network
         self.objective = objective
-        self.lookout = Lookout(network, objective.modules())
+        self.lookout = Lookout(network, objective.sights())
+        self._others: dict[tuple[Sight, ...], Lookout] = {}
+
+    def lookout_at(self, sights: tuple[Sight, ...]) -> Lookout:
+        """Return what shows something else of the network, as long as this gradient holds its hooks."""
+        if sights not in self._others:
+            self._others[sights] = Lookout(self.network, sights)
+        return self._others[sights]
 
     def __call__(self, x: Tensor, prepare: Prepare = unchanged) -> tuple[Tensor, Tensor]:
         """Return the gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]` there.
@@ -216,15 +296,26 @@ class WholeGradient:
         return gradient.contiguous(), loss.detach()
 
     def seen(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
-        """Return what each term's layer sees in normalised pictures `[N, 3, H, W]`: its chosen channels, float32."""
+        """Return what each term's layer sees in normalised pictures `[N, 3, H, W]`: its chosen part, float32."""
+        return [term.chosen(activation).float() for term, activation in self._looked(x, prepare)]
+
+    def strengths(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
+        """Return the mean of each channel of each term's layer in normalised pictures, `[N, C]`: all channels."""
+        return [term.strengths(activation) for term, activation in self._looked(x, prepare)]
+
+    def _looked(self, x: Tensor, prepare: Prepare) -> list[tuple[Term, Tensor]]:
+        """Return each term with its whole activation."""
         with torch.no_grad():
-            activations = self.lookout(prepare(x))
-        pairs = zip(self.objective.terms, activations, strict=True)
-        return [term.chosen(activation).float() for term, activation in pairs]
+            return list(zip(self.objective.terms, self.lookout(prepare(x)), strict=True))
 
     def release(self) -> bool:
         """Return False: nothing is kept between calls, so there is nothing to give back."""
         return False
+
+    def close(self) -> None:
+        """Take the hooks out of the network."""
+        for lookout in (self.lookout, *self._others.values()):
+            lookout.close()
 
     def __enter__(self) -> WholeGradient:
         return self
@@ -232,4 +323,4 @@ class WholeGradient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.lookout.close()
+        self.close()

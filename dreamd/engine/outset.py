@@ -93,7 +93,7 @@ class Outset:
 
     def seen_by(self, look: Callable[[Tensor], list[Tensor]], picture: Tensor, longest: int) -> list[Tensor]:
         """Return what the layer of each term sees in a picture of the recipe, shrunk to a longest side in pixels."""
-        return look(_padded(_shrunk(picture, longest), self._min_side))
+        return look(padded(_shrunk(picture, longest), self._min_side))
 
 
 class Comparisons:
@@ -117,13 +117,16 @@ class Comparisons:
         self._pictures = [(index, reference) for index, reference in references if reference.picture is not None]
         self._seen_at: int | None = None
 
-    def prepare(self, size: tuple[int, int], look: Callable[[Tensor], list[Tensor]]) -> None:
+    def prepare(self, size: tuple[int, int], look: Callable[[Tensor], list[Tensor]], *, anew: bool = False) -> None:
         """Have every loss know what it compares with, for an ascent of pictures of a size.
 
         Args:
             size: height and width.
             look: pictures `[1, 3, H, W]` in [0, 1] → what the layer of each term sees.
+            anew: look again though the size is the same, because other channels are looked at.
         """
+        if anew:
+            self._seen_at = None
         self._see_pictures(min(_LONGEST_SEEN, max(size)), look)
         for term in self._chain.picture_terms:
             for reference in term.loss.references.values() if isinstance(term.loss, Referring) else ():
@@ -144,7 +147,8 @@ def _shrunk(picture: Tensor, longest: int) -> Tensor:
     return resized(picture, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
-def _padded(picture: Tensor, side: int) -> Tensor:
+def padded(picture: Tensor, side: int) -> Tensor:
+    """Return pictures with their edges repeated to the right and below, until no side is shorter."""
     below, right = (max(0, side - length) for length in picture.shape[2:])
     return F.pad(picture, (0, right, 0, below), mode="replicate") if below or right else picture
 

@@ -91,6 +91,7 @@ class Ascend:
         return on_cpu(result) if image.device.type == "cpu" else result
 
     def _ascend_from(self, x: Tensor, given: int) -> Ascended:
+        self._climbing.choose(x, self.ascents)
         since = self._since(x, given)
         climb = self._climbing.climb
         return ascend(

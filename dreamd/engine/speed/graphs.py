@@ -210,7 +210,9 @@ class GraphedGradient:
         self._whole = whole
         self._graphs = graphs
         # A weak reference, so that recordings do not keep the network. One to a network that is gone equals no other.
-        self._what = (ref(whole.network), signature_of(whole.objective), way)
+        # Choices are told apart one by one: a recording reads the tensor that one of them writes its channels into.
+        choices = tuple(choice for _, choice in whole.objective.choices())
+        self._what = (ref(whole.network), signature_of(whole.objective), choices, way)
 
     def __call__(self, x: Tensor, prepare: Prepare = unchanged) -> tuple[Tensor, Tensor]:
         """Return the gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]`, as `WholeGradient` does.
@@ -228,6 +230,10 @@ class GraphedGradient:
     def seen(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
         """Return what each term's layer sees in normalised pictures, as `Gradient` gives it."""
         return self._whole.seen(x, prepare)
+
+    def strengths(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
+        """Return the mean of each channel of each term's layer in normalised pictures, as `Gradient` gives it."""
+        return self._whole.strengths(x, prepare)
 
     def release(self) -> bool:
         """Drop all recordings, for the memory that they hold. Returns whether there were any."""

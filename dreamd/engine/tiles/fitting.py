@@ -5,25 +5,36 @@ When memory runs out all the same, the tiles become smaller. Knows gradients and
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+from dreamd.engine.lookout import Lookout, Sight
 from dreamd.engine.objective import Gradient, Objective, Prepare, Term, WholeGradient, sums_of, unchanged
 from dreamd.engine.references import Referring
+from dreamd.engine.targets import Choice
 from dreamd.engine.tiles.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is_out_of_memory, measure_peak
 from dreamd.engine.tiles.locality import Side, locality_of
-from dreamd.engine.tiles.tiling import OverlappedGradient, TiledGradient
+from dreamd.engine.tiles.pooling import pooling_of
+from dreamd.engine.tiles.tiling import Behind, OverlappedGradient, TiledGradient
 from dreamd.errors import PluginError
 
 _BYTES_A_KEPT_CELL = 16
 """The bytes of a cell of a whole activation: its value, its gradient, and what a loss makes on the way, in float32."""
 
+
+_OVERLAPPED = (
+    "{} cannot be dreamed in overlapped tiles, which this network needs for so large a picture; give image.max_side"
+)
+"""What is said of what only the whole picture has."""
+
+_Result = TypeVar("_Result")
 
 _COSTS: WeakKeyDictionary[nn.Module, dict[Hashable, tuple[float, float]]] = WeakKeyDictionary()
 """The measured costs of each objective of a network: bytes a pixel of a gradient, and of whole activations."""
@@ -65,12 +76,35 @@ class _Way:
     gradient: Gradient | TiledGradient | OverlappedGradient
     tile: int | None
 
+    def seen(self, x: Tensor, prepare: Prepare) -> list[Tensor]:
+        """Return what each term's layer sees. Raises as `FittedGradient.seen` does."""
+        if isinstance(self.gradient, OverlappedGradient):
+            raise PluginError(_OVERLAPPED.format("a loss that looks at the original"))
+        if len(x) > 1 and isinstance(self.gradient, TiledGradient):
+            raise BatchTooLargeError(len(x))
+        return self.gradient.seen(x, prepare)
+
     def __call__(self, x: Tensor, prepare: Prepare) -> tuple[Tensor, Tensor]:
         """Return the gradient and the loss. Tiles are cut from one picture at a time."""
         if len(x) == 1 or not isinstance(self.gradient, TiledGradient):
             return self.gradient(x, prepare)
         gradients, losses = zip(*(self.gradient(picture[None], prepare) for picture in x), strict=True)
         return torch.cat(gradients), torch.cat(losses)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """How pictures of one shape can be cut up.
+
+    Attributes:
+        look: shows each term's layer in a tile, or the one before the pool.
+        sides: how the layers' cells lie in the pictures.
+        behind: the layers behind a pool; None where there are none.
+    """
+
+    look: Lookout
+    sides: tuple[Side, Side]
+    behind: Behind | None = None
 
 
 class FittedGradient:
@@ -124,13 +158,32 @@ class FittedGradient:
         Raises:
             BatchTooLargeError: a batch would have to be cut up in other tiles than each of its pictures alone.
         """
+        return self._in_its_way(x, prepare, lambda way: way(x, prepare))
+
+    def seen(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
+        """Return what each term's layer sees in normalised pictures: its chosen part, float32.
+
+        Raises:
+            BatchTooLargeError: the pictures are taken in tiles, and each would have to be alone.
+            PluginError: the tiles overlap, so that no cell of one is a cell of the whole.
+        """
+        return self._in_its_way(x, prepare, lambda way: way.seen(x, prepare))
+
+    def strengths(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
+        """Return the mean of each channel of each term's layer in normalised pictures, `[N, C]`: all channels.
+
+        Raises:
+            BatchTooLargeError: the pictures are taken in tiles, and each would have to be alone.
+        """
+        return self._in_its_way(x, prepare, lambda way: way.gradient.strengths(x, prepare))
+
+    def _in_its_way(self, x: Tensor, prepare: Prepare, work: Callable[[_Way], _Result]) -> _Result:
+        """Do some work in the way for pictures of this shape, and in a smaller one each time that memory runs out."""
         may_release = True
         while True:
-            if x.shape not in self._ways:
-                self._ways[x.shape] = self._choose_way(x, prepare)
-            way = self._ways[x.shape]
+            way = self._way(x, prepare)
             try:
-                return way(x, prepare)
+                return work(way)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -142,26 +195,10 @@ class FittedGradient:
             may_release = False
             self._shrink(smaller)
 
-    def seen(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
-        """Return what each term's layer sees in normalised pictures: its chosen channels, float32.
-
-        Raises:
-            BatchTooLargeError: the pictures are taken in tiles, and each would have to be alone.
-            PluginError: the tiles overlap, so that no cell of one is a cell of the whole.
-        """
+    def _way(self, x: Tensor, prepare: Prepare) -> _Way:
         if x.shape not in self._ways:
             self._ways[x.shape] = self._choose_way(x, prepare)
-        gradient = self._ways[x.shape].gradient
-        if isinstance(gradient, OverlappedGradient):
-            raise PluginError(
-                "a loss that looks at the original cannot be dreamed in overlapped tiles, which this network needs for "
-                "so large a picture; give image.max_side"
-            )
-        if not isinstance(gradient, TiledGradient):
-            return self._whole.seen(x, prepare)
-        if len(x) > 1:
-            raise BatchTooLargeError(len(x))
-        return gradient.seen(x, prepare)
+        return self._ways[x.shape]
 
     def _shrink(self, tile: int | None) -> None:
         """Cut up everything from now on in tiles no larger than this; None: leave it."""
@@ -175,15 +212,19 @@ class FittedGradient:
             raise BatchTooLargeError(len(x))
         if tile is None or tile >= max(x.shape[2:]):
             return _Way(self._gradient, None)
-        sides = self._sides(x, prepare)
+        objective, cut = self._whole.objective, self._cut(x, prepare)
+        if len(x) > 1 and objective.choices():  # each picture's own channels are those of its place in the batch
+            raise BatchTooLargeError(len(x))
         gradient: TiledGradient | OverlappedGradient
-        if sides is None:
+        if cut is None:
+            if any(term.place is not None for term in objective.terms):
+                raise PluginError(_OVERLAPPED.format("a single place (`place`, `center`)"))
             tile = max(tile, self._shortest)
             gradient = OverlappedGradient(self._gradient, tile, self._generators)
         else:
-            gradient = TiledGradient(self._whole.lookout, self._whole.objective, sides, tile, self._shortest)
+            gradient = TiledGradient(cut.look, objective, cut.sides, tile, self._shortest, cut.behind)
         tiling = str(gradient) if self.fit.largest_tile is None else f"{gradient}, halved for lack of memory"
-        self.fit = replace(self.fit, tiling=tiling, deterministic=self.fit.deterministic and sides is not None)
+        self.fit = replace(self.fit, tiling=tiling, deterministic=self.fit.deterministic and cut is not None)
         return _Way(gradient, tile)
 
     def _chosen_tile(self, x: Tensor, pictures: int, prepare: Prepare) -> int | None:
@@ -191,18 +232,38 @@ class FittedGradient:
         shape = torch.Size([pictures, *x.shape[1:]])
         cost = cost_of(self._whole, x.device, prepare, max(SMALLEST_TILE, self._shortest), self._pictures)
         tile = choose_tile(self.fit.memory, shape, cost, 0)
-        if tile is not None and (sides := self._sides(x, prepare)) is not None:
-            tile = choose_tile(self.fit.memory, shape, cost, max(side.halo for side in sides))
+        if tile is not None and (cut := self._cut(x, prepare)) is not None:
+            tile = choose_tile(self.fit.memory, shape, cost, max(side.halo for side in cut.sides))
         largest = self.fit.largest_tile
         return tile if largest is None else min(tile or max(x.shape[2:]), largest)
 
-    def _sides(self, x: Tensor, prepare: Prepare) -> tuple[Side, Side] | None:
+    def _cut(self, x: Tensor, prepare: Prepare) -> _Cut | None:
+        """Return how pictures of this shape are cut up; None when the network is not local, nor is it before a pool."""
+        whole, sights = self._whole, tuple(self._whole.objective.sights())
+        sides = self._sides(sights, whole.lookout, x, prepare)
+        if sides is not None:
+            return _Cut(whole.lookout, sides)
+
+        def look(pictures: Tensor) -> list[Tensor]:
+            return whole.lookout(prepare(pictures.to(x.device)))
+
+        pooling = pooling_of(whole.network, sights, look, self._shortest)
+        if pooling is None:
+            return None
+        before = whole.lookout_at(pooling.sights)
+        sides = self._sides(pooling.sights, before, x, prepare)
+        if sides is None:
+            return None
+        return _Cut(before, sides, Behind(pooling.behind, partial(pooling.seen_behind, whole.network, look)))
+
+    def _sides(
+        self, sights: Sequence[Sight], lookout: Lookout, x: Tensor, prepare: Prepare
+    ) -> tuple[Side, Side] | None:
         def look(strip: Tensor) -> list[Tensor]:
-            return self._whole.lookout(prepare(strip.to(x.device)))
+            return lookout(prepare(strip.to(x.device)))
 
         with _without_cudnn():
-            modules = self._whole.objective.modules()
-            return locality_of(self._whole.network, modules, look, self._shortest).sides(look, x.shape)
+            return locality_of(self._whole.network, sights, look, self._shortest).sides(look, x.shape)
 
 
 def cost_of(whole: WholeGradient, device: torch.device, prepare: Prepare, side: int, pictures: int) -> Cost:
@@ -243,7 +304,8 @@ def signature_of(objective: Objective) -> Hashable:
 
 
 def _signature(term: Term) -> Hashable:
-    loss, own = term.loss, (term.module, term.weight, term.channels)
+    channels = term.channels.key if isinstance(term.channels, Choice) else term.channels
+    loss, own = term.loss, (term.sight, term.weight, channels, term.place)
     if isinstance(loss, Referring):
         return *own, loss.signature
     if isinstance(loss, partial):

@@ -130,20 +130,20 @@ class Locality:
 
 
 _KNOWN: WeakKeyDictionary[nn.Module, dict[Hashable, Locality]] = WeakKeyDictionary()
-"""The localities that were probed, by each network's wanted modules. Probing takes as long as a few small pictures."""
+"""The localities that were probed, by each network's sights. Probing takes as long as a few small pictures."""
 
 
-def locality_of(network: nn.Module, modules: Sequence[str], look: Look, min_side: int) -> Locality:
-    """Return the locality of a network's modules, which is probed once.
+def locality_of(network: nn.Module, sights: Sequence[Hashable], look: Look, min_side: int) -> Locality:
+    """Return the locality of what is looked at in a network, which is probed once.
 
     Args:
         network: the network, in evaluation mode, with its weights.
-        modules: the wanted layers' modules.
-        look: shows these modules' activations.
+        sights: what is looked at.
+        look: shows it.
         min_side: the shortest side in pixels that the network takes.
     """
     known = _KNOWN.setdefault(network, {})
-    key = tuple(modules)
+    key = tuple(sights)
     if key not in known:
         known[key] = Locality(look, min_side, cells_at_once(network))
     return known[key]

@@ -9,28 +9,18 @@ Knows objectives and locality. Knows no memory and no ascents.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 
 import torch
 from torch import Tensor
 
-from dreamd.engine.lookout import Lookout
-from dreamd.engine.objective import (
-    Gradient,
-    Objective,
-    Prepare,
-    Sums,
-    Term,
-    add_up,
-    check_differentiable,
-    sums_of,
-    unchanged,
-)
+from dreamd.engine.objective import Gradient, Objective, Prepare, add_up, sums_of, unchanged
 from dreamd.engine.speed.devices import moved
+from dreamd.engine.targets import as_map
+from dreamd.engine.tiles.accounts import Account, Assembled, Averaged, Spot, Summed, check_part
 from dreamd.engine.tiles.locality import Cells, Side
-from dreamd.errors import PluginError
 
 _CHECKED = 32
 """The cells along a side on which a loss is compared with its sums. torch's own norm of many more is off by percents in
@@ -109,79 +99,42 @@ class Tile:
         """Return its pixels of pictures `[N, 3, H, W]`, its halo included, as a view."""
         return x[:, :, self.down.start : self.down.end, self.right.start : self.right.end]
 
-    def inner(self, layer: int, activation: Tensor) -> Tensor:
-        """Return its own cells from the activation of its pixels, as a view."""
-        return activation[:, :, self.down.inner[layer], self.right.inner[layer]]
+    def own(self, layer: int) -> tuple[Spot, Spot] | None:
+        """Return where a layer's own cells lie in the activation of its pixels, and in that of the whole picture.
 
-    def place(self, layer: int, whole: Tensor) -> Tensor:
-        """Return its own cells from the whole picture's activation, as a view."""
-        return whole[:, :, self.down.cells[layer], self.right.cells[layer]]
+        None when it has none: a sliver at the picture's end may have none.
+        """
+        inner = (self.down.inner[layer], self.right.inner[layer])
+        whole = (self.down.cells[layer], self.right.cells[layer])
+        return (inner, whole) if all(side.start < side.stop for side in whole) else None
 
-    def holds(self, layer: int) -> bool:
-        """Return whether any cell of a layer is its own: a sliver at the picture's end may have none."""
-        return all(piece.cells[layer].start < piece.cells[layer].stop for piece in (self.down, self.right))
-
-
-@dataclass
-class _Assembled:
-    """Gathers one term's whole activation, for a loss that needs it."""
-
-    term: Term
-    layer: int
-    size: tuple[int, int]
-    whole: Tensor | None = None
-    gradient: Tensor | None = None
-
-    def add(self, cells: Tensor, tile: Tile) -> None:
-        if self.whole is None:
-            self.whole = cells.new_empty(*cells.shape[:2], *self.size)
-        tile.place(self.layer, self.whole).copy_(cells)
-
-    def settle(self) -> Tensor:
-        whole, self.whole = _held(self.whole).requires_grad_(), None
-        with torch.enable_grad():
-            loss = self.term.value(whole)
-            check_differentiable(loss)
-            (self.gradient,) = torch.autograd.grad(loss.sum(), whole)
-        return loss.detach()
-
-    def pull(self, cells: Tensor, tile: Tile) -> tuple[Tensor, Tensor]:
-        return cells, tile.place(self.layer, _held(self.gradient))
+    def own_cell(self, layer: int, row: int, column: int) -> tuple[Spot, Spot] | None:
+        """Return the same for one cell of the layer, which is then the whole; None when it is not its own."""
+        inner: list[slice] = []
+        for piece, index in ((self.down, row), (self.right, column)):
+            cells = piece.cells[layer]
+            if not cells.start <= index < cells.stop:
+                return None
+            offset = piece.inner[layer].start + index - cells.start
+            inner.append(slice(offset, offset + 1))
+        return (inner[0], inner[1]), (slice(0, 1), slice(0, 1))
 
 
-@dataclass
-class _Summed:
-    """Gathers one term's sums over the cells, for a loss that says it needs no more."""
-
-    term: Term
-    sums: Sums
-    total: Tensor | None = None
-    gradient: Tensor | None = None
-
-    def add(self, cells: Tensor, tile: Tile) -> None:
-        del tile
-        self.take(self.sums.part(cells.float()))
-
-    def take(self, part: Tensor) -> None:
-        part = part.detach().double()  # there may be billions of cells
-        self.total = part if self.total is None else self.total + part
-
-    def settle(self) -> Tensor:
-        total = _held(self.total).float().requires_grad_()
-        with torch.enable_grad():
-            loss = self.term.weight * self.sums.finish(total)
-            (self.gradient,) = torch.autograd.grad(loss.sum(), total)
-        return loss.detach()
-
-    def pull(self, cells: Tensor, tile: Tile) -> tuple[Tensor, Tensor]:
-        del tile
-        return self.sums.part(cells.float()), _held(self.gradient)
+Look = Callable[[Tensor], list[Tensor]]
+"""A function from what the network takes, `[N, 3, H, W]`, to the activation of each term's layer."""
 
 
-def _held(value: Tensor | None) -> Tensor:
-    if value is None:
-        raise RuntimeError("no tile has been added")
-    return value
+@dataclass(frozen=True)
+class Behind:
+    """Layers behind a network's pooling, of which a tile shows the layer before it.
+
+    Attributes:
+        layers: the numbers of their terms.
+        look: what every term's layer sees, for the mean of the layer before the pool.
+    """
+
+    layers: frozenset[int]
+    look: Callable[[Tensor], list[Tensor]]
 
 
 class TiledGradient:
@@ -191,19 +144,29 @@ class TiledGradient:
     loss does not declare its sums.
 
     Args:
-        lookout: shows the activations of the objective's modules.
+        look: shows what the objective looks at, or what is before the pool in place of what is behind it.
         objective: what is to grow.
         sides: how the layers' cells lie in the pictures to come, vertically and horizontally.
         tile: the side of a tile in pixels, its halo not counted.
         shortest: the shortest side in pixels that the network takes.
+        behind: the layers behind a pool; None where there are none.
     """
 
     def __init__(
-        self, lookout: Lookout, objective: Objective, sides: tuple[Side, Side], tile: int, shortest: int
+        self,
+        look: Look,
+        objective: Objective,
+        sides: tuple[Side, Side],
+        tile: int,
+        shortest: int,
+        behind: Behind | None = None,
     ) -> None:
-        self._lookout = lookout
+        self._look = look
         self._terms = objective.terms
-        self._sums = [sums_of(term.loss) for term in objective.terms]
+        self._behind = behind or Behind(frozenset(), lambda _mean: [])
+        self._sums = [
+            None if layer in self._behind.layers else sums_of(term.loss) for layer, term in enumerate(objective.terms)
+        ]
         self._sides = sides
         self._tile = tile
         self._shortest = shortest
@@ -217,22 +180,24 @@ class TiledGradient:
         tiles, accounts = self._tiles(x.shape), self._accounts(x.shape)
         if self._one_pass is None:
             self._one_pass = self._is_one_sum(x, prepare, tiles[0])
-        if self._one_pass:
+        if self._one_pass and isinstance(accounts[0], Summed):
             return self._in_one_pass(x, prepare, tiles, accounts[0])
         return self._in_two_passes(x, prepare, tiles, accounts)
 
     def seen(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
-        """Return what each term's layer sees in normalised pictures: its chosen channels, float32, put together."""
-        down, right = self._sides
+        """Return what each term's layer sees in normalised pictures: its chosen part, float32, put together."""
         accounts = [
-            _Assembled(term, layer, (down.layers[layer].count(x.shape[2]), right.layers[layer].count(x.shape[3])))
+            self._averaged(layer) if layer in self._behind.layers else Assembled(term, self._size(layer, x.shape))
             for layer, term in enumerate(self._terms)
         ]
-        with torch.no_grad():
-            for tile in self._tiles(x.shape):
-                for layer, cells in self._cells(tile.cut(x), prepare, tile):
-                    accounts[layer].add(cells, tile)
-        return [_held(account.whole).float() for account in accounts]
+        self._gather(x, prepare, self._tiles(x.shape), accounts)
+        return [account.seen() for account in accounts]
+
+    def strengths(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
+        """Return the mean of each channel of each term's layer in normalised pictures, `[N, C]`: all channels."""
+        accounts = [self._averaged(layer) for layer in range(len(self._terms))]
+        self._gather(x, prepare, self._tiles(x.shape), accounts)
+        return [account.strengths() for account in accounts]
 
     def _tiles(self, shape: torch.Size) -> list[Tile]:
         down, right = (
@@ -241,29 +206,44 @@ class TiledGradient:
         )
         return [Tile(*both) for both in product(down, right)]
 
-    def _accounts(self, shape: torch.Size) -> list[_Assembled | _Summed]:
+    def _size(self, layer: int, shape: torch.Size) -> tuple[int, int]:
+        """Return how many cells of a layer count in pictures of a shape, vertically and horizontally."""
+        if self._terms[layer].place is not None:
+            return 1, 1
         down, right = self._sides
-        accounts: list[_Assembled | _Summed] = []
+        return down.layers[layer].count(shape[2]), right.layers[layer].count(shape[3])
+
+    def _accounts(self, shape: torch.Size) -> list[Account]:
+        accounts: list[Account] = []
         for layer, (term, sums) in enumerate(zip(self._terms, self._sums, strict=True)):
-            size = (down.layers[layer].count(shape[2]), right.layers[layer].count(shape[3]))
-            accounts.append(_Assembled(term, layer, size) if sums is None else _Summed(term, sums))
+            if layer in self._behind.layers:
+                accounts.append(self._averaged(layer))
+            elif sums is None:
+                accounts.append(Assembled(term, self._size(layer, shape)))
+            else:
+                accounts.append(Summed(term, sums))
         return accounts
+
+    def _averaged(self, layer: int) -> Averaged:
+        def behind(mean: Tensor) -> Tensor:
+            return self._behind.look(mean)[layer]
+
+        return Averaged(self._terms[layer], behind if layer in self._behind.layers else None)
 
     def _is_one_sum(self, x: Tensor, prepare: Prepare, tile: Tile) -> bool:
         """Return whether all depends on one sum. Compares every loss's sums with the loss itself, on a few cells."""
         with torch.no_grad():
             parts = [
-                _check_part(self._terms[layer], sums, cells[:, :, :_CHECKED, :_CHECKED].float())
-                for layer, cells in self._cells(tile.cut(x), prepare, tile)
-                if (sums := self._sums[layer]) is not None
+                check_part(term, sums, term.of_channels(cells[:, :, :_CHECKED, :_CHECKED]).float())
+                for layer, cells in enumerate(self._look(prepare(tile.cut(x))))
+                if (sums := self._sums[layer]) is not None and (term := self._terms[layer])
             ]
         return len(self._terms) == len(parts) == 1 and parts[0].dim() == 1
 
     def _in_one_pass(
-        self, x: Tensor, prepare: Prepare, tiles: Sequence[Tile], account: _Assembled | _Summed
+        self, x: Tensor, prepare: Prepare, tiles: Sequence[Tile], account: Summed
     ) -> tuple[Tensor, Tensor]:
         """Take the gradient of the sum. Once the sum is known, one factor a picture makes it that of the loss."""
-        assert isinstance(account, _Summed)
         gradient = torch.zeros_like(x)
         account.gradient = x.new_ones(len(x))
         for tile in tiles:
@@ -273,25 +253,30 @@ class TiledGradient:
         return gradient.mul_(account.gradient.view(-1, 1, 1, 1)), loss
 
     def _in_two_passes(
-        self, x: Tensor, prepare: Prepare, tiles: Sequence[Tile], accounts: Sequence[_Assembled | _Summed]
+        self, x: Tensor, prepare: Prepare, tiles: Sequence[Tile], accounts: Sequence[Account]
     ) -> tuple[Tensor, Tensor]:
-        with torch.no_grad():
-            for tile in tiles:
-                for layer, cells in self._cells(tile.cut(x), prepare, tile):
-                    accounts[layer].add(cells, tile)
+        self._gather(x, prepare, tiles, accounts)
         loss = add_up([account.settle() for account in accounts])
         gradient = torch.zeros_like(x)
         for tile in tiles:
             self._pull(x, prepare, tile, accounts, gradient)
         return gradient, loss
 
+    def _gather(self, x: Tensor, prepare: Prepare, tiles: Sequence[Tile], accounts: Sequence[Account]) -> None:
+        with torch.no_grad():
+            for tile in tiles:
+                for layer, cells, spot in self._cells(tile.cut(x), prepare, tile, x.shape):
+                    accounts[layer].add(cells, spot)
+
     def _pull(
-        self, x: Tensor, prepare: Prepare, tile: Tile, accounts: Sequence[_Assembled | _Summed], gradient: Tensor
+        self, x: Tensor, prepare: Prepare, tile: Tile, accounts: Sequence[Account], gradient: Tensor
     ) -> list[Tensor]:
         """Add to the pictures' gradient what a tile's own cells pull; returns what the gradient was taken of."""
         pixels = tile.cut(x).clone().requires_grad_()
         with torch.enable_grad():
-            pulled = [accounts[layer].pull(cells, tile) for layer, cells in self._cells(pixels, prepare, tile)]
+            pulled = [
+                accounts[layer].pull(cells, spot) for layer, cells, spot in self._cells(pixels, prepare, tile, x.shape)
+            ]
             if not pulled:
                 return []
             outputs, at_outputs = zip(*pulled, strict=True)
@@ -299,25 +284,24 @@ class TiledGradient:
         tile.cut(gradient).add_(own)
         return [output.detach() for output in outputs]
 
-    def _cells(self, pixels: Tensor, prepare: Prepare, tile: Tile) -> Iterator[tuple[int, Tensor]]:
-        """Yield the chosen cells that are a tile's own, for each layer where it has any."""
-        for layer, activation in enumerate(self._lookout(prepare(pixels))):
-            if tile.holds(layer):
-                yield layer, self._terms[layer].chosen(tile.inner(layer, activation))
+    def _cells(
+        self, pixels: Tensor, prepare: Prepare, tile: Tile, shape: torch.Size
+    ) -> Iterator[tuple[int, Tensor, Spot]]:
+        """Yield the wanted cells that are a tile's own, and where they lie, for each layer where it has any."""
+        owned = {layer: spots for layer in range(len(self._terms)) if (spots := self._own(tile, layer, shape))}
+        if not owned:
+            return
+        activations = self._look(prepare(pixels))
+        for layer, (inner, whole) in owned.items():
+            yield layer, as_map(activations[layer])[(..., *inner)], whole
 
-
-def _check_part(term: Term, sums: Sums, cells: Tensor) -> Tensor:
-    """Return the sums of some cells. Raises PluginError unless they make what the loss itself returns."""
-    part = sums.part(cells)
-    if part.dim() not in (1, 2) or part.shape[0] != cells.shape[0]:
-        raise PluginError(
-            f"the loss's sums are a tensor of shape {list(part.shape)}; they must be [{cells.shape[0]}], or "
-            f"[{cells.shape[0]}, K] for K sums"
-        )
-    loss, expected = sums.finish(part), term.loss(cells)
-    if loss.shape != expected.shape or not torch.allclose(loss, expected, rtol=1e-3, atol=1e-6, equal_nan=True):
-        raise PluginError(f"the loss's sums make {loss.tolist()} where the loss itself is {expected.tolist()}")
-    return part
+    def _own(self, tile: Tile, layer: int, shape: torch.Size) -> tuple[Spot, Spot] | None:
+        place = self._terms[layer].place
+        if place is None or layer in self._behind.layers:
+            return tile.own(layer)
+        down, right = self._sides
+        cell = place.cell(down.layers[layer].count(shape[2]), right.layers[layer].count(shape[3]))
+        return tile.own_cell(layer, *cell)
 
 
 class OverlappedGradient:
@@ -347,6 +331,16 @@ class OverlappedGradient:
             for index, generator in enumerate(self._generators)
         ]
         return gradient, torch.cat(losses)
+
+    def strengths(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
+        """Return the mean of each channel of each term's layer over tiles that lie the same each time, `[N, C]`."""
+        steady = torch.Generator().manual_seed(0)
+        down, right = (windows(length, self._tile, steady) for length in x.shape[2:])
+        each = [
+            self._whole.strengths(x[..., top : top + len(rows), left : left + len(columns)], prepare)
+            for (top, rows), (left, columns) in product(down, right)
+        ]
+        return [torch.stack(of_term).mean(0) for of_term in zip(*each, strict=True)]
 
     def _add(self, x: Tensor, gradient: Tensor, prepare: Prepare, generator: torch.Generator) -> Tensor:
         down, right = (windows(length, self._tile, generator) for length in x.shape[2:])

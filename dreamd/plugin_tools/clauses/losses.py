@@ -116,7 +116,7 @@ def _check_tiles(loss: Callable[[Tensor], Tensor], device: torch.device) -> None
         def look(strip: Tensor) -> list[Tensor]:
             return whole.lookout(strip.to(device))
 
-        sides = locality_of(backbone.network, objective.modules(), look, backbone.min_side).sides(look, pictures.shape)
+        sides = locality_of(backbone.network, objective.sights(), look, backbone.min_side).sides(look, pictures.shape)
         assert sides is not None  # the tiny network is local
         tiled = TiledGradient(whole.lookout, objective, sides, 24, backbone.min_side)
         (gradient, value), (expected, whole_value) = tiled(pictures), whole(pictures)

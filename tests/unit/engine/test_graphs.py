@@ -18,6 +18,7 @@ from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.objective import Objective, Term, WholeGradient
 from dreamd.engine.speed.graphs import Compute, GraphedGradient, Graphs
+from dreamd.engine.targets import Choice
 from dreamd.errors import PluginError
 
 
@@ -100,6 +101,19 @@ def test_everything_that_decides_over_the_gradient_has_a_recording_of_its_own() 
         take()
     assert len(tape.recorded) == len(takes)
     assert tape.replays == 3 * len(takes)  # one of each is compared
+
+
+def test_a_recording_is_of_the_channels_that_were_chosen_last_and_of_one_choice() -> None:
+    tape, net, x = Tape(), network(), picture()
+    graphs = Graphs(tape)
+    for choice in (Choice("strongest", 1), Choice("strongest", 1)):
+        objective = Objective((Term("2", l2, channels=choice),))
+        with WholeGradient(net, objective) as whole:
+            recorded = GraphedGradient(whole, graphs, "")
+            for strongest in (1, 3):
+                choice.choose(torch.eye(4)[strongest : strongest + 1], (0,))
+                torch.testing.assert_close(recorded(x), whole(x))
+    assert len(tape.recorded) == 2
 
 
 def test_a_network_that_is_gone_lends_its_recording_to_no_other() -> None:

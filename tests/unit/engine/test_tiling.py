@@ -153,7 +153,7 @@ def tiled(whole: WholeGradient, x: Tensor, tile: int) -> TiledGradient:
     def look(strip: Tensor) -> list[Tensor]:
         return whole.lookout(strip)
 
-    sides = locality_of(whole.network, whole.objective.modules(), look, MIN_SIDE).sides(look, x.shape)
+    sides = locality_of(whole.network, whole.objective.sights(), look, MIN_SIDE).sides(look, x.shape)
     assert sides is not None
     return TiledGradient(whole.lookout, whole.objective, sides, tile, MIN_SIDE)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT", type=PATH)
-@click.option("--recipe", "recipe_name", help="A recipe file, a sidecar, a preset or a named recipe.")
+@click.option("--recipe", "recipe_name", help="A recipe file, a sidecar, a picture that carries one, or a preset.")
 @set_option
 @device_option
 @click.option("--plugins", "plugin_folders", multiple=True, type=FOLDER, help="A folder of drop-in plugins.")
@@ -52,11 +52,9 @@ def print_result(target: Path, sidecar: Sidecar) -> None:
 
 
 def _resolve(name: str, assignments: Sequence[str]) -> Resolved:
-    """Return the recipe of a file, a sidecar or a preset, with the command line's fields over it."""
+    """Return the recipe of a file, a sidecar, a picture or a preset, with the command line's fields over it."""
+    from dreamd.commands.recipe_lookup import documents_of
     from dreamd.settings.merging import resolve, set_fields
-    from dreamd.settings.recipe_book import RecipeBook, preset_names
+    from dreamd.settings.recipe_book import RecipeBook
 
-    book = RecipeBook(None)
-    is_file = name not in preset_names() and Path(name).exists()
-    documents = book.documents_of_file(Path(name)) if is_file else book.documents_of_name(name)
-    return resolve([*documents, set_fields(assignments)])
+    return resolve([*documents_of(name, RecipeBook(None)), set_fields(assignments)])

@@ -1,4 +1,4 @@
-"""`dreamd recipe check`, `explain`, `schema` and `list`."""
+"""`dreamd recipe check`, `explain`, `from`, `schema` and `list`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 from dreamd.commands.terminal.options import PATH, InOrder, config_option, config_or_none, json_option
 from dreamd.commands.terminal.printing import print_findings, print_json, print_lines
 from dreamd.errors import UsageError
+from dreamd.wording import printable
 
 if TYPE_CHECKING:
     from dreamd.settings.config import Config
@@ -45,6 +46,16 @@ def explain(file: str, config_file: Path, as_json: bool) -> None:
         print_json([{"field": row.name, "value": row.value, "origin": row.origin} for row in rows])
     else:
         print_lines(_field_lines(rows))
+
+
+@recipe.command("from")
+@click.argument("file", metavar="PICTURE_OR_SIDECAR", type=PATH)
+def from_result(file: Path) -> None:
+    """Print the recipe of a result as YAML, out of its sidecar or of the picture.
+
+    A picture carries its recipe when that says `output: {embed: true}`.
+    """
+    print_lines(_text_of_result(file))
 
 
 @recipe.command()
@@ -110,6 +121,20 @@ def _explain(name: str, config: Config | None) -> list[ExplainedField]:
         return fields
     layer = bare_network(resolved.recipe.backbone, plugins).default_layer
     return [replace(field, value=layer) if field.name == "layers" else field for field in fields]
+
+
+def _text_of_result(file: Path) -> Iterator[str]:
+    """Yield the lines of a result's recipe. Raises UsageError when there is no such file, or no recipe in it."""
+    from dreamd.commands.recipe_lookup import documents_of
+    from dreamd.settings.merging import resolve
+    from dreamd.settings.recipe_book import RecipeBook
+    from dreamd.settings.recipe_text import recipe_text
+
+    if not file.is_file():
+        raise UsageError(f"{file}: there is no such file")
+    resolved = resolve(documents_of(str(file.absolute()), RecipeBook(None)))
+    yield f"# from {printable(file.name)}"
+    yield from recipe_text(resolved.recipe).splitlines()
 
 
 def _field_lines(fields: Sequence[ExplainedField]) -> Iterator[str]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dreamd.commands.plugin_loading import bare_network
 from dreamd.errors import RecipeError, UsageError
 from dreamd.files.names import DREAM_SUFFIXES
+from dreamd.files.problems import os_errors_explained
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.merging import Resolved
-from dreamd.settings.recipe_book import RecipeBook, recipe_file
+from dreamd.settings.merging import Resolved, from_sidecar, with_paths_below
+from dreamd.settings.recipe_book import RecipeBook, preset_names, recipe_file
+from dreamd.settings.sections import Limits
+from dreamd.settings.yamlfile import Document, document_of_text
 from dreamd.wording import printable
 
 if TYPE_CHECKING:
@@ -56,6 +60,35 @@ def find_recipe(name: str, config: Config | None) -> Resolved:
     if file.suffix not in (".yaml", ".yml", ".json"):
         raise UsageError(f"{name}: is no recipe, and no picture in an inbox (give its --config)")
     return book.for_file(file)
+
+
+def documents_of(name: str, book: RecipeBook) -> list[Document]:
+    """Return the documents of a recipe: of a file, of a sidecar, of a picture that carries one, or of a name.
+
+    Raises:
+        UsageError: there is no such recipe, or the picture carries none.
+        RecipeError: the recipe is wrong.
+    """
+    from dreamd.pictures.descriptions.recipe import may_hold_recipe  # on demand: it imports Pillow
+
+    path = Path(name)
+    if name in preset_names() or not path.exists():
+        return book.documents_of_name(name)
+    with os_errors_explained("read", path):
+        if path.is_file() and may_hold_recipe(path):
+            return [_carried(path)]
+    return book.documents_of_file(path)
+
+
+def _carried(picture: Path) -> Document:
+    """Return the recipe that a picture carries: anybody's text, taken as data and checked as a recipe file is."""
+    from dreamd.pictures.descriptions.recipe import read_recipe
+
+    text = read_recipe(picture, max_bytes=int(Limits().max_bytes))
+    if text is None:
+        raise UsageError(f"{printable(str(picture))}: carries no recipe; dreamd writes one with output.embed: true")
+    carried = from_sidecar(document_of_text(text, picture, RecipeError))
+    return with_paths_below(picture.absolute().parent, replace(carried, lines={}))  # lines of a text that nobody sees
 
 
 def check_whole(resolved: Resolved, plugins: Plugins) -> None:

@@ -23,6 +23,7 @@ from dreamd.settings.explaining import explain
 from dreamd.settings.merging import Resolved
 from dreamd.settings.recipe import Recipe
 from dreamd.settings.recipe_book import RecipeBook, preset, preset_names, recipe_file
+from dreamd.settings.recipe_text import recipe_text
 from dreamd.settings.yamlfile import MAX_BYTES
 from dreamd.tree.layout import StateFolder
 from dreamd.wording import printable
@@ -99,8 +100,7 @@ class Recipes:
 
     def text_of(self, recipe: str) -> str:
         """Write a job's recipe as the text of a recipe file. Raises RecipeError when this version cannot read it."""
-        fields = Recipe.from_json(recipe).model_dump(mode="json")
-        return "".join(f"{name}: {_flow(value)}\n" for name, value in fields.items())
+        return recipe_text(Recipe.from_json(recipe))
 
     def _parts(self, folder: str) -> tuple[str, ...]:
         """Split a folder's path. Raises UsageError where it is no folder of the inbox, and cannot become one."""
@@ -181,9 +181,3 @@ class Recipes:
 
 def _preset_text(name: str) -> str:
     return yaml.safe_dump(preset(name).data, sort_keys=False, default_flow_style=None, width=100)
-
-
-def _flow(value: object) -> str:
-    """Write a value on one line of YAML."""
-    text = yaml.safe_dump(value, sort_keys=False, default_flow_style=True, width=10_000, allow_unicode=True)
-    return text.removesuffix("\n").removesuffix("\n...")

@@ -28,6 +28,7 @@ from dreamd.pictures.cut_jpeg import completed_jpeg
 from dreamd.pictures.damage import BAD_DATA, words_of
 from dreamd.pictures.descriptions.description import Description
 from dreamd.pictures.descriptions.exif import read_exif
+from dreamd.pictures.descriptions.recipe import RECIPE_KEYWORD
 from dreamd.pictures.descriptions.xmp import read_xmp
 from dreamd.pictures.headers import sizes_used_on_loading, sizes_used_on_opening
 from dreamd.pictures.kinds import READABLE, what_it_looks_like
@@ -243,12 +244,13 @@ def _picture(image: Image.Image, source: Prepared, notes: tuple[str, ...], name:
     if alpha is not None and is_unused(alpha, str(image.format)):
         log.info("%s: its fourth channel is zero everywhere, so it is no alpha channel", name)
         alpha = None
+    texts = tuple(text for text in told.texts if text.keyword != RECIPE_KEYWORD)  # a result of it has its own
     dpi = _likely_dpi(told.dpi or exif.dpi)
     return Picture(
         pixels=upright(np.asarray(in_srgb(colour, told.profile, space, name)), orientation),
         alpha=None if alpha is None or alpha.min() == 255 else upright(alpha, orientation),
         format=source.format or str(image.format),
-        description=Description(exif=exif.kept, xmp=xmp.kept, iptc=told.iptc, texts=told.texts),
+        description=Description(exif=exif.kept, xmp=xmp.kept, iptc=told.iptc, texts=texts),
         dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
         notes=notes,
     )

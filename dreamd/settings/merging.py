@@ -102,18 +102,24 @@ def resolve(documents: Iterable[Document]) -> Resolved:
         raise _located(RecipeError(problem, field=field), origins) from error
 
 
-def from_sidecar(document: Document) -> Document:
-    """Take the recipe out of a sidecar, with the precision that was in fact used, so that a dream can be repeated.
+def repeating(wanted: str, used: str) -> str:
+    """Return the precision that repeats a dream: the one that was in fact used.
 
-    `auto` stays where it came to fp32: asked for by name, fp32 is the reference, which differs by rounding. A document
-    that is no sidecar comes back as it is.
+    `auto` stays where it came to fp32: asked for by name, fp32 is the reference, which differs by rounding.
+    """
+    return wanted if (wanted, used) == ("auto", "fp32") else used
+
+
+def from_sidecar(document: Document) -> Document:
+    """Take the recipe out of a sidecar, or out of what a picture carries, so that a dream can be repeated.
+
+    Any other document comes back as it is.
     """
     recipe = document.data.get("recipe")
-    if not isinstance(recipe, dict) or "job" not in document.data:
+    if not isinstance(recipe, dict) or not ("job" in document.data or "dreamd" in document.data):
         return document
     lines = {path[1:]: line for path, line in document.lines.items() if path[:1] == ("recipe",)}
-    wanted, used = recipe.get("precision", "auto"), document.data.get("precision", "auto")
-    precision = wanted if (wanted, used) == ("auto", "fp32") else used
+    precision = repeating(recipe.get("precision", "auto"), document.data.get("precision", "auto"))
     return Document(document.file, {**recipe, "precision": precision}, lines)
 
 

@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from dreamd.errors import FieldPath, RecipeError, UnknownNameError
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.kinds import Kind
-from dreamd.settings.fields import Count, FieldModel, Index, Integer, Number
+from dreamd.settings.fields import Count, FieldModel, Flag, Index, Integer, Number
 from dreamd.wording import suggestion
 
 OutputFormat = Literal["same", "png", "jpeg", "webp", "avif", "tiff"]
@@ -175,11 +175,14 @@ class Output(FieldModel):
         format: the result's file format; `same` is the picture's own.
         quality: for formats that lose something.
         name: the result's name without its extension; may hold {stem}, {job}, {backbone}, {loss}, {schedule}, {seed}.
+        embed: whether the recipe is written into the result, so that whoever has the picture can dream so too: into a
+            text of PNG, into XMP of JPEG, WebP, AVIF and TIFF. Of paths only the last name is.
     """
 
     format: OutputFormat = "same"
     quality: Integer = Field(default=92, ge=1, le=100)
     name: str = Field(default="{stem}", min_length=1)
+    embed: Flag = False
 
     @field_validator("name")
     @classmethod

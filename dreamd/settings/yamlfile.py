@@ -78,9 +78,10 @@ class _Loader(yaml.SafeLoader):
             raise ScannerError(None, None, "it is nested too deeply", self.get_mark())
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"), list("-+.0123456789")
-)
+NUMBER = re.compile(r"^[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$")
+"""YAML 1.2 reads such a text as a number, and PyYAML as a text."""
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.0123456789"))
 
 
 def read_document(

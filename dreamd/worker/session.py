@@ -26,11 +26,13 @@ from dreamd.engine.dreamer import Progress
 from dreamd.errors import NotANumberError
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.messages import Sidecar
+from dreamd.pictures.descriptions.recipe import with_recipe
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.pictures.reading import read_picture
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.results import looking_for_nan
 from dreamd.settings.recipe import Recipe
+from dreamd.settings.recipe_text import carried_text
 from dreamd.weights.transfer import OnBytes
 from dreamd.wording import printable
 from dreamd.worker.bounds import Bounds
@@ -204,6 +206,20 @@ class Session:
             loss_after=dream.loss_after,
             notes=dream.picture.notes,
         )
+
+    def shared(self, dream: Dream, picture_format: str, name: str) -> Picture:
+        """Return a dream's picture, which carries its recipe where that asks for it.
+
+        Args:
+            dream: the dream.
+            picture_format: Pillow's name of the format that it is written in.
+            name: the result's file name, for the log.
+        """
+        picture, built = dream.picture, dream.built
+        if not built.recipe.output.embed:
+            return picture
+        text = carried_text(built.recipe, built.dreamer.precision)
+        return replace(picture, description=with_recipe(picture.description, text, picture_format, printable(name)))
 
     def _threads(self) -> int:
         """Return how many threads compute: on a processor the last bits depend on it. A GPU has none of them."""

@@ -82,7 +82,8 @@ def dream_file(
     recipe = resolved.recipe
     with progress(path.name) as show:
         dream = dream_picture(session, picture, build(session, resolved, show), show)
-    _write(dream.picture, target, word, recipe.output.quality)
+    name, _ = output_format(word, dream.picture.format)
+    _write(session.shared(dream, name, target.name), target, name, recipe.output.quality)
     sidecar = session.sidecar(job=new_job_id(), source=path, dream=dream, seconds=time.perf_counter() - start)
     target.with_name(sidecar_name(target.name)).write_text(sidecar.text(), encoding="utf-8")
     return sidecar
@@ -163,8 +164,7 @@ def _sized(resolved: Resolved, size: str | None) -> Resolved:
     return replace(resolved, recipe=sized)
 
 
-def _write(picture: Picture, target: Path, word: str, quality: int) -> None:
-    """Write a picture whole or not at all."""
-    name, _ = output_format(word, picture.format)
+def _write(picture: Picture, target: Path, name: str, quality: int) -> None:
+    """Write a picture whole or not at all, in the format of a name of Pillow's."""
     with draft_of(target, durable=True) as draft:
         write_picture(picture, draft, format=name, quality=quality)

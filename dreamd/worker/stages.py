@@ -279,7 +279,8 @@ class Stages:
         with task.timed():
             name, extension = output_format(output.format, dream.picture.format)
             target = order.folder / f"result{extension}"
-            write_picture(dream.picture, target, format=name, quality=output.quality)
+            picture = self._session.shared(dream, name, target.name)
+            write_picture(picture, target, format=name, quality=output.quality)
         sidecar = self._session.sidecar(job=order.job, source=order.source, dream=dream, seconds=task.seconds)
         return Done(job=order.job, file=target.name, sidecar=sidecar, busy_seconds=self._answers.meter.seconds)
 

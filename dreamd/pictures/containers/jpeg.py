@@ -31,6 +31,9 @@ MAGIC = b"\xff\xd8\xff"
 XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 """A segment of XMP begins with these bytes."""
 
+MAX_XMP_SEGMENT = 65_533 - len(XMP_MARK)
+"""A segment holds so many bytes of XMP."""
+
 END = b"\xff\xd9"
 """The end mark."""
 

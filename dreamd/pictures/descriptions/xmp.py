@@ -29,7 +29,11 @@ _DROPPED = {
 }
 """These properties are true of the old file only."""
 
+RECIPE_SPACE = "urn:dreamd:xmp:1.0/"
+"""dreamd's own namespace, whose property `recipe` is how a result was made."""
+
 _DROPPED_SPACES = {
+    RECIPE_SPACE,  # the result of a result has a recipe of its own
     "http://ns.adobe.com/xmp/note/",  # a promise of more XMP, which is not carried over
     "http://ns.adobe.com/hdr-gain-map/1.0/",  # these tell of other pictures in the same file
     "http://ns.apple.com/HDRGainMap/1.0/",
@@ -75,15 +79,22 @@ def read_xmp(packet: bytes, name: str) -> Xmp:
     if not packet.strip(b"\0 \r\n\t"):
         return Xmp()
     with left_out_when_broken("XMP", name):
-        root = _parsed(packet.rstrip(b"\0"))
+        root = parsed_xmp(packet.rstrip(b"\0"))
         orientation = None
         for element in list(_elements(root, 0)):
             orientation = _make_true(element) or orientation
-        return Xmp(orientation=orientation, kept=_HEAD + root.toxml().encode("utf-8") + _TAIL)
+            _drop_if_emptied(element)
+        return Xmp(orientation=orientation, kept=packet_of(root))
     return Xmp()
 
 
-def _parsed(packet: bytes) -> minidom.Element:
+def packet_of(root: minidom.Element) -> bytes:
+    """Return XMP as it is written into a file."""
+    return _HEAD + root.toxml().encode("utf-8") + _TAIL
+
+
+def parsed_xmp(packet: bytes) -> minidom.Element:
+    """Parse a packet, which may be anybody's. Raises ValueError when it is no XMP, or more of it than is read."""
     if len(packet) > MAX_XMP_BYTES or packet.count(b"<") > _MAX_TAGS:
         raise ValueError(f"{len(packet)} bytes is too long")
     if re.search(rb"<!\s*(DOCTYPE|ENTITY)", packet, re.IGNORECASE) or packet.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -124,6 +135,18 @@ def _make_true(element: minidom.Element) -> int | None:
         elif _is_old(child.namespaceURI, child.localName):
             element.removeChild(child)
     return orientation
+
+
+def _drop_if_emptied(element: minidom.Element) -> None:
+    """Remove a description of dreamd's own that held a recipe only, so that none is left of each dream of a dream."""
+    attributes = list((element.attributes or {}).values())
+    spaces = [attribute for attribute in attributes if attribute.name.startswith("xmlns")]
+    says_nothing = len(attributes) - len(spaces) <= element.hasAttribute("rdf:about") and not any(
+        child.nodeType == Node.ELEMENT_NODE for child in element.childNodes
+    )
+    is_own = any(attribute.value == RECIPE_SPACE for attribute in spaces)
+    if is_own and says_nothing and element.parentNode is not None:
+        element.parentNode.removeChild(element)
 
 
 def _is_old(space: str | None, name: str | None) -> bool:

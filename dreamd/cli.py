@@ -27,6 +27,7 @@ COMMANDS = {
     "dream": "dreamd.commands.dream",
     "demo": "dreamd.commands.demo.command",
     "status": "dreamd.commands.status",
+    "open": "dreamd.commands.page",
     "jobs": "dreamd.commands.jobs",
     "retry": "dreamd.commands.control",
     "pause": "dreamd.commands.control",
@@ -38,7 +39,7 @@ COMMANDS = {
     "weights": "dreamd.commands.weights",
     "doctor": "dreamd.commands.doctor.command",
 }
-"""The module of each command, in the order of `dreamd --help`. The command bears its own name there."""
+"""The module of each command, in the order of `dreamd --help`."""
 
 LOGGING_COMMANDS = ("run", "drain")
 """These write a log, whose lines begin with the time; the others speak to a person."""
@@ -52,7 +53,9 @@ class CommandLine(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS and cmd_name not in self.commands:
-            self.add_command(getattr(import_module(COMMANDS[cmd_name]), cmd_name))
+            in_module = vars(import_module(COMMANDS[cmd_name])).values()
+            found = (value for value in in_module if isinstance(value, click.Command) and value.name == cmd_name)
+            self.add_command(next(found))
         return super().get_command(ctx, cmd_name)
 
     def resolve_command(

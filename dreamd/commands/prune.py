@@ -27,12 +27,9 @@ from dreamd.wording import printable
 if TYPE_CHECKING:
     from dreamd.settings.config import Config
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-"""The unit that each letter of an age stands for."""
-
 
 @click.command()
-@click.option("--older-than", metavar="AGE", help="Remove originals put away longer ago: 30d, 12h, 2w.")
+@click.option("--older-than", metavar="AGE", help="Remove originals put away longer ago: 30d, 12h, 2w, 3mo.")
 @click.option("--keep", metavar="SIZE", help="Keep no more than the newest that fit: 50GB.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
 @config_option
@@ -85,11 +82,13 @@ class _Original:
 
 
 def parse_age(text: str) -> timedelta:
-    """Read `30d`, `12h`, `2w` or `90m` as a duration. Raises UsageError."""
-    match = re.fullmatch(r"(\d{1,6})([mhdw])", text.strip())
-    if match is None:
-        raise UsageError(f"{text!r} is no age: write 30d, 12h, 2w or 90m")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    """Read `30d`, `12h`, `2w`, `3mo` or `90min` as a duration. Raises UsageError."""
+    from dreamd.settings.durations import read_duration
+
+    try:
+        return read_duration(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def parse_size(text: str) -> int:

@@ -27,6 +27,7 @@ from dreamd.settings.sections import (
     WorkersConfig,
     is_token,
 )
+from dreamd.settings.whereabouts import missing_config
 from dreamd.settings.yamlfile import Document, read_document
 from dreamd.wording import suggestion
 
@@ -84,7 +85,7 @@ def load_config(file: Path) -> Config:
         RecipeError: its `defaults` are wrong.
     """
     if not file.exists():
-        raise ConfigError("does not exist; `dreamd init DIR` makes one", file=file)
+        raise missing_config(file)
     document = read_document(file, ConfigError)
     defaults = _defaults(document)
     if "file" in document.data:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, ByteSize, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from dreamd.settings.durations import read_duration
 from dreamd.settings.fields import Count, FieldModel, Flag, Integer, Number
 
 TOKEN_RULE = "16 or more letters, digits and signs, without spaces, such as `openssl rand -hex 24` makes"
@@ -38,15 +39,10 @@ def _size(value: object) -> object:
     return value
 
 
-_AGE_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-"""The units of an age, by the letter that stands for each."""
-
-
 def _age(value: object) -> timedelta:
-    match = re.fullmatch(r"(\d{1,6})([mhdw])", value.strip()) if isinstance(value, str) else None
-    if match is None:
+    if not isinstance(value, str):
         raise PydanticCustomError("an_age", "an age such as 90d, 12h or 2w")
-    return timedelta(**{_AGE_UNITS[match[2]]: int(match[1])})
+    return read_duration(value)
 
 
 Size = Annotated[ByteSize, Field(ge=1), BeforeValidator(_size)]
@@ -112,8 +108,9 @@ class WorkersConfig(FieldModel):
     """What dreams, and on what.
 
     Attributes:
-        devices: `auto` (every GPU, or else the processor), or a list such as `[cuda:0, cpu]`.
         executor: the plugin that runs jobs.
+        devices: `auto` (every GPU, or else the processor), or a list such as `[cuda:0, cpu]`; the names of those that
+            another executor than `local` runs jobs on are its own.
         batch: how many pictures of equal recipe and shape to dream together at most, and to give to a worker at a time;
             `auto`: 32 on a GPU, as far as its memory goes, and 1 on a processor, where more bring nothing.
         memory: what one worker may hold, or `auto`, which is most of what is free when it starts.
@@ -123,13 +120,21 @@ class WorkersConfig(FieldModel):
         idle_unload_seconds: a worker idle for so long is stopped, and its device given back.
     """
 
+    executor: str = "local"  # before `devices`, whose names it decides on
     devices: Literal["auto"] | Annotated[tuple[str, ...], Field(min_length=1)] = "auto"
-    executor: str = "local"
     batch: Literal["auto"] | Count = "auto"
     memory: Literal["auto"] | Size = "auto"
     threads: Literal["auto"] | Count = "auto"
     deterministic: Flag = True
     idle_unload_seconds: Number = Field(default=600.0, ge=0.0)
+
+    @field_validator("devices")
+    @classmethod
+    def _are_devices(cls, value: str | tuple[str, ...], info: ValidationInfo) -> str | tuple[str, ...]:
+        for name in () if value == "auto" or info.data.get("executor") != "local" else value:
+            if re.fullmatch(r"cpu|mps|(cuda|xpu)(:\d{1,3})?", name) is None:
+                raise ValueError(f"{name!r} is no device; write cpu, cuda, cuda:1, mps or xpu")
+        return value
 
 
 class JournalConfig(FieldModel):
@@ -193,6 +198,13 @@ class StatusConfig(FieldModel):
         """The host and port of `listen`, an IPv6 address without its brackets; only where it is not None."""
         host, _, port = (self.listen or "").rpartition(":")
         return host.removeprefix("[").removesuffix("]"), int(port)
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds the page; only where `listen` is not None."""
+        host, port = self.address
+        here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        return f"http://{f'[{here}]' if ':' in here else here}:{port}{self.base_path}/"
 
     @property
     def is_local(self) -> bool:

@@ -24,6 +24,7 @@ from dreamd.tree.identity import check_is_known
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import Folders, StateFolder
 from dreamd.tree.steps.retrying import give_back_failed
+from dreamd.wording import suggestion
 
 T = TypeVar("T")
 
@@ -32,6 +33,10 @@ WAKE = signal.SIGUSR1
 
 _FORGOTTEN_AT_A_TIME = 1_000
 """The number of jobs that the journal forgets in one commit, so that the daemon need not wait long for its own."""
+
+
+_MOST_FOLDERS = 10_000
+"""The most folders of an inbox among which the one that was meant is looked for."""
 
 
 def retry(config: Config, job_ids: Sequence[str], *, all_failed: bool) -> Iterator[str]:
@@ -65,9 +70,10 @@ def pause(config: Config, folder: str) -> str:
     """Have no more jobs started from a folder and those below it; what runs is finished. Returns what to tell.
 
     Raises:
-        UsageError: it is no folder of the inbox.
+        UsageError: it is no folder of the inbox, or not there.
     """
     name = _relative_folder(config, folder)
+    _check_is_there(config, name)
     config.state.mkdir(parents=True, exist_ok=True)
     with Journal.open(StateFolder(config.state).journal) as journal:
         journal.pause(name)
@@ -111,10 +117,25 @@ def _relative_folder(config: Config, folder: str) -> str:
     """Return a folder relative to the inbox; it may be given so, or as a path from where one stands."""
     path = PurePosixPath(os.path.abspath(folder))  # noqa: PTH100 (a symlink is not to be followed)
     inbox = PurePosixPath(config.inbox)
-    relative = path.relative_to(inbox) if path.is_relative_to(inbox) else PurePosixPath(folder)
+    from_here = path.is_relative_to(inbox) and (Path(path).is_dir() or not (config.inbox / folder).is_dir())
+    relative = path.relative_to(inbox) if from_here else PurePosixPath(folder)
     if relative.is_absolute() or ".." in relative.parts:
         raise UsageError(f"{folder} is no folder of the inbox {config.inbox}")
     return str(relative)
+
+
+def _check_is_there(config: Config, folder: str) -> None:
+    """Raise UsageError when the inbox lacks a folder; names the nearest of those that it has."""
+    if (config.inbox / folder).is_dir() or not config.inbox.is_dir():  # an inbox that is away has its folders still
+        return
+    folders = [str(path.relative_to(config.inbox)) for path in islice(_folders_below(config.inbox), _MOST_FOLDERS)]
+    raise UsageError(f"{folder} is no folder of the inbox {config.inbox}; {suggestion(folder, folders)}")
+
+
+def _folders_below(inbox: Path) -> Iterator[Path]:
+    for place, names, _ in os.walk(inbox):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        yield from (Path(place, name) for name in names)
 
 
 def _wake(config: Config) -> None:

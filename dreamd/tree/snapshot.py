@@ -185,10 +185,11 @@ def _is_alive(values: dict[str, Any]) -> bool:
 
 def state_folder_of(config_file: Path) -> Path:
     """Find the state folder of a config, without checking the rest: that takes longer than all of `status`."""
+    from dreamd.settings.whereabouts import missing_config
     from dreamd.settings.yamlfile import read_document
 
     if not config_file.exists():
-        raise ConfigError("does not exist; `dreamd init DIR` makes one", file=config_file)
+        raise missing_config(config_file)
     document = read_document(config_file, ConfigError)
     state = document.data.get("state", "state")
     try:

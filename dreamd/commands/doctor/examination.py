@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dreamd.commands.doctor.engine import look_at_device, look_at_plugins, look_at_recipes_and_weights
 from dreamd.commands.doctor.finding import Finding, found_by
-from dreamd.commands.doctor.folders import look_at_filesystems, look_at_folders
-from dreamd.commands.doctor.machine import look_at_clock, look_at_watches
+from dreamd.commands.doctor.folders import look_at_filesystems, look_at_folders, look_at_plugin_folders
+from dreamd.commands.doctor.machine import look_at_clock, look_at_page, look_at_watches
 from dreamd.commands.doctor.user import look_at_rights, take_home_of
 from dreamd.commands.plugin_loading import engine_plugins
 from dreamd.errors import DreamdError
@@ -35,13 +35,15 @@ def examine(config_file: Path, *, user: str | None = None) -> list[Finding]:
     if user is not None:
         findings += look_at_rights(config, user)
     plugins = engine_plugins(config)
-    findings += look_at_plugins(config, plugins)
+    findings += [*look_at_plugin_folders(config), *look_at_plugins(config, plugins)]
     findings += look_at_recipes_and_weights(config, plugins)
     findings.append(found_by("watching", lambda: look_at_watches(config)))
     if folders[0].ok:
         findings.append(found_by("filesystems", lambda: look_at_filesystems(config)))
         findings.append(found_by("clock", lambda: look_at_clock(config)))
     findings.append(found_by("daemon", lambda: look_at_daemon(config)))
+    if not is_running(config):  # else the address is the daemon's own page's
+        findings.append(found_by("page", lambda: look_at_page(config)))
     return findings
 
 
@@ -57,3 +59,12 @@ def look_at_daemon(config: Config) -> str:
     if values is None or values["state"] == "stopped":
         return "not running"
     return f"running, pid {values['pid']}, watching by {values['watching']}"
+
+
+def is_running(config: Config) -> bool:
+    """Tell whether a daemon runs, as far as its snapshot says; one that cannot be read is told elsewhere."""
+    try:
+        values = snapshot.read(config.state)
+    except (DreamdError, OSError):
+        return False
+    return values is not None and values["state"] != "stopped"

@@ -34,6 +34,16 @@ def look_at_folders(config: Config) -> Iterator[Finding]:
             yield found_by(name, partial(_look_at_room, folder))
 
 
+def look_at_plugin_folders(config: Config) -> Iterator[Finding]:
+    """Look at each folder that plugins are to come from; only those that are missing are told."""
+    for field in ("engine", "daemon"):
+        for folder in getattr(config.plugins, field):
+            if not folder.is_dir():
+                what = "is no folder" if os.path.lexists(folder) else "is not there"
+                advice = f"`mkdir -p {shlex.quote(str(folder))}`, or take it out of the config"
+                yield Finding("plugins", False, f"plugins.{field}: {folder} {what}: {advice}")
+
+
 def _look_at_room(folder: Path) -> str:
     """Make a file in a folder, or in the nearest one above it that exists, and look for room for pictures."""
     place = nearest(folder)

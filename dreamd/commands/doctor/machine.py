@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import socket
 import tempfile
 import time
 from pathlib import Path
 
 from dreamd.errors import DreamdError
+from dreamd.files.problems import refusal
 from dreamd.settings.config import Config
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import StateFolder
@@ -45,6 +47,22 @@ def _try_a_watch() -> None:
             "no more programs of this user may watch folders: `sysctl fs.inotify.max_user_instances=512`, "
             "and in /etc/sysctl.d to keep it"
         )
+
+
+def look_at_page(config: Config) -> str:
+    """Look whether the page can be served where it is to be. Raises DreamdError when the address is taken or wrong."""
+    status = config.status
+    if status.listen is None:
+        return "none is served: status.listen is null"
+    host, port = status.address
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        raise DreamdError(f"{status.listen}: {refusal(error)}; choose another status.listen") from error
+    return f"{status.url} is free"
 
 
 def look_at_clock(config: Config) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dreamd.settings.whereabouts import find_config
+
 if TYPE_CHECKING:
     from dreamd.settings.config import Config
 
@@ -19,9 +21,11 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 """A file that exists."""
 
+
 config_option = click.option(
-    "--config", "config_file", type=PATH, default=Path("config.yaml"), show_default=True, help="The config file."
-)
+    "--config", "config_file", type=PATH, default=find_config, envvar="DREAMD_CONFIG", show_envvar=True,
+    help="The config file.  [default: config.yaml here, or of the tree around]",
+)  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, whose fields are stable.")
 set_option = click.option(
     "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Set a field of the recipe: `ascent.lr=0.1`."

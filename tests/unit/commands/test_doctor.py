@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import pwd
+import socket
 import subprocess
 import time
 from collections import namedtuple
@@ -61,6 +62,7 @@ def configured(root: Path, **changes: Any) -> Path:
     config = yaml.safe_load((root / "config.yaml").read_text())
     config["defaults"] = {"backbone": {"name": "tiny", "weights": "random"}}
     config["plugins"]["disable"] = ["timm", "torchvision", "vgg", "efficientnet_lite0"]
+    config["status"]["listen"] = None  # the machine that tests run on may have a page of its own
     (root / "config.yaml").write_text(yaml.safe_dump(config | changes))
     return root
 
@@ -93,7 +95,7 @@ def test_of_a_sound_tree_all_is_looked_at_and_well_disabled_plugins_too(root: Pa
     found = examine(root / "config.yaml")
     assert [finding.check for finding in found] == [
         "device", "config", "inbox", "outbox", "originals", "failed", "state", "plugins", "recipes", "weights",
-        "watching", "filesystems", "clock", "daemon",
+        "watching", "filesystems", "clock", "daemon", "page",
     ]  # fmt: skip
     assert [finding for finding in found if not finding.ok] == []
 
@@ -111,6 +113,26 @@ def test_each_device_of_the_config_is_looked_at(root: Path) -> None:
     found = [finding for finding in examine(root / "config.yaml") if finding.check == "device"]
     assert [finding.ok for finding in found] == [True, False]
     assert found[1].text.startswith("device 'cuda:7' cannot be used here; there is cpu")
+
+
+def test_folders_of_plugins_that_are_not_there_are_missed(root: Path) -> None:
+    (root / "file.py").write_text("")
+    configured(root, plugins={"engine": ["plugins", "gone"], "daemon": ["file.py"], "disable": ["timm"]})
+    told = [text for check, text in trouble(root) if check == "plugins"]
+    assert told == [
+        f"plugins.engine: {root}/gone is not there: `mkdir -p {root}/gone`, or take it out of the config",
+        f"plugins.daemon: {root}/file.py is no folder: `mkdir -p {root}/file.py`, or take it out of the config",
+    ]
+
+
+def test_the_address_of_the_page_is_tried_unless_the_daemon_itself_has_it(root: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        listen = f"127.0.0.1:{other.getsockname()[1]}"
+        configured(root, status={"listen": listen})
+        assert [text for _, text in trouble(root)] == [
+            f"{listen}: Address already in use; choose another status.listen"
+        ]
+    assert findings(root)["page"].text == f"http://{listen}/ is free"
 
 
 def test_looking_leaves_nothing_behind(root: Path) -> None:

@@ -131,7 +131,8 @@ def test_originals_that_hold_another_folder_are_refused(config: Config) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "age"), [("30d", 30 * DAY), ("12h", DAY / 2), ("2w", 14 * DAY), ("90m", timedelta(minutes=90))]
+    ("text", "age"),
+    [("30d", 30 * DAY), ("12h", DAY / 2), ("2w", 14 * DAY), ("90min", timedelta(minutes=90)), ("3mo", 90 * DAY)],
 )
 def test_ages_are_read(text: str, age: timedelta) -> None:
     assert parse_age(text) == age
@@ -141,6 +142,11 @@ def test_ages_are_read(text: str, age: timedelta) -> None:
 def test_what_is_no_age_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UsageError, match="write 30d"):
         parse_age(text)
+
+
+def test_an_m_is_refused_as_it_may_be_minutes_or_months() -> None:
+    with pytest.raises(UsageError, match="write 1min or 1mo"):
+        parse_age("1m")
 
 
 @pytest.mark.parametrize("text", ["50", "GB", "-1GB", "", "50 apples"])

@@ -51,9 +51,9 @@ def explain(file: str, config_file: Path, as_json: bool) -> None:
 @recipe.command("from")
 @click.argument("file", metavar="PICTURE_OR_SIDECAR", type=PATH)
 def from_result(file: Path) -> None:
-    """Print the recipe of a result as YAML, out of its sidecar or of the picture.
+    """Print the recipe that made a result, as YAML.
 
-    A picture carries its recipe when that says `output: {embed: true}`.
+    FILE is its sidecar, or the picture itself where its recipe says `output: {embed: true}`.
     """
     print_lines(_text_of_result(file))
 

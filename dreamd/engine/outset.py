@@ -130,7 +130,8 @@ class Comparisons:
         self._see_pictures(min(_LONGEST_SEEN, max(size)), look)
         for term in self._chain.picture_terms:
             for reference in term.loss.references.values() if isinstance(term.loss, Referring) else ():
-                reference.value = self._outset.reference_at(reference, size)
+                whole = self._outset.reference_at(reference, size)
+                reference.value = None if whole is None else term.chosen(whole)
 
     def _see_pictures(self, longest: int, look: Callable[[Tensor], list[Tensor]]) -> None:
         if self._seen_at == longest:

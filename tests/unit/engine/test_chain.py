@@ -236,6 +236,20 @@ def test_a_loss_of_the_picture_is_compared_with_the_original_at_the_ascents_size
     assert len({image for image, _ in shapes}) == 2
 
 
+@pytest.mark.parametrize("key", [ORIGINAL, "picture"])
+def test_a_loss_of_some_of_the_pictures_channels_is_compared_with_the_same(key):
+    seen: list[Tensor] = []
+
+    def like(image: Tensor, **compared: Tensor) -> Tensor:
+        seen.append(compared[key])
+        return (image * compared[key]).flatten(1).sum(1)
+
+    reference = Reference(key=key) if key == ORIGINAL else Reference(pictures(), key)
+    term = Term("picture", Referring(like, {key: reference}), 1.0, (2, 0))
+    dreamed(dreamer(chain=Chain(picture_terms=(term,))), pictures())
+    assert torch.equal(seen[0], pictures()[:, [2, 0]])
+
+
 def test_staying_near_holds_the_dream_back():
     def near(image: Tensor, *, original: Tensor) -> Tensor:
         return -(image - original).square().flatten(1).sum(1)

@@ -106,7 +106,7 @@ def test_means_and_norms():
     assert slope(maximum, activation).tolist() == [[[[0.0, 0.0]], [[1.0, 0.0]]]]
 
 
-@pytest.mark.parametrize("cells", [7, 3000])
+@pytest.mark.parametrize("cells", [7, 1280])
 def test_the_gradient_of_the_guide_is_the_guides_nearest_cell(cells, monkeypatch):
     activation, others = numbers(2, 5, 9, 4), numbers(1, 5, 1, cells, seed=1)
     product = torch.einsum("nchw,cm->nhwm", activation, others[0, :, 0])
@@ -118,6 +118,16 @@ def test_the_gradient_of_the_guide_is_the_guides_nearest_cell(cells, monkeypatch
     assert torch.equal(slope(lambda x: guide(x, picture=shuffled), activation), gradient)
     monkeypatch.setattr("dreamd_plugins.guide._CHUNK", 50)
     assert torch.equal(slope(lambda x: guide(x, picture=others), activation), gradient)
+
+
+def test_of_a_large_guide_a_thousand_cells_all_over_it_are_looked_at():
+    """A cell (2t, -1) is most like the (p, p²) whose p is nearest to t."""
+    places = torch.arange(10_000, dtype=torch.double)
+    others = torch.stack([places, places**2]).view(1, 2, 1, -1)
+    cells = torch.stack([2 * places, -torch.ones_like(places)]).view(1, 2, 1, -1)
+    nearest = slope(lambda x: guide(x, picture=others), cells)[0, 0, 0]
+    assert nearest.unique().numel() == 1280
+    assert float((nearest - places).abs().max()) <= 4
 
 
 def test_the_guides_cosine_finds_the_angle_and_not_the_strength():

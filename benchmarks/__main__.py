@@ -35,6 +35,7 @@ BENCHMARKS = {
     "ascent": Benchmark(module="benchmarks.ascents"),
     "large": Benchmark(module="benchmarks.ascents", function="run_large"),
     "peak": Benchmark(module="benchmarks.peak"),
+    "chain": Benchmark(module="benchmarks.chains", needs=_ALL_OF_DREAMD),
     "program": Benchmark(module="benchmarks.program", needs=_ALL_OF_DREAMD),
     "daemon": Benchmark(module="benchmarks.daemon", needs=_ALL_OF_DREAMD),
     "memory": Benchmark(module="benchmarks.memory"),

@@ -84,7 +84,8 @@ def resolve(documents: Iterable[Document]) -> Resolved:
     """Merge documents, the later over the earlier, into one effective recipe.
 
     A mapping merges into the inherited one, unless it names another plugin, which starts from that plugin's defaults; a
-    list replaces. Layers belong to their backbone: naming another backbone starts from that one's default layer.
+    list replaces. Layers belong to their backbone: naming another backbone starts from that one's default layer. So
+    does momentum to its optimizer: naming another starts from none.
 
     Raises:
         RecipeError: a field is unknown or has a wrong value; with its file and line.
@@ -180,6 +181,8 @@ def _merge_field(
         return
     if key in PLUGIN_FIELDS:
         _choose_plugin(data, origins, document, key, value)
+    if key == "ascent":
+        _choose_optimizer(data, origins, value)
     inherited = data.get(key)
     data[key] = {**(inherited if isinstance(inherited, dict) else {}), **value}
     origins[path] = Origin(document.file, document.line(path))
@@ -198,6 +201,21 @@ def _choose_plugin(
     _forget(data, origins, key)
     if key == "backbone" and "layers" not in document.data:
         _forget(data, origins, "layers")
+
+
+def _choose_optimizer(data: dict[str, Any], origins: dict[FieldPath, Origin], value: Mapping[str, Any]) -> None:
+    """Forget the inherited momentum where another optimizer is named than before: it was meant for that one."""
+    inherited = data.get("ascent")
+    if "optimizer" not in value or not isinstance(inherited, dict):
+        return
+    before = inherited.get("optimizer", Ascent().optimizer.name)
+    if _name_of(value["optimizer"]) != _name_of(before):
+        data["ascent"] = {name: inner for name, inner in inherited.items() if name != "momentum"}
+        origins.pop(("ascent", "momentum"), None)
+
+
+def _name_of(choice: object) -> object:
+    return choice.get("name") if isinstance(choice, dict) else choice
 
 
 def _forget(data: dict[str, Any], origins: dict[FieldPath, Origin], key: str) -> None:

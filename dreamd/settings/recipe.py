@@ -120,7 +120,8 @@ class Ascent(FieldModel):
         lr: how far a step goes, in units of the backbone's standard deviation of pixels (about 0.23), times the move
             that the optimizer makes. With the gradient step `normalize` 0.05 moves a pixel by about 3 of 255. Where a
             parameterization moves, `lr` is in its units.
-        momentum: how much of the sum of the gradients so far is kept; 1 is the article's plain sum.
+        momentum: how much of the sum of the gradients so far is kept; 1 is the article's plain sum. Only the optimizer
+            `plain` takes it: a file that names another optimizer than it inherits does not inherit it.
         jitter: the largest random circular shift before each step, in pixels: it hides the grid of a network's cells.
         optimizer: what makes a move of each gradient.
         lr_end: `lr` at the end, towards which it goes in a straight line over the last quarter of the ascent; null
@@ -306,7 +307,7 @@ def _check_ascent(recipe: Recipe, catalogue: Catalogue) -> None:
     ascent = recipe.ascent
     entry = catalogue.find(Kind.OPTIMIZER, ascent.optimizer.name)
     if ascent.momentum and "momentum" not in entry.takes:
-        raise RecipeError(f"is not for the optimizer {entry.name!r}; give 0", field=("ascent", "momentum"))
+        raise RecipeError(f"is not for the optimizer {entry.name!r}; leave it out", field=("ascent", "momentum"))
     if entry.steady and ascent.jitter:
         raise RecipeError(f"the optimizer {entry.name!r} learns nothing from a picture that shifts; give 0",
                           field=("ascent", "jitter"))  # fmt: skip

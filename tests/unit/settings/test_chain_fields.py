@@ -74,7 +74,7 @@ def test_editors_are_told_what_the_recipe_takes(catalogue):
         ({"ascent": {"optimizer": "lbfgs", "jitter": 0}, "transforms": ["turn"]}, "transforms: the optimizer 'lbfgs'"),
         (
             {"ascent": {"optimizer": "adam", "momentum": 0.5}},
-            "ascent.momentum: is not for the optimizer 'adam'; give 0",
+            "ascent.momentum: is not for the optimizer 'adam'; leave it out",
         ),
         ({"ascent": {"optimizer": "adams"}}, "ascent.optimizer: no optimizer 'adams'; did you mean adam?"),
         ({"layers": {"name": "picture", "loss": "l1"}}, "layers: needs a layer of the network"),
@@ -88,6 +88,32 @@ def test_editors_are_told_what_the_recipe_takes(catalogue):
 )
 def test_what_does_not_go_together_is_refused_with_its_field(catalogue, fields, message):
     assert message in refusal(catalogue, **fields)
+
+
+MOMENTUM = "ascent: {momentum: 1, jitter: 0, iterations: 6}\n"
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "{name: adam, beta1: 0.5}", "lbfgs"])
+def test_another_optimizer_inherits_no_momentum(catalogue, optimizer):
+    other = parse_document(f"ascent: {{optimizer: {optimizer}}}\n", "recipe.yaml", RecipeError)
+    found = resolve([parse_document(MOMENTUM, "base.yaml", RecipeError), other])
+    check_recipe(found.recipe, catalogue)
+    assert (found.recipe.ascent.momentum, found.recipe.ascent.iterations) == (0, 6)
+    rows = {field.name: field.origin for field in explain(found, catalogue)}
+    assert rows["ascent.momentum"] == "built-in"
+
+
+@pytest.mark.parametrize("same", ["{optimizer: plain}", "{optimizer: {name: plain}, lr: 1}", "{lr: 1}"])
+def test_the_same_optimizer_inherits_the_momentum(same):
+    documents = [parse_document(text, "base.yaml", RecipeError) for text in (MOMENTUM, f"ascent: {same}\n")]
+    assert resolve(documents).recipe.ascent.momentum == 1
+
+
+def test_momentum_beside_another_optimizer_is_refused_where_it_stands(catalogue):
+    texts = (MOMENTUM, "ascent:\n  optimizer: adam\n  momentum: 0.5\n")
+    found = resolve([parse_document(text, "recipe.yaml", RecipeError) for text in texts])
+    with pytest.raises(RecipeError, match=r"recipe.yaml:3: ascent.momentum: is not for the optimizer 'adam'; leave it"):
+        found.check(catalogue)
 
 
 def test_lbfgs_goes_with_a_picture_that_stands_still(catalogue):

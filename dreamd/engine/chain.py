@@ -221,7 +221,12 @@ class Canvas:
             return x
         value = self._scene.image(x)
         self._shapes = []
-        for level in self._scene.chain.parameterization:
+        for number, level in enumerate(self._scene.chain.parameterization):
+            if number and value.shape != x.shape:
+                raise PluginError(
+                    f"parameterization[{number - 1}] made parameters of shape {list(value.shape)} of pictures "
+                    f"{list(x.shape)}: it must be the last, since no other can encode that as pictures"
+                )
             self._shapes.append(value.shape)
             value = level.encode(value)
         return value.detach().contiguous()

@@ -165,6 +165,12 @@ def test_parameters_move_by_the_gradient_that_the_chain_rule_gives():
     torch.testing.assert_close(result, torch.sigmoid(leaf + 0.7 * gradient).detach(), atol=1e-6, rtol=0)
 
 
+def test_what_makes_no_pictures_is_the_last_parameterization():
+    made = dreamer(chain=Chain(parameterization=(spectrum(), sigmoid())))
+    with pytest.raises(PluginError, match=r"parameterization\[0\] made parameters .* it must be the last"):
+        dreamed(made, pictures())
+
+
 def test_the_views_of_a_picture_count_as_their_mean():
     made = dreamer(chain=Chain(transforms=(Transform(four_views),)), settings=AscentSettings(iterations=1, lr=0.7))
     image = pictures()

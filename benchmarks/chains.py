@@ -20,7 +20,7 @@ from benchmarks.report import Bar, Row, Table, at_most
 from benchmarks.timing import Way, alternate, clock_of
 from dreamd.engine.ascent import At
 from dreamd.engine.chain import Chain, Parameterization, Transform
-from dreamd.engine.dream import Dreamer
+from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.objective import Loss
 from dreamd.engine.references import Reference, Referring
 

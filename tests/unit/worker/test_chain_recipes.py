@@ -1,4 +1,4 @@
-"""Recipes of all kinds of plugins, dreamed: finite, the right size, the same in a batch; pictures that recipes name."""
+"""Recipes with masks and with pictures that they name, dreamed."""
 
 from __future__ import annotations
 
@@ -9,32 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from dreamd.errors import RecipeError
 from dreamd.pictures.picture import Picture
-from dreamd.plugin_host.host import Plugins
 from dreamd.settings.recipe import Recipe
 from dreamd.worker.bounds import Bounds
-from dreamd.worker.device import Device
 from dreamd.worker.recipe_pictures import RecipePictures
 from dreamd.worker.session import Dream, Session
-
-NETWORK = """
-from torch import nn
-from dreamd.api import Backbone, hookimpl
-
-def tiny(name):
-    low, high = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 8, 3, stride=2, padding=1)
-    network = nn.Sequential(low, nn.ReLU(), high, nn.ReLU())
-    return Backbone(network=network, layers={"low": "1", "high": "3"}, default_layer="high", min_side=16)
-
-@hookimpl
-def dreamd_backbones(register):
-    register("tiny", tiny)
-"""
+from tests.unit.worker.kit import fill, picture, plugins_in, session_in
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -49,27 +32,13 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recipes")
-    folder.chmod(0o755)
-    (folder / "tiny.py").write_text(NETWORK, encoding="utf-8")
-    (folder / "tiny.py").chmod(0o644)
-    pixels = np.random.default_rng(1).integers(0, 256, (30, 44, 3), np.uint8)
-    Image.fromarray(pixels).save(folder / "other.png")
-    Image.fromarray(np.uint8([[0, 0, 255, 255]])).save(folder / "mask.png")
+    fill(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def session(folder: Path) -> Session:
-    plugins = Plugins("dreamd.engine", folders=[folder], only={"tiny"})
-    bounds = Bounds(max_pixels=100_000, max_bytes=1_000_000, memory=4_000_000_000, picture_folders=(folder,))
-    return Session(plugins, Device(torch=torch.device("cpu"), label="cpu"), bounds)
-
-
-def picture(seed: int = 0, alpha: bool = False) -> Picture:
-    generator = np.random.default_rng(seed)
-    pixels = generator.integers(0, 256, (40, 37, 3), np.uint8)
-    opaque = np.where(np.arange(37) < 20, 0, 255).astype(np.uint8) * np.ones((40, 1), np.uint8)
-    return Picture(pixels=pixels, alpha=opaque if alpha else None, format="PNG")
+    return session_in(folder, plugins_in(folder))
 
 
 def dreams_of(session: Session, pictures: list[Picture], **fields: Any) -> list[Dream]:
@@ -82,67 +51,6 @@ def dreams_of(session: Session, pictures: list[Picture], **fields: Any) -> list[
         }
     )
     return session.dream(pictures, session.build(recipe), on_progress=lambda _progress: None)
-
-
-def steps(*choices: object) -> st.SearchStrategy[list[object]]:
-    return st.lists(st.sampled_from(choices), max_size=2)
-
-
-def recipes(other: str) -> st.SearchStrategy[dict[str, Any]]:
-    """Any recipe out of all plugins, with a word or two of parameters."""
-    loss = st.sampled_from(
-        ["l2", "mean", "mean_square", "l1", "max", "caricature", {"name": "guide", "picture": other},
-         {"name": "guide", "picture": other, "by": "cosine"}, {"name": "direction", "picture": other}]
-    )  # fmt: skip
-    of_picture = st.sampled_from(["total_variation", "stay_near", "blur_distance", {"name": "boundary", "width": 5}])
-    layers = st.tuples(loss, loss, of_picture).map(
-        lambda three: [{"name": "low", "loss": three[0], "channels": [0, 2]}, {"name": "high", "loss": three[1]},
-                       {"name": "picture", "loss": three[2], "weight": -0.001}]
-    )  # fmt: skip
-    moving = ["jitter", "turn", {"name": "turn", "flip": True, "shift": 3}, "noise", {"name": "noise", "end": 0.0},
-              {"name": "crops", "count": 2, "size": 32}, "blur", {"name": "magnify", "degrees": 5}]  # fmt: skip
-    once = ["original_colors", {"name": "match_histogram", "picture": other}, "match_histogram", "blend", "stretch",
-            "noise_start", "clamp", "magnify", "blur"]  # fmt: skip
-    optimizer = st.sampled_from(["plain", "adam", "lbfgs"])
-    return st.builds(
-        lambda layers, levels, transforms, start, settle, finish, gradient, optimizer, jitter: {
-            "layers": layers,
-            "parameterization": levels,
-            "transforms": [] if optimizer == "lbfgs" else transforms,
-            "start": start,
-            "settle": settle,
-            "finish": finish,
-            "gradient": gradient,
-            "ascent": {"iterations": 2, "lr": 0.05, "lr_end": 0.01, "optimizer": optimizer,
-                       "jitter": 0 if optimizer == "lbfgs" else jitter},
-        },
-        layers,
-        st.sampled_from([[], ["bounded"], ["bounded", "decorrelated"], ["bounded", "decorrelated", "fourier"],
-                         ["fourier"], ["bounded", "phase"]]),
-        steps(*moving),
-        steps(*once),
-        steps("clamp", "blur", "blend"),
-        steps(*once),
-        steps("smooth", "normalize", "laplacian", "natural", "clip"),
-        optimizer,
-        st.integers(0, 9),
-    )  # fmt: skip
-
-
-@given(data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-def test_any_recipe_out_of_all_plugins_gives_a_picture_the_same_in_a_batch(session, folder, data):
-    recipe = data.draw(recipes(str(folder / "other.png")))
-    pictures = [picture(1), picture(2)]
-    together = dreams_of(session, pictures, **recipe)
-    for one, dream in zip(pictures, together, strict=True):
-        assert dream.picture.pixels.shape == one.pixels.shape
-        (alone,) = dreams_of(session, [one], **recipe)
-        if recipe["ascent"]["optimizer"] == "plain":  # the others make a whole step of a gradient of rounding alone
-            off = np.abs(alone.picture.pixels.astype(int) - dream.picture.pixels.astype(int))
-            assert (off > 3).mean() < 0.05  # another order of sums turns a nearest cell or a maximum now and then
-        (again,) = dreams_of(session, [one], **recipe)
-        assert np.array_equal(again.picture.pixels, alone.picture.pixels)
 
 
 def test_a_mask_of_alpha_leaves_what_is_clear_as_it_was(session):

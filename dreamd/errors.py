@@ -18,7 +18,7 @@ cannot be written."""
 
 REMEDIES: dict[HoldCause, str] = {
     "recipe": "mend the recipe, or the plugin it asks for; it goes on by itself",
-    "weights": "fetch the weights; it goes on by itself",
+    "weights": "fetch the weights, or put the file where the recipe says; it goes on by itself",
     "plugin": "mend the plugin; it goes on by itself (an installed package: after `systemctl reload dreamd` or SIGHUP)",
     "space": "make room on the disk; it goes on by itself",
     "folder": "mount the folder's disk, or mend its permissions; it goes on by itself",

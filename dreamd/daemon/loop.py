@@ -143,7 +143,8 @@ class Loop:
         self._take_last_results()
         self._life.release()
         ended = self._tally.ended
-        log.info("stopped: %d done, %d failed", ended[JobState.DONE], ended[JobState.FAILED])
+        waiting = f", {len(self._life.held)} held" if self._life.held else ""
+        log.info("stopped: %d done, %d failed%s", ended[JobState.DONE], ended[JobState.FAILED], waiting)
         return self._exit_code()
 
     def _turn(self) -> None:

@@ -92,7 +92,7 @@ LITTER = (
     ),
     Litter(
         made_by="recipes under another name",
-        pattern=r"(?<!\.dream)\.ya?ml",  # a dream file asks for a picture
+        pattern=r"(?<!\.dream)\.ya?ml(?:\.txt)?",  # a dream file asks for a picture
         of_folders=False,
     ),
 )  # fmt: skip

@@ -6,6 +6,7 @@ until it is gone.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
 
 RECIPE_FILES = ("recipe.yaml", "recipe.yml")
 """The names that make whatever has them the recipe of its folder, the usual one first."""
+
+
+_YAML = re.compile(r"(?:copy of )?([^.]{4,12}?)(?:[ _-]*(?:\(\d+\)|copy|\d))?\.ya?ml(?:\.txt)?")
+"""The name of a file of YAML in small letters, with what browsers, editors and file managers add to it."""
+
+_NEAR = 0.8
+"""How alike, from 0 to 1, a word must be to "recipe" to be meant as it: a letter more or less, or two swapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +38,12 @@ def is_recipe(path: str) -> bool:
 
 
 def is_nearly_recipe(name: str) -> bool:
-    """Return whether a name is that of a recipe but for small and capital letters."""
-    return name not in RECIPE_FILES and name.lower() in RECIPE_FILES
+    """Return whether a name was meant to be that of a recipe: `Recipe.yaml`, `recipe (1).yaml`, `receipe.yaml.txt`."""
+    from difflib import SequenceMatcher  # on demand: most inboxes have no such name
+
+    if name in RECIPE_FILES or (match := _YAML.fullmatch(name.lower())) is None:
+        return False
+    return SequenceMatcher(None, match[1], "recipe").ratio() >= _NEAR
 
 
 class RecipeChanges:

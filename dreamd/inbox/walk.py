@@ -77,7 +77,7 @@ class Walker:
     def _why_skipped(self, entry: os.DirEntry[str]) -> str:
         """Return what to say of something that is not taken; "" where there is nothing to say."""
         if is_nearly_recipe(entry.name):
-            return "not read, for a recipe is called recipe.yaml, in small letters"
+            return "not read; did you mean recipe.yaml?"
         if self._ignored.file(entry.name):
             return ""
         return "a link, and links are not followed" if entry.is_symlink() else "neither a file nor a folder"

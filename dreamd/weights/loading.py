@@ -29,7 +29,8 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
         WeightsError: the file is missing or broken, or holds other things than tensors.
     """
     if not path.is_file():
-        raise WeightsError(f"{path} is not there")
+        what = "is a folder or a device, and no file" if path.exists() else "is not there"
+        raise WeightsError(f"{path} {what}; put the weights there, or correct backbone.weights in the recipe")
     loaded = _load_safetensors(path) if path.suffix == ".safetensors" else _load_pickle(path)
     return _without_module(_tensors(_unwrapped(loaded), path))
 

@@ -18,6 +18,12 @@ log = logging.getLogger(__name__)
 _HOLD_SECONDS = (15.0, 60.0, 300.0)
 """The times that held jobs wait before dreamd looks whether their cause is gone, in seconds: longer each time."""
 
+_TOLD_SECONDS = 3 * _HOLD_SECONDS[-1]
+"""The time after which a reason that held nothing is news again, in seconds: each look at a cause ends its holds."""
+
+_MOST_TOLD = 1_000
+"""The most reasons that are remembered as told."""
+
 _AT_A_TIME = 256
 """The number of jobs that go on at a time: each has its recipe looked up and is written down again."""
 
@@ -47,6 +53,7 @@ class Holds:
         self._released: deque[Job] = deque()
         self._rounds: dict[HoldCause, int] = {}
         self._dues: dict[HoldCause, float] = {}
+        self._told: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -68,12 +75,21 @@ class Holds:
         """Hold jobs, whose `hold` and `reason` are the same and say why. A new reason is logged with the first job."""
         first = jobs[0]
         assert first.hold is not None
-        if all(held.reason != first.reason for held in self._counts):
+        if self._is_news(first.reason or ""):
             log.warning("%s is held: %s", printable(str(first.path)), first.reason, extra=first.about)
         if first.hold not in _ENDED_BY_A_CHANGE and first.hold not in self._dues:
             self._dues[first.hold] = time.monotonic() + self._next_wait(first.hold)
         self._jobs.update((job.id, job) for job in jobs)
         self._counts.update(map(_held_for, jobs))
+
+    def _is_news(self, reason: str) -> bool:
+        """Return whether a reason has held nothing for a while; take note that it holds something now."""
+        now = time.monotonic()
+        told_at = self._told.pop(reason, -_TOLD_SECONDS)
+        self._told[reason] = now
+        if len(self._told) > _MOST_TOLD:
+            del self._told[next(iter(self._told))]
+        return now - told_at >= _TOLD_SECONDS and all(held.reason != reason for held in self._counts)
 
     def release(self, is_wanted: Callable[[Job], bool]) -> None:
         """Let jobs go on, in the order of their holds: `take_released` gives them, some at a time."""

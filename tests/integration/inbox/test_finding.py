@@ -211,7 +211,7 @@ def test_links_and_pipes_and_misspelt_recipes_are_said_once_and_listed_while_the
     desk.due(after=31)
     assert desk.watcher.skipped == {
         "pipe.png": "neither a file nor a folder",
-        "Recipe.yaml": "not read, for a recipe is called recipe.yaml, in small letters",
+        "Recipe.yaml": "not read; did you mean recipe.yaml?",
     }
 
 

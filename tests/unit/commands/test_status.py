@@ -216,7 +216,7 @@ def test_what_is_held_is_told_with_its_reason_and_what_to_do(capsys: pytest.Capt
     assert told(capsys, place).splitlines()[-5:] == [
         "held     2 in the inbox: they are not here.",
         "         Fetch them.",
-        "         → fetch the weights; it goes on by itself",
+        "         → fetch the weights, or put the file where the recipe says; it goes on by itself",
         "held     1 in dogs: recipe.yaml:3: lss: is not a field",
         "         → mend the recipe, or the plugin it asks for; it goes on by itself",
     ]

@@ -32,6 +32,10 @@ _MERGED_FIELDS = (*PLUGIN_FIELDS, "ascent", "image", "output")
 _PATHS: Mapping[str, tuple[str, ...]] = {"backbone.weights": ("default", "random"), "image.mask": ("alpha",)}
 """The fields that are paths, with the words that may stand in their place. Parameters of plugins are told by name."""
 
+PACKAGED = "dreamd:"
+"""What the name of a picture that ships with dreamd begins with, in the place of a path: `dreamd:fruit`. It is the same
+wherever dreamd is installed, so that a sidecar can be dreamed elsewhere."""
+
 _SECTIONS: dict[str, type[FieldModel]] = {"ascent": Ascent, "image": Image, "output": Output, "layers": LayerChoice}
 
 
@@ -137,7 +141,7 @@ def _with_paths(folder: Path, key: str, value: Any) -> Any:
     if isinstance(value, list):
         return [_with_paths(folder, key, below) for below in value]
     words = _PATHS.get(key, () if is_path(key.rpartition(".")[2]) else None)
-    if words is None or not isinstance(value, str) or value in ("", *words):
+    if words is None or not isinstance(value, str) or value in ("", *words) or value.startswith(PACKAGED):
         return value
     return str((folder / os.path.expanduser(value)).absolute())  # noqa: PTH111 (Path's raises for an unknown ~user)
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dreamd.errors import FieldPath, PictureError, RecipeError
+from dreamd.errors import FieldPath, PictureError, RecipeError, UnknownNameError
 from dreamd.pictures.picture import shrunk
 from dreamd.pictures.reading import read_picture
+from dreamd.settings.merging import PACKAGED
 from dreamd.worker.bounds import Bounds
 
 _LONGEST = 2048
@@ -59,7 +61,7 @@ class RecipePictures:
         Raises:
             RecipeError: it lies outside of the folders for pictures, or cannot be read; with the field that names it.
         """
-        file = self._allowed(Path(path), field)
+        file = _packaged(path, field) if path.startswith(PACKAGED) else self._allowed(Path(path), field)
         try:
             status = file.stat(follow_symlinks=False)
             key = (file, status.st_mtime_ns, status.st_size, status.st_ino)
@@ -88,3 +90,12 @@ class RecipePictures:
         pixels = torch.from_numpy(np.ascontiguousarray(shrunk(picture, _LONGEST).pixels))
         image = pixels.permute(2, 0, 1)[None].float().div(255).contiguous()
         return RecipePicture(image, picture.sha256)
+
+
+def _packaged(name: str, field: FieldPath) -> Path:
+    """Return the file of a picture that ships with dreamd. Raises RecipeError when there is none of that name."""
+    folder = Path(str(files("dreamd") / "presets" / "pictures"))
+    known = {f"{PACKAGED}{file.stem}": file for file in folder.glob("*.jpg")}
+    if name not in known:
+        raise RecipeError(str(UnknownNameError("picture of dreamd's", name, known)), field=field)
+    return known[name]

@@ -131,6 +131,8 @@ def test_paths_count_from_the_file_that_says_them(tmp_path):
     assert recipe.finish[1].parameters["picture"] == str(inbox / "a" / ".." / "colours.png")
     assert recipe.image.mask == str(inbox / "a" / "mask.png")
     assert recipe.layers[1].name == "picture"
+    shipped = set_fields(["loss={name: guide, picture: 'dreamd:fruit'}"])
+    assert shipped.data["loss"]["picture"] == "dreamd:fruit"
     here = set_fields(["loss={name: guide, picture: b.png}", "image.mask=alpha"])
     assert here.data["loss"]["picture"] == str(Path("b.png").absolute())
     assert here.data["image"]["mask"] == "alpha"

@@ -117,3 +117,13 @@ def test_a_picture_that_cannot_be_read_holds_the_recipe(session, folder, text):
     with pytest.raises(RecipeError) as caught:
         dreams_of(session, [picture()], loss={"name": "guide", "picture": str(file)})
     assert caught.value.field == ("loss", "picture")
+
+
+def test_a_picture_that_ships_with_dreamd_is_read_by_its_name_wherever_pictures_may_lie():
+    bounds = Bounds(max_pixels=1_000_000, max_bytes=1_000_000, memory=1, picture_folders=(Path("/nowhere"),))
+    shipped = RecipePictures(bounds).load("dreamd:fruit", ("loss", "picture"))
+    assert shipped.image.shape == (1, 3, 360, 480)
+    with pytest.raises(RecipeError, match="'dreamd:friut'; did you mean dreamd:fruit"):
+        RecipePictures(bounds).load("dreamd:friut", ("loss", "picture"))
+    with pytest.raises(RecipeError, match="no picture of dreamd"):
+        RecipePictures(bounds).load("dreamd:../../../etc/passwd", ("loss", "picture"))

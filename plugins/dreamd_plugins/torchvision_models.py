@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from dreamd.api import Backbone, Download, RegisterBackbone, hookimpl
 
@@ -31,15 +33,19 @@ _MIN_SIDES = {"alexnet": 63, "inception_v3": 75}
 _ONE_SIZE_ONLY = ("vit_", "maxvit_")
 
 
-def torchvision_model(name: str) -> Backbone:
-    """torchvision's classifier of that name."""
+def torchvision_model(name: str, *, num_classes: Annotated[int, Field(ge=1, le=1_000_000)] = 1000) -> Backbone:
+    """torchvision's classifier of that name.
+
+    Args:
+        num_classes: how many classes its weights tell apart: 1000 for ImageNet's, 365 for those of Places365.
+    """
     from torchvision import models  # here and not above: it takes seconds, and few recipes need it
 
     transforms = models.get_model_weights(name).DEFAULT.transforms()
     size = transforms.crop_size[0] if name.startswith(_ONE_SIZE_ONLY) else None
     options = {**_OPTIONS.get(name, {}), **({"image_size": size} if name.startswith("vit_") else {})}
     return Backbone(
-        network=models.get_model(name, weights=None, **options),
+        network=models.get_model(name, weights=None, num_classes=num_classes, **options),
         mean=tuple(transforms.mean),
         std=tuple(transforms.std),
         input_size=size,

@@ -277,8 +277,27 @@ def test_the_embedded_networks_weights_fill_every_key(plugins: Plugins, embedded
     assert fresh.adapt(state) is state
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["efficientnet_lite1", "efficientnet_lite2"])
+def test_the_larger_sisters_have_the_modules_and_shapes_of_timms(plugins: Plugins, name: str) -> None:
+    import timm
+
+    backbone = built(plugins, name)
+    expected = {key: value.shape for key, value in timm.create_model(f"tf_{name}").state_dict().items()}
+    assert {key: value.shape for key, value in backbone.network.state_dict().items()} == expected
+    assert backbone.default_layer == "blocks.4.3"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "alexnet"])
+def test_a_classifier_takes_weights_that_tell_365_scenes_apart(plugins: Plugins, name: str) -> None:
+    network = build_network(plugins.get(Kind.BACKBONE, name), name, {"num_classes": 365}).network
+    last = list(network.state_dict().values())[-1]
+    assert last.shape == (365,)
+
+
 def test_other_weights_are_refused_by_the_embedded_network(plugins: Plugins) -> None:
-    with pytest.raises(WeightsError, match="no weights of EfficientNet-Lite0"):
+    with pytest.raises(WeightsError, match="no weights of efficientnet_lite0"):
         built(plugins, "efficientnet_lite0").adapt({"a": torch.zeros(3)})
 
 

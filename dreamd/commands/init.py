@@ -23,11 +23,12 @@ _EMPTY_FOLDERS = ("outbox", "done", "failed", "plugins", "recipes")
 def init(folder: Path) -> None:
     """Make a ready tree: config, inbox, outbox, plugins.
 
-    The inbox gets two folders with sample recipes. A tree that is there already is left as it is.
+    The inbox gets a recipe that needs no download, and two folders with sample recipes. A tree that is there
+    already is left as it is.
     """
     print_lines(map(str, make_tree(folder)))
     config = shlex.quote(str(folder / "config.yaml"))
-    print_lines(["", f"Next: dreamd run --config {config}", f"then drop a picture into {folder}/inbox/animals."])
+    print_lines(["", f"Next: dreamd run --config {config}", f"then drop a picture into {folder}/inbox."])
 
 
 def make_tree(folder: Path) -> list[Path]:

@@ -241,6 +241,7 @@ class Tree:
 
     def __init__(self, root: Path, **changes: Any) -> None:
         make_tree(root)
+        (root / "inbox" / "recipe.yaml").unlink()  # the config's defaults are quicker
         self.root = root
         self.config = root / "config.yaml"
         self.inbox, self.outbox, self.done, self.failed, self.state = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import PurePosixPath
 
 from dreamd.commands.doctor.finding import Finding, found_by
 from dreamd.commands.plugin_loading import daemon_catalogue
@@ -46,7 +47,7 @@ def look_at_recipes_and_weights(config: Config, plugins: Plugins) -> Iterator[Fi
     """Look at each recipe, and at the weights of every backbone that the right ones name."""
     sound: dict[str, BackboneChoice] = {}
     wrong: dict[str, None] = {}
-    looks: list[Callable[[], Resolved]] = [config.recipe_book().for_default]
+    looks: list[Callable[[], Resolved]] = [partial(config.recipe_book().for_folder, PurePosixPath())]
     looks += [partial(find_recipe, str(file), config) for file in recipe_files(config.inbox)]
     for look in looks:
         try:
@@ -59,7 +60,7 @@ def look_at_recipes_and_weights(config: Config, plugins: Plugins) -> Iterator[Fi
         sound[f"{backbone.name} {backbone.weights}"] = backbone
     yield from (Finding("recipe", False, text) for text in wrong)
     if not wrong:
-        yield Finding("recipes", True, f"{len(looks) - 1} in the inbox, and the config's defaults")
+        yield Finding("recipes", True, f"{len(looks) - 1} in the inbox, and what its other folders inherit")
     for backbone in sound.values():
         yield found_by("weights", partial(_look_at_weights, backbone, plugins))
 

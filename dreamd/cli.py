@@ -36,6 +36,8 @@ COMMANDS = {
     "recipe": "dreamd.commands.recipe",
     "plugins": "dreamd.commands.plugins",
     "layers": "dreamd.commands.layers",
+    "atlas": "dreamd.commands.sheets.atlas",
+    "sweep": "dreamd.commands.sheets.sweep",
     "weights": "dreamd.commands.weights",
     "doctor": "dreamd.commands.doctor.command",
 }

@@ -87,6 +87,10 @@ class NotANumberError(PluginError):
     """A dream came out as not-a-number."""
 
 
+class NoGradientError(PluginError):
+    """What is to grow does not depend on the picture."""
+
+
 class WeightsError(DreamdError):
     """Weights cannot be had, or are not what they should be."""
 

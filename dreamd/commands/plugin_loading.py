@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from dreamd.settings.recipe import BackboneChoice
 
 
-def engine_plugins(config: Config | None) -> Plugins:
-    """Load the engine's plugins, those in the config's folders included."""
+def engine_plugins(config: Config | None, more_folders: Sequence[Path] = ()) -> Plugins:
+    """Load the engine's plugins, those in the config's folders and in others included."""
     folders, disable = (config.plugins.engine, config.plugins.disable) if config else ((), ())
-    return _load("dreamd.engine", folders, disable)
+    return _load("dreamd.engine", [*folders, *more_folders], disable)
 
 
 def daemon_catalogue(config: Config | None) -> Catalogue:

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 def prune(older_than: str | None, keep: str | None, dry_run: bool, config_file: Path) -> None:
     """Remove old originals from done/, and old jobs from the journal.
 
-    Results and failed pictures are not touched. With --older-than the journal forgets the jobs that were done before.
+    Results and failed pictures are not touched. With --older-than the journal forgets the jobs that were done before,
+    and the dreams of atlas and sweep go that no sheet has shown since.
     """
     if older_than is None and keep is None:
         raise click.UsageError("give --older-than AGE, --keep SIZE, or both")
@@ -44,7 +45,10 @@ def prune(older_than: str | None, keep: str | None, dry_run: bool, config_file: 
     age = None if older_than is None else parse_age(older_than)
     size = None if keep is None else parse_size(keep)
     pruned = remove_originals(config, older_than=age, keep_bytes=size, dry_run=dry_run)
-    click.echo(printable(f"{'would remove' if dry_run else 'removed'} {pruned}"))
+    done = "would remove" if dry_run else "removed"
+    click.echo(printable(f"{done} {pruned}"))
+    if age is not None and (sheets := _forget_sheets(config, age, dry_run=dry_run)):
+        click.echo(f"{done} {sheets / 1e6:.1f} MB of sheets")
 
 
 @dataclass(frozen=True)
@@ -193,3 +197,12 @@ def _forget(config: Config, before: float, *, dry_run: bool) -> int:
         return 0
     with Journal.open(file) as journal:
         return journal.count_done_before(before) if dry_run else journal.forget_done_before(before)
+
+
+def _forget_sheets(config: Config, older_than: timedelta, *, dry_run: bool) -> int:
+    """Remove the dreams that no sheet has shown for so long; returns how many bytes they took."""
+    from dreamd.sheets.pruning import remove_oldest
+    from dreamd.tree.layout import StateFolder
+
+    before = time.time() - older_than.total_seconds()
+    return remove_oldest(StateFolder(config.state).sheets, before=before, most_bytes=None, dry_run=dry_run)

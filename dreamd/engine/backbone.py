@@ -115,6 +115,11 @@ class Backbone:
         """
         return _describe(self)
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every layer's activation as `Layer` has it, in the order they run. Takes one pass."""
+        with _looking(self) as look:
+            return _shapes(look, self.input_size or _PROBE_SIDE)
+
     def _layers(self) -> Mapping[str, str]:
         if self.layers is None:
             raise RuntimeError("a backbone has its layers once it is frozen()")
@@ -195,6 +200,20 @@ def _describe(backbone: Backbone) -> list[Layer]:
     for parameter in backbone.network.parameters():
         parameter.data.zero_()
     side = backbone.input_size or _PROBE_SIDE
+    with _looking(backbone) as look:
+        shapes = _shapes(look, side)
+        strides = _strides_of_one_size(shapes, side) if backbone.input_size else _strides(shapes, look)
+        fields = {} if backbone.input_size else _receptive_fields(look, strides, max(32, backbone.min_side))
+    return [Layer(name, shape, strides.get(name), fields.get(name)) for name, shape in shapes.items()]
+
+
+_Look = Callable[[Tensor], Mapping[str, Tensor]]
+"""A function from normalised pictures to what each layer sees in them."""
+
+
+@contextmanager
+def _looking(backbone: Backbone) -> Iterator[_Look]:
+    """Look at all layers at once, for their shapes and for not-a-number alone."""
     layers = backbone._layers()
     lookout = Lookout(backbone.network, list(layers.values()))
 
@@ -203,16 +222,9 @@ def _describe(backbone: Backbone) -> list[Layer]:
             return dict(zip(layers, lookout(x), strict=True))
 
     try:
-        shapes = _shapes(look, side)
-        strides = _strides_of_one_size(shapes, side) if backbone.input_size else _strides(shapes, look)
-        fields = {} if backbone.input_size else _receptive_fields(look, strides, max(32, backbone.min_side))
+        yield look
     finally:
         lookout.close()
-    return [Layer(name, shape, strides.get(name), fields.get(name)) for name, shape in shapes.items()]
-
-
-_Look = Callable[[Tensor], Mapping[str, Tensor]]
-"""A function from normalised pictures to what each layer sees in them."""
 
 
 def _shapes(look: _Look, side: int) -> dict[str, tuple[int, ...]]:

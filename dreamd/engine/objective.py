@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from dreamd.engine.lookout import Lookout, Sight, Where
 from dreamd.engine.references import Reference, Referring
 from dreamd.engine.targets import Choice, Place, as_map, index_of, seed_of
-from dreamd.errors import PluginError, UnknownNameError, UsageError
+from dreamd.errors import NoGradientError, PluginError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -232,9 +232,9 @@ def add_up(values: Sequence[Tensor]) -> Tensor:
 
 
 def check_differentiable(loss: Tensor) -> None:
-    """Raise PluginError when a loss has no gradient."""
+    """Raise NoGradientError when a loss has none."""
     if not loss.requires_grad:
-        raise PluginError("the loss does not depend on what the network sees, so it has no gradient")
+        raise NoGradientError("the loss does not depend on what the network sees, so it has no gradient")
 
 
 class Gradient(Protocol):

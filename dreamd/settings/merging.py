@@ -146,11 +146,19 @@ def _with_paths(folder: Path, key: str, value: Any) -> Any:
     return str((folder / os.path.expanduser(value)).absolute())  # noqa: PTH111 (Path's raises for an unknown ~user)
 
 
-def set_fields(assignments: Sequence[str]) -> Document:
-    """Make a document of `--set layers=relu5_1 --set ascent.lr=0.1`. Raises RecipeError for what is no assignment."""
+def set_fields(assignments: Sequence[str], origin: str = "--set") -> Document:
+    """Make a document of `--set layers=relu5_1 --set ascent.lr=0.1`.
+
+    Args:
+        assignments: each a `field=value`, whose value is YAML.
+        origin: what errors call the place that they came from.
+
+    Raises:
+        RecipeError: one is no assignment.
+    """
     data: dict[str, Any] = {}
     for assignment in assignments:
-        names, value = _assigned(assignment)
+        names, value = _assigned(assignment, origin)
         if names[0] in PLUGIN_FIELDS and isinstance(value, str) and len(names) == 1:
             names = [*names, "name"]
         if len(names) == 1:
@@ -158,18 +166,18 @@ def set_fields(assignments: Sequence[str]) -> Document:
         else:
             inner = data.get(names[0])
             data[names[0]] = {**(inner if isinstance(inner, dict) else {}), names[1]: value}
-    return with_paths_below(Path(), Document("--set", data))
+    return with_paths_below(Path(), Document(origin, data))
 
 
-def _assigned(assignment: str) -> tuple[list[str], Any]:
+def _assigned(assignment: str, origin: str) -> tuple[list[str], Any]:
     """Read an assignment: the parts of a field's name, and its value, which is YAML."""
     dotted_name, equals, text = assignment.partition("=")
     names = dotted_name.strip().split(".")
     if not equals or not all(names) or len(names) > 2:
-        raise RecipeError("is no `field=value` or `field.parameter=value`", file=f"--set {assignment}")
+        raise RecipeError("is no `field=value` or `field.parameter=value`", file=f"{origin} {assignment}")
     if names[0] == "extends":
-        raise RecipeError("cannot be set; choose what to start from with `--recipe`", file=f"--set {assignment}")
-    return names, parse_document(f"value: {text}", f"--set {assignment}", RecipeError).data["value"]
+        raise RecipeError("cannot be set; choose what to start from with `--recipe`", file=f"{origin} {assignment}")
+    return names, parse_document(f"value: {text}", f"{origin} {assignment}", RecipeError).data["value"]
 
 
 def _merge_field(

@@ -113,6 +113,11 @@ class StateFolder:
         """Small pictures for the page."""
         return self.path / "thumbnails"
 
+    @property
+    def sheets(self) -> Path:
+        """The dreams of `dreamd atlas` and `dreamd sweep`, small, with what is known of each sheet."""
+        return self.path / "sheets"
+
 
 def lock_file(inbox: Path, share: str | None = None) -> Path:
     """Return the file that a daemon has locked while it runs; with `share`, the one of a daemon that shares."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from dreamd.errors import WeightsError
+from dreamd.files.caches import user_cache
 from dreamd.weights.digests import beside, described, expected_digest, matches, recorded_digest, sha256_of
 from dreamd.weights.sources import Download, Packaged, Source
 
@@ -50,9 +51,7 @@ def cache_folder() -> Path:
     try:
         if own := os.environ.get("DREAMD_WEIGHTS"):
             return Path(own).expanduser().absolute()
-        caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
-        # The XDG specification says to ignore a relative one.
-        return (caches if caches.is_absolute() else Path.home() / ".cache") / "dreamd" / "weights"
+        return user_cache() / "weights"
     except RuntimeError as error:
         raise WeightsError("no folder for weights: this user has no home folder; set DREAMD_WEIGHTS to one") from error
 

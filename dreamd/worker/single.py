@@ -46,7 +46,7 @@ _FORMATS = {
 }
 """The format of a result by the suffix of its name."""
 
-_NOISE = re.compile(r"noise(?::(.*))?")
+NOISE = re.compile(r"noise(?::(.*))?")
 """A source that is no file: noise, with its size or the recipe's."""
 
 
@@ -68,12 +68,12 @@ def dream_file(
         RecipeError: the recipe names what does not exist.
         PictureError: the picture cannot be read.
     """
-    word = _format_of(target)
+    word = format_of(target)
     start = time.perf_counter()
     session = open_session(device, plugins)
-    path, noise = Path(source), _NOISE.fullmatch(source)
+    path, noise = Path(source), NOISE.fullmatch(source)
     if noise is None:
-        _check_source(path, target)
+        check_source(path, target)
         picture = session.read(path, resolved.recipe)
     else:
         resolved = _sized(resolved, noise[1])
@@ -133,7 +133,7 @@ def dream_picture(session: Session, picture: Picture, built: Built, show: Show) 
     return dream
 
 
-def _format_of(target: Path) -> str:
+def format_of(target: Path) -> str:
     """Return the format of a result by its name. Raises UsageError when it cannot be written there."""
     suffix = target.suffix.lower()
     if suffix not in _FORMATS:
@@ -143,7 +143,8 @@ def _format_of(target: Path) -> str:
     return _FORMATS[suffix]
 
 
-def _check_source(source: Path, target: Path) -> None:
+def check_source(source: Path, target: Path) -> None:
+    """Raise UsageError when there is no such picture, or the result would overwrite it."""
     if not source.exists():
         raise UsageError(f"{source}: there is no such file")
     if is_dream_file(source.name):

@@ -73,7 +73,7 @@ FLOORS = [
     {"messages", "settings"},
     {"tree"},
     {"executors", "worker"},
-    {"daemon", "page", "plugin_tools"},
+    {"daemon", "page", "plugin_tools", "sheets"},
     {"testing", "commands"},
     {"cli"},
     {"__main__"},

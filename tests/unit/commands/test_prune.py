@@ -166,3 +166,19 @@ def test_the_command_says_what_it_did(config: Config) -> None:
     told = runner.invoke(main, ["prune", "--keep", "1MB", "--dry-run", *options])
     assert told.output == "would remove 1 originals (2 MB) and 0 jobs; 0 originals (0 MB) stay\n"
     assert runner.invoke(main, ["prune", "--keep", "1MB", *options]).output.startswith("removed 1 originals (2 MB)")
+
+
+def test_dreams_that_no_sheet_has_shown_for_long_go_by_age(config: Config) -> None:
+    cells = config.state / "sheets" / "cells"
+    cells.mkdir(parents=True)
+    old, new = cells / "old.webp", cells / "new.webp"
+    for file, days in ((old, 40), (new, 2)):
+        file.write_bytes(b"x" * 200_000)
+        os.utime(file, (0, time.time() - days * 86_400))
+    arguments = ["prune", "--older-than", "30d", "--config", str(config.file)]
+    dry = CliRunner().invoke(main, [*arguments, "--dry-run"])
+    assert "would remove 0.2 MB of sheets" in dry.output
+    assert old.exists()
+    assert "removed 0.2 MB of sheets" in CliRunner().invoke(main, arguments).output
+    assert (old.exists(), new.exists()) == (False, True)
+    assert "sheets" not in CliRunner().invoke(main, arguments).output

@@ -1,0 +1,57 @@
+"""`dreamd atlas`: what every layer of a network dreams, on one sheet."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dreamd.commands.sheets.making import Wanted, file_name, make, sheet_options
+
+if TYPE_CHECKING:
+    from dreamd.settings.yamlfile import Document
+
+_QUICK: dict[str, Any] = {
+    "schedule": {"num_octaves": 3},
+    "gradient": [{"name": "smooth", "sigma": 0.8}, {"name": "natural", "amount": 0.6}, "normalize"],
+}
+"""The fields over the preset `classic` when no recipe is given: a dream of a second or two, in natural colours."""
+
+
+@click.command()
+@click.argument("backbone")
+@click.option("--layer", help="Dream the channels of this layer, by its name or number, in place of the layers.")
+@click.option("--channels", metavar="RANGES", help="Which channels of the layer: 0-63, or 3,17,40-47 (default: 0-63).")
+@click.option("--all", "every", is_flag=True, help="Dream every layer, and not only those that stand for the others.")
+@sheet_options
+def atlas(backbone: str, layer: str | None, channels: str | None, every: bool, wanted: Wanted) -> None:
+    """Dream every layer of BACKBONE, or the channels of one, into a labelled contact sheet.
+
+    A network of hundreds of layers is shown by the outputs of its blocks. What is dreamed is kept: the same command
+    goes on where it was broken off, and dreams only what is new.
+    """
+    from dreamd.commands.plugin_loading import bare_network
+    from dreamd.settings.merging import resolve
+    from dreamd.sheets.atlas import plan_channels, plan_layers
+
+    if layer is None and channels is not None:
+        raise click.UsageError("--channels needs --layer: which layer's?")
+    if layer is not None and every:
+        raise click.UsageError("--all is for layers, and --layer for the channels of one")
+    plugins = wanted.plugins()
+    base = wanted.base("classic", *_over(backbone, quick=wanted.recipe_name is None))
+    network = bare_network(resolve(base).recipe.backbone, plugins)
+    if layer is None:
+        plan = plan_layers(base, backbone, network, every=every)
+        sys.exit(make(plan, wanted, plugins, file_name("atlas", backbone)))
+    which = int(layer) if layer.isdecimal() else layer
+    plan = plan_channels(base, backbone, network, layer=which, channels=channels)
+    sys.exit(make(plan, wanted, plugins, file_name("atlas", backbone, layer)))
+
+
+def _over(backbone: str, *, quick: bool) -> list[Document]:
+    """Return what goes over the recipe."""
+    from dreamd.settings.yamlfile import Document
+
+    return [Document("atlas", {**(_QUICK if quick else {}), "backbone": backbone})]

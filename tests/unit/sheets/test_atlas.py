@@ -1,0 +1,71 @@
+"""Which layers stand for a network, and which channels are meant."""
+
+from __future__ import annotations
+
+import pytest
+from torch import Tensor, nn
+
+from dreamd.engine.backbone import Backbone
+from dreamd.errors import UsageError
+from dreamd.settings.yamlfile import Document
+from dreamd.sheets.atlas import choose_layers, parse_channels, plan_layers
+
+
+class Block(nn.Module):
+    """A block whose output is not that of its last module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 3, 1)
+        self.second = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(self.first(x))
+
+
+def network(blocks: int) -> Backbone:
+    stages = nn.Sequential(nn.Sequential(*(Block() for _ in range(blocks))), nn.Sequential(Block(), nn.Dropout()))
+    modules = {"stem": nn.Conv2d(3, 3, 1), "stages": stages, "pool": nn.AdaptiveAvgPool2d(1)}
+    whole = nn.Sequential()
+    for name, module in modules.items():
+        whole.add_module(name, module)
+    return Backbone(network=whole).frozen()
+
+
+def test_a_small_network_is_shown_whole_but_for_what_gives_the_same_twice() -> None:
+    assert choose_layers(network(2)) == [
+        "stem",
+        "stages.0.0.first", "stages.0.0.second", "stages.0.0", "stages.0.1.first", "stages.0.1.second", "stages.0.1",
+        "stages.1.0.first", "stages.1.0.second", "stages.1.0",
+        "pool",
+    ]  # fmt: skip
+
+
+def test_a_large_network_is_shown_by_the_outputs_of_its_blocks() -> None:
+    blocks = [f"stages.0.{number}" for number in range(30)]
+    assert choose_layers(network(30)) == ["stem", *blocks, "stages.1.0", "pool"]
+
+
+def test_a_very_large_network_is_shown_by_its_stages() -> None:
+    assert choose_layers(network(90)) == ["stem", "stages.0", "stages.1", "pool"]
+
+
+def test_a_layer_of_one_cell_is_left_out_and_says_so() -> None:
+    base = [Document("test", {"backbone": "tiny"})]
+    plan = plan_layers(base, "tiny", network(1), every=False)
+    *others, pool = plan.cells
+    assert all(cell.recipe is not None for cell in others)
+    assert (pool.values, pool.recipe, pool.note) == (("pool",), None, "3 x 1 x 1: has no place in the picture")
+
+
+@pytest.mark.parametrize(
+    ("text", "channels"), [("0-3", [0, 1, 2, 3]), ("7", [7]), ("3, 1,2-4", [3, 1, 2, 4]), ("9-9", [9])]
+)
+def test_channels_are_numbers_and_ranges(text: str, channels: list[int]) -> None:
+    assert parse_channels(text, 10) == channels
+
+
+@pytest.mark.parametrize("text", ["", "a", "1,", "-3", "0-10", "10", "5-2", "1..4"])
+def test_channels_that_there_are_not_are_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_channels(text, 10)

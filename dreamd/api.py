@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         RegisterSchedule,
         RegisterTransform,
     )
-    from dreamd.plugin_host.parameters import Picture, Seen
+    from dreamd.plugin_host.parameters import Picture, Seen, Vector
 
 VERSION = 2
 """The version of this API. It grows with every release in which something here or in a hook comes or changes."""
@@ -52,6 +52,7 @@ _LAZY = {
     "Random": "dreamd.engine.chance",
     "Picture": "dreamd.plugin_host.parameters",
     "Seen": "dreamd.plugin_host.parameters",
+    "Vector": "dreamd.plugin_host.parameters",
     "Backbone": "dreamd.engine.backbone",
     "Layer": "dreamd.engine.backbone",
     "Batch": "dreamd.messages",
@@ -104,6 +105,7 @@ __all__ = [
     "Seen",
     "Source",
     "UnknownNameError",
+    "Vector",
     "WeightsError",
     "hookimpl",
     "summed",

@@ -240,7 +240,7 @@ class Sidecar(_Message):
         loss_before: of the last ascent's first iteration; None when it is infinite, which JSON does not know.
         loss_after: of its last iteration.
         notes: what a person should know about how the original was read: that a part of it was missing.
-        pictures: the SHA-256 of each picture that the recipe names, by its path.
+        pictures: the SHA-256 of each picture and vector that the recipe names, by its path.
     """
 
     job: str

@@ -177,8 +177,10 @@ def _anchor(kind: Kind) -> str:
 
 
 def _example(entry: Entry, field: str) -> str:
-    """Return the line of a recipe that names the plugin, with every parameter at its default."""
-    values = {one.name: _sample(one) if one.required else one.default for one in entry.parameters}
+    """Return the line of a recipe that names the plugin, with every parameter at its default; of several files one."""
+    left = [one.name for one in entry.parameters if one.file and not one.required and one.default is None][1:]
+    shown = [one for one in entry.parameters if one.name not in left]
+    values = {one.name: _sample(one) if one.required or (one.file and left) else one.default for one in shown}
     name = entry.name.replace("*", "resnet50")
     choice = _yaml({"name": name, **values}) if values else name
     if field in STEPS:
@@ -190,7 +192,7 @@ def _example(entry: Entry, field: str) -> str:
 
 
 def _sample(parameter: Parameter) -> object:
-    return "flowers.jpg" if parameter.file else 1
+    return {"vector": "flowers.npy", None: 1}.get(parameter.file, "flowers.jpg")
 
 
 def _parameter(parameter: Parameter) -> str:

@@ -11,6 +11,7 @@ import click
 
 from dreamd.commands.terminal.options import config_option, config_or_none, json_option
 from dreamd.commands.terminal.printing import print_json, print_lines
+from dreamd.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from dreamd.engine.backbone import Layer
@@ -18,24 +19,41 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("backbone")
+@click.option("--labels", "word", metavar="WORD", help="List the classes with WORD in their names, or all for ''.")
 @config_option
 @json_option
-def layers(backbone: str, config_file: Path, as_json: bool) -> None:
+def layers(backbone: str, word: str | None, config_file: Path, as_json: bool) -> None:
     """List a backbone's layers in the order they run.
 
     With the shape of the activation for a picture of 224 by 224 pixels, the stride, and how many pixels across a cell
-    sees.
+    sees. With --labels, list instead the classes that a recipe may name as channels of the layer with their scores.
     """
     from dreamd.commands.plugin_loading import bare_network, engine_plugins
     from dreamd.settings.recipe import BackboneChoice
 
     network = bare_network(BackboneChoice(name=backbone), engine_plugins(config_or_none(config_file)))
+    if word is not None:
+        _show_labels(word, network.class_labels(), backbone, as_json)
+        return
     described, default = network.describe_layers(), network.default_layer
     if as_json:
         rows = [{**asdict(layer), "default": layer.name == default} for layer in described]
         print_json([{"number": number, **row} for number, row in enumerate(rows, 1)])
     else:
         print_lines(_lines(described, default))
+
+
+def _show_labels(word: str, labels: Sequence[str], backbone: str, as_json: bool) -> None:
+    """Show the classes with a word in their names. Raises UnknownNameError when there is none."""
+    from dreamd.engine.labels import search
+
+    found = search(word, labels)
+    if not found:
+        raise UnknownNameError(f"label of {backbone}", word, labels)
+    if as_json:
+        print_json([{"channel": channel, "label": label} for channel, label in found])
+    else:
+        print_lines(f"{channel:>5}  {label}" for channel, label in found)
 
 
 def _lines(described: Sequence[Layer], default: str | None) -> Iterator[str]:

@@ -7,7 +7,7 @@ in a forward pass; its activation is what the module returns.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -63,6 +63,8 @@ class Backbone:
         input_size: the side in pixels of pictures for a network that takes one size only. They are brought to it
             inside the ascent.
         min_side: the shortest side in pixels that the network takes; smaller pictures are padded inside the ascent.
+        labels: the names of the classes that its scores are of, in their order, or a function that returns them, which
+            is called when a recipe first names one. None: it has none.
         adapt: turns a state dict as it is published into one with this network's keys.
     """
 
@@ -73,6 +75,7 @@ class Backbone:
     default_layer: str | None = None
     input_size: int | None = None
     min_side: int = 32
+    labels: Sequence[str] | Callable[[], Sequence[str]] | None = None
     adapt: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
 
     def frozen(self) -> Backbone:
@@ -107,6 +110,10 @@ class Backbone:
         if layer not in layers:
             raise UnknownNameError("layer", layer, layers)
         return layers[layer]
+
+    def class_labels(self) -> tuple[str, ...]:
+        """Return the names of its classes, in the order of its scores; none where it has none."""
+        return tuple(self.labels() if callable(self.labels) else self.labels or ())
 
     def describe_layers(self) -> list[Layer]:
         """List every layer with its shape, stride and receptive field, in the order they run.

@@ -190,22 +190,28 @@ class Objective:
 
     @property
     def is_for_one(self) -> bool:
-        """Whether pictures are dreamed alone, since each one's own channels look at a picture that is everybody's."""
+        """Whether pictures are dreamed alone: their own channels are compared with what is everybody's."""
         return any(
             term.choice is not None
             and isinstance(term.loss, Referring)
-            and any(reference.picture is not None for reference in term.loss.references.values())
+            and any(not reference.is_original for reference in term.loss.references.values())
             for term in self.terms
         )
 
     def choose(self, strengths: Callable[[], Sequence[Tensor]], seeds: Sequence[int], ascent: int) -> None:
-        """Choose the channels that are chosen now.
+        """Choose the channels that are chosen now; vectors are looked at by them too.
 
         Args:
             strengths: gives the mean of each channel of each term's layer, `[N, C]`.
             seeds: the seed of each picture.
             ascent: the number of the ascent that begins, from 1; 0 for the beginning of the dream.
         """
+        self._choose(strengths, seeds, ascent)
+        for index, reference in self.references():
+            if reference.vector is not None:
+                reference.value = self.terms[index].of_channels(reference.vector)
+
+    def _choose(self, strengths: Callable[[], Sequence[Tensor]], seeds: Sequence[int], ascent: int) -> None:
         due = [(index, choice) for index, choice in self.choices() if choice.each_ascent == (ascent > 0)]
         if not due:
             return

@@ -113,7 +113,7 @@ class Comparisons:
         """
         self._chain = chain
         self._outset = outset
-        self.originals = [(index, reference) for index, reference in references if reference.picture is None]
+        self.originals = [(index, reference) for index, reference in references if reference.is_original]
         self._pictures = [(index, reference) for index, reference in references if reference.picture is not None]
         self._seen_at: int | None = None
 
@@ -156,7 +156,7 @@ def padded(picture: Tensor, side: int) -> Tensor:
 
 def keeps_original(chain: Chain, references: Sequence[tuple[int, Reference]]) -> bool:
     """Return whether a chain or a loss asks for the original."""
-    return chain.asks_for_original or any(reference.picture is None for _, reference in references)
+    return chain.asks_for_original or any(reference.is_original for _, reference in references)
 
 
 def held_beside(chain: Chain, references: Sequence[tuple[int, Reference]]) -> int:

@@ -1,7 +1,8 @@
 """References: what a layer sees in another picture than the one that climbs, as a parameter of its loss.
 
-There are two kinds. A picture of the recipe (a guide) is looked at once for each size of an ascent. The original is
-looked at before each gradient, moved and changed as the picture that climbs is.
+There are three kinds. A picture of the recipe (a guide) is looked at once for each size of an ascent. The original is
+looked at before each gradient, moved and changed as the picture that climbs is. A vector is no picture: it says itself
+what the layer would see, in one cell.
 """
 
 from __future__ import annotations
@@ -19,19 +20,26 @@ class Reference:
     """What a layer sees in one picture, as it is now.
 
     Attributes:
-        picture: `[1, 3, H, W]` in [0, 1]; None for the original, which each dream has its own of.
-        key: equal for equal pictures.
+        picture: `[1, 3, H, W]` in [0, 1]; None for a vector, and for the original, which each dream has its own of.
+        key: equal for equal pictures and vectors.
+        vector: what the layer sees in each of its channels, `[1, C, 1, 1]`; None for pictures.
         value: the chosen channels of the layer's activation, float32; None before anybody looked.
     """
 
-    def __init__(self, picture: Tensor | None = None, key: Hashable = None) -> None:
+    def __init__(self, picture: Tensor | None = None, key: Hashable = None, *, vector: Tensor | None = None) -> None:
         self.picture = picture
         self.key = key
+        self.vector = vector
         self.value: Tensor | None = None
+
+    @property
+    def is_original(self) -> bool:
+        """Whether it is the original, which differs from dream to dream."""
+        return self.picture is None and self.vector is None
 
     def beside(self, activation: Tensor) -> Tensor:
         """Return the value for a loss of this activation."""
-        if self.value is None or (self.picture is None and self.value.shape != activation.shape):
+        if self.value is None or (self.is_original and self.value.shape != activation.shape):
             return activation.detach()  # only the memory that a gradient takes is being measured
         return self.value
 
@@ -55,7 +63,7 @@ class Referring:
     @property
     def looks_at_the_original(self) -> bool:
         """Whether one of the references is the original."""
-        return any(reference.picture is None for reference in self.references.values())
+        return any(reference.is_original for reference in self.references.values())
 
     @property
     def signature(self) -> Hashable:

@@ -24,7 +24,9 @@ are made of `bool`, `int`, `float`, `str`, `None`, `list`, `tuple`, `dict`, `Lit
 
 A parameter annotated `dreamd.api.Picture` is the path of a picture in the recipe. The function gets the picture,
 `[1, 3, H, W]` in [0, 1]. One annotated `dreamd.api.Seen`, of a loss, gets what the loss's layer sees in that picture,
-`[1, C, h, w]`. Such a parameter is called `picture` or `…_picture`.
+`[1, C, h, w]`. Such a parameter is called `picture` or `…_picture`. One annotated `dreamd.api.Vector`, of a loss, is
+the path of a file of numbers, one for each channel of the layer. The loss gets them as one cell, `[1, C, 1, 1]`; the
+parameter is called `vector` or `…_vector`. Seen or read, a loss gets the channels that the recipe chooses.
 
 Some keyword parameters are not fields. A function that has one gets it from the engine:
 

@@ -308,7 +308,7 @@ def _entry(
         supplied = SUPPLIED.get(kind, frozenset())
         parameters = parameters_of(function, supplied=supplied) if kind.has_parameters else ()
         for parameter in parameters:
-            if parameter.file == "seen" and kind is not Kind.LOSS:
+            if parameter.file in ("seen", "vector") and kind is not Kind.LOSS:
                 raise PluginError(f"parameter {parameter.name!r}: only a loss has a layer that sees; use Picture")
         if kind is Kind.PARAMETERIZATION:
             parameters = _with_those_of(options["decode"], parameters)

@@ -29,13 +29,17 @@ SUPPLIED: Mapping[Kind, frozenset[str]] = {
 """The keyword parameters that the engine gives to a function of a kind which names them; they are no fields."""
 
 _FILE = "x-dreamd-file"
-"""The key in a JSON Schema that marks the path of a picture, and says what the function gets of it."""
+"""The key in a JSON Schema that marks the path of a file, and says what the function gets of it."""
+
+_FILES = {"picture": "the path of a picture", "seen": "the path of a picture", "vector": "the path of a vector's file"}
+"""What stands in the path of a file, in words, by what the function gets of it."""
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     Picture = Tensor
     Seen = Tensor
+    Vector = Tensor
 else:
     Picture = Annotated[Any, WithJsonSchema({"type": "string", "minLength": 1, _FILE: "picture"})]
     """Annotates a parameter that is the path of a picture in a recipe; the function gets `[1, 3, H, W]` in [0, 1]."""
@@ -43,6 +47,10 @@ else:
     Seen = Annotated[Any, WithJsonSchema({"type": "string", "minLength": 1, _FILE: "seen"})]
     """Annotates a loss's parameter that is the path of a picture in a recipe; the function gets what the loss's layer
     sees in that picture, `[1, C, h, w]`, the chosen channels alone."""
+
+    Vector = Annotated[Any, WithJsonSchema({"type": "string", "minLength": 1, _FILE: "vector"})]
+    """Annotates a loss's parameter that is the path of a file of numbers in a recipe, one for each channel of the
+    loss's layer; the function gets it as one cell, `[1, C, 1, 1]`, the chosen channels alone."""
 
 _RESERVED = frozenset({"name", "weights"})
 """The fields that every plugin or backbone has; no parameter can have their names."""
@@ -97,7 +105,7 @@ class Parameter(BaseModel):
 
     @property
     def file(self) -> str | None:
-        """What the function gets of the picture whose path this is: `picture` or `seen`; None for other values."""
+        """What the function gets of the file whose path this is: `picture`, `seen`, `vector`; None for other values."""
         options = self.schema_.get("anyOf", [self.schema_])
         return next((option[_FILE] for option in options if _FILE in option), None)
 
@@ -118,12 +126,16 @@ class Parameter(BaseModel):
         raise RecipeError(f"must be {in_words(schema)}, not {in_brief(value)}{near}", field=where)
 
 
+_PATH_NAMES = ("picture", "vector")
+"""The names of parameters that are paths, which may have more before them: `guide_picture`."""
+
+
 def is_path(name: str) -> bool:
-    """Tell by its name whether a parameter is the path of a picture.
+    """Tell by its name whether a parameter is the path of a picture or of a vector's file.
 
     A recipe's paths are made absolute where its file is known, which is before its plugins are: so the name tells.
     """
-    return name == "picture" or name.endswith("_picture")
+    return name in _PATH_NAMES or name.endswith(tuple(f"_{each}" for each in _PATH_NAMES))
 
 
 def parameters_of(function: Callable[..., object], *, supplied: frozenset[str] = frozenset()) -> tuple[Parameter, ...]:
@@ -161,7 +173,8 @@ def _parameter(function: Callable[..., object], parameter: inspect.Parameter, do
         raise PluginError(f"parameter {name!r} needs an annotation, such as `{name}: float = 1.0`")
     schema = _schema(function, parameter)
     if _FILE in str(schema) and not is_path(name):
-        raise PluginError(f"parameter {name!r} is the path of a picture: call it `picture`, or `{name}_picture`")
+        word = "vector" if f"'{_FILE}': 'vector'" in str(schema) else "picture"
+        raise PluginError(f"parameter {name!r} is the path of a {word}: call it `{word}`, or `{name}_{word}`")
     if parameter.default is inspect.Parameter.empty:
         return Parameter(name=name, schema_=schema, required=True, doc=doc)
     return Parameter(name=name, schema_=schema, required=False, default=_default(parameter), doc=doc)
@@ -251,14 +264,16 @@ def _strict_validator() -> type[Validator]:
 
 def in_words(schema: Mapping[str, Any]) -> str:
     """Say in a few words what values a JSON Schema takes."""
-    if "anyOf" in schema:
-        return " or ".join(in_words(option) for option in schema["anyOf"])
+    if options := schema.get("anyOf", schema.get("oneOf")):
+        return " or ".join(in_words(option) for option in options)
+    if "$ref" in schema:
+        return "a mapping"
     if "enum" in schema:
         return " or ".join(f'"{word}"' if isinstance(word, str) else str(word) for word in schema["enum"])
     if "const" in schema:
         return f'"{schema["const"]}"'
     if _FILE in schema:
-        return "the path of a picture"
+        return _FILES[schema[_FILE]]
     name = schema.get("type", "any value")
     limits = " and ".join(text.format(_plain(schema[key])) for key, text in _BOUNDS.items() if key in schema)
     return f"{_TYPES.get(name, name)} {limits}".strip()

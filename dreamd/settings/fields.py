@@ -71,6 +71,9 @@ Count = Annotated[int, Field(ge=1), BeforeValidator(_integer)]
 Number = Annotated[float, BeforeValidator(_number)]
 """A number; pydantic alone would also take `true` and "1", which the JSON Schema does not."""
 
+Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)]
+"""A number from 0 to 1."""
+
 
 def _flag(value: object) -> object:
     if not isinstance(value, bool):

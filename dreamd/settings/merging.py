@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from dreamd.errors import FieldPath, RecipeError
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.parameters import is_path
+from dreamd.settings.channels import ChannelChoice
 from dreamd.settings.fields import FieldModel, complaint
 from dreamd.settings.recipe import Ascent, Image, LayerChoice, Output, Recipe, check_recipe
 from dreamd.settings.yamlfile import Document, parse_document
@@ -247,7 +248,8 @@ def _advice(place: FieldPath) -> str:
     """Say which field was meant by one that does not exist; `lr` at the top belongs into `ascent`."""
     *holders, word = map(str, place)
     if holders:
-        return suggestion(word, _SECTIONS[holders[0]].model_fields)
+        model = ChannelChoice if holders[-1] == "channels" else _SECTIONS[holders[0]]
+        return suggestion(word, model.model_fields)
     for section in ("ascent", "image", "output"):
         if word in _SECTIONS[section].model_fields:
             return f"did you mean {section}.{word}?"

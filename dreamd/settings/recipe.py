@@ -18,7 +18,8 @@ from pydantic_core import PydanticCustomError
 from dreamd.errors import FieldPath, RecipeError, UnknownNameError
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.kinds import Kind
-from dreamd.settings.fields import Count, FieldModel, Flag, Index, Integer, Number
+from dreamd.settings.channels import Channels
+from dreamd.settings.fields import Count, FieldModel, Flag, Integer, Number, Share
 from dreamd.wording import suggestion
 
 OutputFormat = Literal["same", "png", "jpeg", "webp", "avif", "tiff"]
@@ -39,6 +40,9 @@ STEPS: Mapping[str, Kind] = {
 
 PICTURE_LAYER = "picture"
 """The layer that is the picture itself, and no module of the network."""
+
+_COLOURS = 3
+"""The channels of a picture."""
 
 _TEMPLATE_FIELDS = ("stem", "job", "backbone", "loss", "schedule", "seed")
 """The words in braces that `output.name` may hold."""
@@ -83,13 +87,24 @@ class LayerChoice(FieldModel):
         name: its name, or its number in the order the layers run, from 1: `dreamd layers BACKBONE` lists both. The
             layer `picture` is the picture itself, in [0, 1].
         weight: what its loss counts for; negative to see less of it.
-        channels: the channels to look at, from 0; null for all.
-        loss: what of it is to grow; null for the recipe's own loss.
+        channels: what of it to look at: a list of channels by number, from 0, or by label (`[peacock, 12]`), or how to
+            choose them (`{strongest: 5}`); null for all. Labels are the classes of a network's scores, in any case,
+            with spaces or underscores; one that several channels bear means all of them: `dreamd layers BACKBONE
+            --labels WORD` finds them.
+        center: look at the cell in the middle only: one neuron of each channel.
+        place: look at the cell at one place only, `[x, y]` in shares of the sides, 0 to 1, from the upper left; null
+            for all cells. `ascent.jitter` and `transforms` move the picture beneath it.
+        activation: `after` looks at what the layer gives; `before` at what goes into the activation function at its
+            end, where a neuron that is off still has a value to raise.
+        loss: what of it is to grow; null for the recipe's own loss. For classes take `mean`: a score may be below zero.
     """
 
     name: str | Integer
     weight: Number = 1.0
-    channels: Annotated[tuple[Index, ...], Field(min_length=1)] | None = None
+    channels: Channels | None = None
+    center: Flag = False
+    place: tuple[Share, Share] | None = None
+    activation: Literal["after", "before"] = "after"
     loss: PluginChoice | None = None
 
     @model_validator(mode="before")
@@ -105,6 +120,23 @@ class LayerChoice(FieldModel):
         if isinstance(value, int) and value < 1:
             raise ValueError("layers are counted from 1")
         return value
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.center and self.place is not None:
+            raise ValueError("give center or place, not both")
+        if self.is_picture:
+            self._check_of_picture()
+        return self
+
+    def _check_of_picture(self) -> None:
+        numbers = self.channels is None or isinstance(self.channels, tuple)
+        if isinstance(self.channels, tuple):
+            numbers = all(isinstance(channel, int) and channel < _COLOURS for channel in self.channels)
+        if not numbers:
+            raise ValueError("the channels of the picture are its colours: 0 is red, 1 green, 2 blue")
+        if self.center or self.place is not None or self.activation == "before":
+            raise ValueError("the picture has no neurons: center, place and activation are for layers of the network")
 
     @property
     def is_picture(self) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -25,11 +25,13 @@ from dreamd.engine.speed.precision import Precision, fastest
 from dreamd.errors import FieldPath
 from dreamd.plugin_host.host import Plugins, Registered
 from dreamd.plugin_host.kinds import Kind
-from dreamd.settings.recipe import PICTURE_LAYER, STEPS, PluginChoice, Recipe, check_recipe, choices_of
+from dreamd.plugin_host.parameters import Parameter
+from dreamd.settings.recipe import PICTURE_LAYER, STEPS, LayerChoice, PluginChoice, Recipe, check_recipe, choices_of
 from dreamd.weights.transfer import OnBytes
 from dreamd.worker.backbones import Backbones, wanted_modules, wants_reference
 from dreamd.worker.fetches import Fetches
 from dreamd.worker.recipe_pictures import RecipePictures
+from dreamd.worker.targets import Aim, aimed, check_loss_alone
 
 _GRAPHS_SHARE = 1 / 16
 """The share of a GPU's memory that recordings may hold."""
@@ -46,7 +48,7 @@ class Built:
         dreamer: what the engine dreams with.
         weights_sha256: the checksum of the network's file of weights; None for random ones.
         plugins: the version of each plugin that the recipe uses.
-        pictures: the checksum of each picture that the recipe names, by its path.
+        pictures: the checksum of each picture and vector that the recipe names, by its path.
         mask: where to dream, `[1, 3, H, W]`, grey, in [0, 1]; None where the recipe names no picture for that.
     """
 
@@ -105,16 +107,20 @@ class Builder:
         return self._last
 
     def _named_pictures(self, recipe: Recipe) -> dict[str, str]:
-        """Read the pictures that the recipe names; returns the checksum of each by its path."""
+        """Read the pictures and vectors that the recipe names; returns the checksum of each by its path."""
         named = [
-            (choice.parameters[parameter.name], (*field, parameter.name))
+            (choice.parameters[parameter.name], (*field, parameter.name), parameter.file == "vector")
             for kind, choice, field in choices_of(recipe)
             for parameter in self._plugins.get(kind, choice.name).entry.parameters
             if parameter.file is not None and choice.parameters.get(parameter.name) is not None
         ]
         if recipe.image.mask not in (None, "alpha"):
-            named.append((recipe.image.mask, ("image", "mask")))
-        return {path: self._pictures.load(path, field).sha256 for path, field in named}
+            named.append((recipe.image.mask, ("image", "mask"), False))
+        pictures = self._pictures
+        return {
+            path: (pictures.load_vector(path, field) if is_vector else pictures.load(path, field)).sha256
+            for path, field, is_vector in named
+        }
 
     def _build(self, recipe: Recipe, pictures: dict[str, str], on_bytes: OnBytes | None) -> Built:
         precision = fastest(self._device) if recipe.precision == "auto" else Precision(recipe.precision)
@@ -142,32 +148,60 @@ class Builder:
     def _objective(self, recipe: Recipe, backbone: Backbone) -> Objective:
         modules = iter(wanted_modules(recipe, backbone))
         if recipe.layers is None:
-            return Objective((Term(next(modules), self._loss(recipe.loss, ("loss",))),))
+            term = Term(next(modules), self._loss(recipe.loss, ("loss",)))
+            layer = LayerChoice(name=str(backbone.default_layer))
+            return Objective((aimed(term, Aim(layer, ("layers",), ("loss",), recipe.backbone), backbone),))
         network_layers = [index for index, layer in enumerate(recipe.layers) if not layer.is_picture]
-        return Objective(tuple(self._term(recipe, index, next(modules)) for index in network_layers))
+        return Objective(tuple(self._aimed_term(recipe, index, next(modules), backbone) for index in network_layers))
+
+    def _aimed_term(self, recipe: Recipe, index: int, module: str, backbone: Backbone) -> Term:
+        """Return what the recipe wants of one of the network's layers."""
+        assert recipe.layers is not None
+        layer, field = recipe.layers[index], ("layers", index)
+        aim = Aim(layer, field, ("loss",) if layer.loss is None else (*field, "loss"), recipe.backbone)
+        return aimed(self._term(recipe, index, module), aim, backbone)
+
+    def _picture_term(self, recipe: Recipe, index: int) -> Term:
+        """Return what the recipe wants of the picture itself."""
+        assert recipe.layers is not None
+        term, channels = self._term(recipe, index, PICTURE_LAYER), recipe.layers[index].channels
+        if not isinstance(channels, tuple):
+            return term
+        return replace(term, channels=tuple(channel for channel in channels if isinstance(channel, int)))
 
     def _term(self, recipe: Recipe, index: int, module: str) -> Term:
-        """Return what the recipe wants of one of its layers."""
+        """Return the loss that the recipe wants of one of its layers, of all of it."""
         assert recipe.layers is not None
         layer = recipe.layers[index]
         own = layer.loss is not None
         loss = self._loss(layer.loss or recipe.loss, ("layers", index, "loss") if own else ("loss",))
-        return Term(module, loss, layer.weight, layer.channels)
+        return Term(module, loss, layer.weight)
 
     def _loss(self, choice: PluginChoice, field: FieldPath) -> partial[Tensor] | Referring:
         """Return a loss as the engine calls it; what it is to compare with is looked at later, size by size."""
         registered = self._plugins.get(Kind.LOSS, choice.name)
-        seen = [parameter.name for parameter in registered.entry.parameters if parameter.file == "seen"]
         references = {}
-        for name in seen:
-            if (path := choice.parameters.get(name)) is not None:
-                picture = self._pictures.load(path, (*field, name))
-                references[name] = Reference(picture.image, picture.sha256)
+        compares = [parameter for parameter in registered.entry.parameters if parameter.file in ("seen", "vector")]
+        for parameter in compares:
+            if (path := choice.parameters.get(parameter.name)) is not None:
+                references[parameter.name] = self._reference(parameter, path, (*field, parameter.name))
         if ORIGINAL in registered.entry.takes:
             references[ORIGINAL] = Reference(key=ORIGINAL)
         values = {key: value for key, value in self._values(registered, choice, field).items() if key not in references}
         loss = partial(registered.function, **values)
-        return Referring(loss, references) if references else loss
+        if references:
+            return Referring(loss, references)
+        if compares:
+            check_loss_alone(loss, field)
+        return loss
+
+    def _reference(self, parameter: Parameter, path: str, field: FieldPath) -> Reference:
+        """Return what a loss compares with: a picture that its layer is shown, or a vector."""
+        if parameter.file == "vector":
+            vector = self._pictures.load_vector(path, field)
+            return Reference(key=vector.sha256, vector=vector.values.to(self._device))
+        picture = self._pictures.load(path, field)
+        return Reference(picture.image, picture.sha256)
 
     def _chain(self, recipe: Recipe) -> Chain:
         transforms = {
@@ -179,7 +213,7 @@ class Builder:
         own = [index for index, layer in enumerate(recipe.layers or ()) if layer.is_picture]
         return Chain(
             parameterization=tuple(self._level(choice, ("parameterization", index)) for index, choice in levels),
-            picture_terms=tuple(self._term(recipe, index, PICTURE_LAYER) for index in own),
+            picture_terms=tuple(self._picture_term(recipe, index) for index in own),
             **transforms,
         )
 

@@ -1,15 +1,17 @@
-"""The pictures that a recipe names: what a loss looks at, what a transform takes colours from, where to dream.
+"""The files that a recipe names: pictures that losses look at, that give colours or say where to dream; and vectors.
 
-Knows picture files and where they may lie. Knows no plugins and no dreams.
+Knows files and where they may lie. Knows no plugins and no dreams.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,12 +22,15 @@ from dreamd.pictures.picture import shrunk
 from dreamd.pictures.reading import read_picture
 from dreamd.settings.merging import PACKAGED
 from dreamd.worker.bounds import Bounds
+from dreamd.worker.recipe_vectors import RecipeVector, read_vector
 
 _LONGEST = 2048
 """The longest side in pixels of a recipe's picture in memory; larger ones are shrunk."""
 
 _MOST_KEPT = 8
-"""The most pictures that are kept in memory."""
+"""The most pictures, and the most vectors, that are kept in memory."""
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class RecipePicture:
 
 
 class RecipePictures:
-    """Reads the pictures that recipes name, and keeps the last few."""
+    """Reads the pictures and vectors that recipes name, and keeps the last few."""
 
     def __init__(self, bounds: Bounds | None) -> None:
         """Read nothing yet.
@@ -53,7 +58,8 @@ class RecipePictures:
         self._max_pixels = bounds.max_pixels if bounds else sys.maxsize
         self._max_bytes = bounds.max_bytes if bounds else sys.maxsize
         self._folders = bounds.picture_folders if bounds else None
-        self._kept: OrderedDict[tuple[object, ...], RecipePicture] = OrderedDict()
+        self._pictures: OrderedDict[tuple[object, ...], RecipePicture] = OrderedDict()
+        self._vectors: OrderedDict[tuple[object, ...], RecipeVector] = OrderedDict()
 
     def load(self, path: str, field: FieldPath) -> RecipePicture:
         """Return the picture of a file; for the same file again, the same.
@@ -61,32 +67,47 @@ class RecipePictures:
         Raises:
             RecipeError: it lies outside of the folders for pictures, or cannot be read; with the field that names it.
         """
-        file = _packaged(path, field) if path.startswith(PACKAGED) else self._allowed(Path(path), field)
+        return self._load("pictures", self._pictures, path, field, lambda file: self._read(file, field))
+
+    def load_vector(self, path: str, field: FieldPath) -> RecipeVector:
+        """Return the vector of a file; for the same file again, the same. Raises RecipeError as `load` does."""
+        return self._load("vectors", self._vectors, path, field, lambda file: read_vector(path, file, field))
+
+    def _load(
+        self,
+        what: str,
+        kept: OrderedDict[tuple[object, ...], _Read],
+        path: str,
+        field: FieldPath,
+        read: Callable[[Path], _Read],
+    ) -> _Read:
+        file = _packaged(path, field) if path.startswith(PACKAGED) else self._allowed(what, Path(path), field)
         try:
             status = file.stat(follow_symlinks=False)
             key = (file, status.st_mtime_ns, status.st_size, status.st_ino)
-            if key not in self._kept:
-                self._kept[key] = self._read(file)
-        except PictureError as error:
-            raise RecipeError(str(error), field=field) from error
+            if key not in kept:
+                kept[key] = read(file)
         except OSError as error:
             raise RecipeError(f"{path}: cannot be read: {error.strerror or error}", field=field) from error
-        self._kept.move_to_end(key)
-        while len(self._kept) > _MOST_KEPT:
-            self._kept.popitem(last=False)
-        return self._kept[key]
+        kept.move_to_end(key)
+        while len(kept) > _MOST_KEPT:
+            kept.popitem(last=False)
+        return kept[key]
 
-    def _allowed(self, path: Path, field: FieldPath) -> Path:
+    def _allowed(self, what: str, path: Path, field: FieldPath) -> Path:
         """Return the path without links in its folders. Raises RecipeError when it leads out of those allowed."""
         file = path.parent.resolve() / path.name
         folders = self._folders
         if folders is not None and not any(file.is_relative_to(folder.resolve()) for folder in folders):
             where = " or ".join(map(str, folders))
-            raise RecipeError(f"{path}: pictures that a recipe names must lie in {where}", field=field)
+            raise RecipeError(f"{path}: {what} that a recipe names must lie in {where}", field=field)
         return file
 
-    def _read(self, file: Path) -> RecipePicture:
-        picture = read_picture(file, max_pixels=self._max_pixels, max_bytes=self._max_bytes)
+    def _read(self, file: Path, field: FieldPath) -> RecipePicture:
+        try:
+            picture = read_picture(file, max_pixels=self._max_pixels, max_bytes=self._max_bytes)
+        except PictureError as error:
+            raise RecipeError(str(error), field=field) from error
         pixels = torch.from_numpy(np.ascontiguousarray(shrunk(picture, _LONGEST).pixels))
         image = pixels.permute(2, 0, 1)[None].float().div(255).contiguous()
         return RecipePicture(image, picture.sha256)

@@ -71,7 +71,14 @@ def efficientnet_lite(name: str) -> Backbone:
 
     layers = {layer: layer for layer in _in_order(network)}
     deepest = f"blocks.4.{stages[4][0] - 1}"
-    return Backbone(network=network, layers=layers, default_layer=deepest, adapt=adapt)
+    return Backbone(network=network, layers=layers, default_layer=deepest, labels=_labels, adapt=adapt)
+
+
+def _labels() -> list[str]:
+    """The names of ImageNet's classes, as torchvision has them."""
+    from torchvision.models import get_model_weights  # here and not above: it takes seconds, and few recipes need it
+
+    return list(get_model_weights("resnet50").DEFAULT.meta["categories"])
 
 
 class Conv2dSame(nn.Conv2d):

@@ -24,7 +24,16 @@ def timm_model(name: str) -> Backbone:
         std=tuple(config.std),
         input_size=config.input_size[-1] if config.fixed_input_size else None,
         min_side=next((side for part, side in _MIN_SIDES.items() if part in name), 32),
+        labels=lambda: _labels(config),
     )
+
+
+def _labels(config: Any) -> list[str]:
+    """The names of ImageNet's classes, of the part of it that the weights were trained on; none for other weights."""
+    from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
+
+    subset = infer_imagenet_subset(config)
+    return list(ImageNetInfo(subset).label_descriptions()) if subset else []
 
 
 def _config(name: str) -> Any:

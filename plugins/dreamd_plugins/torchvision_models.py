@@ -41,7 +41,8 @@ def torchvision_model(name: str, *, num_classes: Annotated[int, Field(ge=1, le=1
     """
     from torchvision import models  # here and not above: it takes seconds, and few recipes need it
 
-    transforms = models.get_model_weights(name).DEFAULT.transforms()
+    weights = models.get_model_weights(name).DEFAULT
+    transforms = weights.transforms()
     size = transforms.crop_size[0] if name.startswith(_ONE_SIZE_ONLY) else None
     options = {**_OPTIONS.get(name, {}), **({"image_size": size} if name.startswith("vit_") else {})}
     return Backbone(
@@ -50,6 +51,7 @@ def torchvision_model(name: str, *, num_classes: Annotated[int, Field(ge=1, le=1
         std=tuple(transforms.std),
         input_size=size,
         min_side=_MIN_SIDES.get(name, 32),
+        labels=lambda: weights.meta["categories"],
     )
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from dreamd.errors import RecipeError
 from dreamd.messages import Sidecar
-from dreamd.settings.recipe import Ascent, LayerChoice, Recipe
+from dreamd.settings.merging import resolve
+from dreamd.settings.recipe import STEPS, Ascent, LayerChoice, Recipe
 from dreamd.settings.recipe_book import RecipeBook, preset_names, recipe_file
 from tests.unit.settings.kit import ROOT, document, refusal_in, resolved, write
 
@@ -342,3 +343,12 @@ def test_a_wrong_draft_is_refused_in_the_words_of_a_wrong_file(tmp_path):
         RecipeBook(tmp_path).for_draft(PurePosixPath("new"), "seed: 1\nsed: 2\n")
     with pytest.raises(RecipeError, match="larger than 64 KB"):
         RecipeBook(tmp_path).for_draft(PurePosixPath("new"), "#" * 70_000)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_dreams_the_same_below_a_folder_that_dreams_another_way(name, inbox):
+    chain = "".join(f"{field}: [other]\n" for field in STEPS)
+    write(inbox, f"{chain}loss: other\nschedule: other\nascent: {{optimizer: other, lr_end: 3, momentum: 1}}\n")
+    write(inbox / "a", f"extends: {name}\n")
+    below = RecipeBook(inbox).for_folder(PurePosixPath("a")).recipe
+    assert below == resolve(RecipeBook(None).documents_of_name(name)).recipe

@@ -241,6 +241,7 @@ class Sidecar(_Message):
         loss_after: of its last iteration.
         notes: what a person should know about how the original was read: that a part of it was missing.
         pictures: the SHA-256 of each picture and vector that the recipe names, by its path.
+        steps: whether a film strip lies beside the result, which has its name and `.steps.jpg`.
     """
 
     job: str
@@ -259,6 +260,7 @@ class Sidecar(_Message):
     loss_after: float | None
     notes: tuple[str, ...] = ()
     pictures: dict[str, str] = {}
+    steps: bool = False
 
     def text(self) -> str:
         """Return the sidecar as it is written beside a result."""
@@ -270,12 +272,14 @@ class Done(_Message):
 
     Attributes:
         file: the result's name in the order's folder.
+        steps: the name there of the result's film strip; None when there is none.
         busy_seconds: how long the worker's device has been dreaming, since the worker started.
     """
 
     type: Literal["done"] = "done"
     job: str
     file: str
+    steps: str | None = None
     sidecar: Sidecar
     busy_seconds: float = 0.0
 

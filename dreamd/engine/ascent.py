@@ -122,6 +122,7 @@ def ascend(
     scene: Scene | None = None,
     since: Midway | None = None,
     on_midway: Callable[[Midway], None] = lambda _midway: None,
+    on_look: Callable[[int, Callable[[], Tensor]], None] | None = None,
 ) -> Ascended:
     """Climb from normalised pictures `x` `[N, 3, H, W]`.
 
@@ -140,6 +141,8 @@ def ascend(
         scene: what stands around the gradient; None for bare pixels.
         since: go on from there, with the generators as they were then.
         on_midway: given where the ascent stands, after each step but the last.
+        on_look: given each step's number and a function that returns the normalised pictures then, which must not be
+            changed; None: nobody looks.
     """
     x = x if overwrite else x.clone()
     canvas: Canvas | _Pixels = _Pixels(x) if scene is None else Canvas(x, scene)
@@ -163,6 +166,8 @@ def ascend(
         del move
         canvas.settle(progress)
         on_iteration(iteration + 1)
+        if on_look is not None:
+            on_look(iteration + 1, canvas.pictures)
         if iteration + 1 < settings.iterations:
             on_midway(Midway(iteration + 1, canvas.parameters, state, losses[0]))
     return Ascended(canvas.pictures(), losses[0], losses[-1])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from dreamd.engine.chance import Random
 from dreamd.engine.checkpoint import Checkpoint
 from dreamd.engine.climbing import Climbings, batch_limit, is_for_one, outset_of
 from dreamd.engine.dreamer import Dreamer, Progress, arithmetic_of
+from dreamd.engine.glimpse import Glimpse
 from dreamd.engine.scheduled_ascent import Ascend, check_finite
 from dreamd.engine.speed.devices import moved, on_cpu
 from dreamd.engine.tiles.fitting import BatchTooLargeError
@@ -51,6 +53,7 @@ def dream(
     on_frame: Callable[[Tensor], None] = lambda _images: None,
     mask: Tensor | None = None,
     original: Tensor | None = None,
+    on_glimpse: Callable[[Progress, Glimpse], None] | None = None,
 ) -> Dreamed:
     """Dream a batch of pictures.
 
@@ -66,6 +69,8 @@ def dream(
         mask: where to dream, `[N, 1, H, W]` from 0 to 1; where it is 0 the pictures stay equal to the bit. None:
             everywhere.
         original: what counts as the original, of the shape of `images`; None: they themselves.
+        on_glimpse: called after every iteration with what shows the pictures then; not for an ascent that had been
+            kept. None: nobody looks.
 
     Raises:
         BatchTooLargeError: memory does not suffice for so many pictures at once.
@@ -79,7 +84,8 @@ def dream(
     del images  # unless the caller or the schedule keeps them, their memory is free for the ascent
     try:
         with arithmetic_of(dreamer):
-            return _run_schedule(images_given, dreamer, seeds, on_progress, checkpoint, on_frame, mask, original)
+            ascend_with = partial(Ascend, on_progress=on_progress, checkpoint=checkpoint, on_glimpse=on_glimpse)
+            return _run_schedule(images_given, dreamer, seeds, ascend_with, on_frame, mask, original)
     except (RuntimeError, MemoryError) as error:
         if pictures == 1 or not is_out_of_memory(error):
             raise
@@ -91,8 +97,7 @@ def _run_schedule(
     images_given: list[Tensor],
     dreamer: Dreamer,
     seeds: Sequence[int],
-    on_progress: Callable[[Progress], None],
-    checkpoint: Checkpoint | None,
+    ascend_with: Callable[..., Ascend],
     on_frame: Callable[[Tensor], None],
     mask: Tensor | None,
     original: Tensor | None,
@@ -102,7 +107,7 @@ def _run_schedule(
     shape = images_given[0].shape
     outset = outset_of(dreamer, images_given[0], mask, original)
     with Climbings(dreamer, generators, outset) as climbings:
-        ascend_once = Ascend(dreamer, climbings, generators, on_progress, checkpoint)
+        ascend_once = ascend_with(dreamer, climbings, generators)
         random = Random(generators, dreamer.device)
         with torch.no_grad():
             on_frame(images_given[0])

@@ -6,6 +6,7 @@ Knows one scale at a time. Knows no schedule.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from dreamd.engine.chance import Random
 from dreamd.engine.checkpoint import Checkpoint, FinishedAscent, UnfinishedAscent, checksum
 from dreamd.engine.climbing import Climbing, Climbings
 from dreamd.engine.dreamer import Dreamer, Progress
+from dreamd.engine.glimpse import Glimpse, reduced
 from dreamd.engine.speed.devices import moved, on_cpu
 from dreamd.errors import NotANumberError, PluginError
 
@@ -30,6 +32,7 @@ class Ascend:
         generators: Sequence[torch.Generator],
         on_progress: Callable[[Progress], None],
         checkpoint: Checkpoint | None = None,
+        on_glimpse: Callable[[Progress, Glimpse], None] | None = None,
     ) -> None:
         self._dreamer = dreamer
         self._climbings = climbings
@@ -37,6 +40,7 @@ class Ascend:
         self._generators = generators
         self._on_progress = on_progress
         self._checkpoint = checkpoint
+        self._on_glimpse = on_glimpse
         self._planned = 1
         self.ascents = 0
         self.first_loss: Tensor | None = None
@@ -84,13 +88,13 @@ class Ascend:
         mean, std = self._climbing.mean, self._climbing.std
         x = moved(_at_least(image, self._dreamer.backbone.min_side), self._dreamer.device)
         x = (x.sub_(mean) if overwrite else x - mean).div_(std)
-        end = self._ascend_from(x, given)
+        end = self._ascend_from(x, given, (height, width))
         check_finite(end.x)
         self.first_loss, self.last_loss = end.first_loss, end.last_loss
         result = end.x.mul_(std).add_(mean).clamp_(0, 1)[:, :, :height, :width]
         return on_cpu(result) if image.device.type == "cpu" else result
 
-    def _ascend_from(self, x: Tensor, given: int) -> Ascended:
+    def _ascend_from(self, x: Tensor, given: int, size: tuple[int, int]) -> Ascended:
         self._climbing.choose(x, self.ascents)
         since = self._since(x, given)
         climb = self._climbing.climb
@@ -106,7 +110,24 @@ class Ascend:
             scene=self._climbing.scene(x.shape, self._random),
             since=since,
             on_midway=lambda midway: self._keep_midway(midway, given),
+            on_look=None if self._on_glimpse is None else partial(self._show, self._on_glimpse, size),
         )
+
+    def _show(
+        self,
+        on_glimpse: Callable[[Progress, Glimpse], None],
+        size: tuple[int, int],
+        iteration: int,
+        pictures: Callable[[], Tensor],
+    ) -> None:
+        """Let somebody look at the pictures, whose size is without what was added for the network."""
+        mean, std = self._climbing.mean, self._climbing.std
+
+        def glimpse(side: int) -> Tensor:
+            small = reduced(pictures()[:, :, : size[0], : size[1]], side)
+            return small.mul(std).add(mean).clamp(0, 1)
+
+        on_glimpse(self._progress(iteration), glimpse)
 
     def _since(self, x: Tensor, given: int) -> Midway | None:
         """Where this ascent stood when it was broken off, with everything as it was then."""
@@ -139,13 +160,14 @@ class Ascend:
         )
 
     def _report(self, iteration: int) -> None:
-        self._on_progress(
-            Progress(
-                ascent=self.ascents,
-                ascents=max(self._planned, self.ascents),
-                iteration=iteration,
-                iterations=self._climbing.climb.settings.iterations,
-            )
+        self._on_progress(self._progress(iteration))
+
+    def _progress(self, iteration: int) -> Progress:
+        return Progress(
+            ascent=self.ascents,
+            ascents=max(self._planned, self.ascents),
+            iteration=iteration,
+            iterations=self._climbing.climb.settings.iterations,
         )
 
     def _finished_ascent(self, result: Tensor, given: int) -> FinishedAscent:

@@ -15,6 +15,7 @@ from dreamd.engine.checkpoint import Checkpoint, FinishedAscent, UnfinishedAscen
 from dreamd.engine.climbing import asks_for_original
 from dreamd.engine.dream import Dreamed, dream
 from dreamd.engine.dreamer import Dreamer, Progress
+from dreamd.engine.glimpse import Glimpse
 
 
 def dream_in_sequence(
@@ -26,6 +27,7 @@ def dream_in_sequence(
     checkpoint: Checkpoint | None = None,
     on_frame: Callable[[Tensor], None] = lambda _images: None,
     mask: Tensor | None = None,
+    on_glimpse: Callable[[Progress, Glimpse], None] | None = None,
 ) -> Dreamed:
     """Dream a batch of pictures by several dreamers, each of which goes on from the result of the one before.
 
@@ -40,6 +42,7 @@ def dream_in_sequence(
         checkpoint: as there; keeps the ascents of all parts, numbered through.
         on_frame: as there.
         mask: as there.
+        on_glimpse: as there; its progress counts all parts.
 
     Returns:
         The last part's result and losses.
@@ -63,6 +66,7 @@ def dream_in_sequence(
             on_frame=on_frame,
             mask=mask,
             original=original,
+            on_glimpse=None if on_glimpse is None else partial(_show, on_glimpse, number, len(dreamers)),
         )
         ascents += dreamed.ascents
         given.append(dreamed.images)
@@ -71,6 +75,12 @@ def dream_in_sequence(
 
 def _report(on_progress: Callable[[Progress], None], part: int, parts: int, step: Progress) -> None:
     on_progress(replace(step, part=part, parts=parts))
+
+
+def _show(
+    on_glimpse: Callable[[Progress, Glimpse], None], part: int, parts: int, step: Progress, glimpse: Glimpse
+) -> None:
+    on_glimpse(replace(step, part=part, parts=parts), glimpse)
 
 
 @dataclass(frozen=True)

@@ -29,14 +29,14 @@ def sidecar_of(job: Job, outbox: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and record.get("job") == job.id else None
 
 
-def opened_result(job: Job, outbox: Path) -> BinaryIO | None:
-    """Open a job's result; None when it is not there any more.
+def opened_result(job: Job, outbox: Path, path: PurePosixPath) -> BinaryIO | None:
+    """Open a file of a job's result, the picture or its film strip; None when it is not there any more.
 
     The picture is opened before the sidecar is read. A sidecar is published before its picture, so that another job's
     picture never comes with this job's sidecar.
     """
     try:
-        file = opened_file(outbox, PurePosixPath(job.result or ""))
+        file = opened_file(outbox, path)
     except OSError:
         return None
     if sidecar_of(job, outbox) is None:

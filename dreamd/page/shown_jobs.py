@@ -29,7 +29,18 @@ FAILURES = 200
 _FAILURES_LOOKED_AT = 1000
 """So many of the newest failed jobs are looked at for their pictures."""
 
-_SIDECAR_FIELDS = ("device", "precision", "size", "tiling", "seconds", "loss_before", "loss_after", "versions", "seed")
+_SIDECAR_FIELDS = (
+    "device",
+    "precision",
+    "size",
+    "tiling",
+    "seconds",
+    "loss_before",
+    "loss_after",
+    "versions",
+    "seed",
+    "steps",
+)
 """The fields of a sidecar that are shown."""
 
 

@@ -41,7 +41,7 @@ def write_picture(picture: Picture, path: Path, *, format: str, quality: int) ->
     if max(width, height) > target.max_side:
         limit = f"{width} x {height} pixels, but {target.word} holds {target.max_side} a side"
         raise PictureError(f"{printable(path.name)}: {limit}; set output.format to png")
-    _write_durably(path, _encode(picture, target, quality, printable(path.name)))
+    write_durably(path, _encode(picture, target, quality, printable(path.name)).getbuffer())
 
 
 def _encode(picture: Picture, target: Target, quality: int, name: str) -> io.BytesIO:
@@ -96,9 +96,14 @@ def _with_palette(image: Image.Image, alpha: Image.Image | None) -> Image.Image:
     return indexed
 
 
-def _write_durably(path: Path, data: io.BytesIO) -> None:
+def write_durably(path: Path, data: bytes | memoryview) -> None:
+    """Write a file and wait until the disk has it; the folder's entry is the caller's to sync. No link is followed.
+
+    Raises:
+        SpaceError: the disk or the quota is full.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     with os_errors_explained("write", path), os.fdopen(os.open(path, flags, 0o666), "wb") as file:
-        file.write(data.getbuffer())
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())

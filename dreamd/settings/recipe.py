@@ -210,12 +210,15 @@ class Output(FieldModel):
         name: the result's name without its extension; may hold {stem}, {job}, {backbone}, {loss}, {schedule}, {seed}.
         embed: whether the recipe is written into the result, so that whoever has the picture can dream so too: into a
             text of PNG, into XMP of JPEG, WebP, AVIF and TIFF. Of paths only the last name is.
+        steps: whether a film strip is kept beside the result, `NAME.steps.jpg`: a contact sheet of how it came about,
+            with at most 60 pictures of octaves and iterations.
     """
 
     format: OutputFormat = "same"
     quality: Integer = Field(default=92, ge=1, le=100)
     name: str = Field(default="{stem}", min_length=1)
     embed: Flag = False
+    steps: Flag = False
 
     @field_validator("name")
     @classmethod

@@ -27,6 +27,9 @@ MARK = "inbox-id"
 SIDECAR = ".json"
 """A result's sidecar has the result's name with this ending."""
 
+STEPS = ".steps.jpg"
+"""A result's film strip has the result's name with this ending."""
+
 REASON = ".reason.txt"
 """The file beside a failed original that says why has the original's name with this ending."""
 
@@ -132,6 +135,11 @@ def work_name(share: str | None) -> str:
 def sidecar_name(result: str) -> str:
     """Return the name of a result's sidecar."""
     return f"{result}{SIDECAR}"
+
+
+def steps_name(result: str) -> str:
+    """Return the name of a result's film strip."""
+    return f"{result}{STEPS}"
 
 
 def reason_name(picture: str) -> str:

@@ -183,39 +183,44 @@ class Spool:
         with os_errors_explained("make drafts in", self.folders.outbox / HOUSE):
             return self._results.make_draft_folder(job)
 
-    def result_name(self, job: Job, stem: str, extension: str) -> PurePosixPath:
+    def result_name(self, job: Job, stem: str, extension: str, *, has_steps: bool = False) -> PurePosixPath:
         """Return a free name for a result, relative to the outbox: `cat.jpg`, else `cat-2.jpg`, and so on.
 
-        A name is taken when the picture or its sidecar is there. A stem that is too long is cut, at a character, so
-        that picture and sidecar both fit in a file name.
+        A name is taken when the picture or its sidecar is there, or the film strip of one that has such. A stem that
+        is too long is cut, at a character, so that all their names fit.
 
         Args:
             job: its folder is the result's folder.
             stem: the name without extension.
             extension: "jpg" or ".jpg".
+            has_steps: whether the result has a film strip.
         """
         with os_errors_explained("look for a free name in", self.folders.outbox / job.folder):
-            return self._results.free_name(job, stem, extension)
+            return self._results.free_name(job, stem, extension, has_steps=has_steps)
 
-    def publish(self, job: Job, result: PurePosixPath, file: str, sidecar: bytes) -> PurePosixPath:
+    def publish(
+        self, job: Job, result: PurePosixPath, file: str, sidecar: bytes, *, steps: str | None = None
+    ) -> PurePosixPath:
         """Put a result into the outbox, whole and never over another file.
 
-        Both files are synced before they get their names. The sidecar, which names the job, comes first: a kill after
-        it leaves a sidecar without picture, which `recover_result` removes, and a kill after the picture leaves a
-        result that `recover_result` finds. So a job never gets a second result.
+        All files are synced before they get their names. The sidecar, which names the job, comes first, and a film
+        strip second: a kill before the picture has its name leaves those alone, which `recover_result` removes, and a
+        kill after it leaves a result that `recover_result` finds. So a job never gets a second result.
 
         Args:
             job: the job.
             result: the name it shall have, from `result_name`.
             file: the name of the finished picture in the folder from `temporary`.
-            sidecar: the sidecar's JSON, whose field `job` is the job's id.
+            sidecar: the sidecar's JSON, whose field `job` is the job's id, and whose field `steps` says whether there
+                is a film strip.
+            steps: the name of the film strip in that folder; None for none.
 
         Returns:
             The name it got: the next free one, if `result` was taken meanwhile. Publishing again, after a kill or an
             error, gives the name that the job's result has already.
         """
         with os_errors_explained("publish", self.folders.outbox / result):
-            return self._results.publish(job, result, file, sidecar)
+            return self._results.publish(job, result, file, sidecar, steps)
 
     def recover_result(self, job: Job, stem: str, index: SidecarIndex | None = None) -> PurePosixPath | None:
         """Return the job's result in the outbox, if it is there; a sidecar of the job without its picture is removed.

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
+from dreamd.engine.glimpse import reduced
 from dreamd.files.durable import draft_of
 
 log = logging.getLogger(__name__)
@@ -63,12 +63,7 @@ class Previews:
 
 def _small(images: Tensor) -> Tensor:
     """Return the pictures as `[N, h, w, 3]` bytes on the CPU, no side longer than SIDE."""
-    height, width = images.shape[2:]
-    step = max(1, min(height, width) // (2 * SIDE))
-    images = images.detach()[:, :, ::step, ::step].float()  # of a huge picture every pixel would cost too much
-    scale = min(1.0, SIDE / max(height, width))
-    size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    small = F.interpolate(images, size, mode="area").clamp(0, 1).mul(255).round()
+    small = reduced(images, SIDE).clamp(0, 1).mul(255).round()
     return small.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu()
 
 

@@ -23,6 +23,7 @@ from dreamd.engine.chain import resized
 from dreamd.engine.checkpoint import Checkpoint, CheckpointFolder
 from dreamd.engine.dream import Dreamed, batch_size, dream
 from dreamd.engine.dreamer import Progress
+from dreamd.engine.glimpse import Glimpse
 from dreamd.errors import NotANumberError
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.messages import Sidecar
@@ -147,6 +148,7 @@ class Session:
         on_progress: Callable[[Progress], None],
         checkpoint: Checkpoint | None = None,
         on_frame: Callable[[Tensor], None] = lambda _images: None,
+        on_glimpse: Callable[[Progress, Glimpse], None] | None = None,
     ) -> list[Dream]:
         """Dream pictures of one size; each keeps its original's alpha channel, description and resolution.
 
@@ -158,6 +160,7 @@ class Session:
             on_progress: as `dreamd.engine.dream.dream` takes it.
             checkpoint: as there.
             on_frame: as there.
+            on_glimpse: as there.
 
         Raises:
             BatchTooLargeError: memory does not suffice for so many pictures at once.
@@ -175,6 +178,7 @@ class Session:
                 checkpoint=checkpoint,
                 on_frame=on_frame,
                 mask=mask,
+                on_glimpse=on_glimpse,
             )
         except NotANumberError:
             with looking_for_nan():
@@ -205,6 +209,7 @@ class Session:
             loss_before=dream.loss_before,
             loss_after=dream.loss_after,
             notes=dream.picture.notes,
+            steps=built.recipe.output.steps,
         )
 
     def shared(self, dream: Dream, picture_format: str, name: str) -> Picture:

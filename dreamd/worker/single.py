@@ -21,16 +21,17 @@ from dreamd.job import new_job_id
 from dreamd.messages import Sidecar
 from dreamd.pictures.formats import output_format
 from dreamd.pictures.picture import Picture
-from dreamd.pictures.writing import write_picture
+from dreamd.pictures.writing import write_durably, write_picture
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.merging import Resolved
 from dreamd.settings.recipe import Recipe
 from dreamd.settings.sections import Limits
-from dreamd.tree.layout import sidecar_name
+from dreamd.tree.layout import sidecar_name, steps_name
 from dreamd.worker.bounds import Bounds
 from dreamd.worker.builder import Built
 from dreamd.worker.device import choose_device, count_threads, free_memory, use_threads
 from dreamd.worker.display import OpenProgress, Show
+from dreamd.worker.film_strip import FilmStrip, FilmStrips
 from dreamd.worker.session import Dream, Session
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,11 @@ def dream_file(
             picture = session.noise(resolved.recipe)
     recipe = resolved.recipe
     with progress(path.name) as show:
-        dream = dream_picture(session, picture, build(session, resolved, show), show)
+        strip = FilmStrip(None) if recipe.output.steps else None
+        dream = dream_picture(session, picture, build(session, resolved, show), show, strip=strip)
+    if strip is not None:
+        with draft_of(target.with_name(steps_name(target.name)), durable=True) as draft:
+            write_durably(draft, strip.sheet(picture, dream.picture))
     name, _ = output_format(word, dream.picture.format)
     _write(session.shared(dream, name, target.name), target, name, recipe.output.quality)
     sidecar = session.sidecar(job=new_job_id(), source=path, dream=dream, seconds=time.perf_counter() - start)
@@ -122,14 +127,19 @@ def build(session: Session, resolved: Resolved, show: Show) -> Built:
         return session.build(resolved.recipe, fetched)
 
 
-def dream_picture(session: Session, picture: Picture, built: Built, show: Show) -> Dream:
-    """Dream one picture, showing how far it is. Raises as `Session.dream` does."""
+def dream_picture(
+    session: Session, picture: Picture, built: Built, show: Show, *, strip: FilmStrip | None = None
+) -> Dream:
+    """Dream one picture, showing how far it is, and filling a film strip. Raises as `Session.dream` does."""
+    strips = FilmStrips([] if strip is None else [strip])
 
     def report(step: Progress) -> None:
         words = f"octave {step.ascent}/{step.ascents}, iteration {step.iteration}/{step.iterations}"
         show(step.share, words)
+        strips.note(step)
 
-    (dream,) = session.dream([picture], built, on_progress=report)
+    on_glimpse = None if strip is None else strips.show
+    (dream,) = session.dream([picture], built, on_progress=report, on_glimpse=on_glimpse)
     return dream
 
 

@@ -20,20 +20,22 @@ from dataclasses import dataclass
 from functools import partial
 
 from dreamd.engine.checkpoint import CheckpointFolder
+from dreamd.engine.dreamer import Progress
 from dreamd.engine.speed.devices import leaves_broken
 from dreamd.files.nofollow import opened_folder, path_in
 from dreamd.files.problems import os_error_explained
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.messages import Batch, Done, Order
 from dreamd.pictures.formats import output_format
-from dreamd.pictures.picture import Picture
-from dreamd.pictures.writing import write_picture
+from dreamd.pictures.picture import Picture, shrunk
+from dreamd.pictures.writing import write_durably, write_picture
 from dreamd.settings.recipe import Recipe
 from dreamd.worker.answers import Answers
 from dreamd.worker.bounds import Room
 from dreamd.worker.builder import Built
 from dreamd.worker.device import BrokenDeviceError
 from dreamd.worker.fetches import StillFetchingError
+from dreamd.worker.film_strip import SIDE, FilmStrip, FilmStrips
 from dreamd.worker.previews import Previews
 from dreamd.worker.session import Dream, Session
 
@@ -41,6 +43,9 @@ log = logging.getLogger(__name__)
 
 _WRITERS = 2
 """The threads that encode and write results."""
+
+_STEPS = "steps.jpg"
+"""The name of a film strip in its order's folder."""
 
 _PROCESS_FAULTS = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """These errors say nothing of a disk or a share: the worker has too little memory, or too many open files."""
@@ -54,12 +59,14 @@ class _Task:
         order: the order.
         recipe: its recipe.
         picture: the picture, once it is decoded and until it is dreamed.
+        steps: the film strip of its dream, where one is wanted, and what the dream began with.
         seconds: the time spent on it so far.
     """
 
     order: Order
     recipe: Recipe
     picture: Picture | None = None
+    steps: tuple[FilmStrip, Picture] | None = None
     seconds: float = 0.0
 
     @contextmanager
@@ -208,15 +215,18 @@ class Stages:
         Returns the error of a batch that failed, so that what the attempt held is free for the next one.
         """
         jobs = _jobs(tasks)
+        strips = self._strips_of(tasks, built)
+        report = self._answers.progress_of(jobs)
         start = time.perf_counter()
         try:
             with self._answers.meter.running():
                 dreams = self._session.dream(
                     [task.picture for task in tasks if task.picture is not None],
                     built,
-                    on_progress=self._answers.progress_of(jobs),
+                    on_progress=report if strips is None else partial(_report_and_note, report, strips),
                     checkpoint=self._checkpoint_of(tasks, built),
                     on_frame=partial(self._previews.show, jobs),
+                    on_glimpse=None if strips is None else strips.show,
                 )
         except Exception as error:  # noqa: BLE001 (told to the daemon)
             if len(tasks) > 1:
@@ -230,6 +240,23 @@ class Stages:
             task.picture = None
             self._dreamed.put((task, dream))
         return None
+
+    def _strips_of(self, tasks: Sequence[_Task], built: Built) -> FilmStrips | None:
+        """Begin the film strips of pictures that are dreamed together; None where their recipe wants none.
+
+        The frames of one that was begun before are in the folder of its checkpoint.
+        """
+        if not built.recipe.output.steps:
+            return None
+        strips = []
+        for task in tasks:
+            assert task.picture is not None
+            key = self._session.fingerprint(task.picture.sha256, built)[:16]
+            checkpoint = task.order.checkpoint
+            strip = FilmStrip(None if checkpoint is None else checkpoint / f"steps-{key}")
+            task.steps = (strip, shrunk(task.picture, SIDE))
+            strips.append(strip)
+        return FilmStrips(strips)
 
     def _checkpoint_of(self, tasks: Sequence[_Task], built: Built) -> CheckpointFolder | None:
         """Return the state of a dream in its order's folder; a batch has none."""
@@ -281,8 +308,17 @@ class Stages:
             target = order.folder / f"result{extension}"
             picture = self._session.shared(dream, name, target.name)
             write_picture(picture, target, format=name, quality=output.quality)
+            if task.steps is not None:
+                strip, start = task.steps
+                write_durably(order.folder / _STEPS, strip.sheet(start, dream.picture))
         sidecar = self._session.sidecar(job=order.job, source=order.source, dream=dream, seconds=task.seconds)
-        return Done(job=order.job, file=target.name, sidecar=sidecar, busy_seconds=self._answers.meter.seconds)
+        return Done(
+            job=order.job,
+            file=target.name,
+            steps=None if task.steps is None else _STEPS,
+            sidecar=sidecar,
+            busy_seconds=self._answers.meter.seconds,
+        )
 
     def _give_up(self, task: _Task, error: Exception) -> None:
         task.picture = None
@@ -295,6 +331,11 @@ def _check_device_after(error: Exception) -> None:
     if leaves_broken(error):
         first_line = str(error).partition("\n")[0]
         raise BrokenDeviceError(f"the GPU can do nothing more for this process ({first_line}); another one goes on")
+
+
+def _report_and_note(report: Callable[[Progress], None], strips: FilmStrips, progress: Progress) -> None:
+    report(progress)
+    strips.note(progress)
 
 
 def _jobs(tasks: Sequence[_Task]) -> list[str]:

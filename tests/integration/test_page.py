@@ -145,13 +145,13 @@ class Served:
     def staged(self) -> list[Path]:
         return list((self.tree.inbox / ".dreamd" / "uploads").glob("*"))
 
-    def result(self, job: str, path: str, at: float, *, original: bytes | None = None) -> Job:
+    def result(self, job: str, path: str, at: float, *, original: bytes | None = None, steps: bool = False) -> Job:
         """A picture that has been dreamed."""
         folder, name = PurePosixPath(path).parent, PurePosixPath(path).name
         target = self.tree.outbox / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(self.tree.picture(64, 48))
-        sidecar = {"job": job, "device": "cpu", "size": [64, 48], "loss_before": 1.0, "loss_after": 2.0}
+        sidecar = {"job": job, "device": "cpu", "size": [64, 48], "loss_before": 1.0, "loss_after": 2.0, "steps": steps}
         if original is not None:
             sidecar["input_sha256"] = hashlib.sha256(original).hexdigest()
         target.with_name(f"{name}.json").write_text(json.dumps(sidecar))
@@ -568,6 +568,20 @@ def test_a_name_that_leads_elsewhere_is_refused(page: Served, folder: str, name:
     assert answer.status == 422, answer.text
     new = {file for file in set(page.tree.files(page.tree.root)) - before if not file.name.startswith("journal")}
     assert new == set()
+
+
+def test_a_film_strip_is_shown_where_there_is_one(page: Served) -> None:
+    with_strip = page.result("1filmstrip001", "film/a.png", time.time(), steps=True)
+    without = page.result("1filmstrip002", "film/b.png", time.time())
+    strip = page.tree.outbox / f"{with_strip.result}.steps.jpg"
+    strip.write_bytes(page.tree.picture(form="JPEG"))
+    answer = page.get(f"/results/{with_strip.id}/steps")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "image/jpeg")
+    assert answer.body == strip.read_bytes()
+    assert page.get(f"/api/results/{with_strip.id}").json["steps"] is True
+    assert page.get(f"/results/{without.id}/steps").status == 404
+    strip.unlink()
+    assert page.get(f"/results/{with_strip.id}/steps").status == 404
 
 
 def test_a_dream_file_may_be_sent_and_be_empty_but_not_large(page: Served) -> None:

@@ -59,10 +59,10 @@ def publish_result(spool: Spool, job: Job, message: Done) -> Published:
     try:
         result = spool.recover_result(job, stem) if job.result else None
         if result is None:
-            wanted = spool.result_name(job, stem, PurePosixPath(message.file).suffix)
+            wanted = spool.result_name(job, stem, PurePosixPath(message.file).suffix, has_steps=bool(message.steps))
             # Known from here on: a failure may come after the result is in its place.
             job = replace(job, result=str(wanted))
-            result = spool.publish(job, wanted, message.file, message.sidecar.text().encode())
+            result = spool.publish(job, wanted, message.file, message.sidecar.text().encode(), steps=message.steps)
     except DreamdError as error:
         return Published(job, None, error)
     try:

@@ -23,6 +23,7 @@ from dreamd.page.shown_jobs import JobView, ShownResult
 from dreamd.page.state import StateView
 from dreamd.page.thumbnails import KINDS, SIDES, Thumbnails
 from dreamd.settings.config import Config
+from dreamd.tree.layout import steps_name
 
 _CHUNK_BYTES = 1 << 18
 """The bytes of the pieces in which a result is read and sent."""
@@ -64,6 +65,7 @@ class Jobs:
             Route("/api/failures", answering(self.failures), methods=["GET"]),
             Route("/thumbnails/{job}/{kind}/{size}", answering(self.thumbnail), methods=["GET"]),
             Route("/results/{job}", answering(self.result), methods=["GET"]),
+            Route("/results/{job}/steps", answering(self.steps), methods=["GET"]),
         ]
 
     async def close(self) -> None:
@@ -111,8 +113,20 @@ class Jobs:
     async def result(self, request: Request) -> Response:
         """Answer with a result as it lies in the outbox, never with what bears its name now."""
         job = await self._done_job(request)
-        path = PurePosixPath(job.result or "")
-        file = await asyncio.to_thread(opened_result, job, self._config.outbox)
+        return await self._sent(job, PurePosixPath(job.result or ""))
+
+    async def steps(self, request: Request) -> Response:
+        """Answer with the film strip of a result."""
+        job = await self._done_job(request)
+        facts = await asyncio.to_thread(self._view.facts, job)
+        if not facts["steps"]:
+            raise NotThereError("there is no film strip of this job")
+        result = PurePosixPath(job.result or "")
+        return await self._sent(job, result.with_name(steps_name(result.name)))
+
+    async def _sent(self, job: Job, path: PurePosixPath) -> Response:
+        """Answer with a job's own file in the outbox. Raises NotThereError when it is not there any more."""
+        file = await asyncio.to_thread(opened_result, job, self._config.outbox, path)
         if file is None:
             raise NotThereError("it was taken out of the outbox")
         headers = {

@@ -56,6 +56,8 @@ function show(result) {
   byId("viewer-title").textContent = result.result;
   byId("viewer-recipe").textContent = recipe;
   byId("viewer-full").href = `results/${result.id}`;
+  byId("viewer-steps").hidden = !result.steps;
+  byId("viewer-strip").href = `results/${result.id}/steps`;
   byId("viewer-facts").replaceChildren(...facts(result).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   byId("compare-alone").textContent = result.from_nothing ? MADE_FROM_NOISE : NOT_KEPT;
   setSingle(result.from_nothing);

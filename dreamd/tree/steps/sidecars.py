@@ -28,13 +28,22 @@ def names_job(sidecar: Entry, job_id: str) -> bool:
     return job_id.encode() in text and _job_in(text) == job_id
 
 
+def tells_of_steps(sidecar: Entry) -> bool:
+    """Tell whether a sidecar is there and says that its result has a film strip."""
+    return _record_in(sidecar.read()).get("steps") is True
+
+
 def _job_in(text: bytes) -> str | None:
+    job = _record_in(text).get("job")
+    return job if isinstance(job, str) else None
+
+
+def _record_in(text: bytes) -> dict[str, object]:
     try:
         record = json.loads(text)
     except (ValueError, RecursionError):
-        return None  # somebody's own .json
-    job = record.get("job") if isinstance(record, dict) else None
-    return job if isinstance(job, str) else None
+        return {}  # somebody's own .json
+    return record if isinstance(record, dict) else {}
 
 
 class SidecarIndex:

@@ -56,6 +56,7 @@ def test_explain_shows_every_effective_field_and_where_it_came_from(catalogue, i
         "output.quality": ("92", "built-in"),
         "output.name": ('"{stem}"', "built-in"),
         "output.embed": ("false", "built-in"),
+        "output.steps": ("false", "built-in"),
         "precision": ('"auto"', "built-in"),
         "seed": ("5", f"{deeper}:1"),
     }

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 ORIGINAL = b"an original"
 DREAM = b"a dream"
+STRIP = b"how it came about"
 SYSTEM_CALLS = ("mkdir", "rmdir", "unlink", "rename", "link", "open", "fsync", "fchmod")
 
 
@@ -395,6 +396,8 @@ def test_a_long_name_is_cut_at_a_character_so_that_the_sidecar_fits(spool):
     name = spool.result_name(job_of("x.jpg"), "猫" * 83, "jpg").name
     assert len(os.fsencode(name)) <= 250
     assert name == "猫" * 82 + ".jpg"
+    with_steps = spool.result_name(job_of("x.jpg"), "猫" * 83, "jpg", has_steps=True).name
+    assert len(os.fsencode(f"{with_steps}.steps.jpg")) <= 255
 
 
 # Publishing
@@ -478,6 +481,41 @@ def test_a_name_taken_between_sidecar_and_picture_is_given_up_whole(spool, folde
     spool.finish(job)
     expected = {"trips/cat.jpg": b"somebody's", "trips/cat-2.jpg": DREAM, "trips/cat-2.jpg.json": sidecar(job)}
     assert files(folders.outbox) == expected
+
+
+def with_strip(spool: Spool, job: Job) -> dict[str, object]:
+    """What `publish` is given for a job whose dream has a film strip."""
+    draft = dream(spool, job)
+    (draft.parent / "steps.jpg").write_bytes(STRIP)
+    text = json.dumps({"job": job.id, "steps": True}).encode()
+    return {"file": draft.name, "sidecar": text, "steps": "steps.jpg"}
+
+
+def test_a_film_strip_lies_beside_its_result_and_takes_a_name_too(spool, folders):
+    (folders.outbox / "trips").mkdir()
+    (folders.outbox / "trips/cat.jpg.steps.jpg").write_bytes(b"somebody's")
+    job, plain = claimed(spool), claimed(spool)
+    assert spool.result_name(job, "cat", "jpg", has_steps=True).name == "cat-2.jpg"
+    assert spool.publish(job, PurePosixPath("trips/cat.jpg"), **with_strip(spool, job)).name == "cat-2.jpg"
+    assert files(folders.outbox)["trips/cat-2.jpg.steps.jpg"] == STRIP
+    assert publish(spool, plain).name == "cat.jpg"  # without one, nothing of it is in the way
+    assert (folders.outbox / "trips/cat.jpg.steps.jpg").read_bytes() == b"somebody's"
+
+
+@pytest.mark.parametrize("taken", ["cat.jpg", "cat.jpg.steps.jpg"])
+def test_a_name_taken_at_the_last_moment_takes_the_strip_along(spool, folders, filesystem, monkeypatch, taken):
+    job, real = claimed(spool), durable.place_new
+
+    def steal(draft, target):
+        if target.name == taken:
+            (folders.outbox / "trips" / taken).write_bytes(b"somebody's")
+        real(draft, target)
+
+    monkeypatch.setattr("dreamd.tree.steps.results.place_new", steal)
+    assert spool.publish(job, PurePosixPath("trips/cat.jpg"), **with_strip(spool, job)).name == "cat-2.jpg"
+    spool.finish(job)
+    left = {name: data for name, data in files(folders.outbox).items() if not name.endswith(".json")}
+    assert left == {f"trips/{taken}": b"somebody's", "trips/cat-2.jpg": DREAM, "trips/cat-2.jpg.steps.jpg": STRIP}
 
 
 def test_publishing_twice_gives_the_same_result(spool, folders):
@@ -878,6 +916,25 @@ def test_a_kill_anywhere_leaves_one_original_and_in_the_end_one_result(folders, 
         assert list((folders.inbox / ".dreamd/work").iterdir()) == []
         assert list((folders.outbox / ".dreamd").iterdir()) == []
     assert calls > 30
+
+
+def test_a_kill_anywhere_leaves_no_film_strip_without_its_result(folders, filesystem, monkeypatch):
+    def go_on_with_strip(spool: Spool, job: Job) -> None:
+        if spool.recover_result(job, "cat") is None:
+            name = spool.result_name(job, "cat", "png", has_steps=True)
+            spool.publish(replace(job, result=str(name)), name, **with_strip(spool, job))
+        spool.finish(job)
+
+    def check() -> None:
+        for name, data in results(folders).items():
+            assert data in (DREAM, STRIP) or name.endswith(".json"), "a partial file"
+            if data == DREAM:
+                assert f"{name}.steps.jpg" in results(folders)
+
+    for _ in kill_everywhere(folders, monkeypatch, go_on_with_strip, check):
+        assert list(results(folders)) == ["trips/cat.png", "trips/cat.png.json", "trips/cat.png.steps.jpg"]
+        assert places(folders) == ["done/trips/cat.jpg"]
+        assert list((folders.outbox / ".dreamd").iterdir()) == []
 
 
 def test_a_kill_anywhere_while_failing_leaves_the_original_claimable_or_explained(folders, filesystem, monkeypatch):

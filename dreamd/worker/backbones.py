@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from dreamd.engine.backbone import Backbone, without_initialisation
-from dreamd.engine.speed.folding import Pair, find_pairs, fold
+from dreamd.engine.speed.flow import Flow, Pair, flow_of
+from dreamd.engine.speed.folding import fold
 from dreamd.engine.speed.precision import Precision, arrange_network
 from dreamd.errors import PluginError, RecipeError, UnknownNameError, WeightsError
 from dreamd.plugin_host.host import Plugins, Registered
@@ -28,9 +29,9 @@ from dreamd.worker.fetches import Fetches
 _MOST_KEPT = 4
 """The most networks that a worker keeps. Building one takes seconds."""
 _MOST_KNOWN = 256
-"""The most networks whose layers and pairs are remembered after the network itself is gone."""
-_SIDE_TO_FIND_PAIRS = 64
-"""The side in pixels of the picture that shows which batch norm follows which convolution."""
+"""The most networks whose layers and flow are remembered after the network itself is gone."""
+_SIDE_TO_FIND_FLOW = 64
+"""The side in pixels of the picture that shows how tensors go through a network."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,16 @@ class _Outline:
 
     Attributes:
         backbone: its description, without the network.
-        pairs: its convolutions with a batch norm behind them, in the order they run.
+        flow: how tensors go through it; nothing of a reference's.
     """
 
     backbone: Backbone
-    pairs: tuple[Pair, ...]
+    flow: Flow
 
     def pairs_to_fold(self, recipe: Recipe) -> tuple[Pair, ...]:
         """Return the pairs that the recipe does not look into: folding changes what a convolution itself gives."""
         wanted = set(wanted_modules(recipe, self.backbone))
-        return tuple(pair for pair in self.pairs if pair.convolution not in wanted)
+        return tuple(pair for pair in self.flow.pairs if wanted.isdisjoint(pair.shown_by))
 
 
 class Backbones:
@@ -101,20 +102,21 @@ class Backbones:
         """Load a network and keep it; returns the pairs that were folded."""
         registered = self._plugins.get(Kind.BACKBONE, recipe.backbone.name)
         loaded = load_backbone(registered, recipe.backbone, recipe.seed, on_bytes, self._fetches)
-        pairs = self._remember(name, recipe, loaded.backbone).pairs_to_fold(recipe)
-        fold(loaded.backbone.network, pairs)
-        arrange_network(loaded.backbone.network, precision, self._device, exact=wants_reference(recipe))
+        outline = self._remember(name, recipe, loaded.backbone)
+        network, exact, pairs = loaded.backbone.network, wants_reference(recipe), outline.pairs_to_fold(recipe)
+        fold(network, pairs)
+        arrange_network(network, precision, self._device, exact=exact, flow=outline.flow)
         self._kept[name, pairs] = loaded
         while len(self._kept) > _MOST_KEPT:
             self._kept.popitem(last=False)
         return pairs
 
     def _remember(self, name: str, recipe: Recipe, backbone: Backbone) -> _Outline:
-        side = backbone.input_size or max(backbone.min_side, _SIDE_TO_FIND_PAIRS)
-        pairs = () if wants_reference(recipe) else tuple(find_pairs(backbone.network, side))
+        side = backbone.input_size or max(backbone.min_side, _SIDE_TO_FIND_FLOW)
+        flow = Flow() if wants_reference(recipe) else flow_of(backbone.network, side)
         if len(self._outlines) >= _MOST_KNOWN:
             self._outlines.clear()
-        self._outlines[name] = _Outline(replace(backbone, network=nn.Identity(), adapt=dict), pairs)
+        self._outlines[name] = _Outline(replace(backbone, network=nn.Identity(), adapt=dict), flow)
         return self._outlines[name]
 
 

@@ -14,7 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dreamd.engine.speed.flow import Flow
+from dreamd.engine.speed.frozen import freeze_convolutions, join_clamps
 from dreamd.engine.speed.winograd import use_winograd
+
+_NO_FLOW = Flow()
 
 
 class Precision(StrEnum):
@@ -64,7 +68,16 @@ def winograd_gains(precision: Precision, device: torch.device) -> bool:
     return torch.backends.cpu.get_cpu_capability().startswith(("AVX2", "AVX512"))
 
 
-def arrange_network(network: nn.Module, precision: Precision, device: torch.device, *, exact: bool = True) -> nn.Module:
+def freezing_gains(device: torch.device) -> bool:
+    """Return whether convolutions are faster there in the way of frozen ones: where torch has oneDNN for them."""
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    return torch.backends.cpu.get_cpu_capability().startswith(("AVX2", "AVX512"))
+
+
+def arrange_network(
+    network: nn.Module, precision: Precision, device: torch.device, *, exact: bool = True, flow: Flow = _NO_FLOW
+) -> nn.Module:
     """Bring a network to its device and its precision, arranged as is fastest there.
 
     Except in the reference, the channels lie innermost. On a GPU and in bf16 that is faster by far; in fp32 on a
@@ -75,13 +88,18 @@ def arrange_network(network: nn.Module, precision: Precision, device: torch.devi
         precision: what it shall compute in.
         device: where it shall compute.
         exact: leave a network in fp32 as it is, which is the reference.
+        flow: how tensors go through it, found before it was changed; without it only convolutions are arranged.
     """
     if precision is Precision.FP32 and exact:
         return network.to(device)
     network = network.to(device, _dtype(precision))
+    network = network.to(memory_format=torch.channels_last)
     if winograd_gains(precision, device):
         use_winograd(network)
-    return network.to(memory_format=torch.channels_last)
+    if freezing_gains(device):
+        freeze_convolutions(network)
+        join_clamps(network, flow)
+    return network
 
 
 def cast(x: Tensor, precision: Precision) -> Tensor:

@@ -16,8 +16,6 @@ Knows convolutions. Knows no devices and no precisions.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -26,6 +24,8 @@ import torch
 from numpy.polynomial.polynomial import polyfromroots
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from dreamd.engine.speed.frozen import FrozenConv2d, Join, freeze, through_clamp
 
 _TILE, _WINDOW = 4, 6
 """The cells along a tile's side, and the inputs along a side that they come from."""
@@ -53,7 +53,7 @@ def use_winograd(network: nn.Module) -> None:
     """
     for module in network.modules():
         if _is_eligible(module):
-            module.__class__ = WinogradConv2d
+            freeze(module, WinogradConv2d)
             module.register_buffer("values", _values_of(module.weight), persistent=False)
 
 
@@ -76,7 +76,7 @@ def _padding_of(convolution: nn.Conv2d) -> tuple[int, int]:
     return above, left
 
 
-class WinogradConv2d(nn.Conv2d):
+class WinogradConv2d(FrozenConv2d):
     """A 3×3 convolution that takes Winograd's way where a picture is large enough for it. Made by `use_winograd`.
 
     The result `[N, K, H, W]` lies in memory with the channels innermost.
@@ -87,15 +87,15 @@ class WinogradConv2d(nn.Conv2d):
 
     values: Tensor
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve pictures or activations: `[N, C, H, W]` → `[N, K, H, W]`."""
+    def computed(self, x: Tensor, join: Join | None) -> Tensor:
+        """Return the convolution, clamped with it if there is a `join`."""
         if not self._gains(x):
-            return super().forward(x)
-        result: Tensor = _Convolution.apply(x, self.values, self.bias, _padding_of(self))
+            return super().computed(x, join)
+        result: Tensor = _Convolution.apply(x, self.values, self.bias, _padding_of(self), join)
         return result
 
     def _gains(self, x: Tensor) -> bool:
-        if _Straight.on or x.dim() != 4 or x.dtype != torch.float32:
+        if x.dtype != torch.float32:
             return False
         tiles = math.prod(_tiles_along(x.shape, _padding_of(self)))
         return tiles >= _LEAST_TILES and tiles * self.in_channels * self.out_channels >= _LEAST_WORK
@@ -110,37 +110,60 @@ def cells_at_once(network: nn.Module) -> int:
     return _TILE if any(isinstance(module, WinogradConv2d) for module in network.modules()) else 1
 
 
-class _Straight:
-    """Holds whether convolutions are to be computed straight just now."""
-
-    on = False
-
-
-@contextmanager
-def straight() -> Iterator[None]:
-    """Compute every cell from what it sees and nothing else, inside.
-
-    Winograd's way spreads a not-a-number over whole tiles, which misleads whoever wants to know what a cell sees.
-    """
-    before, _Straight.on = _Straight.on, True
-    try:
-        yield
-    finally:
-        _Straight.on = before
-
-
 class _Convolution(torch.autograd.Function):
-    """The convolution and its gradient for the input, which is a convolution too; weights have none."""
+    """The convolution, clamped if there is a join, and its gradient for the input; weights have none."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, padding: tuple[int, int]) -> Tensor:
-        ctx.values, ctx.padding = values, padding
-        return _convolve(x, values.transpose(1, 2), _FORWARD, padding, bias)
+    def forward(
+        ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, padding: tuple[int, int], join: Join | None
+    ) -> Tensor:
+        ctx.values, ctx.padding, ctx.join = values, padding, join
+        result = _convolve(_Input(x), values.transpose(1, 2), _FORWARD, padding, _After(bias, join))
+        ctx.save_for_backward(None if join is None else result)
+        return result
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         down, right = (2 - side for side in ctx.padding)
-        return _convolve(gradient, ctx.values, _BACKWARD, (down, right), None), None, None, None
+        (result,) = ctx.saved_tensors
+        given = _Input(gradient, result, ctx.join)
+        return _convolve(given, ctx.values, _BACKWARD, (down, right), _After()), None, None, None, None
+
+
+@dataclass(frozen=True)
+class _After:
+    """What is done to a tile's cells.
+
+    Attributes:
+        bias: is added, one value a channel.
+        join: clamps them.
+    """
+
+    bias: Tensor | None = None
+    join: Join | None = None
+
+
+@dataclass(frozen=True)
+class _Input:
+    """What is convolved, `[N, C, H, W]`: a tensor, or the gradient that a clamp lets through.
+
+    Attributes:
+        x: the tensor, or the gradient at the clamp's result.
+        result: of the clamp.
+        join: the clamp.
+    """
+
+    x: Tensor
+    result: Tensor | None = None
+    join: Join | None = None
+
+    def copy_into(self, pixels: Tensor) -> None:
+        """Copy it into `[N, H, W, C]`."""
+        x = self.x.permute(0, 2, 3, 1)
+        if self.result is None or self.join is None:
+            pixels.copy_(x)
+        else:
+            through_clamp(x, self.result.permute(0, 2, 3, 1), self.join, pixels)
 
 
 @dataclass(frozen=True)
@@ -157,9 +180,10 @@ class _Transforms:
 
 
 def _convolve(
-    x: Tensor, kernels: Tensor, transforms: _Transforms, padding: tuple[int, int], bias: Tensor | None
+    given: _Input, kernels: Tensor, transforms: _Transforms, padding: tuple[int, int], after: _After
 ) -> Tensor:
-    """Convolve `x` `[N, C, H, W]` with kernels given by their values `[36, C, K]`."""
+    """Convolve `[N, C, H, W]` with kernels given by their values `[36, C, K]`."""
+    x = given.x
     batch, channels, height, width = x.shape
     rows, columns = _tiles_along(x.shape, padding)
     top, left = padding
@@ -167,9 +191,9 @@ def _convolve(
     pixels = x.new_empty(batch, _TILE * rows + 2, _TILE * columns + 2, channels)
     for zeros in (pixels[:, :top], pixels[:, bottom:], pixels[:, :, :left], pixels[:, :, right:]):
         zeros.zero_()
-    pixels[:, top:bottom, left:right] = x.permute(0, 2, 3, 1)
+    given.copy_into(pixels[:, top:bottom, left:right])
     cells = x.new_empty(batch, rows, _TILE, columns, _TILE, kernels.shape[2])
-    band = _Band(kernels, transforms, bias, rows, columns)
+    band = _Band(kernels, transforms, after, rows, columns)
     for picture, result in zip(pixels, cells, strict=True):
         for row in range(0, rows, band.rows):
             band.convolve(picture[_TILE * row :], result[row : row + band.rows])
@@ -191,8 +215,8 @@ class _Band:
         rows: the rows of tiles in a band.
     """
 
-    def __init__(self, kernels: Tensor, transforms: _Transforms, bias: Tensor | None, rows: int, columns: int) -> None:
-        self._kernels, self._transforms, self._bias, self._columns = kernels, transforms, bias, columns
+    def __init__(self, kernels: Tensor, transforms: _Transforms, after: _After, rows: int, columns: int) -> None:
+        self._kernels, self._transforms, self._after, self._columns = kernels, transforms, after, columns
         _, self._channels, self._out_channels = kernels.shape
         widest = max(self._channels, self._out_channels)
         bands = math.ceil(rows / max(1, _TILES_AT_ONCE // columns))
@@ -210,10 +234,12 @@ class _Band:
         flat = self._view(self._first, _TILE**2, rows * columns * self._out_channels)
         torch.mm(self._transforms.cells, products.view(_WINDOW**2, -1), out=flat)
         tiles = flat.view(_TILE, _TILE, rows, columns, -1).permute(2, 0, 3, 1, 4)
-        if self._bias is None:
+        if self._after.bias is None:
             cells.copy_(tiles)
         else:
-            torch.add(tiles, self._bias, out=cells)
+            torch.add(tiles, self._after.bias, out=cells)
+        if self._after.join is not None:
+            cells.clamp_(self._after.join.low, self._after.join.high)
 
     def _values(self, pixels: Tensor, rows: int) -> Tensor:
         """Compute the values of the windows of some rows of tiles at all pairs of points, `[6, 6, windows·C]`."""

@@ -17,7 +17,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.speed.winograd import cells_at_once, straight
+from dreamd.engine.speed.straight import straight
+from dreamd.engine.speed.winograd import cells_at_once
 
 Look = Callable[[Tensor], list[Tensor]]
 """A function from normalised pictures `[N, 3, H, W]` to the activations of the wanted layers."""

@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from dreamd.engine.backbone import Backbone
 from dreamd.engine.lookout import Lookout
 from dreamd.engine.objective import Objective, Term, WholeGradient
-from dreamd.engine.speed.folding import Pair, find_pairs, fold
+from dreamd.engine.speed.flow import Pair, flow_of
+from dreamd.engine.speed.folding import fold
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.merging import resolve, set_fields
 from dreamd.settings.recipe import Recipe
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 SIDE = 32
+
+
+def find_pairs(network: nn.Module, side: int) -> list[Pair]:
+    return list(flow_of(network, side).pairs)
 
 
 def alive(network: nn.Module, seed: int = 0) -> nn.Module:
@@ -82,15 +87,15 @@ def assert_folding_changes_nothing(network: nn.Module, layers: Sequence[str], x:
 
 
 def test_a_convolution_and_the_norm_behind_it_are_a_pair() -> None:
-    assert find_pairs(alive(block()), SIDE) == [Pair("conv1", "norm1"), Pair("conv2", "norm2")]
+    assert find_pairs(alive(block()), SIDE) == [
+        Pair("conv1", "norm1", ("conv1",)),
+        Pair("conv2", "norm2", ("conv2",)),
+    ]
 
 
-def test_a_network_without_norms_is_not_even_run() -> None:
-    class Unrunnable(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            raise AssertionError
-
-    assert find_pairs(nn.Sequential(Unrunnable(), nn.Conv2d(3, 3, 1)), SIDE) == []
+def test_a_module_that_ends_with_a_convolution_shows_what_is_folded_too() -> None:
+    network = nn.Sequential(nn.Sequential(nn.Identity(), nn.Conv2d(3, 3, 1)), nn.BatchNorm2d(3))
+    assert find_pairs(alive(network), SIDE) == [Pair("0.1", "1", ("0.1", "0"))]
 
 
 class Wired(nn.Module):

@@ -110,12 +110,22 @@ def _show(bar: Progress) -> Iterator[Progress]:
 
 
 def _line_by_line(title: str) -> Show:
-    due = time.monotonic() + _LINE_SECONDS
+    begin = time.monotonic()
+    due = begin + _LINE_SECONDS
 
     def show(share: float, words: str) -> None:
         nonlocal due
-        if time.monotonic() >= due:
-            due = time.monotonic() + _LINE_SECONDS
-            print(printable(f"{title}: {share:.0%} {words}"), file=sys.stderr, flush=True)
+        now = time.monotonic()
+        if now >= due:
+            due = now + _LINE_SECONDS
+            left = f"; {_rounded((now - begin) * (1 - share) / share)} left" if share else ""
+            print(printable(f"{title}: {share:.0%} {words}{left}"), file=sys.stderr, flush=True)
 
     return show
+
+
+def _rounded(seconds: float) -> str:
+    """Write a time that is still to go as no more exact than it can be known."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.0f} h"

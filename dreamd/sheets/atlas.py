@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from torch import nn
 
 from dreamd.engine.backbone import Backbone
+from dreamd.engine.labels import channels_of
 from dreamd.errors import UnknownNameError, UsageError
 from dreamd.settings.merging import resolve
 from dreamd.settings.yamlfile import Document
@@ -68,35 +69,47 @@ def plan_channels(
     """
     module, shapes = backbone.module_name(layer), backbone.shapes()
     own_name = next(found for found in shapes if backbone.module_name(found) == module)
-    count = shapes[own_name][0]
-    numbers = parse_channels(channels, count) if channels else range(min(count, _MOST_CHANNELS))
+    count, *cells_in_picture = shapes[own_name]
+    labels = backbone.class_labels()
+    labels = labels if len(labels) == count and not cells_in_picture else ()
+    numbers = parse_channels(channels, count, labels) if channels else list(range(min(count, _MOST_CHANNELS)))
+    # A class's score may be below zero, where a norm would push it further down.
+    common: dict[str, object] = {"name": own_name} if cells_in_picture else {"name": own_name, "loss": "mean"}
     cells = [
         Cell(
             values=(str(number),),
-            recipe=resolve([*base, _looking_at({"name": own_name, "channels": [number]})]),
+            recipe=resolve([*base, _looking_at({**common, "channels": [number]})]),
+            note=labels[number] if labels else "",
         )
         for number in numbers
     ]
     return Plan(
         kind="atlas",
         title=f"{name} {own_name}: {len(cells)} of {count} channels",
-        base=resolve([*base, _looking_at({"name": own_name})]).recipe.to_json(),
+        base=resolve([*base, _looking_at(common)]).recipe.to_json(),
         axes=(Axis("channels", tuple(str(number) for number in numbers)),),
         cells=cells,
     )
 
 
-def parse_channels(text: str, count: int) -> list[int]:
-    """Read `0-63` or `3,17,40-47` as channels of a layer that has so many. Raises UsageError."""
+def parse_channels(text: str, count: int, labels: Sequence[str] = ()) -> list[int]:
+    """Read `0-63`, `3,17,40-47` or `peacock,macaw` as channels of a layer that has so many.
+
+    Raises:
+        UsageError: the layer has no such channel, or no channel of that label.
+    """
     found: dict[int, None] = {}
-    for part in text.split(","):
-        match = _RANGE.fullmatch(part.strip())
-        if match is None:
+    for part in map(str.strip, text.split(",")):
+        match = _RANGE.fullmatch(part)
+        if match is not None:
+            first, last = int(match[1]), int(match[2] or match[1])
+            if first > last or last >= count:
+                raise UnknownNameError("channels", part, [f"0 to {count - 1}"])
+            found.update(dict.fromkeys(range(first, last + 1)))
+        elif labels and part:
+            found.update(dict.fromkeys(channels_of(part, labels)))
+        else:
             raise UsageError(f"--channels {text!r}: write numbers from 0 and ranges, such as 0-63 or 3,17,40-47")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if first > last or last >= count:
-            raise UnknownNameError("channels", part.strip(), [f"0 to {count - 1}"])
-        found.update(dict.fromkeys(range(first, last + 1)))
     return list(found)
 
 

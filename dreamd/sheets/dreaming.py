@@ -94,7 +94,8 @@ class SheetMaker:
             values |= {"folder": str(self._keep.folder), "original": thumbnail_name(original)}
             record = self._keep.record(_name(plan, original), values)
             self._keep.shrink()
-        return Made(outcomes=outcomes, dreamed=len(missing), pages=pages, record=record, values=values)
+        dreamed = sum(self._keep.find(key) is not None for key in missing)
+        return Made(outcomes=outcomes, dreamed=dreamed, pages=pages, record=record, values=values)
 
     def _keys(self, plan: Plan, start: Start, show: Show) -> list[str | None]:
         """Build every recipe; returns the name that each dream is kept under, None for what cannot be dreamed."""

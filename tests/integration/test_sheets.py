@@ -46,28 +46,31 @@ class Network(nn.Module):
         self.flat = nn.Conv2d(4, 6, 3, padding=1)
         self.numbers = Numbers()
         self.pool = nn.AdaptiveAvgPool2d(1)
+        self.scores = nn.Linear(6, 3)
 
     def forward(self, x):
         x = self.flat(self.block(x))
         self.numbers(x)
-        return self.pool(x)
+        return self.scores(self.pool(x).flatten(1))
 
 
 def tiny_sheet(name):
     """Two convolutions."""
-    return Backbone(network=Network(), default_layer="flat", min_side=4)
+    return Backbone(network=Network(), default_layer="flat", min_side=4, labels=("cat", "dog", "owl"))
 
 
-def noted(image, ascend, *, wait_at: int = 0):
+def noted(image, ascend, *, ends: str = "well"):
     """One ascent, and a line in the file NOTED.
 
     Args:
-        wait_at: the number of the line at which to wait for ever.
+        ends: badly, or well.
     """
     with open(os.environ["NOTED"], "a") as file:
         file.write("dream\\n")
     if os.environ.get("WAIT_AT") and len(Path(os.environ["NOTED"]).read_text().split()) == int(os.environ["WAIT_AT"]):
         time.sleep(3600)
+    if ends == "badly":
+        raise ValueError("not today")
     ascend.plan(1)
     yield ascend(image)
 
@@ -162,7 +165,7 @@ def test_the_same_again_dreams_nothing_and_more_values_dream_only_what_is_new(
     assert dreams(folder) == 2
     assert (folder / "sweep-ascent.lr.jpg").read_bytes() == first
     result = run("sweep", "ascent.lr=0.1,0.2,0.4,0.8")
-    assert "4 dreams, 2 of them dreamed now" in result.stdout
+    assert "4 of 4 dreamed, 2 of them now" in result.stdout
     assert dreams(folder) == 4
     assert len(list((folder / "cache" / "dreamd" / "sheets").glob("sweep-*.json"))) == 1
 
@@ -191,7 +194,8 @@ def test_a_changed_plugin_dreams_anew(folder: Path, run: Callable[..., Result]) 
     ("texts", "said"),
     [
         (("ascent.lr=0.1,fast",), "sweep: ascent.lr: must be a number, not 'fast'"),
-        (("schedule.wait=1",), "did you mean wait_at?"),
+        (("schedule.end=1",), "did you mean ends?"),
+        (("layers=[flat],[{name: flat, channels: [99]}]",), "99"),
         (("loss=l2,mene",), "did you mean mean?"),
         (("layers=[flat],[flot]",), "no layer 'flot'; did you mean flat?"),
         (("laers=[flat]",), "did you mean layers?"),
@@ -208,11 +212,12 @@ def test_a_wrong_field_or_value_is_refused_before_anything_is_dreamed(
 
 
 def test_one_dream_that_fails_leaves_the_others_and_is_told(run: Callable[..., Result], folder: Path) -> None:
-    result = run("sweep", "layers=[flat],[{name: flat, channels: [99]}]")
+    result = run("sweep", "schedule.ends=well,badly")
     assert result.exit_code == 1
-    assert "99" in result.stderr
+    assert "not today" in result.stderr
+    assert "1 of 2 dreamed, 1 of them now" in result.stdout
     assert "1 failed" in result.stdout
-    assert (folder / "sweep-layers.jpg").exists()
+    assert (folder / "sweep-schedule.ends.jpg").exists()
 
 
 def test_a_picture_is_not_overwritten_and_a_missing_one_is_named(run: Callable[..., Result], folder: Path) -> None:
@@ -270,6 +275,7 @@ def test_an_atlas_dreams_each_layer_and_says_what_cannot_be_dreamed(run: Callabl
     values = told(run("atlas", "tiny_sheet", "--all", "--json"))
     assert states(values) == {
         "block.0": "done", "block.1": "done", "block": "done", "flat": "done", "numbers": "skipped", "pool": "skipped",
+        "scores": "skipped",
     }  # fmt: skip
     notes = {cell["values"][0]: cell["note"] for cell in values["cells"]}
     assert notes["flat"] == "6 x 224 x 224"
@@ -289,6 +295,13 @@ def test_an_atlas_of_channels_dreams_those_that_were_asked_for(run: Callable[...
     assert values["title"] == "tiny_sheet flat: 4 of 6 channels; on clouds"
     assert Path(values["pages"][0]) == folder / "atlas-tiny_sheet-flat.jpg"
     assert len(told(run("atlas", "tiny_sheet", "--layer", "4", "--json"))["cells"]) == 6
+
+
+def test_an_atlas_of_classes_bears_their_labels(run: Callable[..., Result]) -> None:
+    values = told(run("atlas", "tiny_sheet", "--layer", "scores", "--channels", "owl,0", "--json"))
+    assert [(cell["values"], cell["note"]) for cell in values["cells"]] == [(["2"], "owl"), (["0"], "cat")]
+    assert values["cells"][0]["recipe"]["layers"][0]["loss"]["name"] == "mean"
+    assert values["cells"][0]["loss_after"] > values["cells"][0]["loss_before"]
 
 
 @pytest.mark.parametrize(

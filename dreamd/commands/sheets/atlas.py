@@ -22,7 +22,11 @@ _QUICK: dict[str, Any] = {
 @click.command()
 @click.argument("backbone")
 @click.option("--layer", help="Dream the channels of this layer, by its name or number, in place of the layers.")
-@click.option("--channels", metavar="RANGES", help="Which channels of the layer: 0-63, or 3,17,40-47 (default: 0-63).")
+@click.option(
+    "--channels",
+    metavar="RANGES",
+    help="Which channels of the layer: 0-63; 3,17,40-47; of classes also by label: peacock,macaw (default: 0-63).",
+)
 @click.option("--all", "every", is_flag=True, help="Dream every layer, and not only those that stand for the others.")
 @sheet_options
 def atlas(backbone: str, layer: str | None, channels: str | None, every: bool, wanted: Wanted) -> None:

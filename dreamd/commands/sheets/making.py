@@ -217,9 +217,9 @@ def _lines(made: Made, seconds: float) -> Iterator[str]:
     """Say where the pages are, and what is on them."""
     yield from map(str, made.pages)
     states = [outcome.state for outcome in made.outcomes]
-    words = [f"{states.count('done')} dreams, {made.dreamed} of them dreamed now in {seconds:.0f} s"]
+    words = [f"{states.count('done')} of {len(states)} dreamed, {made.dreamed} of them now, in {seconds:.0f} s"]
     if skipped := states.count("skipped"):
-        words.append(f"{skipped} that cannot be dreamed")
+        words.append(f"{skipped} cannot be dreamed")
     if failed := states.count("failed"):
         words.append(f"{failed} failed")
     yield f"{'; '.join(words)}. As data: {made.record}"

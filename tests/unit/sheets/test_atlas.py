@@ -65,6 +65,13 @@ def test_channels_are_numbers_and_ranges(text: str, channels: list[int]) -> None
     assert parse_channels(text, 10) == channels
 
 
+def test_channels_of_classes_are_labels_too() -> None:
+    labels = ["tench, Tinca tinca", "peacock", "sea anemone"]
+    assert parse_channels("Sea_anemone,0", 3, labels) == [2, 0]
+    with pytest.raises(UsageError, match=r"did you mean peacock\?"):
+        parse_channels("peacok", 3, labels)
+
+
 @pytest.mark.parametrize("text", ["", "a", "1,", "-3", "0-10", "10", "5-2", "1..4"])
 def test_channels_that_there_are_not_are_refused(text: str) -> None:
     with pytest.raises(UsageError):

@@ -38,6 +38,8 @@ BENCHMARKS = {
     "chain": Benchmark(module="benchmarks.chains", needs=_ALL_OF_DREAMD),
     "program": Benchmark(module="benchmarks.program", needs=_ALL_OF_DREAMD),
     "daemon": Benchmark(module="benchmarks.daemon", needs=_ALL_OF_DREAMD),
+    "startup": Benchmark(module="benchmarks.startup", needs=_ALL_OF_DREAMD),
+    "loaded": Benchmark(module="benchmarks.loaded", needs=_ALL_OF_DREAMD),
     "memory": Benchmark(module="benchmarks.memory"),
 }
 """In the order they run: what can be had on a bare GPU machine has no needs."""

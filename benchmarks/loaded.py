@@ -1,76 +1,88 @@
-"""How much a busy machine slows a dream: seconds an iteration alone, and beside processes that never rest.
+"""How much a busy machine slows a dream: an iteration alone, and beside processes that never rest.
 
-    python -m benchmarks.loaded [--busy 1] [--seconds 8]
-
-Each figure is of a process of its own, once with threads that sleep while they wait for each other, as dreamd has them
-(OMP_WAIT_POLICY is PASSIVE), and once with threads that spin (ACTIVE).
+Each figure is of a process of its own, with the embedded network in the precision `auto` and as many threads as dreamd
+takes by itself (`iteration.py`): once with threads that wait for each other as dreamd has them, once as
+torch has them by default.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
-import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 
-_WAYS = {"threads sleep": "PASSIVE", "threads spin": "ACTIVE"}
-"""What OMP_WAIT_POLICY is for each way."""
+from benchmarks.plan import BenchmarkError, Plan
+from benchmarks.report import Row, Table, at_most
+from benchmarks.timing import Way, alternate
 
-_FIRST = 3
-"""The iterations that are not counted."""
+_BUSY = 1
+"""The processes that never rest."""
 
+_BAR = 2.3
+"""Times as long as alone, at most."""
 
-def main() -> None:
-    """Print the figures of both ways, alone and beside busy processes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--busy", type=int, default=1, help="the processes that never rest")
-    parser.add_argument("--seconds", type=float, default=8.0, help="how long each figure is measured")
-    parser.add_argument("--dream", action="store_true", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.dream:
-        print(_seconds_an_iteration(arguments.seconds))
-        return
-    for way, policy in _WAYS.items():
-        alone = _measure(policy, arguments.seconds, busy=0)
-        beside = _measure(policy, arguments.seconds, busy=arguments.busy)
-        print(f"{way}: {alone:.3f} s alone, {beside:.3f} s beside {arguments.busy} busy: {beside / alone:.1f} times")
+_TORCHS_OWN = {"GOMP_SPINCOUNT": "300000"}
+"""What has threads wait as they do where nobody says anything, by libgomp's source."""
+
+_WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+"""The environment variables that say how threads wait; this process has dreamd's."""
 
 
-def _measure(policy: str, seconds: float, *, busy: int) -> float:
-    """Return the seconds an iteration that a fresh process measures beside so many busy ones."""
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
+def run(plan: Plan) -> Iterator[Table]:
+    """Both ways to wait, alone and beside a busy process."""
+    seconds = 1.0 if plan.quick else 6.0
+    beside = f"beside {_BUSY} busy process"
+    ways = [
+        Way(name="alone", run=partial(_measure, {}, seconds, busy=0)),
+        Way(name=beside, run=partial(_measure, {}, seconds, busy=_BUSY)),
+        Way(name="alone, waiting as torch does", run=partial(_measure, _TORCHS_OWN, seconds, busy=0)),
+        Way(name=f"{beside}, waiting as torch does", run=partial(_measure, _TORCHS_OWN, seconds, busy=_BUSY)),
+    ]
+    plan.say("an iteration of the embedded network, alone and beside a busy process")
+    samples = alternate(ways, rounds=1 if plan.quick else 3, clock=lambda run: run(), warm=False)
+    slower = samples[1].median / samples[0].median
+    bars = {beside: at_most(_BAR, slower, f"{_BAR} times as long as alone")} if not plan.quick else {}
+    rows = [
+        Row(
+            what=way.name,
+            value=taken.median,
+            ratio=taken.ratio,
+            spread=taken.spread,
+            bar=bars.get(way.name),
+            note=f"{slower:.2f} times as long" if way.name == beside else "",
+        )
+        for way, taken in zip(ways, samples, strict=True)
+    ]
+    yield Table(
+        benchmark="loaded",
+        title="an iteration of efficientnet_lite0 to blocks.4.2 on 640×427, cpu",
+        unit="s",
+        better="less",
+        against="alone",
+        rows=rows,
+    )
+
+
+def _measure(environment: Mapping[str, str], seconds: float, *, busy: int) -> float:
+    """Return the seconds an iteration that a fresh process measures beside so many busy ones. Raises BenchmarkError."""
+    inherited = {name: value for name, value in os.environ.items() if name not in _WAITING}
+    command = [sys.executable, "-m", "benchmarks.iteration", str(seconds)]
+    with _busy_processes(busy):
+        done = subprocess.run(command, env={**inherited, **environment}, capture_output=True, text=True)
+    if done.returncode:
+        raise BenchmarkError(f"`{' '.join(command)}` ended with {done.returncode}: {done.stderr[-300:]}")
+    return float(done.stdout)
+
+
+@contextmanager
+def _busy_processes(count: int) -> Iterator[None]:
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
-        command = [sys.executable, "-m", "benchmarks.loaded", "--dream", "--seconds", str(seconds)]
-        environment = {**os.environ, "OMP_WAIT_POLICY": policy}
-        return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+        yield
     finally:
         for other in others:
             other.kill()
             other.wait()
-
-
-def _seconds_an_iteration(seconds: float) -> float:
-    """Return the mean seconds of an iteration of a small VGG in this process."""
-    import torch
-    from torch import nn
-
-    from dreamd.engine.objective import Objective, Term, WholeGradient
-
-    modules: list[nn.Module] = [nn.Conv2d(3, 32, 3, padding=1)]
-    for _ in range(12):
-        modules += [nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1)]
-    network = nn.Sequential(*modules).requires_grad_(False)
-    x = torch.rand(1, 3, 160, 160)
-    with WholeGradient(network, Objective((Term("24", lambda seen: seen.flatten(1).norm(dim=1)),))) as gradient:
-        for _ in range(_FIRST):
-            gradient(x)
-        start, count = time.perf_counter(), 0
-        while (elapsed := time.perf_counter() - start) < seconds:
-            gradient(x)
-            count += 1
-    return elapsed / count
-
-
-if __name__ == "__main__":
-    main()

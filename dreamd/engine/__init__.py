@@ -11,10 +11,14 @@ import os
 # them when this is set before its first tensor.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
-# Threads that wait for each other spin by default. On a busy machine they keep the one that they wait for from running,
-# and a dream takes many times as long (`python -m benchmarks.loaded`). The library behind torch's threads reads this
-# when it is loaded.
+# Threads that wait for each other spin for milliseconds by default. On a busy machine they keep the one that they wait
+# for from running, and a dream takes up to forty times as long; threads that sleep at once take a quarter longer on a
+# machine at rest (`python -m benchmarks --only loaded`). So they spin for twenty to ninety microseconds, longer than
+# most waits, and sleep then. The library behind torch's threads reads this when it is loaded; libgomp heeds the count,
+# others the policy, which is to sleep.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if os.environ["OMP_WAIT_POLICY"].upper() == "PASSIVE":
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 # With a workspace for each stream, a GPU's matrix products add up in the same order each time. cuBLAS reads this when
 # it is first used.

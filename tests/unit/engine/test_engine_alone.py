@@ -67,9 +67,20 @@ def test_the_engine_needs_torch_and_numpy_and_nothing_else_that_dreamd_needs() -
     assert others == []
 
 
-@pytest.mark.parametrize(("given", "expected"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
-def test_threads_sleep_while_they_wait_unless_somebody_says_otherwise(given: dict[str, str], expected: str) -> None:
-    code = "import os, dreamd.engine; print(os.environ['OMP_WAIT_POLICY'])"
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "PASSIVE 2000"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None"),
+        ({"OMP_WAIT_POLICY": "passive"}, "passive 2000"),
+        ({"GOMP_SPINCOUNT": "0"}, "PASSIVE 0"),
+    ],
+)
+def test_threads_soon_sleep_while_they_wait_unless_somebody_says_otherwise(
+    given: dict[str, str], expected: str
+) -> None:
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    code = f"import os, dreamd.engine; print(*(os.environ.get(name) for name in {names}))"
+    environment = {name: value for name, value in os.environ.items() if name not in names}
     said = subprocess.check_output([sys.executable, "-c", code], env={**environment, **given}, text=True, timeout=60)
     assert said.strip() == expected

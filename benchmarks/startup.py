@@ -1,0 +1,109 @@
+"""From a process's start to its first picture, against a bare `import torch` in the same rounds.
+
+The dream is one iteration of the embedded network on 640×427 pixels: what it takes beyond torch is the start-up's.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from benchmarks.plan import BenchmarkError, Plan, run_process
+from benchmarks.report import Row, Table, at_most
+from benchmarks.timing import Samples, Way, alternate, timed
+from dreamd.commands.demo.painting import clouds
+from dreamd.messages import Batch, Order, Settings
+from dreamd.settings.merging import resolve, set_fields
+from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.sections import Limits
+
+_BAR = 1.7
+"""Times as long as a bare `import torch`, at most."""
+
+_SETTINGS = ("backbone=efficientnet_lite0", "layers=blocks.4.2", "ascent.iterations=1", "schedule.num_octaves=1")
+
+
+def run(plan: Plan) -> Iterator[Table]:
+    """A bare import, a dream from file to file, and a worker from its start to its end after one picture."""
+    with tempfile.TemporaryDirectory(prefix="dreamd-benchmark-") as name:
+        folder = Path(name)
+        clouds(640, 427).save(folder / "picture.png")
+        ways = [
+            Way(name="import torch", run=lambda: run_process(["-c", "import torch"])),
+            Way(name="dreamd dream", run=lambda: _dream(folder)),
+            Way(name="a worker's first picture", run=lambda: _work(folder)),
+        ]
+        plan.say("import torch, dreamd dream and a worker, from start to exit")
+        processor: dict[Callable[[], object], list[float]] = {way.run: [] for way in ways}
+        samples = alternate(ways, rounds=2 if plan.quick else 9, clock=partial(_clock, processor))
+    rows = [
+        _row(way, taken, processor[way.run], processor[ways[0].run], plan)
+        for way, taken in zip(ways, samples, strict=True)
+    ]
+    yield Table(
+        benchmark="startup",
+        title="one iteration of efficientnet_lite0 on 640×427, cpu, process start to exit",
+        unit="s",
+        better="less",
+        against="import torch",
+        rows=rows,
+    )
+
+
+def _row(way: Way, taken: Samples, processor: list[float], bare: list[float], plan: Plan) -> Row:
+    times = statistics.median(seconds / plain for seconds, plain in zip(taken.seconds, taken.plain, strict=True))
+    is_bare = taken.seconds is taken.plain
+    return Row(
+        what=way.name,
+        value=taken.median,
+        ratio=taken.ratio,
+        spread=taken.spread,
+        bar=None if is_bare or plan.quick else at_most(_BAR, times, f"{_BAR} × import torch"),
+        note=f"{times:.2f} times as long; {min(processor):.2f} s of processor, {min(processor) / min(bare):.2f} times",
+    )
+
+
+def _clock(processor: dict[Callable[[], object], list[float]], run: Callable[[], object]) -> float:
+    """Return the seconds that a run takes, and note the processor's seconds of the processes that it waited for."""
+    before = _seconds_of_children()
+    seconds = timed(run)
+    processor[run].append(_seconds_of_children() - before)
+    return seconds
+
+
+def _seconds_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _dream(folder: Path) -> None:
+    words = ["-m", "dreamd", "dream", str(folder / "picture.png"), str(folder / "dream.png"), "--device", "cpu"]
+    run_process([*words, *(word for setting in _SETTINGS for word in ("--set", setting))])
+
+
+def _work(folder: Path) -> None:
+    """Have a worker dream one picture, as the daemon would. Raises BenchmarkError when none comes out."""
+    recipe = resolve([*RecipeBook(None).documents_of_name("classic"), set_fields(_SETTINGS)]).json
+    limits = Limits()
+    settings = Settings(
+        device="cpu",
+        plugin_folders=(),
+        disable=(),
+        max_pixels=limits.max_pixels,
+        max_bytes=limits.max_bytes,
+        memory=None,
+    )
+    with tempfile.TemporaryDirectory(dir=folder) as results:
+        order = Order(job="job", source=folder / "picture.png", folder=Path(results))
+        lines = settings.line() + Batch(recipe=recipe, orders=(order,)).line()
+        command = [sys.executable, "-m", "dreamd.worker.main", str(os.getpid())]
+        done = subprocess.run(command, input=lines, capture_output=True)
+        if done.returncode or not list(Path(results).iterdir()):
+            raise BenchmarkError(f"a worker made no picture: {done.stderr.decode(errors='replace')[-300:]}")

@@ -113,6 +113,8 @@ class Climbing:
         if self._outset is None or self._comparisons is None:
             return None
         size = (shape[2], shape[3])
+        if isinstance(self._gradient, FittedGradient):
+            self._gradient.hold(shape[1:].numel())
         self._comparisons.prepare(size, self._seen_in, anew=self.climb.objective.chooses_each_ascent)
         return Scene(
             chain=self.climb.chain,

@@ -42,9 +42,16 @@ def crops(
                     zip(middle.unbind(1), (across, down), strict=True))  # fmt: skip
     nothing = torch.zeros_like(across)
     rows = [torch.stack([across, nothing, right], 1), torch.stack([nothing, down, below], 1)]
-    views = image.repeat_interleave(count, 0)
-    grid = F.affine_grid(torch.stack(rows, 1).to(image.dtype), [len(views), 3, size, size], align_corners=False)
-    return F.grid_sample(views, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    places = torch.stack(rows, 1).to(image.dtype).view(-1, count, 2, 3).unbind(1)
+    # One after the other: grid_sample wants a copy of the picture for each place that it looks at.
+    views = [_looked_at(image, place, size) for place in places]
+    return torch.stack(views, 1).flatten(0, 1)
+
+
+def _looked_at(image: Tensor, place: Tensor, size: int) -> Tensor:
+    """Return the part of each picture at a place `[N, 2, 3]`."""
+    grid = F.affine_grid(place, [len(image), 3, size, size], align_corners=False)
+    return F.grid_sample(image, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
 @hookimpl

@@ -138,6 +138,7 @@ class FittedGradient:
         self._pictures = pictures
         self._generators = generators
         self._ways: dict[torch.Size, _Way] = {}
+        self._held = 0
         self.fit = Fit(memory=memory)
 
     @property
@@ -149,6 +150,12 @@ class FittedGradient:
         """Go on as a dream did that was broken off, in no more memory than there is now."""
         self.fit = replace(fit, memory=min(fit.memory, self.fit.memory))
         self._ways.clear()
+
+    def hold(self, values: int) -> None:
+        """Count with pictures of so many values each that are held, though smaller views of them may be looked at."""
+        if values != self._held:
+            self._held = values
+            self._ways.clear()
 
     def __call__(self, x: Tensor, prepare: Prepare = unchanged) -> tuple[Tensor, Tensor]:
         """Return the gradient at normalised pictures `x` `[N, 3, H, W]`, and the loss `[N]` there.
@@ -231,9 +238,9 @@ class FittedGradient:
         """Choose the side in pixels of the tiles for so many pictures of this shape; None to take them whole."""
         shape = torch.Size([pictures, *x.shape[1:]])
         cost = cost_of(self._whole, x.device, prepare, max(SMALLEST_TILE, self._shortest), self._pictures)
-        tile = choose_tile(self.fit.memory, shape, cost, 0)
+        tile = choose_tile(self.fit.memory, shape, cost, 0, self._held)
         if tile is not None and (cut := self._cut(x, prepare)) is not None:
-            tile = choose_tile(self.fit.memory, shape, cost, max(side.halo for side in cut.sides))
+            tile = choose_tile(self.fit.memory, shape, cost, max(side.halo for side in cut.sides), self._held)
         largest = self.fit.largest_tile
         return tile if largest is None else min(tile or max(x.shape[2:]), largest)
 

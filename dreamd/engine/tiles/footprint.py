@@ -56,7 +56,7 @@ class Cost:
     kept: float
 
 
-def choose_tile(memory_bytes: int, shape: torch.Size, cost: Cost, halo: int) -> int | None:
+def choose_tile(memory_bytes: int, shape: torch.Size, cost: Cost, halo: int, held: int = 0) -> int | None:
     """Return the side in pixels of the largest tile that fits, or None when the whole pictures do.
 
     The network looks at all whole pictures of a batch at once, but only at the tiles of one picture.
@@ -66,9 +66,11 @@ def choose_tile(memory_bytes: int, shape: torch.Size, cost: Cost, halo: int) -> 
         shape: the pictures' shape, `[N, 3, H, W]`.
         cost: what a gradient of them costs.
         halo: the pixels around a tile that the network must look at too.
+        held: the values of a picture that is held, where the network looks at smaller views of it.
     """
-    batch, _, height, width = shape
-    room = memory_bytes - _RESERVE - cost.fixed - cost.pictures * shape.numel() * 4
+    batch, channels, height, width = shape
+    values = batch * max(channels * height * width, held)
+    room = memory_bytes - _RESERVE - cost.fixed - cost.pictures * values * 4
     if batch * height * width * cost.running <= room:
         return None
     room -= round(height * width * cost.kept)

@@ -429,6 +429,18 @@ def test_what_a_chain_holds_is_measured_and_counts():
     assert held_beside(Chain(finish=(Transform(lambda image, original: image, frozenset({"original"})),)), []) >= 2
 
 
+def test_views_of_a_large_picture_are_fitted_into_what_it_leaves():
+    """Views of 160 pixels fit whole beside a small picture, and not beside a large one in the same memory."""
+
+    def middle(image: Tensor) -> Tensor:
+        return image[:, :, :160, :160]
+
+    made = dreamer(chain=Chain(transforms=(Transform(middle),)), memory=800_000_000,
+                   settings=AscentSettings(iterations=1, lr=0.5))  # fmt: skip
+    assert dreamed(made, pictures(1, 200, 200)).tiling is None
+    assert dreamed(made, pictures(1, 1500, 1400)).tiling is not None
+
+
 def test_a_generator_a_picture():
     both = Random([torch.Generator().manual_seed(1), torch.Generator().manual_seed(2)], torch.device("cpu"))
     alone = Random([torch.Generator().manual_seed(2)], torch.device("cpu"))

@@ -45,7 +45,8 @@ def decode(
     right = torch.fft.rfftfreq(width, device=parameters.device)
     magnitude = torch.sqrt(down**2 + right**2).clamp(min=1 / max(height, width)) ** -decay
     magnitude[0, 0] = 0  # the mean has no phase but its sign, which would turn the whole picture's colour
-    image = torch.fft.irfft2(torch.polar(magnitude.expand_as(parameters).contiguous(), parameters), s=(height, width))
+    magnitude = magnitude.to(parameters.dtype).expand_as(parameters).contiguous()
+    image = torch.fft.irfft2(torch.polar(magnitude, parameters), s=(height, width))
     result: Tensor = contrast * image / (image.std((1, 2, 3), keepdim=True) + _TINY)
     return result
 

@@ -94,7 +94,10 @@ class Lookout:
             if spoilt:
                 self._copied |= spoilt
                 self._run(x)
-            return [self._seen[sight].tensor for sight in self.sights]
+            seen = [self._seen[sight].tensor for sight in self.sights]
+            for tensor in seen:
+                _keep_order_of_gradient(tensor)
+            return seen
         finally:  # also after running out of memory: what was seen must not fill it up
             self._forget()
 
@@ -162,6 +165,18 @@ class Lookout:
         self._seen[sight] = glimpse
         if len(self._seen) == self._wanted:
             raise EnoughError
+
+
+def _keep_order_of_gradient(tensor: Tensor) -> None:
+    """Have the gradient at a tensor come in the tensor's own order of memory, however a loss leaves it.
+
+    A batch norm's gradient of a single picture is wrong for another order (torch 2.14, on the processor).
+    """
+    if not tensor.requires_grad:
+        return
+    is_innermost = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    order = torch.channels_last if is_innermost and not tensor.is_contiguous() else torch.contiguous_format
+    tensor.register_hook(lambda gradient: gradient.contiguous(memory_format=order))  # type: ignore[no-untyped-call]
 
 
 def _no_activation(module: str) -> str:

@@ -140,3 +140,27 @@ def test_activation_functions_are_told_from_what_is_none() -> None:
               nn.Sequential(nn.ReLU())]  # fmt: skip
     assert all(is_activation(function.eval()) for function in functions)
     assert not any(is_activation(other.eval()) for other in others)
+
+
+@pytest.mark.parametrize("handed_in", [False, True])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_a_gradient_may_come_in_any_order_of_memory(order: torch.memory_format, handed_in: bool) -> None:
+    """torch's batch norm alone takes a wrong one of a single picture, as a loss of cells leaves it."""
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(6)
+    network = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), norm).eval().to(memory_format=order)
+    weights = torch.rand(1, 64, 6)
+    lookout = Lookout(network, ["1"])
+    x = picture().to(memory_format=order).requires_grad_()
+    (activation,) = lookout(x)
+    lookout.close()
+    if handed_in:  # as tiles do
+        (gradient,) = torch.autograd.grad(activation, x, weights.transpose(1, 2).view(1, 6, 8, 8))
+    else:
+        (gradient,) = torch.autograd.grad((activation.flatten(2).transpose(1, 2) * weights).sum(), x)
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt() if norm.running_var is not None else norm.weight
+    by_hand = weights.transpose(1, 2).reshape(1, 6, 8, 8) * scale.view(1, 6, 1, 1)
+    convolution = network[0]
+    assert isinstance(convolution, nn.Conv2d)
+    expected = nn.functional.conv_transpose2d(by_hand, convolution.weight, padding=1)
+    torch.testing.assert_close(gradient, expected, atol=1e-5, rtol=0)

@@ -16,7 +16,6 @@ from pathlib import Path
 from dreamd.pictures.formats import output_format
 from dreamd.pictures.writing import write_picture
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.merging import resolve
 from dreamd.settings.recipe_book import RecipeBook
 from dreamd.settings.sections import Limits
 from dreamd.worker.bounds import Bounds
@@ -33,7 +32,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--plugins", type=Path, help="a folder of drop-in plugins")
     arguments = parser.parse_args()
-    recipe = resolve(RecipeBook(None).documents_of_file(arguments.recipe)).recipe
+    recipe = RecipeBook(None).for_file(arguments.recipe).recipe
     device, limits = choose_device(arguments.device), Limits()
     session = Session(
         Plugins("dreamd.engine", folders=[arguments.plugins] if arguments.plugins else []),

@@ -6,7 +6,8 @@ not a `DreamdError` is a bug and shows its traceback. Imports nothing, so that e
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -77,6 +78,18 @@ class ConfigError(FieldError):
 
 class RecipeError(FieldError):
     """A recipe is wrong; its jobs are held until it is mended."""
+
+
+@contextmanager
+def within(place: FieldPath) -> Iterator[None]:
+    """Inside, have every RecipeError tell its field as one that stands in another: a part's, a stage's."""
+    try:
+        yield
+    except RecipeError as error:
+        if not place:
+            raise
+        field = (*place, *error.field)
+        raise RecipeError(error.problem, file=error.file, line=error.line, field=field) from error
 
 
 class PluginError(UsageError):

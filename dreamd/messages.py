@@ -231,7 +231,7 @@ class Sidecar(_Message):
         input_sha256: of the original file; "" for a dream from nothing.
         recipe: the effective recipe.
         versions: of dreamd, torch, torchvision and each plugin used.
-        weights_sha256: of the file of weights; None for random ones.
+        weights_sha256: of the file of weights; None for random ones. Of a sequence, a list: one a part.
         device: that it was dreamed on.
         precision: that the network in fact computed in.
         size: width and height of the result in pixels.
@@ -249,7 +249,7 @@ class Sidecar(_Message):
     input_sha256: str
     recipe: dict[str, Any]
     versions: dict[str, str]
-    weights_sha256: str | None
+    weights_sha256: str | tuple[str | None, ...] | None
     device: str
     precision: str
     seed: int

@@ -94,7 +94,16 @@ def _field_tables(schema: Mapping[str, Any]) -> Iterator[str]:
         if name == "BackboneChoice":  # its place in the schema holds a schema for each backbone
             users = ["`backbone`"]
         if users:
-            yield f"### {' and '.join(users)}\n\n{part['description']}\n\n{_fields(part, parts)}"
+            yield f"### {' and '.join(users)}\n\n{part['description']}\n\n{_own_fields(part, schema)}"
+
+
+def _own_fields(part: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """Return the table of a mapping's fields, and in words those that are just like the recipe's own."""
+    fields = part["properties"]
+    alike = [name for name, field in fields.items() if schema["properties"].get(name) == field]
+    own = {name: field for name, field in fields.items() if name not in alike}
+    words = [f"Its fields are the recipe's own: {', '.join(f'`{name}`' for name in alike)}."] if alike else []
+    return "\n\n".join([*words, *([_fields({"properties": own}, schema["$defs"])] if own else [])])
 
 
 def _mentions(schema: object, name: str) -> bool:

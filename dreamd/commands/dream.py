@@ -54,7 +54,8 @@ def print_result(target: Path, sidecar: Sidecar) -> None:
 def _resolve(name: str, assignments: Sequence[str]) -> Resolved:
     """Return the recipe of a file, a sidecar, a picture or a preset, with the command line's fields over it."""
     from dreamd.commands.recipe_lookup import documents_of
-    from dreamd.settings.merging import resolve, set_fields
+    from dreamd.settings.merging import set_fields
     from dreamd.settings.recipe_book import RecipeBook
 
-    return resolve([*documents_of(name, RecipeBook(None)), set_fields(assignments)])
+    book = RecipeBook(None)
+    return book.resolve([*documents_of(name, book), set_fields(assignments)])

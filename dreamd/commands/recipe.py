@@ -11,7 +11,7 @@ import click
 
 from dreamd.commands.terminal.options import PATH, InOrder, config_option, config_or_none, json_option
 from dreamd.commands.terminal.printing import print_findings, print_json, print_lines
-from dreamd.errors import UsageError
+from dreamd.errors import UsageError, dotted
 from dreamd.wording import printable
 
 if TYPE_CHECKING:
@@ -117,22 +117,24 @@ def _explain(name: str, config: Config | None) -> list[ExplainedField]:
     resolved = find_recipe(name, config)
     check_whole(resolved, plugins)
     fields = explain_fields(resolved, plugins.catalogue)
-    if resolved.recipe.layers is not None:
-        return fields
-    layer = bare_network(resolved.recipe.backbone, plugins).default_layer
-    return [replace(field, value=layer) if field.name == "layers" else field for field in fields]
+    defaults = {
+        dotted((*place, "layers")): bare_network(part.backbone, plugins).default_layer
+        for place, part in resolved.recipe.dreams
+        if part.layers is None
+    }
+    return [replace(field, value=defaults.get(field.name, field.value)) for field in fields]
 
 
 def _text_of_result(file: Path) -> Iterator[str]:
     """Yield the lines of a result's recipe. Raises UsageError when there is no such file, or no recipe in it."""
     from dreamd.commands.recipe_lookup import documents_of
-    from dreamd.settings.merging import resolve
     from dreamd.settings.recipe_book import RecipeBook
     from dreamd.settings.recipe_text import recipe_text
 
     if not file.is_file():
         raise UsageError(f"{file}: there is no such file")
-    resolved = resolve(documents_of(str(file.absolute()), RecipeBook(None)))
+    book = RecipeBook(None)
+    resolved = book.resolve(documents_of(str(file.absolute()), book))
     yield f"# from {printable(file.name)}"
     yield from recipe_text(resolved.recipe).splitlines()
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dreamd.commands.plugin_loading import bare_network
-from dreamd.errors import RecipeError, UsageError
+from dreamd.errors import RecipeError, UsageError, within
 from dreamd.files.names import DREAM_SUFFIXES
 from dreamd.files.problems import os_errors_explained
 from dreamd.inbox.dream_files import is_dream_file
@@ -99,13 +99,14 @@ def check_whole(resolved: Resolved, plugins: Plugins) -> None:
     Raises:
         RecipeError: the recipe is wrong; the error knows its file and line.
     """
-    from dreamd.worker.backbones import layer_modules  # on demand: it imports torch
+    from dreamd.worker.backbones import wanted_modules  # on demand: it imports torch
 
-    recipe = resolved.recipe
     resolved.check(plugins.catalogue)
     with resolved.locating():
-        if recipe.layers is not None:
-            layer_modules(recipe, bare_network(recipe.backbone, plugins))
-        file = recipe.backbone.weights
-        if file not in ("default", "random") and not Path(file).is_file():
-            raise RecipeError(f"there is no file {printable(file)}", field=("backbone", "weights"))
+        for place, dream in resolved.recipe.dreams:
+            with within(place):
+                if any(climb.layers is not None for _, climb in dream.climbs):
+                    wanted_modules(dream, bare_network(dream.backbone, plugins))
+                file = dream.backbone.weights
+                if file not in ("default", "random") and not Path(file).is_file():
+                    raise RecipeError(f"there is no file {printable(file)}", field=("backbone", "weights"))

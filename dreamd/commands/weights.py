@@ -173,7 +173,7 @@ def _named_backbones(_config: Config | None, plugins: Plugins) -> list[str]:
 
 
 def _default_backbone(config: Config | None, _plugins: Plugins) -> list[str]:
-    """Name the backbone of the config's defaults."""
+    """Name the backbones of the config's defaults."""
     from dreamd.commands.recipe_lookup import book_of
 
-    return [book_of(config).for_default().recipe.backbone.name]
+    return [dream.backbone.name for _, dream in book_of(config).for_default().recipe.dreams]

@@ -13,7 +13,7 @@ from dreamd.plugin_host.host import Registered
 from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_tools.recipes import fields_using
 from dreamd.plugin_tools.target import find_target
-from dreamd.settings.merging import resolve, set_fields
+from dreamd.settings.merging import set_fields
 from dreamd.settings.recipe_book import RecipeBook
 from dreamd.settings.yamlfile import Document
 from dreamd.worker.display import OpenProgress
@@ -52,9 +52,10 @@ def try_plugin(
     registered = target.registered(plugins)
     fields = {**_QUICK, **_choices(registered)}
     out = out or Path(f"{picture.stem}-{target.name}.png")
-    documents = [*RecipeBook(None).documents_of_name("animals"), Document(f"the trial of {target.name}", fields, {})]
+    book = RecipeBook(None)
+    documents = [*book.documents_of_name("animals"), Document(f"the trial of {target.name}", fields, {})]
     try:
-        resolved = resolve([*documents, set_fields(assignments)])
+        resolved = book.resolve([*documents, set_fields(assignments)])
     except RecipeError as error:
         raise UsageError(str(error)) from error
     return out, dream_file(resolved, str(picture), out, device=device, plugins=plugins, progress=progress)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dreamd.errors import FieldPath, dotted
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.kinds import Kind
-from dreamd.settings.merging import BUILT_IN, PLUGIN_FIELDS, Resolved
-from dreamd.settings.recipe import STEPS, Recipe, is_before_optimizers
+from dreamd.settings.checking import is_before_optimizers
+from dreamd.settings.layering import PLUGIN_FIELDS, Origin
+from dreamd.settings.merging import BUILT_IN, Resolved
+from dreamd.settings.recipe import STEPS, Climb, Part, Recipe
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,46 @@ def explain(resolved: Resolved, catalogue: Catalogue | None) -> list[ExplainedFi
     Raises:
         UnknownNameError: the recipe chooses a plugin that the catalogue does not have.
     """
-    rows = [row for key in Recipe.model_fields for row in _field_rows(resolved.recipe, key, catalogue)]
-    return [ExplainedField(dotted(path), value, _origin(resolved, path)) for path, value in rows]
+    return list(_explained(resolved.recipe, resolved.origins, catalogue, (), list(Recipe.model_fields)))
 
 
-def _field_rows(recipe: Recipe, key: str, catalogue: Catalogue | None) -> Iterator[tuple[FieldPath, Any]]:
-    value = recipe.model_dump(mode="json")[key]
+def _explained(
+    holder: Climb,
+    origins: Mapping[FieldPath, Origin],
+    catalogue: Catalogue | None,
+    place: FieldPath,
+    keys: Iterable[str],
+) -> Iterator[ExplainedField]:
+    """Explain some fields of a recipe, or of a part or stage of it, which stands in a field of the whole.
+
+    Of a stage, what is as in the recipe is left out; of a recipe with a sequence, what its parts have inherited.
+    """
+    for key in keys:
+        if partials := _partials(holder, key):
+            for index, partial in enumerate(partials):
+                own = {path[2:]: origin for path, origin in origins.items() if path[:2] == (key, index)}
+                yield from _explained(partial, own, catalogue, (*place, key, index), _telling(partial, holder))
+        elif key not in Part.model_fields or not _partials(holder, "sequence"):
+            for path, value in _field_rows(holder, key, catalogue):
+                yield ExplainedField(dotted((*place, *path)), value, _origin(holder, origins, path))
+
+
+def _partials(holder: Climb, key: str) -> Sequence[Climb]:
+    """Return the stages or parts in a field, which other fields do not have."""
+    partials: Sequence[Climb] = getattr(holder, key, ()) if key in ("stages", "sequence") else ()
+    return partials
+
+
+def _telling(partial: Climb, holder: Climb) -> list[str]:
+    """Return the fields that a stage does not have in common with its recipe, or all of a part."""
+    names = list(type(partial).model_fields)
+    if isinstance(partial, Part):
+        return names
+    return [name for name in names if getattr(partial, name) != getattr(holder, name, None)]
+
+
+def _field_rows(holder: Climb, key: str, catalogue: Catalogue | None) -> Iterator[tuple[FieldPath, Any]]:
+    value = holder.model_dump(mode="json", include={key})[key]
     if isinstance(value, dict):
         yield from (((key, sub), inner) for sub, inner in _with_defaults(key, value, catalogue).items())
     elif isinstance(value, list) and value:
@@ -81,18 +117,18 @@ def _with_parameters(kind: Kind, value: Mapping[str, Any], catalogue: Catalogue)
     return {"name": value["name"]} | {parameter.name: parameter.default for parameter in entry.parameters} | dict(value)
 
 
-def _origin(resolved: Resolved, path: FieldPath) -> str:
+def _origin(holder: Climb, origins: Mapping[FieldPath, Origin], path: FieldPath) -> str:
     """Say where a field's value came from: a file with its line, a plugin's default, or the model."""
-    recipe, key = resolved.recipe, str(path[0])
-    origin = resolved.origins.get(path)
+    key = str(path[0])
+    origin = origins.get(path)
     if origin is None and path[-1] == "name":  # `layers: relu4_1` names no `name`
-        origin = resolved.origins.get(path[:-1]) or resolved.origins.get(path[:1])
+        origin = origins.get(path[:-1]) or origins.get(path[:1])
     if origin is not None:
         return str(origin)
-    if path == ("layers",):
-        return f"default of backbone {recipe.backbone.name}"
+    if path == ("layers",) and isinstance(holder, Part):
+        return f"default of backbone {holder.backbone.name}"
     if len(path) == 1 or path[-1] in ("name", "weights"):
         return BUILT_IN
     if key in STEPS and isinstance(path[1], int):
-        return f"default of {STEPS[key]} {recipe.steps(key)[path[1]].name}"
-    return f"default of {key} {getattr(recipe, key).name}" if key in PLUGIN_FIELDS else BUILT_IN
+        return f"default of {STEPS[key]} {holder.steps(key)[path[1]].name}"
+    return f"default of {key} {getattr(holder, key).name}" if key in PLUGIN_FIELDS else BUILT_IN

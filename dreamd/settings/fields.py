@@ -130,6 +130,8 @@ def _wanted(detail: ErrorDetails) -> str:
         return f"{', '.join(others)} or {last}" if others else last
     if kind == "too_short":
         return "a list that is not empty"
+    if kind == "too_long":
+        return f"a list of at most {context['max_length']} entries"
     if kind in ("model_type", "model_attributes_type"):
         return "a mapping of fields"
     return detail["msg"][:1].lower() + detail["msg"][1:]

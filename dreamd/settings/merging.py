@@ -16,19 +16,16 @@ from dreamd.errors import FieldPath, RecipeError
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.parameters import is_path
 from dreamd.settings.channels import ChannelChoice
+from dreamd.settings.checking import check_recipe
+from dreamd.settings.expanding import expanded, sequence_parts
 from dreamd.settings.fields import FieldModel, complaint
-from dreamd.settings.recipe import Ascent, Image, LayerChoice, Output, Recipe, check_recipe
+from dreamd.settings.layering import PLUGIN_FIELDS, Origin
+from dreamd.settings.recipe import Ascent, Image, LayerChoice, Output, Part, Recipe, Stage
 from dreamd.settings.yamlfile import Document, parse_document
 from dreamd.wording import suggestion
 
-PLUGIN_FIELDS = ("backbone", "loss", "schedule")
-"""The fields that choose one plugin each."""
-
 BUILT_IN = "built-in"
 """What `explain` calls the origin of a value that nothing but the model gives."""
-
-_MERGED_FIELDS = (*PLUGIN_FIELDS, "ascent", "image", "output")
-"""The fields whose mapping goes over the inherited one field by field; the others replace it."""
 
 _PATHS: Mapping[str, tuple[str, ...]] = {"backbone.weights": ("default", "random"), "image.mask": ("alpha",)}
 """The fields that are paths, with the words that may stand in their place. Parameters of plugins are told by name."""
@@ -37,18 +34,10 @@ PACKAGED = "dreamd:"
 """What the name of a picture that ships with dreamd begins with, in the place of a path: `dreamd:fruit`. It is the same
 wherever dreamd is installed, so that a sidecar can be dreamed elsewhere."""
 
+_PARTIAL: Mapping[str, type[FieldModel]] = {"stages": Stage, "sequence": Part}
+"""The fields that are lists of partial recipes, and what these may hold."""
+
 _SECTIONS: dict[str, type[FieldModel]] = {"ascent": Ascent, "image": Image, "output": Output, "layers": LayerChoice}
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a field's value came from."""
-
-    file: Path | str
-    line: int | None
-
-    def __str__(self) -> str:
-        return str(self.file) if self.line is None else f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True)
@@ -85,27 +74,33 @@ class Resolved:
         return _located(error, self.origins)
 
 
-def resolve(documents: Iterable[Document]) -> Resolved:
-    """Merge documents, the later over the earlier, into one effective recipe.
+def resolve(documents: Iterable[Document], parts: Sequence[Sequence[Document]] | None = None) -> Resolved:
+    """Make documents, each of which goes over those before it, one effective recipe.
 
-    A mapping merges into the inherited one, unless it names another plugin, which starts from that plugin's defaults; a
-    list replaces. Layers belong to their backbone: naming another backbone starts from that one's default layer. So
-    does momentum to its optimizer: naming another starts from none.
+    Args:
+        documents: the files and presets, from the bottom.
+        parts: for each part of the recipe's sequence, what that extends and then the part, as `RecipeBook` looks it up;
+            None where nothing can be looked up.
 
     Raises:
         RecipeError: a field is unknown or has a wrong value; with its file and line.
     """
-    data: dict[str, Any] = {}
-    origins: dict[FieldPath, Origin] = {}
-    for document in documents:
-        for key, value in document.data.items():
-            if key != "extends":
-                _merge_field(data, origins, document, key, value)
+    layers = list(documents)
+    if parts is None:
+        parts = [[_extending_nothing(part, index)] for index, part in enumerate(sequence_parts(layers))]
+    data, origins = expanded(layers, parts)
     try:
         return Resolved(Recipe.model_validate(data), origins)
     except ValidationError as error:
         problem, field = complaint(error, data, _advice)
         raise _located(RecipeError(problem, field=field), origins) from error
+
+
+def _extending_nothing(part: Document, index: int) -> Document:
+    if "extends" in part.data:
+        problem = "cannot name a recipe here; put the sequence into a recipe.yaml"
+        raise RecipeError(problem, file=part.file, line=part.line(("extends",)), field=("sequence", index))
+    return part
 
 
 def repeating(wanted: str, used: str) -> str:
@@ -131,12 +126,17 @@ def from_sidecar(document: Document) -> Document:
 
 def with_paths_below(folder: Path, document: Document) -> Document:
     """Make a document's paths, to weights and pictures, absolute: they are relative to the file that says them."""
-    data = {key: _with_paths(folder, key, value) for key, value in document.data.items()}
-    return Document(document.file, data, document.lines)
+    return Document(document.file, _with_paths_of_fields(folder, document.data), document.lines)
+
+
+def _with_paths_of_fields(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _with_paths(folder, key, value) for key, value in data.items()}
 
 
 def _with_paths(folder: Path, key: str, value: Any) -> Any:
     """Make the paths in the value of a key absolute, however deep they lie."""
+    if key in _PARTIAL and isinstance(value, list):
+        return [_with_paths_of_fields(folder, part) if isinstance(part, dict) else part for part in value]
     if isinstance(value, dict):
         return {inner: _with_paths(folder, f"{key}.{inner}", below) for inner, below in value.items()}
     if isinstance(value, list):
@@ -181,79 +181,21 @@ def _assigned(assignment: str, origin: str) -> tuple[list[str], Any]:
     return names, parse_document(f"value: {text}", f"{origin} {assignment}", RecipeError).data["value"]
 
 
-def _merge_field(
-    data: dict[str, Any], origins: dict[FieldPath, Origin], document: Document, key: str, value: Any
-) -> None:
-    if key in PLUGIN_FIELDS and isinstance(value, str):
-        value = {"name": value}
-    path: FieldPath = (key,)
-    if key not in _MERGED_FIELDS or not isinstance(value, dict):
-        _forget(data, origins, key)
-        data[key] = value
-        _note(origins, document, path)
-        return
-    if key in PLUGIN_FIELDS:
-        _choose_plugin(data, origins, document, key, value)
-    if key == "ascent":
-        _choose_optimizer(data, origins, value)
-    inherited = data.get(key)
-    data[key] = {**(inherited if isinstance(inherited, dict) else {}), **value}
-    origins[path] = Origin(document.file, document.line(path))
-    for sub in value:
-        _note(origins, document, (key, sub))
-
-
-def _choose_plugin(
-    data: dict[str, Any], origins: dict[FieldPath, Origin], document: Document, key: str, value: Mapping[str, Any]
-) -> None:
-    """Forget what is inherited where a mapping names another plugin than before: it starts from its own defaults."""
-    inherited = data.setdefault(key, {"name": Recipe.model_fields[key].default.name})
-    before = inherited["name"] if isinstance(inherited, dict) and "name" in inherited else None
-    if value.get("name", before) == before:
-        return
-    _forget(data, origins, key)
-    if key == "backbone" and "layers" not in document.data:
-        _forget(data, origins, "layers")
-
-
-def _choose_optimizer(data: dict[str, Any], origins: dict[FieldPath, Origin], value: Mapping[str, Any]) -> None:
-    """Forget the inherited momentum where another optimizer is named than before: it was meant for that one."""
-    inherited = data.get("ascent")
-    if "optimizer" not in value or not isinstance(inherited, dict):
-        return
-    before = inherited.get("optimizer", Ascent().optimizer.name)
-    if _name_of(value["optimizer"]) != _name_of(before):
-        data["ascent"] = {name: inner for name, inner in inherited.items() if name != "momentum"}
-        origins.pop(("ascent", "momentum"), None)
-
-
-def _name_of(choice: object) -> object:
-    return choice.get("name") if isinstance(choice, dict) else choice
-
-
-def _forget(data: dict[str, Any], origins: dict[FieldPath, Origin], key: str) -> None:
-    data.pop(key, None)
-    for path in [path for path in origins if path[0] == key]:
-        del origins[path]
-
-
-def _note(origins: dict[FieldPath, Origin], document: Document, path: FieldPath) -> None:
-    origins[path] = Origin(document.file, document.line(path))
-    for inner, line in document.lines.items():
-        if len(inner) > len(path) and inner[: len(path)] == path:
-            origins[inner] = Origin(document.file, line)
-
-
 def _advice(place: FieldPath) -> str:
     """Say which field was meant by one that does not exist; `lr` at the top belongs into `ascent`."""
+    model: type[FieldModel] = Recipe
+    while len(place) > 2 and place[0] in _PARTIAL:
+        model, place = _PARTIAL[str(place[0])], place[2:]
     *holders, word = map(str, place)
     if holders:
-        model = ChannelChoice if holders[-1] == "channels" else _SECTIONS[holders[0]]
-        return suggestion(word, model.model_fields)
+        holder = ChannelChoice if holders[-1] == "channels" else _SECTIONS[holders[0]]
+        return suggestion(word, holder.model_fields)
+    if word in Recipe.model_fields and model is not Recipe:
+        return f"{word} is the whole recipe's, and no {model.__name__.lower()} has its own"
     for section in ("ascent", "image", "output"):
-        if word in _SECTIONS[section].model_fields:
+        if section in model.model_fields and word in _SECTIONS[section].model_fields:
             return f"did you mean {section}.{word}?"
-    return suggestion(word, [*Recipe.model_fields, "extends"])
+    return suggestion(word, [*model.model_fields, *(["extends"] if model is not Stage else [])])
 
 
 def _located(error: RecipeError, origins: Mapping[FieldPath, Origin]) -> RecipeError:

@@ -15,8 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from dreamd.errors import FieldPath, RecipeError, UnknownNameError
-from dreamd.plugin_host.catalogue import Catalogue
+from dreamd.errors import FieldPath, RecipeError
 from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.channels import Channels
 from dreamd.settings.fields import Count, FieldModel, Flag, Integer, Number, Share
@@ -237,46 +236,42 @@ class Output(FieldModel):
         return value
 
 
-class Recipe(FieldModel):
-    """An effective recipe: every field has its value.
+_MOST_STAGES = 32
+"""The most stages of a recipe, of all its parts: a sidecar, which tells each whole, must stay short enough to read."""
+
+
+class Network(FieldModel):
+    """Which network looks.
 
     Attributes:
         backbone: the network that looks at the picture.
+    """
+
+    backbone: BackboneChoice = BackboneChoice(name="vgg19")
+
+
+class Climb(FieldModel):
+    """What an ascent makes larger, and how: all that a stage may change.
+
+    Attributes:
         layers: what is looked at in the network: a layer, or a list of layers, each by name, by number or as a mapping;
             null is the backbone's own default layer.
         loss: what is to grow in what a layer sees. It is maximised, always.
-        schedule: at which sizes the picture is dreamed, and in which order.
         ascent: the gradient ascent at one size.
         gradient: what is done to each gradient, in order; [] leaves it bare.
         parameterization: what moves in place of pixels, from the picture inwards; [] moves pixels.
         transforms: what is done to the picture before each gradient, in order, so that only what is found again in
             every view is dreamed.
-        start: what is done to the picture once, before the dream, in order.
         settle: what is done to the picture after each move, in order.
-        finish: what is done to the picture once, after the dream, in order.
-        image: what is done to the picture's size, and where it is dreamed.
-        output: how the result is written.
-        precision: what the network computes in. `auto` is the fastest that this device really has, by its
-            instructions. `fp32` is the exact reference; where `auto` finds nothing faster, it computes in fp32 too, but
-            arranged for speed.
-        seed: where everything random starts from: shifts, noise, random weights.
     """
 
-    backbone: BackboneChoice = BackboneChoice(name="vgg19")
     layers: Annotated[tuple[LayerChoice, ...], Field(min_length=1)] | None = None
     loss: PluginChoice = PluginChoice(name="l2")
-    schedule: PluginChoice = PluginChoice(name="octaves")
     ascent: Ascent = Ascent()
     gradient: tuple[PluginChoice, ...] = (PluginChoice(name="smooth"), PluginChoice(name="normalize"))
     parameterization: tuple[PluginChoice, ...] = ()
     transforms: tuple[PluginChoice, ...] = ()
-    start: tuple[PluginChoice, ...] = ()
     settle: tuple[PluginChoice, ...] = ()
-    finish: tuple[PluginChoice, ...] = ()
-    image: Image = Image()
-    output: Output = Output()
-    precision: PrecisionName = "auto"
-    seed: Integer = Field(default=0, ge=0, lt=2**63)
 
     @field_validator("layers", mode="before")
     @classmethod
@@ -286,9 +281,81 @@ class Recipe(FieldModel):
         return value if isinstance(value, list | tuple) else [value]
 
     def steps(self, field: str) -> tuple[PluginChoice, ...]:
-        """Return the plugins of one of the fields of `STEPS`, in order."""
-        chosen: tuple[PluginChoice, ...] = getattr(self, field)
+        """Return the plugins of one of the fields of `STEPS`, in order; () for one that it does not have."""
+        chosen: tuple[PluginChoice, ...] = getattr(self, field, ())
         return chosen
+
+
+class Stage(Climb):
+    """Some octaves of a dream that climb in their own way. What a stage does not say is as in the recipe.
+
+    Attributes:
+        octaves: how many octaves (ascents of the schedule) the stage lasts; the last stage goes on for the rest.
+    """
+
+    octaves: Count = 1
+
+
+class Part(Climb, Network):
+    """One dream of a picture by one network: a part of a sequence. What it does not say is as in the recipe.
+
+    Attributes:
+        schedule: at which sizes the picture is dreamed, and in which order.
+        start: what is done to the picture once, before the dream, in order.
+        finish: what is done to the picture once, after the dream, in order.
+        stages: recipes of the octaves, from the smallest on, each of which says what is different there: `layers`,
+            `loss`, `ascent`, `gradient`, `transforms`, `settle`, `parameterization`, and `octaves` for how many it
+            lasts, 1 if it does not say. [] dreams all octaves alike.
+    """
+
+    schedule: PluginChoice = PluginChoice(name="octaves")
+    start: tuple[PluginChoice, ...] = ()
+    finish: tuple[PluginChoice, ...] = ()
+    stages: Annotated[tuple[Stage, ...], Field(max_length=_MOST_STAGES)] = ()
+
+    @property
+    def climbs(self) -> tuple[tuple[FieldPath, Climb], ...]:
+        """How its octaves climb, one after the other, each with the field that says so."""
+        stages = tuple((("stages", index), stage) for index, stage in enumerate(self.stages))
+        return stages or (((), self),)
+
+
+class Recipe(Part):
+    """An effective recipe: every field has its value.
+
+    Attributes:
+        image: what is done to the picture's size, and where it is dreamed.
+        output: how the result is written.
+        precision: what the network computes in. `auto` is the fastest that this device really has, by its
+            instructions. `fp32` is the exact reference; where `auto` finds nothing faster, it computes in fp32 too, but
+            arranged for speed.
+        seed: where everything random starts from: shifts, noise, random weights.
+        sequence: recipes that the picture goes through one after the other, each with its own backbone and schedule: a
+            name, or a mapping that may say `extends`. What stands beside `sequence` is what each part inherits;
+            `image`, `output`, `precision` and `seed` are those of the whole. [] is one dream, by the fields beside it.
+    """
+
+    image: Image = Image()
+    output: Output = Output()
+    precision: PrecisionName = "auto"
+    seed: Integer = Field(default=0, ge=0, lt=2**63)
+    sequence: Annotated[tuple[Part, ...], Field(max_length=8)] = ()
+
+    @field_validator("sequence")
+    @classmethod
+    def _fits_a_sidecar(cls, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        if (stages := sum(len(part.stages) for part in parts)) > _MOST_STAGES:
+            raise ValueError(f"its parts have {stages} stages in all, and at most {_MOST_STAGES} can be")
+        return parts
+
+    @property
+    def dreams(self) -> tuple[tuple[FieldPath, Recipe], ...]:
+        """The recipe of each dream that the picture goes through, each with the field that it stands in."""
+        if not self.sequence:
+            return (((), self),)
+        whole = {field: getattr(self, field) for field in WHOLE_FIELDS}
+        parts = ({field: getattr(part, field) for field in Part.model_fields} for part in self.sequence)
+        return tuple((("sequence", index), Recipe.model_construct(**part, **whole)) for index, part in enumerate(parts))
 
     def to_json(self) -> str:
         """Write the recipe as one line of JSON; equal recipes give equal lines."""
@@ -308,67 +375,8 @@ class Recipe(FieldModel):
             raise RecipeError(problem, field=error.errors()[0]["loc"]) from error
 
 
-def check_recipe(recipe: Recipe, catalogue: Catalogue) -> None:
-    """Check a recipe's names and parameters against what the plugins bring.
-
-    Raises:
-        RecipeError: a name or parameter is unknown, or a value is not what its parameter takes; with its field.
-    """
-    older = is_before_optimizers(catalogue)
-    for kind, choice, field in choices_of(recipe):
-        if kind is Kind.OPTIMIZER and older:
-            continue
-        try:
-            entry = catalogue.find(kind, choice.name)
-        except UnknownNameError as error:
-            raise RecipeError(str(error), field=field) from error
-        entry.check(choice.parameters, field)
-        if field[0] == "transforms" and not entry.differentiable:
-            problem = f"transform {choice.name!r} has no gradient; it may stand under start, settle or finish"
-            raise RecipeError(problem, field=field)
-    if not older:
-        _check_ascent(recipe, catalogue)
-    if recipe.layers is not None and all(layer.is_picture for layer in recipe.layers):
-        raise RecipeError("needs a layer of the network beside the picture", field=("layers",))
-
-
-def is_before_optimizers(catalogue: Catalogue) -> bool:
-    """Return whether an older dreamd kept the catalogue, which cannot say what moves: a worker soon sends a new one."""
-    return not any(catalogue.names(kind) for kind in (Kind.OPTIMIZER, Kind.PARAMETERIZATION, Kind.TRANSFORM))
-
-
-def _check_ascent(recipe: Recipe, catalogue: Catalogue) -> None:
-    """Check that the optimizer goes with the rest of the recipe. Raises RecipeError."""
-    ascent = recipe.ascent
-    entry = catalogue.find(Kind.OPTIMIZER, ascent.optimizer.name)
-    if ascent.momentum and "momentum" not in entry.takes:
-        raise RecipeError(f"is not for the optimizer {entry.name!r}; leave it out", field=("ascent", "momentum"))
-    if entry.steady and ascent.jitter:
-        raise RecipeError(f"the optimizer {entry.name!r} learns nothing from a picture that shifts; give 0",
-                          field=("ascent", "jitter"))  # fmt: skip
-    if entry.steady and recipe.transforms:
-        raise RecipeError(f"the optimizer {entry.name!r} learns nothing from a picture that changes; give none",
-                          field=("transforms",))  # fmt: skip
-
-
-def choices_of(recipe: Recipe) -> list[tuple[Kind, PluginChoice, FieldPath]]:
-    """Return every plugin that a recipe chooses, with its kind and the field that chooses it."""
-    return [
-        (Kind.BACKBONE, recipe.backbone, ("backbone",)),
-        (Kind.LOSS, recipe.loss, ("loss",)),
-        (Kind.SCHEDULE, recipe.schedule, ("schedule",)),
-        *(
-            (Kind.LOSS, layer.loss, ("layers", index, "loss"))
-            for index, layer in enumerate(recipe.layers or ())
-            if layer.loss is not None
-        ),
-        (Kind.OPTIMIZER, recipe.ascent.optimizer, ("ascent", "optimizer")),
-        *(
-            (kind, step, (field, index))
-            for field, kind in STEPS.items()
-            for index, step in enumerate(recipe.steps(field))
-        ),
-    ]
+WHOLE_FIELDS = ("image", "output", "precision", "seed")
+"""The fields that a sequence has once, whatever its parts."""
 
 
 def _canonical(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import zip_longest
@@ -12,6 +13,7 @@ from typing import Any
 from dreamd.errors import RecipeError, UnknownNameError
 from dreamd.files.problems import refusal
 from dreamd.inbox.recipes import RECIPE_FILES
+from dreamd.settings.expanding import sequence_parts
 from dreamd.settings.merging import Resolved, from_sidecar, resolve, with_paths_below
 from dreamd.settings.yamlfile import Document, document_of_text, parse_document, read_document
 
@@ -52,7 +54,7 @@ class RecipeBook:
             if above := recipe_file(place):
                 documents += self._with_extended(self._document(above), ())
         draft = from_sidecar(document_of_text(text, file, RecipeError))
-        return resolve([*documents, *self._with_extended(with_paths_below(own, draft), ())])
+        return self.resolve([*documents, *self._with_extended(with_paths_below(own, draft), ())])
 
     def for_dream_file(self, path: PurePosixPath, *, lies_at: Path | None = None) -> Resolved:
         """Resolve the recipe of a dream file, which goes over its folder's as a deeper folder's recipe would.
@@ -86,15 +88,15 @@ class RecipeBook:
 
     def for_default(self) -> Resolved:
         """Resolve what counts where no recipe file says otherwise."""
-        return resolve(self._defaults)
+        return self.resolve(self._defaults)
 
     def for_file(self, file: Path) -> Resolved:
         """Resolve the recipe of one file, which inherits from the config's defaults alone."""
-        return resolve([*self._defaults, *self.documents_of_file(file)])
+        return self.resolve([*self._defaults, *self.documents_of_file(file)])
 
     def for_name(self, name: str) -> Resolved:
         """Resolve a preset or a named recipe. Raises RecipeError when there is none."""
-        return resolve([*self._defaults, *self.documents_of_name(name)])
+        return self.resolve([*self._defaults, *self.documents_of_name(name)])
 
     def documents_of_file(self, file: Path) -> list[Document]:
         """Return the documents of a file's recipe: what it extends, then the file. Raises RecipeError."""
@@ -109,14 +111,33 @@ class RecipeBook:
         named = sorted(self._named.glob("*.yaml")) if self._named else []
         return {name: f"preset {name}" for name in preset_names()} | {file.stem: file for file in named}
 
+    def resolve(self, documents: Sequence[Document]) -> Resolved:
+        """Make documents one effective recipe, its sequence's parts looked up by name. Raises RecipeError."""
+        return resolve(documents, self._parts(documents))
+
     def _resolve(self, recipe_files: list[Path]) -> Resolved:
         documents = [*self._defaults]
         for file in recipe_files:
             documents += self._with_extended(self._document(file), ())
+        parts = self._parts(documents)
+        used = [*documents, *(extended for part in parts for extended in part[:-1])]
         known = self._resolved.get(key := tuple(recipe_files))
-        if known is None or any(new is not old for new, old in zip_longest(documents, known[0])):
-            known = self._resolved[key] = (documents, resolve(documents))
+        if known is None or any(new is not old for new, old in zip_longest(used, known[0])):
+            known = self._resolved[key] = (used, resolve(documents, parts))
         return known[1]
+
+    def _parts(self, documents: Sequence[Document]) -> list[list[Document]]:
+        """Return, for each part of the sequence that documents come to, what it extends, then the part."""
+        parts = []
+        for index, part in enumerate(sequence_parts(documents)):
+            try:
+                parts.append(self._with_extended(part, ()))
+            except RecipeError as error:
+                if error.file != part.file:  # what is wrong stands in a file that the part extends
+                    raise
+                place = ("sequence", index, *(error.field if len(part.data) > 1 else ()))
+                raise RecipeError(error.problem, file=error.file, line=error.line, field=place) from error
+        return parts
 
     def _with_extended(self, document: Document, seen: tuple[str, ...]) -> list[Document]:
         """Return what a document extends, the outermost first, then the document."""

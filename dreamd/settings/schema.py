@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+from inspect import getdoc
 from typing import Any
+
+from pydantic import BaseModel
 
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.docstrings import documented, summary
 from dreamd.plugin_host.kinds import Kind
-from dreamd.settings.recipe import STEPS, Recipe
+from dreamd.settings.fields import FieldModel
+from dreamd.settings.recipe import STEPS, Part, Recipe, Stage
 from dreamd.settings.recipe_book import preset_names
 
 
 def recipe_schema(catalogue: Catalogue) -> dict[str, Any]:
     """Make a JSON Schema of recipe.yaml, with the plugins there are, for editors."""
     schema = Recipe.model_json_schema()
-    for part in (schema, *schema["$defs"].values()):
-        _describe(part)
-    properties = schema["properties"]
     parts = schema["$defs"]
-    for field, kind in (("backbone", Kind.BACKBONE), ("loss", Kind.LOSS), ("schedule", Kind.SCHEDULE)):
-        _restrict(properties[field], _plugin_schemas(catalogue, kind))
-    for field, kind in STEPS.items():
-        properties[field]["items"] = {"anyOf": _named(catalogue, kind)}
+    for part in (schema, *parts.values()):
+        _describe(part)
+    for model, part in ((Recipe, schema), (Part, parts["Part"]), (Stage, parts["Stage"])):
+        _describe_inherited(part, model)
+        _restrict_plugins(part["properties"], catalogue)
     _restrict(parts["Ascent"]["properties"]["optimizer"], _named(catalogue, Kind.OPTIMIZER))
     _restrict(parts["LayerChoice"]["properties"]["loss"], [*_named(catalogue, Kind.LOSS), {"type": "null"}])
+    extends = {"type": "string", "description": "A preset or a named recipe.", "examples": preset_names()}
+    schema["properties"]["extends"] = parts["Part"]["properties"]["extends"] = extends
+    schema["properties"]["sequence"]["items"] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Part"}]}
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "A dreamd recipe"
+    return schema
+
+
+def _restrict_plugins(properties: dict[str, Any], catalogue: Catalogue) -> None:
+    """Have the fields of a recipe, a part or a stage take the plugins that there are."""
+    for field, kind in (("backbone", Kind.BACKBONE), ("loss", Kind.LOSS), ("schedule", Kind.SCHEDULE)):
+        if field in properties:
+            _restrict(properties[field], _plugin_schemas(catalogue, kind))
+    for field, kind in STEPS.items():
+        if field in properties:
+            properties[field]["items"] = {"anyOf": _named(catalogue, kind)}
     layer: list[dict[str, Any]] = [
         {"type": "string"},
         {"type": "integer", "minimum": 1},
@@ -31,10 +49,6 @@ def recipe_schema(catalogue: Catalogue) -> dict[str, Any]:
     ]
     several = {"type": "array", "items": {"anyOf": layer}, "minItems": 1}
     _restrict(properties["layers"], [*layer, several, {"type": "null"}])
-    properties["extends"] = {"type": "string", "description": "A preset or a named recipe.", "examples": preset_names()}
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "A dreamd recipe"
-    return schema
 
 
 def _describe(part: dict[str, Any]) -> None:
@@ -43,6 +57,14 @@ def _describe(part: dict[str, Any]) -> None:
     part["description"] = summary(docstring)
     for field, text in documented(docstring, "Attributes").items():
         part["properties"][field]["description"] = text
+
+
+def _describe_inherited(part: dict[str, Any], model: type[BaseModel]) -> None:
+    """Give the fields that a model has from others what the docstrings of those say."""
+    for base in model.__mro__[1:]:
+        own = documented(getdoc(base) or "", "Attributes") if issubclass(base, FieldModel) else {}
+        for field, text in own.items():
+            part["properties"][field]["description"] = text
 
 
 def _restrict(field: dict[str, Any], schemas: list[dict[str, Any]]) -> None:

@@ -17,10 +17,10 @@ from dreamd.engine.backbone import Backbone, without_initialisation
 from dreamd.engine.speed.flow import Flow, Pair, flow_of
 from dreamd.engine.speed.folding import fold
 from dreamd.engine.speed.precision import Precision, arrange_network
-from dreamd.errors import PluginError, RecipeError, UnknownNameError, WeightsError
+from dreamd.errors import FieldPath, PluginError, RecipeError, UnknownNameError, WeightsError
 from dreamd.plugin_host.host import Plugins, Registered
 from dreamd.plugin_host.kinds import Kind
-from dreamd.settings.recipe import BackboneChoice, Recipe
+from dreamd.settings.recipe import BackboneChoice, Climb, Recipe
 from dreamd.weights import fetching, loading
 from dreamd.weights.known import known_sha256
 from dreamd.weights.transfer import OnBytes
@@ -60,7 +60,7 @@ class _Outline:
     flow: Flow
 
     def pairs_to_fold(self, recipe: Recipe) -> tuple[Pair, ...]:
-        """Return the pairs that the recipe does not look into: folding changes what a convolution itself gives."""
+        """Return the pairs that no stage of the recipe looks into: folding changes what a convolution itself gives."""
         wanted = set(wanted_modules(recipe, self.backbone))
         return tuple(pair for pair in self.flow.pairs if wanted.isdisjoint(pair.shown_by))
 
@@ -133,27 +133,34 @@ def wants_reference(recipe: Recipe) -> bool:
 
 
 def wanted_modules(recipe: Recipe, backbone: Backbone) -> list[str]:
-    """Return the modules that the recipe looks at: its layers', or the default layer's. Raises RecipeError."""
-    if recipe.layers is None:
-        return [backbone.module_name(str(backbone.default_layer))]
-    return layer_modules(recipe, backbone)
+    """Return the modules that a dream looks at in any of its stages. Raises RecipeError."""
+    name = recipe.backbone.name
+    return [module for place, climb in recipe.climbs for module in climb_modules(climb, name, backbone, place)]
 
 
-def layer_modules(recipe: Recipe, backbone: Backbone) -> list[str]:
-    """Return the modules of the recipe's layers but the picture's own.
+def climb_modules(climb: Climb, name: str, backbone: Backbone, place: FieldPath) -> list[str]:
+    """Return the modules of a climb's layers but the picture's own, or of the default layer.
+
+    Args:
+        climb: the climb.
+        name: the backbone's.
+        backbone: the backbone.
+        place: the field that the climb stands in.
 
     Raises:
         RecipeError: a layer does not exist; with its field.
     """
+    if climb.layers is None:
+        return [backbone.module_name(str(backbone.default_layer))]
     modules = []
-    for index, layer in enumerate(recipe.layers or ()):
+    for index, layer in enumerate(climb.layers):
         if layer.is_picture:
             continue
         try:
             modules.append(backbone.module_name(layer.name))
         except UnknownNameError as error:
-            problem = f"{recipe.backbone.name}: {error} (`dreamd layers {recipe.backbone.name}` lists them)"
-            raise RecipeError(problem, field=("layers", index)) from error
+            problem = f"{name}: {error} (`dreamd layers {name}` lists them)"
+            raise RecipeError(problem, field=(*place, "layers", index)) from error
     return modules
 
 

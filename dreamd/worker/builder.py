@@ -12,23 +12,25 @@ from functools import partial
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dreamd.engine.ascent import AscentSettings, At, GradientStep, Optimizer
 from dreamd.engine.backbone import Backbone
 from dreamd.engine.chain import Chain, Parameterization, Transform
-from dreamd.engine.dreamer import Dreamer
+from dreamd.engine.dreamer import Climb, Dreamer
 from dreamd.engine.objective import Objective, Term
 from dreamd.engine.references import ORIGINAL, Reference, Referring
 from dreamd.engine.speed.graphs import Graphs, Recorder
 from dreamd.engine.speed.precision import Precision, fastest
-from dreamd.errors import FieldPath
+from dreamd.errors import FieldPath, within
 from dreamd.plugin_host.host import Plugins, Registered
 from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import Parameter
-from dreamd.settings.recipe import PICTURE_LAYER, STEPS, LayerChoice, PluginChoice, Recipe, check_recipe, choices_of
+from dreamd.settings.checking import check_recipe, choices_of
+from dreamd.settings.recipe import PICTURE_LAYER, BackboneChoice, LayerChoice, PluginChoice, Recipe, Stage
+from dreamd.settings.recipe import Climb as RecipeClimb
 from dreamd.weights.transfer import OnBytes
-from dreamd.worker.backbones import Backbones, wanted_modules, wants_reference
+from dreamd.worker.backbones import Backbones, climb_modules, wants_reference
 from dreamd.worker.fetches import Fetches
 from dreamd.worker.recipe_pictures import RecipePictures
 from dreamd.worker.targets import Aim, aimed, check_loss_alone
@@ -45,19 +47,26 @@ class Built:
 
     Attributes:
         recipe: the effective recipe.
-        dreamer: what the engine dreams with.
-        weights_sha256: the checksum of the network's file of weights; None for random ones.
+        dreamer: what the engine dreams with; first, where the recipe is a sequence.
+        weights_sha256: the checksum of the network's file of weights; None for random ones. Of a sequence, one a part.
         plugins: the version of each plugin that the recipe uses.
         pictures: the checksum of each picture and vector that the recipe names, by its path.
         mask: where to dream, `[1, 3, H, W]`, grey, in [0, 1]; None where the recipe names no picture for that.
+        later: what the engine dreams with afterwards, one dreamer for each further part of a sequence.
     """
 
     recipe: Recipe
     dreamer: Dreamer
-    weights_sha256: str | None
+    weights_sha256: str | tuple[str | None, ...] | None
     plugins: dict[str, str]
     pictures: dict[str, str]
     mask: Tensor | None = None
+    later: tuple[Dreamer, ...] = ()
+
+    @property
+    def dreamers(self) -> tuple[Dreamer, ...]:
+        """Return what the engine dreams with, one part after the other."""
+        return (self.dreamer, *self.later)
 
 
 class Builder:
@@ -124,57 +133,100 @@ class Builder:
 
     def _build(self, recipe: Recipe, pictures: dict[str, str], on_bytes: OnBytes | None) -> Built:
         precision = fastest(self._device) if recipe.precision == "auto" else Precision(recipe.precision)
-        loaded = self._backbones.get(recipe, precision, on_bytes)
-        optimizer, optimizer_pictures = self._optimizer(recipe)
-        dreamer = Dreamer(
-            backbone=loaded.backbone,
-            objective=self._objective(recipe, loaded.backbone),
-            settings=AscentSettings(**recipe.ascent.model_dump(exclude={"optimizer"})),
+        loaded = []
+        for place, dream in recipe.dreams:
+            with within(place):
+                loaded.append(self._backbones.get(dream, precision, on_bytes))
+        networks = {id(each.backbone.network): _bytes_of(each.backbone.network) for each in loaded}
+        dreamers = []
+        for (place, dream), each in zip(recipe.dreams, loaded, strict=True):
+            others = sum(networks.values()) - networks[id(each.backbone.network)]
+            with within(place):
+                dreamers.append(self._dreamer(dream, each.backbone, precision, others))
+        checksums = tuple(each.weights_sha256 for each in loaded)
+        return Built(
+            recipe,
+            dreamers[0],
+            checksums if recipe.sequence else checksums[0],
+            self._versions(recipe),
+            pictures,
+            self._mask(recipe),
+            tuple(dreamers[1:]),
+        )
+
+    def _dreamer(self, recipe: Recipe, backbone: Backbone, precision: Precision, others: int) -> Dreamer:
+        """Return what one dream is dreamed with.
+
+        Args:
+            recipe: its recipe; of a part of a sequence, the part as a recipe of its own.
+            backbone: its network.
+            precision: what that computes in.
+            others: the bytes of the sequence's other networks, which are held meanwhile.
+        """
+        first, *later = [self._climb(climb, recipe.backbone, backbone, place) for place, climb in recipe.climbs]
+        return Dreamer(
+            objective=first.objective,
+            settings=first.settings,
+            steps=first.steps,
+            optimizer=first.optimizer,
+            optimizer_pictures=first.optimizer_pictures,
+            ascents=first.ascents,
+            chain=replace(
+                first.chain, start=self._transforms(recipe, "start"), finish=self._transforms(recipe, "finish")
+            ),
+            backbone=backbone,
             schedule=self._filled_in(Kind.SCHEDULE, recipe.schedule, ("schedule",)),
-            steps=[self._step(choice, ("gradient", index)) for index, choice in enumerate(recipe.gradient)],
-            optimizer=optimizer,
-            optimizer_pictures=optimizer_pictures,
-            chain=self._chain(recipe),
+            later=later,
             precision=precision,
             exact=wants_reference(recipe),
             device=self._device,
             deterministic=self._deterministic,
-            memory=self._memory,
+            memory=None if self._memory is None else self._memory - others,
             graphs=self._graphs,
         )
-        mask = self._mask(recipe)
-        return Built(recipe, dreamer, loaded.weights_sha256, self._versions(recipe), pictures, mask)
 
-    def _objective(self, recipe: Recipe, backbone: Backbone) -> Objective:
-        modules = iter(wanted_modules(recipe, backbone))
-        if recipe.layers is None:
-            term = Term(next(modules), self._loss(recipe.loss, ("loss",)))
+    def _climb(self, climb: RecipeClimb, choice: BackboneChoice, backbone: Backbone, place: FieldPath) -> Climb:
+        """Return a stage of a recipe, or the recipe itself where it has none, as the engine climbs it."""
+        with within(place):
+            optimizer, optimizer_pictures = self._optimizer(climb)
+            return Climb(
+                objective=self._objective(climb, choice, backbone),
+                settings=AscentSettings(**climb.ascent.model_dump(exclude={"optimizer"})),
+                steps=[self._step(choice, ("gradient", index)) for index, choice in enumerate(climb.gradient)],
+                optimizer=optimizer,
+                optimizer_pictures=optimizer_pictures,
+                chain=self._chain(climb),
+                ascents=climb.octaves if isinstance(climb, Stage) else 1,
+            )
+
+    def _objective(self, climb: RecipeClimb, choice: BackboneChoice, backbone: Backbone) -> Objective:
+        modules = iter(climb_modules(climb, choice.name, backbone, ()))
+        if climb.layers is None:
+            term = Term(next(modules), self._loss(climb.loss, ("loss",)))
             layer = LayerChoice(name=str(backbone.default_layer))
-            return Objective((aimed(term, Aim(layer, ("layers",), ("loss",), recipe.backbone), backbone),))
-        network_layers = [index for index, layer in enumerate(recipe.layers) if not layer.is_picture]
-        return Objective(tuple(self._aimed_term(recipe, index, next(modules), backbone) for index in network_layers))
+            return Objective((aimed(term, Aim(layer, ("layers",), ("loss",), choice), backbone),))
+        terms = []
+        for index, layer in enumerate(climb.layers):
+            if not layer.is_picture:
+                field = ("layers", index)
+                aim = Aim(layer, field, ("loss",) if layer.loss is None else (*field, "loss"), choice)
+                terms.append(aimed(self._term(climb, index, next(modules)), aim, backbone))
+        return Objective(tuple(terms))
 
-    def _aimed_term(self, recipe: Recipe, index: int, module: str, backbone: Backbone) -> Term:
-        """Return what the recipe wants of one of the network's layers."""
-        assert recipe.layers is not None
-        layer, field = recipe.layers[index], ("layers", index)
-        aim = Aim(layer, field, ("loss",) if layer.loss is None else (*field, "loss"), recipe.backbone)
-        return aimed(self._term(recipe, index, module), aim, backbone)
-
-    def _picture_term(self, recipe: Recipe, index: int) -> Term:
-        """Return what the recipe wants of the picture itself."""
-        assert recipe.layers is not None
-        term, channels = self._term(recipe, index, PICTURE_LAYER), recipe.layers[index].channels
+    def _picture_term(self, climb: RecipeClimb, index: int) -> Term:
+        """Return what a climb wants of the picture itself."""
+        assert climb.layers is not None
+        term, channels = self._term(climb, index, PICTURE_LAYER), climb.layers[index].channels
         if not isinstance(channels, tuple):
             return term
         return replace(term, channels=tuple(channel for channel in channels if isinstance(channel, int)))
 
-    def _term(self, recipe: Recipe, index: int, module: str) -> Term:
-        """Return the loss that the recipe wants of one of its layers, of all of it."""
-        assert recipe.layers is not None
-        layer = recipe.layers[index]
+    def _term(self, climb: RecipeClimb, index: int, module: str) -> Term:
+        """Return the loss that a climb wants of one of its layers, of all of it."""
+        assert climb.layers is not None
+        layer = climb.layers[index]
         own = layer.loss is not None
-        loss = self._loss(layer.loss or recipe.loss, ("layers", index, "loss") if own else ("loss",))
+        loss = self._loss(layer.loss or climb.loss, ("layers", index, "loss") if own else ("loss",))
         return Term(module, loss, layer.weight)
 
     def _loss(self, choice: PluginChoice, field: FieldPath) -> partial[Tensor] | Referring:
@@ -203,19 +255,18 @@ class Builder:
         picture = self._pictures.load(path, field)
         return Reference(picture.image, picture.sha256)
 
-    def _chain(self, recipe: Recipe) -> Chain:
-        transforms = {
-            field: tuple(self._transform(choice, (field, index)) for index, choice in enumerate(recipe.steps(field)))
-            for field, kind in STEPS.items()
-            if kind is Kind.TRANSFORM
-        }
-        levels = enumerate(recipe.parameterization)
-        own = [index for index, layer in enumerate(recipe.layers or ()) if layer.is_picture]
+    def _chain(self, climb: RecipeClimb) -> Chain:
+        levels = enumerate(climb.parameterization)
+        own = [index for index, layer in enumerate(climb.layers or ()) if layer.is_picture]
         return Chain(
             parameterization=tuple(self._level(choice, ("parameterization", index)) for index, choice in levels),
-            picture_terms=tuple(self._picture_term(recipe, index) for index in own),
-            **transforms,
+            transforms=self._transforms(climb, "transforms"),
+            settle=self._transforms(climb, "settle"),
+            picture_terms=tuple(self._picture_term(climb, index) for index in own),
         )
+
+    def _transforms(self, climb: RecipeClimb, field: str) -> tuple[Transform, ...]:
+        return tuple(self._transform(choice, (field, index)) for index, choice in enumerate(climb.steps(field)))
 
     def _level(self, choice: PluginChoice, field: FieldPath) -> Parameterization:
         registered = self._plugins.get(Kind.PARAMETERIZATION, choice.name)
@@ -236,9 +287,9 @@ class Builder:
             return lambda gradient, progress: function(gradient, progress=progress)
         return lambda gradient, progress: function(gradient)  # noqa: ARG005
 
-    def _optimizer(self, recipe: Recipe) -> tuple[Optimizer, int]:
-        """Return the recipe's optimizer as the ascent calls it, and how many pictures it remembers."""
-        choice = recipe.ascent.optimizer
+    def _optimizer(self, climb: RecipeClimb) -> tuple[Optimizer, int]:
+        """Return a climb's optimizer as the ascent calls it, and how many pictures it remembers."""
+        choice = climb.ascent.optimizer
         registered = self._plugins.get(Kind.OPTIMIZER, choice.name)
         function = self._filled_in(Kind.OPTIMIZER, choice, ("ascent", "optimizer"))
         takes = registered.entry.takes
@@ -246,7 +297,7 @@ class Builder:
         def optimizer(gradient: Tensor, state: dict[str, Tensor], at: At) -> Tensor:
             return function(gradient, state, **{name: getattr(at, name) for name in takes})
 
-        if "momentum" in takes and not recipe.ascent.momentum:
+        if "momentum" in takes and not climb.ascent.momentum:
             return optimizer, 0
         pictures = registered.pictures
         return optimizer, _taking(pictures, choice.parameters)() if callable(pictures) else pictures
@@ -274,6 +325,12 @@ class Builder:
         """Return the version of each plugin that the recipe uses; a drop-in's is the checksum of its content."""
         entries = [self._plugins.get(kind, choice.name).entry for kind, choice, _ in choices_of(recipe)]
         return {entry.plugin: entry.version or entry.origin for entry in entries}
+
+
+def _bytes_of(network: nn.Module) -> int:
+    """Count the bytes of a network's weights."""
+    tensors = (*network.parameters(), *network.buffers())
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _graphs(device: torch.device, memory: int | None) -> Graphs | None:

@@ -21,9 +21,10 @@ from dreamd import __version__
 from dreamd.engine.ascent import bands
 from dreamd.engine.chain import resized
 from dreamd.engine.checkpoint import Checkpoint, CheckpointFolder
-from dreamd.engine.dream import Dreamed, batch_size, dream
+from dreamd.engine.dream import Dreamed, batch_size
 from dreamd.engine.dreamer import Progress
 from dreamd.engine.glimpse import Glimpse
+from dreamd.engine.sequence import dream_in_sequence
 from dreamd.errors import NotANumberError
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.messages import Sidecar
@@ -123,7 +124,7 @@ class Session:
     def count_together(self, picture: Picture, built: Built, most: int) -> int:
         """Return how many pictures like that one fit in a dream: from 1 to `most`. Not to be asked during a dream."""
         height, width = picture.pixels.shape[:2]
-        return batch_size(built.dreamer, height, width, most=most)
+        return min(batch_size(dreamer, height, width, most=most) for dreamer in built.dreamers)
 
     def checkpoint(self, folder: Path, input_sha256: str, built: Built) -> CheckpointFolder:
         """Open the kept state of a dream in a folder. What another dream or another version left there is ignored."""
@@ -157,7 +158,7 @@ class Session:
         Args:
             pictures: the pictures.
             built: what to dream with.
-            on_progress: as `dreamd.engine.dream.dream` takes it.
+            on_progress: as `dreamd.engine.sequence.dream_in_sequence` takes it.
             checkpoint: as there.
             on_frame: as there.
             on_glimpse: as there.
@@ -170,9 +171,9 @@ class Session:
         mask = _mask_of(pictures, built)
         seeds = [built.recipe.seed] * len(pictures)
         try:
-            result = dream(
+            result = dream_in_sequence(
                 _to_tensor(pictures),
-                built.dreamer,
+                built.dreamers,
                 seeds=seeds,
                 on_progress=on_progress,
                 checkpoint=checkpoint,
@@ -183,8 +184,8 @@ class Session:
         except NotANumberError:
             with looking_for_nan():
                 # A recording would be replayed without the plugins' own code, which is what is looked at.
-                unrecorded = replace(built.dreamer, graphs=None)
-                dream(_to_tensor(pictures), unrecorded, seeds=seeds, on_progress=on_progress, mask=mask)
+                unrecorded = [replace(dreamer, graphs=None) for dreamer in built.dreamers]
+                dream_in_sequence(_to_tensor(pictures), unrecorded, seeds=seeds, on_progress=on_progress, mask=mask)
             raise
         return [_dream_of(number, picture, built, result) for number, picture in enumerate(pictures)]
 

@@ -134,7 +134,8 @@ def dream_picture(
     strips = FilmStrips([] if strip is None else [strip])
 
     def report(step: Progress) -> None:
-        words = f"octave {step.ascent}/{step.ascents}, iteration {step.iteration}/{step.iterations}"
+        part = f"part {step.part}/{step.parts}, " if step.parts > 1 else ""
+        words = f"{part}octave {step.ascent}/{step.ascents}, iteration {step.iteration}/{step.iterations}"
         show(step.share, words)
         strips.note(step)
 

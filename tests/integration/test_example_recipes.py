@@ -10,7 +10,7 @@ import pytest
 from dreamd.commands.demo.painting import clouds
 from dreamd.pictures.picture import Picture
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.merging import resolve, set_fields
+from dreamd.settings.merging import set_fields
 from dreamd.settings.recipe_book import RecipeBook
 from dreamd.worker.session import Session
 from dreamd.worker.single import open_session
@@ -33,7 +33,8 @@ def picture() -> Picture:
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_an_example_recipe_dreams(file: Path, session: Session, picture: Picture) -> None:
-    recipe = resolve([*RecipeBook(None).documents_of_file(file), set_fields(["ascent.iterations=3"])]).recipe
+    book = RecipeBook(None)
+    recipe = book.resolve([*book.documents_of_file(file), set_fields(["ascent.iterations=3"])]).recipe
     (dream,) = session.dream([picture], session.build(recipe), on_progress=lambda _: None)
     moved = np.abs(dream.picture.pixels.astype(int) - picture.pixels)
     assert dream.picture.pixels.shape == picture.pixels.shape

@@ -11,7 +11,6 @@ import pytest
 
 from dreamd.errors import RecipeError
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.merging import resolve
 from dreamd.settings.recipe import Recipe
 from dreamd.settings.recipe_book import RecipeBook
 from dreamd.settings.yamlfile import Document, parse_document
@@ -62,7 +61,7 @@ def test_every_block_of_yaml_in_the_manual_is_a_recipe(docs: ModuleType, plugins
         below = book.documents_of_name(own.data["extends"]) if "extends" in own.data else []
         # The line of `lbfgs` says how it is named, and not that it wants a picture that holds still.
         still = [Document("", {"ascent": {"jitter": 0}})] if "name: lbfgs" in block else []
-        resolve([*below, own, *still]).check(plugins.catalogue)
+        RecipeBook(None).resolve([*below, own, *still]).check(plugins.catalogue)
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
@@ -70,4 +69,4 @@ def test_an_example_recipe_is_short_says_what_it_makes_and_is_right(file: Path, 
     lines = file.read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 10
     assert lines[0].startswith("# ")
-    resolve(RecipeBook(None).documents_of_file(file)).check(plugins.catalogue)
+    RecipeBook(None).for_file(file).check(plugins.catalogue)

@@ -56,8 +56,8 @@ def look_at_recipes_and_weights(config: Config, plugins: Plugins) -> Iterator[Fi
         except RecipeError as error:
             wrong[str(error)] = None
             continue
-        backbone = resolved.recipe.backbone
-        sound[f"{backbone.name} {backbone.weights}"] = backbone
+        backbones = [dream.backbone for _, dream in resolved.recipe.dreams]
+        sound.update({f"{backbone.name} {backbone.weights}": backbone for backbone in backbones})
     yield from (Finding("recipe", False, text) for text in wrong)
     if not wrong:
         yield Finding("recipes", True, f"{len(looks) - 1} in the inbox, and what its other folders inherit")

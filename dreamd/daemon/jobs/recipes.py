@@ -14,8 +14,9 @@ from dreamd.files.names import split_name
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import Job
 from dreamd.plugin_host.catalogue import Catalogue
+from dreamd.settings.checking import choices_of
 from dreamd.settings.merging import Resolved
-from dreamd.settings.recipe import Recipe, choices_of
+from dreamd.settings.recipe import Recipe
 from dreamd.settings.recipe_book import RecipeBook
 
 
@@ -132,15 +133,20 @@ def result_stem(job: Job) -> str:
     return recipe.output.name.format(
         stem=_stem(job.name),
         job=job.id,
-        backbone=recipe.backbone.name.replace("/", "-"),
-        loss=recipe.loss.name,
-        schedule=recipe.schedule.name,
+        backbone=_joined(dream.backbone.name.replace("/", "-") for _, dream in recipe.dreams),
+        loss=_joined(climb.loss.name for _, dream in recipe.dreams for _, climb in dream.climbs),
+        schedule=_joined(dream.schedule.name for _, dream in recipe.dreams),
         seed=recipe.seed,
     )
 
 
 def _stem(name: str) -> str:
     return split_name(name)[0] if is_dream_file(name) else PurePath(name).stem
+
+
+def _joined(names: Iterable[str]) -> str:
+    """Return the names of a recipe's parts and stages as one, each once."""
+    return "+".join(dict.fromkeys(names))
 
 
 def _read(recipe: str) -> Recipe | None:

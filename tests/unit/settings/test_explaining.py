@@ -13,6 +13,10 @@ from tests.unit.settings.kit import document, write
 # explain
 
 
+EMPTY = ("parameterization", "transforms", "start", "settle", "finish", "stages", "sequence")
+"""The lists that the preset `classic` leaves empty."""
+
+
 def test_explain_shows_every_effective_field_and_where_it_came_from(catalogue, inbox, tmp_path):
     file = write(inbox, "extends: classic\nlayers: relu4_1\nschedule:\n  num_octaves: 3\n")
     deeper = write(inbox / "a", "seed: 5\ngradient:\n  - smooth\n  - {name: normalize,\n     by: max}\n")
@@ -20,7 +24,7 @@ def test_explain_shows_every_effective_field_and_where_it_came_from(catalogue, i
     found = RecipeBook(inbox, defaults=defaults).for_folder(PurePosixPath("a"))
     lines = (files("dreamd") / "presets" / "classic.yaml").read_text().splitlines()
     in_classic = {word: next(n for n, line in enumerate(lines, 1) if line.startswith(f"{word}:")) for word in
-                  ("loss", "schedule", "ascent")}  # fmt: skip
+                  ("loss", "schedule", "ascent", *EMPTY)}  # fmt: skip
     rows = {field.name: (field.text, field.origin) for field in explain(found, catalogue)}
     assert rows == {
         "backbone.name": ('"vgg16"', "config.yaml:1"),
@@ -41,14 +45,14 @@ def test_explain_shows_every_effective_field_and_where_it_came_from(catalogue, i
         "ascent.lr": ("0.05", f"preset classic:{in_classic['ascent']}"),
         "ascent.momentum": ("0.0", f"preset classic:{in_classic['ascent']}"),
         "ascent.jitter": ("32", f"preset classic:{in_classic['ascent']}"),
-        "ascent.optimizer": ('{"name": "plain"}', "built-in"),
-        "ascent.lr_end": ("null", "built-in"),
+        "ascent.optimizer": ('{"name": "plain"}', f"preset classic:{in_classic['ascent']}"),
+        "ascent.lr_end": ("null", f"preset classic:{in_classic['ascent']}"),
         "gradient[0].name": ('"smooth"', f"{deeper}:3"),
         "gradient[0].sigma": ("0.5", "default of gradient smooth"),
         "gradient[0].growth": ("1.0", "default of gradient smooth"),
         "gradient[1].name": ('"normalize"', f"{deeper}:4"),
         "gradient[1].by": ('"max"', f"{deeper}:5"),
-        **dict.fromkeys(("parameterization", "transforms", "start", "settle", "finish"), ("[]", "built-in")),
+        **{field: ("[]", f"preset classic:{in_classic[field]}") for field in EMPTY},
         "image.max_side": ("64", "config.yaml:3"),
         "image.mask": ("null", "built-in"),
         "image.size": ('"640x480"', "built-in"),

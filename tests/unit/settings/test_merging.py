@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dreamd.errors import RecipeError
+from dreamd.settings.checking import check_recipe
 from dreamd.settings.merging import Resolved, resolve, set_fields
-from dreamd.settings.recipe import Ascent, LayerChoice, Recipe, check_recipe
+from dreamd.settings.recipe import Ascent, LayerChoice, Recipe
 from dreamd.settings.recipe_book import RecipeBook, preset_names
 from dreamd.settings.yamlfile import Document
 from tests.unit.settings.kit import ROOT, document, refusal, refusal_in, resolved, unhurried, write
@@ -138,8 +139,8 @@ def test_layers_are_a_name_a_number_a_mapping_or_a_list_of_them(text, layers):
         ("extend: article", "extend: is not a field; did you mean extends?"),
         ("iterations: 3", "iterations: is not a field; did you mean ascent.iterations?"),
         ("quality: 3", "quality: is not a field; did you mean output.quality?"),
-        ("zzz: 3", "zzz: is not a field; there are backbone, layers, loss, schedule, ascent, gradient, "
-                   "parameterization, transforms, start, settle, finish, image and 4 more"),
+        ("zzz: 3", "zzz: is not a field; there are backbone, layers, loss, ascent, gradient, "
+                   "parameterization, transforms, settle, schedule, start, finish, stages and 6 more"),
         ("ascent: {itterations: 3}", "ascent.itterations: is not a field; did you mean iterations?"),
         ("image: {maxside: 3}", "image.maxside: is not a field; did you mean max_side?"),
         ("output: {fromat: png}", "output.fromat: is not a field; did you mean format?"),

@@ -348,6 +348,7 @@ def test_a_wrong_draft_is_refused_in_the_words_of_a_wrong_file(tmp_path):
 @pytest.mark.parametrize("name", preset_names())
 def test_a_preset_dreams_the_same_below_a_folder_that_dreams_another_way(name, inbox):
     chain = "".join(f"{field}: [other]\n" for field in STEPS)
+    chain += "stages: [{layers: other}]\nsequence: [{}, {layers: other}]\n"
     write(inbox, f"{chain}loss: other\nschedule: other\nascent: {{optimizer: other, lr_end: 3, momentum: 1}}\n")
     write(inbox / "a", f"extends: {name}\n")
     below = RecipeBook(inbox).for_folder(PurePosixPath("a")).recipe

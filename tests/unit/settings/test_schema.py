@@ -95,6 +95,8 @@ seed: 0
 """
     assert is_valid(schema, text)
     assert is_valid(schema, "backbone: timm/resnet50\nlayers: null\ngradient: []\n")
+    assert is_valid(schema, "stages: [{layers: a, octaves: 2}, {ascent: {iterations: 3}, gradient: []}, {}]\n")
+    assert is_valid(schema, "sequence: [animals, {extends: weave, loss: l1, stages: [{layers: 3}]}]\nseed: 3\n")
     assert is_valid(schema, "backbone: {weights: random}\nlayers: {name: a}\nschedule: {num_octaves: 2}\n")
 
 
@@ -126,6 +128,17 @@ seed: 0
         "precision: fp16",
         "seed: -1",
         "extends: 3",
+        "stages: [a]",
+        "stages: [{backbone: vgg19}]",
+        "stages: [{octaves: 0}]",
+        "stages: [{loss: l3}]",
+        "stages: [{ascent: {itterations: 3}}]",
+        "sequence: animals",
+        "sequence: [3]",
+        "sequence: [{seed: 3}]",
+        "sequence: [{sequence: [animals]}]",
+        "sequence: [{extends: 3}]",
+        "sequence: [{stages: [{schedule: single}]}]",
     ],
 )
 def test_the_schema_refuses_what_dreamd_refuses(schema, text):
@@ -151,3 +164,11 @@ def test_the_schema_tells_an_editor_what_each_field_means():
     for name, part in schema["$defs"].items():
         if name != "PluginChoice":
             assert all("description" in field for field in part["properties"].values()), name
+
+
+def test_the_schema_tells_of_stages_and_parts_what_it_tells_of_the_recipe(schema):
+    parts = schema["$defs"]
+    for field in ("layers", "loss", "gradient"):
+        assert parts["Stage"]["properties"][field]["description"] == schema["properties"][field]["description"]
+    assert parts["Part"]["properties"]["schedule"] == schema["properties"]["schedule"]
+    assert all("description" in field for name in ("Stage", "Part") for field in parts[name]["properties"].values())

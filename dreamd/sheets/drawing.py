@@ -8,13 +8,17 @@ from pathlib import Path
 
 from PIL import Image
 
-from dreamd.pictures.contact_sheet import Sheet, Tile, draw_sheet
+from dreamd.files.durable import draft_of
+from dreamd.pictures.contact_sheet import Sheet, Tile
 from dreamd.sheets.outcome import Outcome
 from dreamd.sheets.plan import Plan
 
+_QUALITY = 92
+"""The quality of a page, of 100."""
 
-def draw(plan: Plan, outcomes: Sequence[Outcome], *, title: str, original: Path, side: int) -> list[Image.Image]:
-    """Draw the pages of a sheet.
+
+def lay_out(plan: Plan, outcomes: Sequence[Outcome], *, title: str, original: Path, side: int) -> Sheet:
+    """Return what is on a sheet, for `draw_sheet`.
 
     Args:
         plan: what is on it.
@@ -26,23 +30,23 @@ def draw(plan: Plan, outcomes: Sequence[Outcome], *, title: str, original: Path,
     if len(plan.axes) == 1:
         tiles = [Tile(picture=_opened(original), label="original")]
         tiles += [_tile(outcome, " ".join(outcome.cell.values)) for outcome in outcomes]
-        return draw_sheet(Sheet(tiles=tiles, title=title, side=side))
+        return Sheet(tiles=tiles, title=title, side=side)
     *down, across = plan.axes
-    sheet = Sheet(
+    return Sheet(
         tiles=[_tile(outcome, "") for outcome in outcomes],
         title=title,
         column_heads=across.values,
         row_heads=[", ".join(values) for values in product(*(axis.values for axis in down))],
         side=side,
     )
-    return draw_sheet(sheet)
 
 
 def save_pages(pages: Sequence[Image.Image], target: Path) -> list[Path]:
     """Write pages as files and return them: the first has the target's name, the others are numbered."""
     files = [target, *(target.with_stem(f"{target.stem}-{number}") for number in range(2, len(pages) + 1))]
     for page, file in zip(pages, files, strict=True):
-        page.save(file, quality=92)
+        with draft_of(file, durable=False) as draft:
+            page.save(draft, format=Image.registered_extensions()[file.suffix.lower()], quality=_QUALITY)
     return files
 
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from dreamd.errors import DreamdError, NoGradientError, UsageError
 from dreamd.json_text import to_json
-from dreamd.sheets.drawing import draw, save_pages
+from dreamd.pictures.contact_sheet import draw_sheet
+from dreamd.sheets.drawing import lay_out, save_pages
 from dreamd.sheets.keeping import Keep, Kept, thumbnail_name
 from dreamd.sheets.outcome import Outcome
 from dreamd.sheets.plan import Cell, Plan
@@ -89,7 +90,8 @@ class SheetMaker:
         finally:
             outcomes = [self._outcome(key, cell, problems) for key, cell in zip(keys, plan.cells, strict=True)]
             title = f"{plan.title}; on {start.name}"
-            pages = save_pages(draw(plan, outcomes, title=title, original=original, side=start.side), target)
+            sheet = lay_out(plan, outcomes, title=title, original=original, side=start.side)
+            pages = save_pages(draw_sheet(sheet), target)
             values = _values(plan, title, outcomes, pages)
             values |= {"folder": str(self._keep.folder), "original": thumbnail_name(original)}
             record = self._keep.record(_name(plan, original), values)

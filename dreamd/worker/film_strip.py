@@ -64,9 +64,12 @@ class FilmStrip:
         self._ascents: dict[int, int] = {}
         self._expected: set[_Moment] = set()
         self._parts = 1
-        for file in [] if folder is None or not folder.is_dir() else sorted(folder.iterdir()):
-            if match := _FILE.fullmatch(file.name):
-                self._frames[_Moment(*map(int, match.groups()))] = file.read_bytes()
+        try:
+            for file in [] if folder is None or not folder.is_dir() else sorted(folder.iterdir()):
+                if match := _FILE.fullmatch(file.name):
+                    self._frames[_Moment(*map(int, match.groups()))] = file.read_bytes()
+        except OSError as error:
+            log.warning("%s: frames of before cannot be read: %s", folder, refusal(error))
 
     def note(self, progress: Progress) -> None:
         """Take note of how far the dream is: an ascent that was kept is over at once, and its frames are of before."""

@@ -117,6 +117,14 @@ def test_a_frame_that_was_lost_is_marked_and_not_left_out(tmp_path: Path, drawn:
     assert drawn[-1][1].note == "not kept when the dream was interrupted"
 
 
+def test_frames_that_cannot_be_read_are_marked_and_end_no_dream(tmp_path: Path, drawn: list[list[Tile]]) -> None:
+    (tmp_path / "a" / "1-1-1.jpg").mkdir(parents=True)  # reading it is refused, whoever asks
+    strip = FilmStrip(tmp_path / "a")
+    strip.note(steps(1, 2)[-1])
+    strip.sheet(PICTURE, PICTURE)
+    assert [tile.picture is None for tile in drawn[-1]] == [False, True, True, False]
+
+
 def test_a_folder_that_cannot_be_written_costs_only_the_files(tmp_path: Path, drawn: list[list[Tile]]) -> None:
     (tmp_path / "a").write_text("in the way")
     strip = FilmStrip(tmp_path / "a" / "b")

@@ -63,7 +63,7 @@ def test_a_preset_changes_a_picture_and_does_not_burn_it_out(session: Session, n
 
 
 @pytest.mark.parametrize("name", [name for name in preset_names() if not uses_embedded(name)])
-def test_a_preset_of_a_network_without_packaged_weights_dreams_with_random_ones(session: Session, name: str) -> None:
+def test_a_preset_of_another_network_dreams_with_random_weights(session: Session, name: str) -> None:
     few = ["backbone.weights=random", "ascent.iterations=1", "schedule.num_octaves=2"]
     before, after = dreamed(session, recipe_of(name, *few))
     assert after.shape == before.shape

@@ -189,7 +189,8 @@ def _example(entry: Entry, field: str) -> str:
     """Return the line of a recipe that names the plugin, with every parameter at its default; of several files one."""
     left = [one.name for one in entry.parameters if one.file and not one.required and one.default is None][1:]
     shown = [one for one in entry.parameters if one.name not in left]
-    values = {one.name: _sample(one) if one.required or (one.file and left) else one.default for one in shown}
+    values = {one.name: _sample(one) for one in entry.parameters}
+    values = {name: value for name, value in values.items() if value is not None}
     name = entry.name.replace("*", "resnet50")
     choice = _yaml({"name": name, **values}) if values else name
     if field in STEPS:
@@ -201,7 +202,10 @@ def _example(entry: Entry, field: str) -> str:
 
 
 def _sample(parameter: Parameter) -> object:
-    return {"vector": "flowers.npy", None: 1}.get(parameter.file, "flowers.jpg")
+    """Return a parameter's default; a picture to compare with, which has none, is there as an example."""
+    if parameter.file == "seen":
+        return "flowers.jpg"
+    return 1 if parameter.required else parameter.default
 
 
 def _parameter(parameter: Parameter) -> str:

@@ -70,3 +70,8 @@ def test_an_example_recipe_is_short_says_what_it_makes_and_is_right(file: Path, 
     assert len(lines) <= 10
     assert lines[0].startswith("# ")
     RecipeBook(None).for_file(file).check(plugins.catalogue)
+
+
+def test_the_table_of_examples_leads_to_each_of_them() -> None:
+    table = (ROOT / "examples" / "recipes" / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\]\((\S+\.yaml)\)", table)) == {file.name for file in EXAMPLES}

@@ -186,9 +186,7 @@ def _anchor(kind: Kind) -> str:
 
 
 def _example(entry: Entry, field: str) -> str:
-    """Return the line of a recipe that names the plugin, with every parameter at its default; of several files one."""
-    left = [one.name for one in entry.parameters if one.file and not one.required and one.default is None][1:]
-    shown = [one for one in entry.parameters if one.name not in left]
+    """Return the line of a recipe that names the plugin, with every parameter at its default."""
     values = {one.name: _sample(one) for one in entry.parameters}
     values = {name: value for name, value in values.items() if value is not None}
     name = entry.name.replace("*", "resnet50")

@@ -151,4 +151,5 @@ def _layer_cell(base: Sequence[Document], layer: str, shape: tuple[int, ...]) ->
 
 
 def _looking_at(layer: dict[str, object]) -> Document:
-    return Document("atlas", {"layers": [layer]})
+    """Return what goes over the recipe: stages would look at layers of their own."""
+    return Document("atlas", {"layers": [layer], "stages": []})

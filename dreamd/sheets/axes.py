@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dreamd.errors import RecipeError, UsageError, dotted
-from dreamd.settings.merging import Resolved, resolve, set_fields, with_paths_below
+from dreamd.settings.merging import Resolved, set_fields, with_paths_below
 from dreamd.settings.recipe import Recipe
+from dreamd.settings.recipe_book import RecipeBook
 from dreamd.settings.yamlfile import Document, parse_document
 from dreamd.sheets.plan import Axis, Cell, Plan
 from dreamd.wording import suggestion
@@ -82,12 +83,13 @@ def split_values(text: str, whole: str) -> list[str]:
     return [value.strip() for value in values]
 
 
-def plan_sweep(base: Sequence[Document], axes: Sequence[Axis]) -> Plan:
+def plan_sweep(base: Sequence[Document], axes: Sequence[Axis], book: RecipeBook | None = None) -> Plan:
     """Plan a dream for each combination of the axes' values.
 
     Args:
         base: the recipe that the values go over.
         axes: the axes, at least one.
+        book: where the parts of a sequence are looked up by name; None: among the presets.
 
     Raises:
         UsageError: a field is given twice, or there are too many combinations.
@@ -100,9 +102,10 @@ def plan_sweep(base: Sequence[Document], axes: Sequence[Axis]) -> Plan:
     count = prod(len(axis.values) for axis in axes)
     if count > MOST_CELLS:
         raise UsageError(f"these are {count:,} dreams; a sheet has at most {MOST_CELLS:,}")
-    common = resolve(base)
+    book = book or RecipeBook(None)
+    common = book.resolve(base)
     cells = [
-        Cell(values=values, recipe=_with_values(base, common, dict(zip(fields, values, strict=True))))
+        Cell(values=values, recipe=_with_values(base, common, dict(zip(fields, values, strict=True)), book))
         for values in product(*(axis.values for axis in axes))
     ]
     *down, across = fields
@@ -110,12 +113,12 @@ def plan_sweep(base: Sequence[Document], axes: Sequence[Axis]) -> Plan:
     return Plan(kind="sweep", title=title, base=common.recipe.to_json(), axes=tuple(axes), cells=cells)
 
 
-def _with_values(base: Sequence[Document], common: Resolved, values: dict[str, str]) -> Resolved:
+def _with_values(base: Sequence[Document], common: Resolved, values: dict[str, str], book: RecipeBook) -> Resolved:
     """Return the recipe with some fields set: a backbone first and what lies deeper last, which those would reset."""
     documents, resolved = list(base), common
     for field in sorted(values, key=lambda name: (name.partition(".")[0] != "backbone", len(_PART.findall(name)))):
         documents.append(_document(resolved.recipe, field, values[field]))
-        resolved = resolve(documents)
+        resolved = book.resolve(documents)
     return resolved
 
 

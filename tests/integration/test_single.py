@@ -120,6 +120,42 @@ def test_a_sidecar_as_recipe_repeats_the_very_bytes(dream: Callable[..., Result]
     assert (tmp_path / again).read_bytes() == (tmp_path / name).read_bytes()
 
 
+SEQUENCE = """
+ascent: {iterations: 2, lr: 0.5}
+precision: fp32
+output: {steps: true}
+sequence:
+  - {backbone: {name: tiny_single, weights: random}, layers: conv1, schedule: single}
+  - backbone: {name: tiny_single, weights: random}
+    schedule: {name: octaves, num_octaves: 3, octave_scale: 1.05}
+    stages: [{layers: conv1}, {layers: conv2, ascent: {iterations: 1}, octaves: 2}]
+"""
+
+
+def test_a_sequence_with_stages_is_dreamed_and_repeated_from_its_sidecar(
+    dream: Callable[..., Result], tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(SEQUENCE, encoding="utf-8")
+    first = dream("sky.png", "out.png", "--recipe", "recipe.yaml", "--device", "cpu")
+    assert first.exit_code == 0, first.output
+    sidecar = json.loads((tmp_path / "out.png.json").read_text(encoding="utf-8"))
+    assert [part["schedule"]["name"] for part in sidecar["recipe"]["sequence"]] == ["single", "octaves"]
+    assert [stage["octaves"] for stage in sidecar["recipe"]["sequence"][1]["stages"]] == [1, 2]
+    assert sidecar["weights_sha256"] == [None, None]
+    assert {"single", "octaves", "tiny_single"} <= sidecar["versions"].keys()
+    repeated = dream("sky.png", "again.png", "--recipe", "out.png.json", "--device", "cpu")
+    assert repeated.exit_code == 0, repeated.output
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "out.png").read_bytes()
+    assert np.abs(pixels(tmp_path / "out.png") - pixels(tmp_path / "sky.png")).mean() > 3
+
+
+def test_what_is_wrong_in_a_part_is_told_with_file_line_and_field(dream: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(SEQUENCE.replace("layers: conv2", "layers: cnv2"), encoding="utf-8")
+    result = dream("sky.png", "out.png", "--recipe", "recipe.yaml", "--device", "cpu")
+    said = "recipe.yaml:9: sequence[1].stages[1].layers[0]: tiny_single: no layer 'cnv2'; did you mean conv2?"
+    assert said in words(result)
+
+
 def test_the_sidecar_tells_of_a_picture_whose_end_was_missing(dream: Callable[..., Result], tmp_path: Path) -> None:
     clouds(48, 36).save(tmp_path / "sky.jpg", progressive=True)
     whole = (tmp_path / "sky.jpg").read_bytes()
@@ -262,7 +298,7 @@ def test_paths_that_make_no_sense_are_refused_with_the_path(
         (("--set", "gradient=[smoth]"), "did you mean smooth?"),
         (("--set", "laers=conv2"), "did you mean layers?"),
         (("--set", "nonsense"), "is no `field=value`"),
-        (("--set", "layers={name: conv1, channels: [9]}"), "no channel of layer 0 '9'; there are 0 to 3"),
+        (("--set", "layers={name: conv1, channels: [9]}"), "9: layer conv1 has 4 channels, from 0 to 3"),
     ],
 )
 def test_a_wrong_word_is_answered_with_the_right_one(

@@ -55,7 +55,7 @@ def atlas(backbone: str, layer: str | None, channels: str | None, every: bool, w
 
 
 def _over(backbone: str, *, quick: bool) -> list[Document]:
-    """Return what goes over the recipe."""
+    """Return what goes over the recipe: an atlas is of one network, and no sequence of several."""
     from dreamd.settings.yamlfile import Document
 
-    return [Document("atlas", {**(_QUICK if quick else {}), "backbone": backbone})]
+    return [Document("atlas", {**(_QUICK if quick else {}), "backbone": backbone, "sequence": []})]

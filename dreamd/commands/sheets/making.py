@@ -31,6 +31,7 @@ from dreamd.wording import printable
 if TYPE_CHECKING:
     from dreamd.plugin_host.host import Plugins
     from dreamd.settings.config import Config
+    from dreamd.settings.recipe_book import RecipeBook
     from dreamd.settings.yamlfile import Document
     from dreamd.sheets.dreaming import Made
     from dreamd.sheets.plan import Plan
@@ -68,13 +69,20 @@ class Wanted:
     config: Config | None
     plugin_folders: tuple[Path, ...]
 
+    @property
+    def book(self) -> RecipeBook:
+        """Where recipes are looked up by name."""
+        from dreamd.commands.recipe_lookup import book_of
+
+        return book_of(self.config)
+
     def base(self, preset: str, *over: Document) -> list[Document]:
         """Return the recipe's documents: the named one or a preset, the command's own over it, then the `--set`s."""
-        from dreamd.commands.recipe_lookup import book_of, documents_of
+        from dreamd.commands.recipe_lookup import documents_of
         from dreamd.settings.merging import set_fields
 
         defaults = [self.config.defaults] if self.config else []
-        named = documents_of(self.recipe_name or preset, book_of(self.config))
+        named = documents_of(self.recipe_name or preset, self.book)
         return [*defaults, *named, *over, *self._noise_size(), set_fields(self.assignments)]
 
     def _noise_size(self) -> list[Document]:

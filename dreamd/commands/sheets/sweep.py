@@ -25,5 +25,5 @@ def sweep(fields: tuple[str, ...], wanted: Wanted) -> None:
     from dreamd.sheets.axes import parse_axis, plan_sweep
 
     axes = [parse_axis(text) for text in fields]
-    plan = plan_sweep(wanted.base(_PRESET), axes)
+    plan = plan_sweep(wanted.base(_PRESET), axes, wanted.book)
     sys.exit(make(plan, wanted, wanted.plugins(), file_name("sweep", *(axis.field for axis in axes))))

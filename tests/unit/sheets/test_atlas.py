@@ -76,3 +76,11 @@ def test_channels_of_classes_are_labels_too() -> None:
 def test_channels_that_there_are_not_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_channels(text, 10)
+
+
+def test_every_layer_of_an_atlas_is_looked_at_whatever_the_recipes_stages_look_at() -> None:
+    base = [Document("recipe.yaml", {"stages": [{"layers": "stem"}, {"layers": "pool"}]})]
+    cells = plan_layers(base, "net", network(2), every=False).cells
+    recipes = [cell.recipe.recipe for cell in cells if cell.recipe is not None]
+    assert len({recipe.to_json() for recipe in recipes}) == len(recipes) > 3
+    assert all(recipe.stages == () for recipe in recipes)

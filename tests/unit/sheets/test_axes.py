@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from dreamd.errors import DreamdError
+from dreamd.errors import DreamdError, RecipeError
 from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_book import preset
+from dreamd.settings.recipe_book import RecipeBook, preset
+from dreamd.settings.yamlfile import parse_document
 from dreamd.sheets.axes import MOST_CELLS, parse_axis, plan_sweep
 from dreamd.sheets.plan import Cell
 
@@ -104,3 +107,15 @@ def test_a_plan_says_what_is_down_and_what_is_across() -> None:
 )
 def test_what_makes_no_sense_is_refused_in_words(texts: tuple[str, ...], said: str) -> None:
     assert said in refused(*texts)
+
+
+def test_fields_of_parts_and_stages_are_swept_with_named_recipes_among_them(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("layers: a\nstages: [{layers: b}, {}]\n", encoding="utf-8")
+    book = RecipeBook(None, named=tmp_path)
+    base = [parse_document("sequence: [animals, mine]\n", "recipe.yaml", RecipeError)]
+    axes = [parse_axis("sequence[1].stages[0].ascent.iterations=3,4"), parse_axis("sequence[0].ascent.lr=0.5,1")]
+    recipes = [recipe_of(cell) for cell in plan_sweep(base, axes, book).cells]
+    assert [(one.sequence[1].stages[0].ascent.iterations, one.sequence[0].ascent.lr) for one in recipes] == [
+        (3, 0.5), (3, 1), (4, 0.5), (4, 1)
+    ]  # fmt: skip
+    assert all(one.sequence[0].backbone.name == "efficientnet_lite0" for one in recipes)

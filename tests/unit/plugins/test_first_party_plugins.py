@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,6 +106,20 @@ def test_smooth_keeps_channels_and_pictures_apart() -> None:
     assert (blurred[1, 2] > 0).sum() > 1
     blurred[1, 2] = 0
     assert not blurred.any()
+
+
+@pytest.mark.parametrize("size", [(64, 97), (33, 32), (7, 40), (1, 5)])
+def test_smooth_adds_up_in_the_order_of_two_plain_convolutions_to_the_bit(size: tuple[int, int]) -> None:
+    gradient = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    blurs = []
+    for sigma in (0.5, 1.0, 2.0):
+        radius = max(1, math.ceil(3 * sigma))
+        distance = torch.arange(-radius, radius + 1, dtype=torch.float32)
+        kernel = torch.exp(-(distance**2) / (2 * sigma**2))
+        kernel = (kernel / kernel.sum()).expand(3, 1, -1)
+        padded = F.pad(gradient, (radius,) * 4, mode="replicate")
+        blurs.append(F.conv2d(F.conv2d(padded, kernel.unsqueeze(2), groups=3), kernel.unsqueeze(3), groups=3))
+    assert torch.equal(smooth(gradient, progress=0.0, sigma=1.0), (blurs[0] + blurs[1] + blurs[2]) / 3)
 
 
 def test_smooth_takes_gradients_smaller_than_its_kernel() -> None:

@@ -308,6 +308,20 @@ def test_a_results_recipe_is_used_for_another_folder(site: Site, visit: Visit) -
     assert "seed: 77" in (site.tree.inbox / "target" / "recipe.yaml").read_text()
 
 
+def test_a_dream_from_nothing_says_so_and_links_to_its_film_strip(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    drop(page, "clouds.dream.yaml", b"image: {size: 20x20}\noutput: {steps: true}\n")
+    site.tree.result("clouds.png")
+    page.get_by_role("link", name="Gallery").click()
+    page.locator("#gallery .tile a", has_text="clouds").first.click()
+    page.get_by_text("it was made from noise, so there is no original").wait_for()
+    assert page.locator("#compare-before").get_attribute("src") is None
+    strip = page.get_by_role("link", name="How it came about, step by step")
+    strip.wait_for()
+    answer = page.request.get(f"{page.url.partition('#')[0]}{strip.get_attribute('href')}")
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/jpeg")
+
+
 def test_everything_can_be_done_by_keyboard(site: Site, visit: Visit) -> None:
     site.tree.drop("keys/a.png", site.tree.picture(40, 30))
     site.tree.result("keys/a.png")

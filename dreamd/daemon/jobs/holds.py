@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from dreamd.errors import HoldCause
+from dreamd.errors import DreamdError, HoldCause, RecipeError, SpaceError
 from dreamd.job import Job
 from dreamd.wording import printable
 
@@ -167,3 +167,13 @@ class Holds:
 def _held_for(job: Job) -> HeldFor:
     assert job.hold is not None
     return HeldFor(job.folder, job.hold, job.reason or "")
+
+
+def folder_cause(error: DreamdError) -> HoldCause:
+    """Say why a disk or folder holds jobs."""
+    return "space" if isinstance(error, SpaceError) else "folder"
+
+
+def recipe_cause(error: RecipeError) -> HoldCause:
+    """Say why a recipe holds its jobs: one that a disk or share refuses to be read goes on without being mended."""
+    return "folder" if isinstance(error.__cause__, OSError) else "recipe"

@@ -15,12 +15,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from dreamd.daemon.jobs.holds import Holds
+from dreamd.daemon.jobs.holds import Holds, folder_cause, recipe_cause
 from dreamd.daemon.jobs.ledger import Ledger
-from dreamd.daemon.jobs.publishing import Published, PutAway, publish_result, put_away_original
+from dreamd.daemon.jobs.publishing import Published, PutAway, explanation_of, publish_result, put_away_original
 from dreamd.daemon.jobs.queue import Scheduler
 from dreamd.daemon.jobs.recipes import JobRecipes, by_recipe
-from dreamd.errors import DreamdError, HoldCause, RecipeError, SpaceError
+from dreamd.errors import DreamdError, HoldCause, RecipeError
 from dreamd.files.problems import refusal
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import Job, JobState, new_job_id
@@ -117,7 +117,7 @@ class Lifecycle:
             try:
                 recipe = self._recipes.for_job(job)
             except RecipeError as error:
-                broken.setdefault((_recipe_cause(error), str(error)), []).append(job)
+                broken.setdefault((recipe_cause(error), str(error)), []).append(job)
             else:
                 entered.append(replace(job, state=JobState.QUEUED, recipe=recipe, hold=None, reason=None))
         if jobs and (problem := self._absence()) is not None:
@@ -138,7 +138,7 @@ class Lifecycle:
                 self._recipes.for_job(queued[0])
             except RecipeError as error:
                 self.queue.take(queued)
-                self._hold(queued, _recipe_cause(error), str(error))
+                self._hold(queued, recipe_cause(error), str(error))
         self.held.release_all()
         self._go_on()
 
@@ -211,7 +211,7 @@ class Lifecycle:
             try:
                 folder = self._spool.temporary(job)
             except DreamdError as error:
-                refused.setdefault(_in_general(error, job), []).append((job, _folder_cause(error)))
+                refused.setdefault(_in_general(error, job), []).append((job, folder_cause(error)))
                 continue
             # Counted before the start, so that an attempt that takes the worker or the daemon down counts too.
             started.append(replace(job, state=JobState.RUNNING, attempts=job.attempts + 1, started_at=time.time()))
@@ -222,7 +222,7 @@ class Lifecycle:
         if not started:
             return None
         if (problem := self._ledger.save(*started)) is not None:
-            waiting = [(_without_attempt(job), _folder_cause(problem)) for job in started]
+            waiting = [(_without_attempt(job), folder_cause(problem)) for job in started]
             refused.setdefault(str(problem), []).extend(waiting)
             return None
         self.running.update((job.id, job) for job in started)
@@ -252,7 +252,7 @@ class Lifecycle:
         self._publishing.remove(job.id)
         if outcome.result is None:
             assert outcome.problem is not None
-            self._hold([_without_attempt(job)], _folder_cause(outcome.problem), str(outcome.problem))
+            self._hold([_without_attempt(job)], folder_cause(outcome.problem), str(outcome.problem))
             return
         job = self.mark_done(job, outcome.result)
         self.held.release_behind(job, "weights")
@@ -342,12 +342,12 @@ class Lifecycle:
         except DreamdError as error:
             self._put_away_later(job, error)
             return
-        self.note_put_away(put_away_original(self._spool, job, _explanation(job)))
+        self.note_put_away(put_away_original(self._spool, job, explanation_of(job)))
 
     def take_moves(self) -> list[Callable[[], PutAway]]:
         """Return what puts originals away that have to be copied, for any thread to do; the outcome is to be noted."""
         jobs, self._to_move = self._to_move, []
-        return [partial(put_away_original, self._spool, job, _explanation(job)) for job in jobs]
+        return [partial(put_away_original, self._spool, job, explanation_of(job)) for job in jobs]
 
     def note_put_away(self, outcome: PutAway) -> None:
         """Take note of what became of an original."""
@@ -357,7 +357,7 @@ class Lifecycle:
 
     def hold(self, jobs: Sequence[Job], error: DreamdError) -> None:
         """Hold jobs because a folder cannot be used, or has no room."""
-        self._hold(jobs, _folder_cause(error), str(error))
+        self._hold(jobs, folder_cause(error), str(error))
 
     def drop_checkpoint(self, job_id: str) -> None:
         """Remove the state of a long dream."""
@@ -452,20 +452,3 @@ def _without_attempt(job: Job) -> Job:
 def _in_general(error: DreamdError, job: Job) -> str:
     """Return an error's text without the job's id: all jobs that meet it then share one reason."""
     return str(error).replace(job.id, "…")
-
-
-def _folder_cause(error: DreamdError) -> HoldCause:
-    return "space" if isinstance(error, SpaceError) else "folder"
-
-
-def _recipe_cause(error: RecipeError) -> HoldCause:
-    """Say why a recipe holds its jobs: one that a disk or share refuses to be read goes on without being mended."""
-    return "folder" if isinstance(error.__cause__, OSError) else "recipe"
-
-
-def _explanation(job: Job) -> str:
-    """Write what stands beside a failed picture, for whoever finds it there."""
-    when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(job.finished_at))
-    folder = "the inbox" if job.folder == PurePosixPath() else f"{printable(str(job.folder))} in the inbox"
-    name = printable(job.name)
-    return f"{name} could not be dreamed:\n\n{job.reason}\n\n{when}. To try it again, move it back to {folder}."

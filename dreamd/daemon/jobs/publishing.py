@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -10,6 +11,7 @@ from dreamd.errors import DreamdError
 from dreamd.job import Job, JobState
 from dreamd.messages import Done
 from dreamd.tree.spool import Spool
+from dreamd.wording import printable
 
 
 @dataclass(frozen=True)
@@ -70,3 +72,11 @@ def publish_result(spool: Spool, job: Job, message: Done) -> Published:
     except DreamdError as error:
         return Published(job, result, error)
     return Published(job, result, None)
+
+
+def explanation_of(job: Job) -> str:
+    """Write what stands beside a failed picture, for whoever finds it there."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(job.finished_at))
+    folder = "the inbox" if job.folder == PurePosixPath() else f"{printable(str(job.folder))} in the inbox"
+    name = printable(job.name)
+    return f"{name} could not be dreamed:\n\n{job.reason}\n\n{when}. To try it again, move it back to {folder}."

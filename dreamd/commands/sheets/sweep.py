@@ -13,13 +13,13 @@ _PRESET = "animals"
 
 
 @click.command()
-@click.argument("fields", metavar="FIELD=V1,V2,…", nargs=-1, required=True)
+@click.argument("fields", metavar="FIELD=V1,V2,… [FIELD2=…]", nargs=-1, required=True)
 @sheet_options
 def sweep(fields: tuple[str, ...], wanted: Wanted) -> None:
     """Dream a picture with every combination of some fields' values, into a labelled contact sheet.
 
     A FIELD is any of a recipe, dotted: ascent.lr=0.02,0.05 layers=[blocks.3.2],[blocks.4.2] gradient[0].sigma=0.5,1.
-    Values are YAML; commas in brackets and quotes part none. Two fields and more give a table. What is dreamed is kept:
+    Values are YAML; commas in brackets and quotes part none. Two fields or more give a table. What is dreamed is kept:
     the same command, or one with more values, dreams only what is new.
     """
     from dreamd.sheets.axes import parse_axis, plan_sweep

@@ -264,10 +264,12 @@ def _pictures_held(dreamer: Dreamer) -> int:
     """Count the whole pictures that are held beside a gradient, in the climb that holds the most.
 
     The one given, the ascent's, its gradient, what the schedule or a gradient step is making, what the optimizer
-    remembers, and what the chain holds.
+    remembers, what the chain holds, and what others do.
     """
-    return 4 + max(
-        _remembered(climb) + held_beside(climb.chain, climb.objective.references()) for climb in dreamer.climbs
+    return (
+        4
+        + dreamer.beside
+        + max(_remembered(climb) + held_beside(climb.chain, climb.objective.references()) for climb in dreamer.climbs)
     )
 
 

@@ -94,6 +94,7 @@ class Dreamer(Climb):
         deterministic: on a GPU, take only algorithms that give the same bits each time; otherwise the fastest.
         memory: bytes that the process may hold; larger pictures are dreamed in tiles. None: never in tiles.
         graphs: where recordings of gradients are kept, on a GPU; None: nothing is recorded.
+        beside: how many whole pictures are held for others while it dreams.
     """
 
     backbone: Backbone
@@ -105,6 +106,7 @@ class Dreamer(Climb):
     deterministic: bool = True
     memory: int | None = None
     graphs: Graphs | None = None
+    beside: int = 0
 
     @property
     def climbs(self) -> tuple[Climb, ...]:

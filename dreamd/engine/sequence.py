@@ -57,9 +57,10 @@ def dream_in_sequence(
     del images  # as in `dream`: its memory is free for the first part, unless a later one asks for it
     ascents = 0
     for number, dreamer in enumerate(dreamers, 1):
+        is_held_for_others = original is not None and number > 1 and not asks_for_original(dreamer)
         dreamed = dream(
             given.pop(),
-            dreamer,
+            replace(dreamer, beside=int(is_held_for_others)),
             seeds=seeds,
             on_progress=partial(_report, on_progress, number, len(dreamers)),
             checkpoint=None if checkpoint is None else _After(checkpoint, ascents),

@@ -303,3 +303,19 @@ def test_what_a_mask_leaves_out_is_equal_to_the_bit_after_every_part() -> None:
     result = dreamed(a_sequence(), mask=mask)
     assert torch.equal(result.images[..., :35], pictures()[..., :35])
     assert not torch.equal(result.images[..., 35:], pictures()[..., 35:])
+
+
+def test_an_original_that_only_a_later_part_asks_for_is_counted_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, asking = a_sequence()
+    held: list[int] = []
+
+    def noted(images: Tensor, dreamer: Dreamer, **options: Any) -> Dreamed:
+        held.append(dreamer.beside)
+        return dream(images, dreamer, **options)
+
+    monkeypatch.setattr("dreamd.engine.sequence.dream", noted)
+    dreamed([first, first, asking])
+    dreamed([first, first])
+    assert held == [0, 1, 0, 0, 0]  # the first part is given the original itself, and the last one's own counts
+    roomy = replace(first, memory=2 * 10**9)
+    assert batch_size(replace(roomy, beside=9), 512, 512, most=1000) < batch_size(roomy, 512, 512, most=1000)

@@ -122,6 +122,15 @@ def test_smooth_adds_up_in_the_order_of_two_plain_convolutions_to_the_bit(size: 
     assert torch.equal(smooth(gradient, progress=0.0, sigma=1.0), (blurs[0] + blurs[1] + blurs[2]) / 3)
 
 
+def test_smooth_in_bands_is_smooth_in_one_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    gradient = torch.randn(2, 3, 90, 301, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr("dreamd_plugins.smooth._BANDS", {"cpu": 1 << 22})
+    whole = smooth(gradient.clone(), progress=0.5)
+    for band in (1 << 14, 1 << 16):
+        monkeypatch.setattr("dreamd_plugins.smooth._BANDS", {"cpu": band})
+        assert torch.equal(smooth(gradient.clone(), progress=0.5), whole)
+
+
 def test_smooth_takes_gradients_smaller_than_its_kernel() -> None:
     assert smooth(torch.ones(1, 3, 1, 2), progress=0.0, sigma=30.0).shape == (1, 3, 1, 2)
 

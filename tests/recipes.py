@@ -100,11 +100,16 @@ def _layers(random: Random, makings: Makings) -> list[dict[str, Any]]:
 
 
 def _layer(random: Random, makings: Makings, name: str, channels: int, strength: float) -> dict[str, Any]:
+    """Return a layer. Its channels are chosen only where no picture is compared with them, which is dreamed alone."""
     layer: dict[str, Any] = {"name": name, "weight": strength * random.choice([1.0, 0.3, -0.5])}
     if random.random() < 0.7:
         layer["loss"] = _choice(random, makings, random.choice(makings.entries(Kind.LOSS)))
     if random.random() < 0.3:
         layer["channels"] = sorted(random.sample(range(channels), random.randint(1, channels)))
+    compares = "picture" in (layer.get("loss") or ["picture"])
+    if name != "picture" and not compares and random.random() < 0.3:
+        by = random.choice(["strongest", "weakest", "random"])
+        layer["channels"] = {by: random.randint(1, channels), "when": random.choice(["once", "octave"])}
     return layer
 
 
@@ -151,7 +156,11 @@ def _choice(random: Random, makings: Makings, entry: Entry) -> dict[str, Any]:
     """Return an entry with some of its parameters."""
     chosen: dict[str, Any] = {"name": entry.name}
     for parameter in entry.parameters:
-        if parameter.required or entry.kind is Kind.SCHEDULE or random.random() < 0.5:
+        if parameter.file == "seen":
+            chosen[parameter.name] = random.choice(makings.pictures)
+        elif parameter.file == "vector":
+            continue  # a loss that takes either is given a picture
+        elif parameter.required or entry.kind is Kind.SCHEDULE or random.random() < 0.5:
             chosen[parameter.name] = _value(random, makings, parameter.schema_, parameter.default)
     return chosen
 

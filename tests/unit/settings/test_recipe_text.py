@@ -16,6 +16,8 @@ RECIPES = [
     "layers: ['1e3', 'yes', 'null', '640', 'é東', 'a: b', '# c']\nascent: {lr: 1e-5}\n",
     "layers: [{name: 3, weight: -0.5, channels: [1, 2], loss: {name: guide, picture: '1e5'}}]\n",
     "schedule: {name: octaves, sizes: [64, 128]}\noutput: {name: '{stem} {{x}}', embed: true}\n",
+    "stages: [{layers: a, ascent: {lr: 0.2}}, {layers: b}]\n",
+    "sequence: [{layers: a}, {layers: [{name: b, channels: {strongest: 5}}]}]\n",
     "start: [noise_start]\nfinish: [{name: blend, amount: 0.25}]\nimage: {size: 99x98}\nseed: 9223372036854775807\n",
 ]
 
@@ -51,3 +53,12 @@ def test_what_is_carried_names_no_folder() -> None:
     assert not any(word in text for word in ("alice", "secret", "srv", "home", "mnt"))
     assert all(word in text for word in ("own.pth", "mask.png", "flowers.jpg"))
     assert text.isascii()
+
+
+def test_what_is_carried_of_a_sequence_names_no_folder() -> None:
+    part = (
+        "{layers: b, backbone: {name: other, weights: /home/alice/second.pth}, loss: {name: g, picture: /home/a.png}}"
+    )
+    text = carried_text(resolved(f"sequence: [{{layers: a}}, {part}]"), "fp32")
+    assert "home" not in text
+    assert all(word in text for word in ("second.pth", "a.png"))

@@ -102,7 +102,8 @@ class SheetMaker:
     def _keys(self, plan: Plan, start: Start, show: Show) -> list[str | None]:
         """Build every recipe; returns the name that each dream is kept under, None for what cannot be dreamed."""
         keys: list[str | None] = []
-        for cell in plan.cells:
+        for number, cell in enumerate(plan.cells):
+            show(number / len(plan.cells), "looking at the recipes")
             if cell.recipe is None:
                 keys.append(None)
                 continue

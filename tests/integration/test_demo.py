@@ -22,7 +22,7 @@ CLIPPED = 0.02
 """The largest share of values at the ends of their range in a dream that is not burnt out."""
 
 ALIKE = 0.8
-"""The least correlation of neighbouring pixels in a picture; the clouds have 0.98, noise has 0."""
+"""The least correlation of neighbouring pixels in a picture; the lake has 0.99, noise has 0."""
 
 
 def demo(*arguments: str | Path) -> subprocess.Popen[str]:
@@ -55,7 +55,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str, str
 
 
 def results(folder: Path) -> list[Path]:
-    return [folder / "outbox" / name / "clouds.jpg" for name in ("animals", "weave")]
+    return [folder / "outbox" / name / "lake.jpg" for name in ("animals", "weave")]
 
 
 @pytest.mark.slow
@@ -76,7 +76,7 @@ def test_a_dream_is_a_picture_and_neither_the_original_nor_noise_nor_burnt_out(
     shown: tuple[Path, int, str, str], which: int
 ) -> None:
     folder = shown[0]
-    original, dream = pixels(folder / "clouds.jpg"), pixels(results(folder)[which])
+    original, dream = pixels(folder / "lake.jpg"), pixels(results(folder)[which])
     assert dream.shape == original.shape
     change = dream - original
     assert 10 < np.sqrt(np.mean(change**2)) < 60
@@ -93,7 +93,7 @@ def test_the_two_dreams_differ_and_stand_beside_the_original_on_the_sheet(shown:
     assert np.sqrt(np.mean((first - second) ** 2)) > 10
     sheet = pixels(folder / "contact-sheet.jpg")
     shown_pictures = [sheet[28:428, 28 + place * (600 + 14) :][:, :600] for place in range(3)]
-    expected = [resized(file, (600, 400)) for file in (folder / "clouds.jpg", *results(folder))]
+    expected = [resized(file, (600, 400)) for file in (folder / "lake.jpg", *results(folder))]
     distances = np.array([[np.mean(np.abs(one - other)) for other in expected] for one in shown_pictures])
     assert list(distances.argmin(axis=1)) == [0, 1, 2]
     assert distances.diagonal().max() < 10
@@ -103,10 +103,8 @@ def test_the_two_dreams_differ_and_stand_beside_the_original_on_the_sheet(shown:
 @pytest.mark.timeout(600)
 def test_the_originals_are_put_away_and_the_daemon_has_stopped(shown: tuple[Path, int, str, str]) -> None:
     folder = shown[0]
-    clouds = (folder / "clouds.jpg").read_bytes()
-    assert [(folder / "done" / name / "clouds.jpg").read_bytes() == clouds for name in ("animals", "weave")] == [
-        True
-    ] * 2
+    lake = (folder / "lake.jpg").read_bytes()
+    assert [(folder / "done" / name / "lake.jpg").read_bytes() == lake for name in ("animals", "weave")] == [True] * 2
     assert [json.loads(Path(f"{path}.json").read_text())["recipe"]["backbone"]["name"] for path in results(folder)] == [
         "efficientnet_lite0"
     ] * 2

@@ -16,7 +16,7 @@ from dreamd.commands.terminal.options import FILE, PATH
 def demo(picture: Path | None, folder: Path) -> None:
     """Show the whole main job, offline, on a picture.
 
-    On PICTURE, or on clouds that dreamd paints itself: makes a tree with `dreamd init`, runs the daemon on it, drops
+    On PICTURE, or on a lake that dreamd paints itself: makes a tree with `dreamd init`, runs the daemon on it, drops
     the picture into two folders with two recipes, and puts before and after side by side.
     """
     from dreamd.commands.demo.show import run_demo

@@ -1,4 +1,4 @@
-"""The demo's picture: clouds in an evening sky over hills, painted so that no file under another's licence is shipped.
+"""Clouds in an evening sky over hills, painted so that no file under another's licence is shipped.
 
 The sky's clouds are fractal noise (sums of smoothed noise at halving scales; Perlin, 1985), thresholded softly.
 """

@@ -16,7 +16,7 @@ import click
 from PIL import Image, ImageOps
 
 from dreamd.commands.demo.daemon import LOOK_SECONDS, check_alive, running_daemon
-from dreamd.commands.demo.painting import clouds
+from dreamd.commands.demo.paintings.landscape import landscape
 from dreamd.commands.init import make_tree
 from dreamd.commands.terminal.printing import doing, print_lines
 from dreamd.commands.terminal.progress import progress
@@ -96,13 +96,13 @@ def _make_tree(folder: Path) -> Config:
 
 
 def _choose_original(folder: Path, picture: Path | None) -> Path:
-    """Return the picture that was given, or paint clouds. Raises PictureError when it is no picture."""
+    """Return the picture that was given, or paint a lake under mountains. Raises PictureError when it is no picture."""
     if picture is not None:
         limits = Limits()
         read_picture(picture.resolve(), max_pixels=limits.max_pixels, max_bytes=limits.max_bytes)
         return picture
-    path = folder / "clouds.jpg"
-    clouds(*_SIZE).save(path, quality=95)
+    path = folder / "lake.jpg"
+    landscape(*_SIZE).save(path, quality=95)
     return path
 
 

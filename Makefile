@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint types slow browser soak bench system install-service uninstall-service clean
+.PHONY: demo gallery test check lint types slow browser soak bench system install-service uninstall-service clean
 
 .venv/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -11,6 +11,10 @@ BIN := .venv/bin
 
 demo: .venv/.installed
 	$(BIN)/dreamd demo --out demo
+
+# docs/gallery.md: dreams what has changed; some minutes for all of it.
+gallery: .venv/.installed
+	$(BIN)/python tests/gallery.py
 
 test: .venv/.installed
 	$(BIN)/python -m pytest -m "not slow and not system and not browser"

@@ -31,12 +31,16 @@ def dream(
     plugin_folders: tuple[Path, ...],
 ) -> None:
     """Dream one picture, without a daemon. IN is a picture, noise:640x480, or noise (image.size)."""
-    from dreamd.commands.terminal.progress import progress
-    from dreamd.plugin_host.host import Plugins
-    from dreamd.worker.single import dream_file
+    from dreamd.commands.terminal.progress import progress, waiting
+
+    resolved = _resolve(recipe_name or "classic", assignments)
+    _check_paths(source, target)
+    with waiting("loading torch"):
+        from dreamd.plugin_host.host import Plugins
+        from dreamd.worker.single import dream_file
 
     sidecar = dream_file(
-        _resolve(recipe_name or "classic", assignments),
+        resolved,
         source,
         target,
         device=device,
@@ -44,6 +48,15 @@ def dream(
         progress=progress,
     )
     print_result(target, sidecar)
+
+
+def _check_paths(source: str, target: Path) -> None:
+    """Check what is to be read and written before torch is loaded, which takes seconds. Raises UsageError."""
+    from dreamd.worker.result_names import NOISE, check_source, format_of
+
+    format_of(target)
+    if not NOISE.fullmatch(source):
+        check_source(Path(source), target)
 
 
 def print_result(target: Path, sidecar: Sidecar) -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from dreamd.commands.terminal.options import config_option, config_or_none, json_option
 from dreamd.commands.terminal.printing import print_json, print_lines
 from dreamd.errors import UnknownNameError
-
-if TYPE_CHECKING:
-    from dreamd.engine.backbone import Layer
 
 
 @click.command()
@@ -28,19 +24,18 @@ def layers(backbone: str, word: str | None, config_file: Path, as_json: bool) ->
     With the shape of the activation for a picture of 224 by 224 pixels, the stride, and how many pixels across a cell
     sees. With --labels, list instead the classes that a recipe may name as channels of the layer with their scores.
     """
-    from dreamd.commands.plugin_loading import bare_network, engine_plugins
+    from dreamd.commands.known_engine import KnownEngine
     from dreamd.settings.recipe import BackboneChoice
 
-    network = bare_network(BackboneChoice(name=backbone), engine_plugins(config_or_none(config_file)))
+    engine, choice = KnownEngine(config_or_none(config_file)), BackboneChoice(name=backbone)
     if word is not None:
-        _show_labels(word, network.class_labels(), backbone, as_json)
+        _show_labels(word, engine.network(choice).class_labels(), backbone, as_json)
         return
-    described, default = network.describe_layers(), network.default_layer
+    described = engine.described_layers(choice)
     if as_json:
-        rows = [{**asdict(layer), "default": layer.name == default} for layer in described]
-        print_json([{"number": number, **row} for number, row in enumerate(rows, 1)])
+        print_json([{"number": number, **row} for number, row in enumerate(described, 1)])
     else:
-        print_lines(_lines(described, default))
+        print_lines(_lines(described))
 
 
 def _show_labels(word: str, labels: Sequence[str], backbone: str, as_json: bool) -> None:
@@ -56,12 +51,12 @@ def _show_labels(word: str, labels: Sequence[str], backbone: str, as_json: bool)
         print_lines(f"{channel:>5}  {label}" for channel, label in found)
 
 
-def _lines(described: Sequence[Layer], default: str | None) -> Iterator[str]:
+def _lines(described: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Draw a table of layers; the default of recipes that name none is marked."""
-    width = max((len(layer.name) for layer in described), default=0)
+    width = max((len(layer["name"]) for layer in described), default=0)
     yield f"{'#':>4}  {'layer':<{width}}  {'shape':<16} {'stride':>6} {'sees':>6}"
     for number, layer in enumerate(described, 1):
-        shape = "×".join(map(str, layer.shape))
-        mark = "  default" if layer.name == default else ""
-        field = layer.receptive_field or "all"
-        yield f"{number:>4}  {layer.name:<{width}}  {shape:<16} {layer.stride or '-':>6} {field:>6}{mark}"
+        shape = "×".join(map(str, layer["shape"]))
+        mark = "  default" if layer["default"] else ""
+        field = layer["receptive_field"] or "all"
+        yield f"{number:>4}  {layer['name']:<{width}}  {shape:<16} {layer['stride'] or '-':>6} {field:>6}{mark}"

@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dreamd.plugin_host.catalogue import Catalogue, merged
+from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Group, Kind
 
@@ -28,11 +28,6 @@ def daemon_catalogue(config: Config | None) -> Catalogue:
     """List what the daemon's plugins bring."""
     folders, disable = (config.plugins.daemon, config.plugins.disable) if config else ((), ())
     return _load("dreamd.daemon", folders, disable).catalogue
-
-
-def whole_catalogue(config: Config | None) -> Catalogue:
-    """List what all plugins bring, the engine's and the daemon's."""
-    return merged([engine_plugins(config).catalogue, daemon_catalogue(config)])
 
 
 def bare_network(choice: BackboneChoice, plugins: Plugins) -> Backbone:

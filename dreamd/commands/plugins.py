@@ -39,11 +39,11 @@ def plugins() -> None:
 @json_option
 def list_plugins(config_file: Path, as_json: bool) -> None:
     """List what there is to dream with, and what is not used."""
+    from dreamd.commands.known_engine import KnownEngine
     from dreamd.commands.plugin_listing import plugin_lines
-    from dreamd.commands.plugin_loading import whole_catalogue
 
     leave_problems_to_the_command()
-    catalogue = whole_catalogue(config_or_none(config_file))
+    catalogue = KnownEngine(config_or_none(config_file)).whole_catalogue()
     if as_json:
         print_json(catalogue.model_dump(mode="json", by_alias=True))
     else:
@@ -142,9 +142,9 @@ def _entries(name: str, config: Config | None) -> list[Entry]:
     Raises:
         UnknownNameError: there is nothing of that name.
     """
-    from dreamd.commands.plugin_loading import whole_catalogue
+    from dreamd.commands.known_engine import KnownEngine
 
-    entries = whole_catalogue(config).entries
+    entries = KnownEngine(config).whole_catalogue().entries
     exact = [entry for entry in entries if entry.name == name]
     found = exact or [entry for entry in entries if entry.plugin == name]
     if not found:

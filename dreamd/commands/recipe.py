@@ -62,10 +62,10 @@ def from_result(file: Path) -> None:
 @config_option
 def schema(config_file: Path) -> None:
     """Print a JSON Schema of recipe.yaml, for editors."""
-    from dreamd.commands.plugin_loading import engine_plugins
+    from dreamd.commands.known_engine import KnownEngine
     from dreamd.settings.schema import recipe_schema
 
-    print_json(recipe_schema(engine_plugins(config_or_none(config_file)).catalogue))
+    print_json(recipe_schema(KnownEngine(config_or_none(config_file)).catalogue))
 
 
 @recipe.command("list")
@@ -88,17 +88,17 @@ def _check(path: Path, config: Config | None) -> Iterator[tuple[str, bool]]:
     Raises:
         UsageError: there is no recipe.
     """
-    from dreamd.commands.plugin_loading import engine_plugins
+    from dreamd.commands.known_engine import KnownEngine
     from dreamd.commands.recipe_lookup import check_whole, find_recipe, recipe_files
 
     names = [str(file) for file in recipe_files(path)] if path.is_dir() else [str(path)]
     if not names:
         raise UsageError(f"{path}: there is no recipe.yaml in it or below it")
-    plugins = engine_plugins(config)
+    engine = KnownEngine(config)
     told = set()
     for name in names:
         try:
-            check_whole(find_recipe(name, config), plugins)
+            check_whole(find_recipe(name, config), engine)
         except UsageError as error:
             if str(error) not in told:
                 yield str(error), False
@@ -109,16 +109,16 @@ def _check(path: Path, config: Config | None) -> Iterator[tuple[str, bool]]:
 
 def _explain(name: str, config: Config | None) -> list[ExplainedField]:
     """Explain every effective field of a recipe. Raises RecipeError."""
-    from dreamd.commands.plugin_loading import bare_network, engine_plugins
+    from dreamd.commands.known_engine import KnownEngine
     from dreamd.commands.recipe_lookup import check_whole, find_recipe
     from dreamd.settings.explaining import explain as explain_fields
 
-    plugins = engine_plugins(config)
+    engine = KnownEngine(config)
     resolved = find_recipe(name, config)
-    check_whole(resolved, plugins)
-    fields = explain_fields(resolved, plugins.catalogue)
+    check_whole(resolved, engine)
+    fields = explain_fields(resolved, engine.catalogue)
     defaults = {
-        dotted((*place, "layers")): bare_network(part.backbone, plugins).default_layer
+        dotted((*place, "layers")): engine.default_layer(part.backbone)
         for place, part in resolved.recipe.dreams
         if part.layers is None
     }

@@ -6,13 +6,12 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from dreamd.commands.plugin_loading import bare_network
+from dreamd.commands.known_engine import KnownEngine
 from dreamd.errors import RecipeError, UsageError, within
 from dreamd.files.names import DREAM_SUFFIXES
 from dreamd.files.problems import os_errors_explained
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.inbox.recipes import RECIPE_FILES
-from dreamd.plugin_host.host import Plugins
 from dreamd.settings.merging import Resolved, from_sidecar, with_paths_below
 from dreamd.settings.recipe_book import RecipeBook, preset_names, recipe_file
 from dreamd.settings.sections import Limits
@@ -91,22 +90,20 @@ def _carried(picture: Path) -> Document:
     return with_paths_below(picture.absolute().parent, replace(carried, lines={}))  # lines of a text that nobody sees
 
 
-def check_whole(resolved: Resolved, plugins: Plugins) -> None:
+def check_whole(resolved: Resolved, engine: KnownEngine) -> None:
     """Check a recipe's names, parameters and layers, and whether its file of weights is there.
 
-    The network is built to know its layers, without its weights.
+    Where the layers are not known yet, the network is built without its weights.
 
     Raises:
         RecipeError: the recipe is wrong; the error knows its file and line.
     """
-    from dreamd.worker.backbones import wanted_modules  # on demand: it imports torch
-
-    resolved.check(plugins.catalogue)
+    resolved.check(engine.catalogue)
     with resolved.locating():
         for place, dream in resolved.recipe.dreams:
             with within(place):
                 if any(climb.layers is not None for _, climb in dream.climbs):
-                    wanted_modules(dream, bare_network(dream.backbone, plugins))
+                    engine.check_layers(dream)
                 file = dream.backbone.weights
                 if file not in ("default", "random") and not Path(file).is_file():
                     raise RecipeError(f"there is no file {printable(file)}", field=("backbone", "weights"))

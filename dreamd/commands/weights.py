@@ -15,7 +15,7 @@ from dreamd.commands.terminal.printing import print_findings, print_json, print_
 from dreamd.errors import WeightsError
 
 if TYPE_CHECKING:
-    from dreamd.plugin_host.host import Plugins
+    from dreamd.commands.known_engine import KnownEngine
     from dreamd.settings.config import Config
     from dreamd.weights.sources import Source
 
@@ -135,7 +135,7 @@ def _verify(backbones: Sequence[str], config: Config | None) -> Iterator[tuple[s
 
 
 def _sources(
-    backbones: Sequence[str], config: Config | None, *, default: Callable[[Config | None, Plugins], list[str]]
+    backbones: Sequence[str], config: Config | None, *, default: Callable[[Config | None, KnownEngine], list[str]]
 ) -> Iterator[tuple[str, Source]]:
     """Find where the weights of backbones come from.
 
@@ -147,32 +147,33 @@ def _sources(
     Raises:
         WeightsError: a backbone that was asked for has no default weights, or its plugin is wrong about them.
     """
-    from dreamd.commands.plugin_loading import engine_plugins
-    from dreamd.plugin_host.kinds import Kind
+    from dreamd.commands.known_engine import KnownEngine
 
-    plugins = engine_plugins(config)
-    for name in backbones or default(config, plugins):
+    engine = KnownEngine(config)
+    found: dict[str, Source | None] = {}
+    for name in backbones or default(config, engine):
         try:
-            source = plugins.get(Kind.BACKBONE, name).source(name)
+            found[name] = engine.source(name)
         except WeightsError as error:
             if backbones:
                 raise
             log.warning("%s: %s", name, error)  # one plugin's mistake keeps nobody from the others
-            continue
+    engine.remember_sources(found)
+    for name, source in found.items():
         if source is not None:
             yield name, source
         elif backbones:
             raise WeightsError(f"{name} has no default weights; a recipe gives it `weights: PATH`")
 
 
-def _named_backbones(_config: Config | None, plugins: Plugins) -> list[str]:
+def _named_backbones(_config: Config | None, engine: KnownEngine) -> list[str]:
     """Name every backbone that has a name of its own, and is not one of a family like `timm/*`."""
     from dreamd.plugin_host.kinds import Kind
 
-    return [name for name in plugins.catalogue.names(Kind.BACKBONE) if "*" not in name]
+    return [name for name in engine.catalogue.names(Kind.BACKBONE) if "*" not in name]
 
 
-def _default_backbone(config: Config | None, _plugins: Plugins) -> list[str]:
+def _default_backbone(config: Config | None, _engine: KnownEngine) -> list[str]:
     """Name the backbones of the config's defaults."""
     from dreamd.commands.recipe_lookup import book_of
 

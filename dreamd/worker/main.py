@@ -20,6 +20,7 @@ from dreamd.logs import configure, inherited_style
 from dreamd.messages import Batch, Importing, Ready, Settings, Unable, read_settings
 from dreamd.plugin_host.discovery import Candidate
 from dreamd.plugin_host.host import Plugins
+from dreamd.plugin_host.memory import memory_of
 from dreamd.processes import die_with_parent
 from dreamd.worker.answers import Answers
 from dreamd.worker.bounds import Bounds, Room, limit_memory
@@ -95,6 +96,8 @@ class Worker:
         log.info("%s (%s): fastest precision is %s%s", device.label, name, precision, way)
         if device.warning:
             log.warning("%s", device.warning)
+        if not self._settings.distrusted and not any(not each.deliberate for each in self._plugins.catalogue.problems):
+            self._remember_catalogue()
         return Ready(
             device=device.label,
             device_name=name,
@@ -102,6 +105,12 @@ class Worker:
             warning=device.warning,
             catalogue=self._plugins.catalogue,
         )  # fmt: skip
+
+    def _remember_catalogue(self) -> None:
+        """Let commands know what these plugins bring, so that they need not load them."""
+        memory = memory_of("dreamd.engine", self._settings.plugin_folders, self._settings.disable)
+        if memory.recall("catalogue") is None:
+            memory.keep("catalogue", self._plugins.catalogue.model_dump(mode="json"))
 
 
 def _batches(commands: BinaryIO) -> Iterator[Batch]:

@@ -6,7 +6,6 @@ Knows recipes and pictures. Knows no command line and no inbox.
 from __future__ import annotations
 
 import logging
-import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from pydantic import ValidationError
 from dreamd.engine.dreamer import Progress
 from dreamd.errors import UsageError
 from dreamd.files.durable import draft_of
-from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import new_job_id
 from dreamd.messages import Sidecar
 from dreamd.pictures.formats import output_format
@@ -32,23 +30,10 @@ from dreamd.worker.builder import Built
 from dreamd.worker.device import choose_device, count_threads, free_memory, use_threads
 from dreamd.worker.display import OpenProgress, Show
 from dreamd.worker.film_strip import FilmStrip, FilmStrips
+from dreamd.worker.result_names import NOISE, check_source, format_of
 from dreamd.worker.session import Dream, Session
 
 log = logging.getLogger(__name__)
-
-_FORMATS = {
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".png": "png",
-    ".webp": "webp",
-    ".avif": "avif",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-}
-"""The format of a result by the suffix of its name."""
-
-NOISE = re.compile(r"noise(?::(.*))?")
-"""A source that is no file: noise, with its size or the recipe's."""
 
 
 def dream_file(
@@ -142,26 +127,6 @@ def dream_picture(
     on_glimpse = None if strip is None else strips.show
     (dream,) = session.dream([picture], built, on_progress=report, on_glimpse=on_glimpse)
     return dream
-
-
-def format_of(target: Path) -> str:
-    """Return the format of a result by its name. Raises UsageError when it cannot be written there."""
-    suffix = target.suffix.lower()
-    if suffix not in _FORMATS:
-        raise UsageError(f"{target}: the name must end in one of {' '.join(_FORMATS)}")
-    if not target.parent.is_dir():
-        raise UsageError(f"{target}: the folder {target.parent} does not exist")
-    return _FORMATS[suffix]
-
-
-def check_source(source: Path, target: Path) -> None:
-    """Raise UsageError when there is no such picture, or the result would overwrite it."""
-    if not source.exists():
-        raise UsageError(f"{source}: there is no such file")
-    if is_dream_file(source.name):
-        raise UsageError(f"{source} asks for a dream from nothing: dreamd dream noise {target} --recipe {source}")
-    if target.exists() and source.samefile(target):
-        raise UsageError(f"{target} is the picture itself; dreamd does not overwrite originals")
 
 
 def _sized(resolved: Resolved, size: str | None) -> Resolved:

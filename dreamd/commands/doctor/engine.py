@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from dreamd.commands.doctor.finding import Finding, found_by
+from dreamd.commands.known_engine import KnownEngine
 from dreamd.commands.plugin_loading import daemon_catalogue
 from dreamd.commands.recipe_lookup import check_whole, find_recipe, recipe_files
 from dreamd.engine.speed.precision import fastest
@@ -45,6 +46,7 @@ def look_at_plugins(config: Config, engine: Plugins) -> Iterator[Finding]:
 
 def look_at_recipes_and_weights(config: Config, plugins: Plugins) -> Iterator[Finding]:
     """Look at each recipe, and at the weights of every backbone that the right ones name."""
+    engine = KnownEngine(config, plugins)
     sound: dict[str, BackboneChoice] = {}
     wrong: dict[str, None] = {}
     looks: list[Callable[[], Resolved]] = [partial(config.recipe_book().for_folder, PurePosixPath())]
@@ -52,7 +54,7 @@ def look_at_recipes_and_weights(config: Config, plugins: Plugins) -> Iterator[Fi
     for look in looks:
         try:
             resolved = look()
-            check_whole(resolved, plugins)
+            check_whole(resolved, engine)
         except RecipeError as error:
             wrong[str(error)] = None
             continue

@@ -88,7 +88,7 @@ class Wanted:
     def _noise_size(self) -> list[Document]:
         """Return what gives noise its size: the size that was asked for, else that of the painted clouds."""
         from dreamd.settings.yamlfile import Document
-        from dreamd.worker.single import NOISE
+        from dreamd.worker.result_names import NOISE
 
         noise = NOISE.fullmatch(self.on or "")
         if noise is None:
@@ -143,7 +143,8 @@ def make(plan: Plan, wanted: Wanted, plugins: Plugins, target: Path) -> int:
     from dreamd.commands.terminal.progress import progress
     from dreamd.sheets.dreaming import SheetMaker
     from dreamd.sheets.keeping import Keep
-    from dreamd.worker.single import NOISE, check_source, format_of, open_session
+    from dreamd.worker.result_names import NOISE, check_source, format_of
+    from dreamd.worker.single import open_session
 
     target = wanted.out or target
     format_of(target)
@@ -211,7 +212,7 @@ def _start(wanted: Wanted) -> Start:
     from dreamd.commands.demo.painting import clouds
     from dreamd.pictures.picture import Picture
     from dreamd.sheets.start import Start
-    from dreamd.worker.single import NOISE
+    from dreamd.worker.result_names import NOISE
 
     if wanted.on is None:
         painted = np.array(clouds(*shape(wanted.side)))

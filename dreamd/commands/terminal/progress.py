@@ -51,6 +51,21 @@ def drain_progress() -> Iterator[Callable[[Snapshot], None] | None]:
         yield _Bars(bar)
 
 
+@contextmanager
+def waiting(words: str) -> Iterator[None]:
+    """Say at once, on a terminal, what takes its time inside; it goes away when that is over."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
+    with _show(Progress(*columns, console=Console(stderr=True), transient=True)) as bar:
+        bar.add_task(printable(f"{words} …"), total=None)
+        yield
+
+
 class _Bars:
     """The bars of the snapshots that it is called with."""
 

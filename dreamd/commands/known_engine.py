@@ -1,0 +1,152 @@
+"""The engine's plugins as commands see them: what is known of them, and themselves only where that does not do.
+
+To load them takes torch, which takes seconds. What was found out about the same plugins before is remembered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from dreamd.commands.plugin_loading import bare_network, daemon_catalogue, engine_plugins
+from dreamd.commands.terminal.progress import waiting
+from dreamd.plugin_host.catalogue import Catalogue, merged
+from dreamd.plugin_host.memory import memory_of
+from dreamd.weights.sources import Source
+
+if TYPE_CHECKING:
+    from dreamd.engine.backbone import Backbone
+    from dreamd.plugin_host.host import Plugins
+    from dreamd.settings.config import Config
+    from dreamd.settings.recipe import BackboneChoice, Recipe
+
+_SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
+
+
+class KnownEngine:
+    """The engine's plugins of a config."""
+
+    def __init__(self, config: Config | None, plugins: Plugins | None = None) -> None:
+        """Load nothing yet; `plugins` are the config's, where they are loaded already."""
+        self._config = config
+        if plugins is not None:
+            self.__dict__["plugins"] = plugins
+        folders, disable = (config.plugins.engine, config.plugins.disable) if config else ((), ())
+        self._memory = memory_of("dreamd.engine", folders, disable)
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        """The plugins, loaded."""
+        with waiting("loading torch and the plugins"):
+            plugins = engine_plugins(self._config)
+        if self._is_worth_keeping(plugins.catalogue):
+            self._memory.keep("catalogue", plugins.catalogue.model_dump(mode="json"))
+        return plugins
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """What the plugins bring."""
+        if "plugins" not in self.__dict__:
+            try:
+                return Catalogue.model_validate(self._memory.recall("catalogue"))
+            except ValidationError:  # nothing is known, or nothing that this dreamd understands
+                pass
+        return self.plugins.catalogue
+
+    def whole_catalogue(self) -> Catalogue:
+        """List what all plugins bring, the engine's and the daemon's."""
+        return merged([self.catalogue, daemon_catalogue(self._config)])
+
+    def default_layer(self, choice: BackboneChoice) -> str | None:
+        """Return the layer of recipes that name none. Raises UnknownNameError, PluginError."""
+        outline = self._outline(choice)
+        return None if outline is None else outline["default"]
+
+    def described_layers(self, choice: BackboneChoice) -> list[dict[str, Any]]:
+        """Return the layers in the order they run: as `engine.backbone.Layer` has them, and which is the default.
+
+        Raises:
+            UnknownNameError: there is no such backbone.
+            PluginError: its plugin fails.
+        """
+        name = f"layers-{_digest(choice)}"
+        known = self._memory.recall(name)
+        if not isinstance(known, list):
+            network = self.network(choice)
+            with waiting(f"looking at {choice.name}"):
+                described, default = network.describe_layers(), network.default_layer
+            known = [{**asdict(layer), "default": layer.name == default} for layer in described]
+            self._memory.keep(name, known)
+        return known
+
+    def check_layers(self, dream: Recipe) -> None:
+        """Check that the layers of a dream exist. Raises RecipeError, with the field."""
+        outline = self._outline(dream.backbone)
+        known = outline["layers"] if outline else []
+        wanted = [layer.name for _, climb in dream.climbs for layer in climb.layers or () if not layer.is_picture]
+        if all(1 <= name <= len(known) if isinstance(name, int) else name in known for name in wanted):
+            return
+        from dreamd.worker.backbones import wanted_modules  # on demand: it imports torch
+
+        wanted_modules(dream, self.network(dream.backbone))  # which has the words for an error
+
+    def network(self, choice: BackboneChoice) -> Backbone:
+        """Build a backbone's network without its weights. Raises UnknownNameError, PluginError."""
+        with waiting(f"building {choice.name}"):
+            return bare_network(choice, self.plugins)
+
+    def source(self, name: str) -> Source | None:
+        """Return the default weights of a backbone's name.
+
+        Raises:
+            UnknownNameError: there is no such backbone.
+            WeightsError: its plugin is wrong about them.
+            PluginError: the same.
+        """
+        return self._sources[name] if name in self._sources else self._ask_for_source(name)
+
+    @cached_property
+    def _sources(self) -> dict[str, Source | None]:
+        known = self._memory.recall("weights")
+        try:
+            return TypeAdapter(dict[str, Source | None]).validate_python(known)
+        except ValidationError:
+            return {}
+
+    def remember_sources(self, sources: dict[str, Source | None]) -> None:
+        """Remember the default weights of backbones."""
+        adapter = TypeAdapter(dict[str, Source | None])
+        merged_sources = {**self._sources, **sources}
+        if merged_sources != self._sources:
+            self._memory.keep("weights", adapter.dump_python(merged_sources, mode="json"))
+
+    def _ask_for_source(self, name: str) -> Source | None:
+        from dreamd.plugin_host.kinds import Kind
+
+        return self.plugins.get(Kind.BACKBONE, name).source(name)
+
+    def _outline(self, choice: BackboneChoice) -> dict[str, Any] | None:
+        """Return the names of a backbone's layers, and its default layer."""
+        name = f"outline-{_digest(choice)}"
+        known = self._memory.recall(name)
+        if not isinstance(known, dict) or known.keys() != {"layers", "default"}:
+            network = self.network(choice)
+            known = {"layers": list(network.layers or ()), "default": network.default_layer}
+            self._memory.keep(name, known)
+        return known
+
+    @staticmethod
+    def _is_worth_keeping(catalogue: Catalogue) -> bool:
+        """Return whether no plugin failed: what failed may work the next time."""
+        return all(problem.deliberate for problem in catalogue.problems)
+
+
+def _digest(choice: BackboneChoice) -> str:
+    """Return what names a network without its weights."""
+    text = json.dumps([choice.name, choice.parameters], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

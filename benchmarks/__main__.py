@@ -35,6 +35,8 @@ BENCHMARKS = {
     "ascent": Benchmark(module="benchmarks.ascents"),
     "large": Benchmark(module="benchmarks.ascents", function="run_large"),
     "peak": Benchmark(module="benchmarks.peak"),
+    "embedded": Benchmark(module="benchmarks.embedded", needs=_ALL_OF_DREAMD),
+    "octaves": Benchmark(module="benchmarks.embedded", function="run_octaves", needs=_ALL_OF_DREAMD),
     "chain": Benchmark(module="benchmarks.chains", needs=_ALL_OF_DREAMD),
     "program": Benchmark(module="benchmarks.program", needs=_ALL_OF_DREAMD),
     "daemon": Benchmark(module="benchmarks.daemon", needs=_ALL_OF_DREAMD),

@@ -297,9 +297,9 @@ class Window:
         """Have torch compute the gradient, for which it looks at the pictures' shape and order of memory alone."""
         left, right, above, below = self.zeros or (0, 0, 0, 0)
         batch, channels, height, width = shape
-        nothing = gradient.new_empty(1).expand(batch, height + above + below, width + left + right, channels)
+        unread = gradient.new_empty(batch, height + above + below, width + left + right, channels)
         window = (self.stride, self.padding, self.dilation, False, [0, 0], self.groups, [True, False, False])
-        pictures = nothing.permute(0, 3, 1, 2)
+        pictures = unread.permute(0, 3, 1, 2)
         whole: Tensor = torch.ops.aten.convolution_backward(gradient, pictures, self.kernels.weight, None, *window)[0]
         return whole if self.zeros is None else whole[:, :, above : above + height, left : left + width]
 

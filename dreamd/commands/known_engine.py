@@ -97,8 +97,9 @@ class KnownEngine:
 
     def network(self, choice: BackboneChoice) -> Backbone:
         """Build a backbone's network without its weights. Raises UnknownNameError, PluginError."""
+        plugins = self.plugins  # which shows that it is loading, and two displays at once cannot be
         with waiting(f"building {choice.name}"):
-            return bare_network(choice, self.plugins)
+            return bare_network(choice, plugins)
 
     def source(self, name: str) -> Source | None:
         """Return the default weights of a backbone's name.

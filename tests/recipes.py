@@ -1,6 +1,6 @@
 """Recipes at random out of everything that the plugins bring, valid, by what their catalogue says of the parameters.
 
-A recipe follows from a `random.Random` alone: so a seed repeats it, and hypothesis makes it simpler.
+A recipe follows from a `random.Random` alone, so that a seed repeats it.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from tests.unit.worker.kit import CHANNELS, fill, plugins_in, session_in
 
 few = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 many = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-randoms = st.randoms(use_true_random=False)
+randoms = st.integers(0, 2**32 - 1).map(Random)
 
 Build = Callable[[dict[str, Any]], Dreamer]
 

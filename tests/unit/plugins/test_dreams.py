@@ -9,6 +9,7 @@ from dreamd_plugins.adam import adam
 from dreamd_plugins.blend import blend
 from dreamd_plugins.blur_distance import blur_distance
 from dreamd_plugins.boundary import boundary
+from dreamd_plugins.calm import calm
 from dreamd_plugins.caricature import caricature
 from dreamd_plugins.clip import clip
 from dreamd_plugins.crops import crops
@@ -455,3 +456,15 @@ def test_noise_begins_in_the_pictures_colours():
     torch.testing.assert_close(started.std((2, 3)), image.std((2, 3)), atol=0.02, rtol=0)
     assert torch.equal(blend(started, original=image, amount=1.0), image)
     assert not torch.equal(started, noise_start(image, random=random(8)))
+
+
+def test_calm_keeps_what_is_flat_of_the_original_and_what_is_lively_of_the_dream():
+    stripes = torch.tensor([0.3, 0.7]).repeat(32).expand(1, 3, 64, 64)  # their standard deviation is 0.2
+    original = torch.cat([torch.full((1, 3, 64, 64), 0.5), stripes], 3)
+    dream = torch.rand(original.shape, generator=torch.Generator().manual_seed(1))
+    result = calm(dream, original=original, contrast=0.1)
+    torch.testing.assert_close(result[..., :40], original[..., :40], atol=1e-4, rtol=0)
+    torch.testing.assert_close(result[..., 80:], dream[..., 80:])
+    half = calm(dream, original=original, contrast=0.4)[..., 90:110]
+    torch.testing.assert_close(half, torch.lerp(original, dream, 0.5)[..., 90:110], atol=0.01, rtol=0)
+    torch.testing.assert_close(calm(dream, original=original, amount=0), dream)

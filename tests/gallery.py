@@ -46,6 +46,7 @@ Presets of other networks are listed without pictures."""
 FITTING = {
     "animals": ("landscape", "forest"),
     "arches": ("street", "portrait"),
+    "caricature": ("portrait", "still_life"),
     "carving": ("evening", "drawing"),
     "cathedral": ("forest", "landscape"),
     "chimera": ("street", "forest"),
@@ -57,6 +58,7 @@ FITTING = {
     "daisies": ("forest", "still_life"),
     "jellyfish": ("landscape", "evening"),
     "lagoon": ("evening", "still_life"),
+    "masquerade": ("still_life", "page"),
     "orchard": ("landscape", "street"),
     "pack": ("forest", "landscape"),
     "pearls": ("evening", "street"),

@@ -26,6 +26,7 @@ from dreamd.worker.answers import Answers
 from dreamd.worker.bounds import Bounds, Room, limit_memory
 from dreamd.worker.device import BrokenDeviceError, choose_device, count_threads, device_name, free_memory, use_threads
 from dreamd.worker.fetches import Fetches
+from dreamd.worker.heap import keep_freed_memory
 from dreamd.worker.previews import Previews
 from dreamd.worker.session import Session
 from dreamd.worker.stages import Stages
@@ -63,6 +64,7 @@ class Worker:
         self.device = choose_device(settings.device, is_alone=settings.sees_one_gpu, is_spare=settings.is_spare)
         self.memory = settings.memory or free_memory(self.device.torch) // settings.sharers
         use_threads(settings.threads or count_threads(settings.sharers))
+        keep_freed_memory(self.memory)
 
     def run(self, commands: BinaryIO) -> None:
         """Say that it is ready, then dream batch after batch until the input ends."""

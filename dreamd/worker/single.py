@@ -30,6 +30,7 @@ from dreamd.worker.builder import Built
 from dreamd.worker.device import choose_device, count_threads, free_memory, use_threads
 from dreamd.worker.display import OpenProgress, Show
 from dreamd.worker.film_strip import FilmStrip, FilmStrips
+from dreamd.worker.heap import keep_freed_memory
 from dreamd.worker.result_names import NOISE, check_source, format_of
 from dreamd.worker.session import Dream, Session
 
@@ -95,6 +96,7 @@ def open_session(device: str | None, plugins: Plugins) -> Session:
     use_threads(count_threads())
     limits = Limits()
     bounds = Bounds(max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, memory=free_memory(chosen.torch))
+    keep_freed_memory(bounds.memory)
     return Session(plugins, chosen, bounds)
 
 

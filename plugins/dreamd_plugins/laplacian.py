@@ -5,6 +5,7 @@ Mordvintsev's TensorFlow tutorial "DeepDreaming with TensorFlow", 2016.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
 import torch
@@ -52,10 +53,16 @@ def _to_one(band: Tensor) -> Tensor:
 
 
 def _halved(picture: Tensor) -> Tensor:
-    kernel = torch.tensor(_KERNEL, dtype=picture.dtype, device=picture.device)
-    kernel = torch.outer(kernel, kernel) / kernel.sum() ** 2
+    kernel = _kernel(picture.dtype, picture.device)
     padded = F.pad(picture, (2, 2, 2, 2), mode="replicate")
     return F.conv2d(padded, kernel.expand(3, 1, 5, 5), stride=2, groups=3)
+
+
+@lru_cache(maxsize=16)
+def _kernel(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the kernel on a device, made once: to copy it there at each step would wait for the device."""
+    kernel = torch.tensor(_KERNEL, dtype=dtype, device=device)
+    return torch.outer(kernel, kernel) / kernel.sum() ** 2
 
 
 def _enlarged(picture: Tensor, like: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ Without it red, green and blue climb apart, and a dream is pastel; with it fur h
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
 import torch
@@ -24,11 +25,16 @@ def natural(gradient: Tensor, *, amount: Annotated[float, Field(ge=0, le=1)] = 0
     Args:
         amount: how far to go from no mixing to that; 1 is nearly black and white.
     """
-    root = torch.tensor(_ROOT, dtype=gradient.dtype, device=gradient.device)
+    return torch.einsum("ij,njhw->nihw", _mix(amount, gradient.dtype, gradient.device), gradient)
+
+
+@lru_cache(maxsize=64)
+def _mix(amount: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the matrix on a device, made once: to copy it there at each step would wait for the device."""
+    root = torch.tensor(_ROOT, dtype=dtype, device=device)
     mix = root @ root.T
     mix = mix / mix.diagonal().mean()
-    mix = torch.lerp(torch.eye(3, dtype=mix.dtype, device=mix.device), mix, amount)
-    return torch.einsum("ij,njhw->nihw", mix, gradient)
+    return torch.lerp(torch.eye(3, dtype=dtype, device=device), mix, amount)
 
 
 @hookimpl

@@ -22,11 +22,16 @@ from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.objective import Loss, Objective, Term, summed
 from dreamd.engine.scheduled_ascent import Ascend
+from dreamd.engine.speed.flow import Flow, flow_of
 from dreamd.engine.speed.graphs import Graphs, Recorder
 from dreamd.engine.speed.precision import Precision, arrange_network, fastest
 
 LAYERS = 36
 """Modules of VGG19's `features` that the article runs: to relu5_4."""
+
+
+_SIDE_OF_FLOW = 64
+"""The side in pixels of the picture that shows how tensors go through a network, as in a worker."""
 
 
 def vgg19_features() -> nn.Sequential:
@@ -160,7 +165,8 @@ def dreamer(
     layers = {str(index): str(index) for index in range(len(network))}
     backbone = Backbone(network=network, layers=layers, default_layer=str(layer - 1)).frozen()
     exact = precision != "auto"
-    arrange_network(backbone.network, chosen, device, exact=exact)
+    flow = Flow() if exact else flow_of(backbone.network, _SIDE_OF_FLOW)
+    arrange_network(backbone.network, chosen, device, exact=exact, flow=flow)
     return Dreamer(
         backbone=backbone,
         objective=Objective((Term(str(layer - 1), loss),)),

@@ -27,9 +27,9 @@ from dreamd.worker.bounds import Bounds, Room, limit_memory
 from dreamd.worker.device import BrokenDeviceError, choose_device, count_threads, device_name, free_memory, use_threads
 from dreamd.worker.fetches import Fetches
 from dreamd.worker.heap import keep_freed_memory
+from dreamd.worker.pipeline import Pipeline
 from dreamd.worker.previews import Previews
 from dreamd.worker.session import Session
-from dreamd.worker.stages import Stages
 
 log = logging.getLogger("dreamd.worker.main")  # the name of this module is `__main__` in a worker process
 
@@ -75,14 +75,14 @@ class Worker:
             memory=self.memory,
             picture_folders=self._settings.picture_folders,
         )
-        stages = Stages(
+        pipeline = Pipeline(
             Session(self._plugins, self.device, bounds, deterministic=self._settings.deterministic, fetches=Fetches()),
             self._answers,
             previews=Previews(self._settings.previews),
             together=self._settings.batch or (_TOGETHER_ON_A_GPU if self.device.torch.type == "cuda" else 1),
             room=Room(int(self.memory * _AHEAD_SHARE)),
         )
-        stages.run(_batches(commands))
+        pipeline.run(_batches(commands))
 
     def _announce(self, plugin: Candidate) -> None:
         """Say which plugin is loaded next: the daemon must know who it was if that ends this process.

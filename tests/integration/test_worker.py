@@ -1,4 +1,4 @@
-"""The worker's three stages, in this process: what goes in by lines comes out by lines, whatever overlaps."""
+"""The worker's pipeline, in this process: what goes in by lines comes out by lines, whatever overlaps."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from dreamd.worker.answers import Answers, Meter
 from dreamd.worker.bounds import Room
 from dreamd.worker.device import BrokenDeviceError
 from dreamd.worker.main import Worker
+from dreamd.worker.pipeline import Pipeline
 from dreamd.worker.session import Session
-from dreamd.worker.stages import Stages
 
 if TYPE_CHECKING:
     from conftest import Tree
@@ -164,13 +164,13 @@ def test_only_pictures_of_one_shape_are_dreamed_together(
 def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the batches that will be dreamed; the first waits until everything is decoded."""
     sizes: list[int] = []
-    real, next_tasks = Session.dream, Stages._next_tasks
+    real, next_tasks = Session.dream, Pipeline._next_tasks
 
     def dream(self: Any, pictures: Sequence[Any], *args: Any, **named: Any) -> Any:
         sizes.append(len(pictures))
         return real(self, pictures, *args, **named)
 
-    def when_all_are_decoded(self: Stages) -> Any:
+    def when_all_are_decoded(self: Pipeline) -> Any:
         if not sizes and not self._waiting:
             for thread in threading.enumerate():
                 if thread.name == "decode":
@@ -178,7 +178,7 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return next_tasks(self)
 
     monkeypatch.setattr(Session, "dream", dream)
-    monkeypatch.setattr(Stages, "_next_tasks", when_all_are_decoded)
+    monkeypatch.setattr(Pipeline, "_next_tasks", when_all_are_decoded)
     return sizes
 
 
@@ -312,9 +312,9 @@ def test_a_worker_whose_thread_dies_ends_at_once_and_says_why() -> None:
     """Else the process goes on, and its jobs are waited for until limits.timeout_seconds."""
     program = (
         "import sys\nfrom dreamd.worker.answers import Answers\nfrom dreamd.worker.bounds import Room\n"
-        "from dreamd.worker.stages import Stages\n"
-        "stages = Stages(None, Answers(sys.stdout.buffer), previews=None, together=1, room=Room(1))\n"
-        "stages.run(1 / 0 for _ in [0])\n"
+        "from dreamd.worker.pipeline import Pipeline\n"
+        "pipeline = Pipeline(None, Answers(sys.stdout.buffer), previews=None, together=1, room=Room(1))\n"
+        "pipeline.run(1 / 0 for _ in [0])\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
     assert ended.returncode == 1

@@ -1,4 +1,4 @@
-"""The three stages of a worker: one thread decodes, the main thread dreams, two write.
+"""The pipeline of a worker: one thread decodes, the main thread dreams, two write.
 
 So that the device need not wait, the next pictures are decoded and the last ones written while one dreams. `Room`
 bounds what they hold.
@@ -85,7 +85,7 @@ class _Task:
         return self.recipe == other.recipe and self.picture.pixels.shape == other.picture.pixels.shape
 
 
-class Stages:
+class Pipeline:
     """Takes orders one after the other and answers each of them once, in the order that they are finished."""
 
     def __init__(self, session: Session, answers: Answers, *, previews: Previews, together: int, room: Room) -> None:
@@ -126,7 +126,7 @@ class Stages:
                 writer.join()
 
     def _thread(self, name: str, work: Callable[..., None], *arguments: object) -> threading.Thread:
-        """Make the thread of a stage. The process ends when it dies, or the daemon would wait for its answers."""
+        """Make a thread of the pipeline. The process ends when it dies, or the daemon would wait for its answers."""
 
         def run() -> None:
             try:

@@ -21,6 +21,7 @@ from dreamd.daemon.plugins import LivePlugins
 from dreamd.daemon.previews import drop_previews
 from dreamd.daemon.report import Report, Tally
 from dreamd.daemon.systemd import Service
+from dreamd.executors.devices import check_devices
 from dreamd.executors.executor import ExecutorContext
 from dreamd.executors.guarded import GuardedExecutor
 from dreamd.files.problems import os_error_explained, shown
@@ -53,8 +54,10 @@ def run_daemon(
         on_snapshot: told of every new snapshot, for a progress bar.
 
     Raises:
-        DreamdError: the inbox is missing or another daemon has it, or a folder cannot be made.
+        DreamdError: the inbox is missing or another daemon has it, a folder cannot be made, or a worker's device is
+            none.
     """
+    check_devices(config)
     events: EventQueue = queue.SimpleQueue()
     state = StateFolder(config.state)
     _make_state_folder(config)

@@ -12,13 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dreamd.errors import ConfigError
 from dreamd.settings.config import Config
+from dreamd.settings.yamlfile import read_document
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 """The environment variable that tells CUDA which GPUs a process sees, and in which order."""
 
 GPUS = Path("/proc/driver/nvidia/gpus")
 """The folder in which the driver has an entry for each GPU."""
+
+
+_NAME = r"cpu|mps|(cuda|xpu)(:\d{1,3})?"
+"""The names that a device of this machine can have, as a regular expression."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,24 @@ class WorkerDevice:
     def environment(self) -> Mapping[str, str]:
         """Return the environment variables of the worker's process."""
         return os.environ if self.card is None else {**os.environ, VISIBLE: self.card}
+
+
+def check_devices(config: Config) -> None:
+    """Check that `workers.devices` names what can be a device of this machine, whether it is there or not.
+
+    The executor `local` has its workers on such devices; the names that another executor takes are its own.
+
+    Raises:
+        ConfigError: a name is no device's. No worker could ever start on it, and every picture would wait for good.
+    """
+    if config.workers.devices == "auto" or config.workers.executor != "local":
+        return
+    for index, name in enumerate(config.workers.devices):
+        if re.fullmatch(_NAME, name) is None:
+            field = ("workers", "devices", index)
+            problem = f"{name!r} is no device; write cpu, cuda, cuda:1, mps or xpu"
+            line = read_document(config.file, ConfigError).line(field)
+            raise ConfigError(problem, file=config.file, line=line, field=field)
 
 
 def worker_devices(

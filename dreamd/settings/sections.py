@@ -120,21 +120,13 @@ class WorkersConfig(FieldModel):
         idle_unload_seconds: a worker idle for so long is stopped, and its device given back.
     """
 
-    executor: str = "local"  # before `devices`, whose names it decides on
+    executor: str = "local"
     devices: Literal["auto"] | Annotated[tuple[str, ...], Field(min_length=1)] = "auto"
     batch: Literal["auto"] | Count = "auto"
     memory: Literal["auto"] | Size = "auto"
     threads: Literal["auto"] | Count = "auto"
     deterministic: Flag = True
     idle_unload_seconds: Number = Field(default=600.0, ge=0.0)
-
-    @field_validator("devices")
-    @classmethod
-    def _are_devices(cls, value: str | tuple[str, ...], info: ValidationInfo) -> str | tuple[str, ...]:
-        for name in () if value == "auto" or info.data.get("executor") != "local" else value:
-            if re.fullmatch(r"cpu|mps|(cuda|xpu)(:\d{1,3})?", name) is None:
-                raise ValueError(f"{name!r} is no device; write cpu, cuda, cuda:1, mps or xpu")
-        return value
 
 
 class JournalConfig(FieldModel):

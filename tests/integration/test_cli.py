@@ -429,9 +429,10 @@ def test_init_says_what_it_made_and_what_comes_next(cli: Cli, tmp_path: Path) ->
     lines = result.stdout.splitlines()
     assert result.exit_code == 0
     assert f"{tmp_path}/my tree/config.yaml" in lines
+    assert f"{tmp_path}/my tree/inbox/recipe.yaml" in lines
     assert lines[-2:] == [
         f"Next: dreamd run --config '{tmp_path}/my tree/config.yaml'",
-        f"then drop a picture into {tmp_path}/my tree/inbox/animals.",
+        f"then drop a picture into {tmp_path}/my tree/inbox.",
     ]
 
 

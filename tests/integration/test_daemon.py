@@ -497,6 +497,7 @@ def test_a_drain_that_leaves_something_undone_says_so(plain: Tree, run_daemon: R
 
 
 def test_a_drain_leaves_a_paused_folder_and_says_so(plain: Tree, run_daemon: Run) -> None:
+    (plain.inbox / "idle").mkdir()
     subprocess.run(
         [sys.executable, "-m", "dreamd", "pause", "idle", "--config", str(plain.config)],
         check=True,
@@ -1088,6 +1089,16 @@ def test_an_idle_worker_is_given_back_and_the_next_picture_has_another(tree: Tre
     tree.wait_for(lambda: [one["state"] for one in daemon.status()["workers"]] == ["stopped"], "the status to say so")
     tree.drop("a.png")
     tree.result("a.png")
+
+
+def test_a_device_that_is_none_keeps_the_daemon_from_starting(tree: Tree, run_daemon: Run) -> None:
+    tree.configure(workers={"devices": ["gpu"]})
+    tree.drop("a.png")
+    daemon = run_daemon(tree, "drain")
+    assert daemon.wait() == 2, daemon.log
+    assert "config.yaml" in daemon.log
+    assert "workers.devices[0]: 'gpu' is no device; write cpu, cuda, cuda:1, mps or xpu" in daemon.log
+    assert (tree.inbox / "a.png").exists()
 
 
 @pytest.mark.slow

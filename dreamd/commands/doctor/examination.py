@@ -12,7 +12,8 @@ from dreamd.commands.doctor.folders import look_at_filesystems, look_at_folders,
 from dreamd.commands.doctor.machine import look_at_clock, look_at_page, look_at_watches
 from dreamd.commands.doctor.user import look_at_rights, take_home_of
 from dreamd.commands.plugin_loading import engine_plugins
-from dreamd.errors import DreamdError
+from dreamd.errors import ConfigError, DreamdError
+from dreamd.executors.devices import check_devices
 from dreamd.settings.config import Config, load_config
 from dreamd.tree import snapshot
 
@@ -31,7 +32,7 @@ def examine(config_file: Path, *, user: str | None = None) -> list[Finding]:
     except (DreamdError, OSError) as error:
         return [*_look_at_devices("auto"), Finding("config", False, str(error))]
     folders = list(look_at_folders(config))
-    findings = [*_look_at_devices(config.workers.devices), Finding("config", True, str(config.file)), *folders]
+    findings = [*_look_at_workers(config), *folders]
     if user is not None:
         findings += look_at_rights(config, user)
     plugins = engine_plugins(config)
@@ -45,6 +46,19 @@ def examine(config_file: Path, *, user: str | None = None) -> list[Finding]:
     if not is_running(config):  # else the address is the daemon's own page's
         findings.append(found_by("page", lambda: look_at_page(config)))
     return findings
+
+
+def _look_at_workers(config: Config) -> list[Finding]:
+    """Look at the devices that workers on this machine have, and at the config that names them."""
+    try:
+        check_devices(config)
+    except ConfigError as error:
+        return [*_look_at_devices("auto"), Finding("config", False, str(error))]
+    is_here = config.workers.executor == "local"
+    return [
+        *_look_at_devices(config.workers.devices if is_here else "auto"),
+        Finding("config", True, str(config.file)),
+    ]
 
 
 def _look_at_devices(wanted: str | Sequence[str]) -> list[Finding]:

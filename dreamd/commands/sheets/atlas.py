@@ -30,10 +30,10 @@ _QUICK: dict[str, Any] = {
 @click.option("--all", "every", is_flag=True, help="Dream every layer, and not only those that stand for the others.")
 @sheet_options
 def atlas(backbone: str, layer: str | None, channels: str | None, every: bool, wanted: Wanted) -> None:
-    """Dream every layer of BACKBONE, or the channels of one, into a labelled contact sheet.
+    """Dream every layer of BACKBONE onto one labelled sheet.
 
-    A network of hundreds of layers is shown by the outputs of its blocks. What is dreamed is kept: the same command
-    goes on where it was broken off, and dreams only what is new.
+    With --layer, every channel of that layer. A network of hundreds of layers is shown by the outputs of its blocks.
+    What is dreamed is kept: the same command goes on where it was broken off, and dreams only what is new.
     """
     from dreamd.commands.plugin_loading import bare_network
     from dreamd.settings.merging import resolve

@@ -16,7 +16,7 @@ _PRESET = "animals"
 @click.argument("fields", metavar="FIELD=V1,V2,… [FIELD2=…]", nargs=-1, required=True)
 @sheet_options
 def sweep(fields: tuple[str, ...], wanted: Wanted) -> None:
-    """Dream a picture with every combination of some fields' values, into a labelled contact sheet.
+    """Dream a picture by every combination of values onto one sheet.
 
     A FIELD is any of a recipe, dotted: ascent.lr=0.02,0.05 layers=[blocks.3.2],[blocks.4.2] gradient[0].sigma=0.5,1.
     Values are YAML; commas in brackets and quotes part none. Two fields or more give a table. What is dreamed is kept:

@@ -115,6 +115,13 @@ def test_each_device_of_the_config_is_looked_at(root: Path) -> None:
     assert found[1].text.startswith("device 'cuda:7' cannot be used here; there is cpu")
 
 
+def test_a_name_that_no_device_can_have_is_the_configs_fault(root: Path) -> None:
+    configured(root, workers={"devices": ["gpu"]})
+    ((check, text),) = trouble(root)
+    assert check == "config"
+    assert "workers.devices[0]: 'gpu' is no device; write cpu" in text
+
+
 def test_folders_of_plugins_that_are_not_there_are_missed(root: Path) -> None:
     (root / "file.py").write_text("")
     configured(root, plugins={"engine": ["plugins", "gone"], "daemon": ["file.py"], "disable": ["timm"]})

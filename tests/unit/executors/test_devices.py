@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dreamd.executors.devices import VISIBLE, WorkerDevice, visible_cards, worker_devices
+from dreamd.errors import ConfigError
+from dreamd.executors.devices import VISIBLE, WorkerDevice, check_devices, visible_cards, worker_devices
 from dreamd.settings.config import Config, load_config
 
 MIG = "MIG-1b2c3d4e-0001-5f00-8000-000000000001"
@@ -97,3 +98,18 @@ def test_a_process_sees_its_card_alone_and_else_what_the_daemon_sees(monkeypatch
     monkeypatch.setenv(VISIBLE, "2,3")
     assert WorkerDevice(name="cuda:1", card="3").environment()[VISIBLE] == "3"
     assert WorkerDevice(name="cpu").environment()[VISIBLE] == "2,3"
+
+
+@pytest.mark.parametrize("name", ["gpu", "CPU", "cuda0", "cuda:", "cuda:x", "auto", "cpu:0 ", ""])
+def test_a_name_that_no_device_can_have_is_refused_with_its_line(folder: Path, name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_devices(config(folder, f"[cpu, {name!r}]"))
+    assert str(caught.value) == (
+        f"{folder}/config.yaml:1: workers.devices[1]: {name!r} is no device; write cpu, cuda, cuda:1, mps or xpu"
+    )
+
+
+def test_devices_that_may_be_there_are_left_to_the_worker_and_other_executors_names_to_them(folder: Path) -> None:
+    check_devices(config(folder, "[cpu, cuda, 'cuda:7', mps, xpu, 'xpu:1']"))
+    check_devices(config(folder, "auto"))
+    check_devices(config(folder, "[node-7], executor: cluster"))

@@ -97,11 +97,6 @@ def test_drop_in_plugins_are_looked_for_beside_the_config_unless_it_says_otherwi
     assert load_config(write(tmp_path, text)).plugins.engine == (tmp_path / "plugins",)
 
 
-def test_the_devices_of_another_executor_have_the_names_that_it_gives_them(tmp_path):
-    config = load_config(write(tmp_path, "workers: {devices: [node-7], executor: cluster}\n"))
-    assert config.workers.devices == ("node-7",)
-
-
 def test_an_empty_list_of_folders_turns_drop_in_plugins_off(tmp_path):
     assert load_config(write(tmp_path, "plugins: {engine: []}\n")).plugins.engine == ()
 
@@ -114,10 +109,6 @@ def test_an_empty_list_of_folders_turns_drop_in_plugins_off(tmp_path):
     [
         ("watch: {patience_seconds: soon}", "watch.patience_seconds: must be a number, not 'soon'"),
         ("watch: {patience_seconds: -1}", "watch.patience_seconds: must be at least 0, not -1"),
-        (
-            "workers: {devices: [cpu, gpu]}",
-            "workers.devices: [\"cpu\", \"gpu\"]: 'gpu' is no device; write cpu, cuda, cuda:1, mps or xpu",
-        ),
         ("journal: {keep: 3m}", "journal.keep: '3m': '3m' may be minutes or months: write 3min or 3mo"),
         ("workers: {threads: 0}", "workers.threads: must be auto or at least 1, not 0"),
         ("workers: {threads: true}", "workers.threads: must be auto or a whole number, not true"),

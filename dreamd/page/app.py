@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 
+from dreamd.page.access.clients import Clients
+from dreamd.page.access.entrance import Entrance
 from dreamd.page.access.guard import Guard
 from dreamd.page.access.sessions import Sessions
 from dreamd.page.base_path import BelowPath
@@ -30,8 +32,11 @@ def make_app(config: Config, token: str | None, reloads: threading.Event) -> Bel
         token: what everybody must show; None where only this machine can connect.
         reloads: set when the daemon has read its config anew.
     """
-    base_path = config.status.base_path
-    sessions = Sessions(token, path=f"{base_path}/") if token is not None else None
+    base_path, clients = config.status.base_path, Clients(config.status.trusted_proxy)
+    entrance = None
+    if token is not None:
+        sessions = Sessions(token, path=f"{base_path}/")
+        entrance = Entrance(sessions, clients, secure_cookies=config.status.secure_cookies)
     state, recipes = StateView(config), Recipes(config, reloads)
     jobs = Jobs(config, state, recipes)
 
@@ -41,12 +46,12 @@ def make_app(config: Config, token: str | None, reloads: threading.Event) -> Bel
         await jobs.close()
 
     routes = [
-        *Front(sessions).routes(),
-        *Now(config, state).routes(),
+        *Front(entrance).routes(),
+        *Now(config, state, clients).routes(),
         *jobs.routes(),
         *Actions(config).routes(),
         *RecipeHandlers(recipes).routes(),
-        *Machines(config, sessions).routes(),
+        *Machines(config, entrance).routes(),
     ]
-    guarded = Guard(Starlette(routes=routes, lifespan=lifespan), config.status, sessions)
+    guarded = Guard(Starlette(routes=routes, lifespan=lifespan), config.status, entrance)
     return BelowPath(guarded, base_path)

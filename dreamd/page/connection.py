@@ -75,6 +75,9 @@ class Connection(H11Protocol):
         super().resume_writing()
         self._set_stuck_timer(None)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: whoever asks for another protocol must not fill the log with advice on what to install."""
+
     def give_up(self) -> None:
         """Close the connection without a word."""
         self._stop_waiting()

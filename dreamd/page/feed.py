@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from dreamd.tree.layout import StateFolder
 log = logging.getLogger(__name__)
 
 LISTENERS = 100
-"""The most pages that may listen."""
+"""The most pages that may listen; where more want to, who listens most gives a place to who listens less."""
 
 _LOOK_SECONDS = 0.4
 """The pause between two looks at the files."""
@@ -26,39 +27,65 @@ _REFRESH_SECONDS = 5.0
 """The pause between two events when no file has changed: memory and GPUs have, and proxies end silent connections."""
 
 
+class Listener:
+    """One page's place.
+
+    Attributes:
+        client: who listens.
+        is_leaving: whether the place was given to somebody else.
+    """
+
+    def __init__(self, client: str) -> None:
+        """Give a place to a client."""
+        self.client = client
+        self.is_leaving = False
+
+
 class Feed:
     """Server-sent events with the state of everything."""
 
     def __init__(self, view: StateView, state_folder: Path) -> None:
         self._view = view
         self._file = StateFolder(state_folder).status
-        self._listeners = 0
+        self._listeners: dict[Listener, None] = {}
         self._watching: asyncio.Task[None] | None = None
         self._news = asyncio.Condition()
         self._number = 0
         self._message = b""
 
-    async def listen(self) -> AsyncIterator[bytes]:
-        """Yield events as bytes of `text/event-stream`, until the listener goes away."""
-        seen = 0
-        self._listeners += 1
+    def enter(self, client: str) -> Listener | None:
+        """Give a client a place, which it has until `leave`; None when there is none for it.
+
+        The place is taken before anything is waited for, so that the limit holds however many come at once.
+        """
+        if len(self._listeners) >= LISTENERS:
+            places = Counter(listener.client for listener in self._listeners)
+            most, count = places.most_common(1)[0]
+            if count <= places[client] + 1:  # else both would go on taking the place from each other
+                return None
+            oldest = next(listener for listener in self._listeners if listener.client == most)
+            oldest.is_leaving = True  # it finds that out at the next event, in seconds
+            self.leave(oldest)
+        listener = Listener(client)
+        self._listeners[listener] = None
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch())
-        try:
-            yield b"retry: 2000\n\n"
-            while True:
-                async with self._news:
-                    while self._number == seen or not self._message:
-                        await self._news.wait()
-                    seen, message = self._number, self._message
-                yield message
-        finally:
-            self._listeners -= 1
+        return listener
 
-    @property
-    def is_full(self) -> bool:
-        """Whether nobody else may listen."""
-        return self._listeners >= LISTENERS
+    def leave(self, listener: Listener) -> None:
+        """Take a place back."""
+        self._listeners.pop(listener, None)
+
+    async def listen(self, listener: Listener) -> AsyncIterator[bytes]:
+        """Yield events as bytes of `text/event-stream`, until the listener has to leave."""
+        seen = 0
+        yield b"retry: 2000\n\n"
+        while not listener.is_leaving:
+            async with self._news:
+                while self._number == seen or not self._message:
+                    await self._news.wait()
+                seen, message = self._number, self._message
+            yield message
 
     async def _watch(self) -> None:
         known: object = None

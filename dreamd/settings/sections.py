@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -148,6 +148,10 @@ class StatusConfig(FieldModel):
         token_file: a file that holds the token instead.
         hosts: names, besides addresses and this machine's own, by which browsers may ask for the page.
         base_path: the path below which a proxy serves the page, such as `/dreams`; "" for none.
+        secure_cookies: whether browsers may send a session by TLS only. Where `trusted_proxy` says that a browser came
+            by TLS, that holds in any case.
+        trusted_proxy: the address of the proxy, or its network, whose `X-Forwarded-For` and `X-Forwarded-Proto` count;
+            None: nobody's.
     """
 
     listen: str | None = "127.0.0.1:8420"
@@ -155,6 +159,8 @@ class StatusConfig(FieldModel):
     token_file: LocalPath | None = None
     hosts: tuple[str, ...] = ()
     base_path: str = ""
+    secure_cookies: Flag = False
+    trusted_proxy: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -178,6 +184,14 @@ class StatusConfig(FieldModel):
         if path and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", path):
             raise ValueError("must be a path of plain letters and digits, such as /dreams")
         return path
+
+    @field_validator("trusted_proxy")
+    @classmethod
+    def _is_a_network(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else str(ip_network(value))
+        except ValueError:
+            raise ValueError("must be an address or a network, such as 127.0.0.1 or 10.1.0.0/16") from None
 
     @field_validator("token", mode="before")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import hashlib
 import http.client
@@ -18,6 +19,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -54,12 +56,12 @@ HASTY = """
 import sys
 from dreamd.page import connection, server
 from dreamd.page.uploading import places
-from dreamd.page.access import sessions
+from dreamd.page.access import entrance, guesses
 connection.HEAD_SECONDS = 0.5
 server._TICK_SECONDS = 0.05
 places._CHUNK_SECONDS = 0.5
 places._KEEP_SECONDS = 0.1
-sessions._WRONG_TOKEN_SECONDS = 0.05
+entrance.FIRST_SECONDS = guesses.FIRST_SECONDS = 0.05
 sys.argv = ["server", *sys.argv[1:]]
 server.main()
 """
@@ -257,6 +259,7 @@ def test_a_link_from_another_site_opens_the_page_and_nothing_else(page: Served) 
 
 def test_the_page_itself_may_act(page: Served) -> None:
     own = {"Origin": f"http://127.0.0.1:{page.port}", "Sec_Fetch_Site": "same-origin"}
+    (page.tree.inbox / "own").mkdir(exist_ok=True)
     assert page.ask("POST", "/api/pause", {"folder": "own"}, **own).json == {"said": ["paused: own"]}
     assert page.journal.paused() == {"own"}
     page.tree.wait_for(lambda: page.wakes, "the daemon to be woken")
@@ -327,6 +330,33 @@ def test_listeners_that_vanish_leave_their_places_to_others(page: Served) -> Non
             assert connection.recv(12) == b"HTTP/1.1 200", number
             if number % 2:  # gone without a word, as by a cable that is pulled
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def listens(page: Served, stack: contextlib.ExitStack, address: str) -> socket.socket:
+    """A connection from an address of this machine that asks for events."""
+    connection = socket.create_connection(("127.0.0.1", page.port), WAIT_SECONDS, source_address=(address, 0))
+    stack.enter_context(contextlib.closing(connection))
+    connection.sendall(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return connection
+
+
+def test_one_client_cannot_take_all_event_streams_even_at_once(page: Served) -> None:
+    with contextlib.ExitStack() as stack:
+        crowd = [listens(page, stack, "127.0.0.1") for _ in range(LISTENERS + 30)]
+        codes = sorted(connection.recv(12)[-3:] for connection in crowd)
+        assert codes == [b"200"] * LISTENERS + [b"503"] * 30
+        assert listens(page, stack, "127.0.0.1").recv(12) == b"HTTP/1.1 503"
+        others = [listens(page, stack, "127.0.0.2") for _ in range(LISTENERS)]
+        codes = [connection.recv(12)[-3:] for connection in others]
+        assert codes.count(b"200") == LISTENERS // 2
+        assert listens(page, stack, "127.0.0.3").recv(12) == b"HTTP/1.1 200"
+
+
+def test_who_asks_for_a_websocket_does_not_fill_the_log_with_advice(page: Served) -> None:
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13"}
+    for protocol in ("websocket", "h2c"):
+        assert page.get("/api/status", **{**headers, "Upgrade": protocol}).status == 200
+    assert not re.search("websocket|upgrade|install", page.log.read_text(), re.IGNORECASE)
 
 
 def told(listener: Any) -> Iterator[int]:
@@ -531,6 +561,7 @@ def test_what_is_half_a_character_or_no_number_is_refused_in_words(page: Served)
         assert page.get(path).status == 422
     assert page.ask("POST", "/api/retry", {"jobs": ["\ud800"]}).status == 422
     assert page.ask("POST", "/api/pause", {"folder": "\ud800"}).status == 422
+    (page.tree.inbox / "\udcff").mkdir(exist_ok=True)
     assert page.ask("POST", "/api/pause", {"folder": "\udcff"}).json == {"said": ["paused: \udcff"]}
     assert page.ask("POST", "/api/resume", {"folder": "\udcff"}).status == 200
     saved = page.ask("PUT", "/api/recipe", {"folder": "\udcff", "text": "seed: 1\n", "mark": ""})
@@ -832,6 +863,75 @@ def test_the_token_opens_the_page_by_form_or_by_header(serve: Callable[..., Serv
     assert page.get("/metrics", Authorization="Bearer wrong-horse-battery").status == 401
     assert page.get("/metrics", Authorization=f"Basic {TOKEN}").status == 401
     assert TOKEN not in page.log.read_text()
+
+
+def guess(page: Served, way: str, address: str, token: str = "wrong-horse-battery") -> int:
+    """Shows a token in one of the ways from an address of this machine; returns the answer's code."""
+    connection = http.client.HTTPConnection("127.0.0.1", page.port, WAIT_SECONDS, source_address=(address, 0))
+    with contextlib.closing(connection):
+        if way == "/login":
+            connection.request("POST", way, f"token={token}".encode())
+        else:
+            connection.request("GET", way, headers={"Authorization": f"Bearer {token}"})
+        return connection.getresponse().status
+
+
+@pytest.mark.parametrize("way", ["/login", "/api/status", "/readyz"])
+def test_who_guesses_waits_whatever_the_way_and_nobody_else_does(serve: Callable[..., Served], way: str) -> None:
+    page = serve(token=TOKEN)
+    page.say(paused=["."])  # so that there is something that only who has the token is told
+    with ThreadPoolExecutor(40) as pool:
+        list(pool.map(lambda _: guess(page, way, "127.0.0.2"), range(40)))
+    seen = page.log.read_text().count("sign-in refused: wrong token from 127.0.0.2\n")
+    assert 1 <= seen < 8  # at once means one after the other, and each takes longer than the one before
+    while page.log.read_text().count("sign-in refused: wrong token from 127.0.0.3\n") < 6:
+        guess(page, way, "127.0.0.3")
+    assert guess(page, "/api/status", "127.0.0.3", TOKEN) == 429
+    assert guess(page, "/api/status", "127.0.0.1", TOKEN) == 200
+
+
+def test_a_session_goes_on_while_somebody_guesses_from_the_same_address(serve: Callable[..., Served]) -> None:
+    page = serve(token=TOKEN)
+    cookie = page.ask("POST", "/login", f"token={TOKEN}".encode()).headers["Set-Cookie"].split(";")[0]
+    while guess(page, "/login", "127.0.0.1") != 429:
+        pass
+    refused = page.ask("POST", "/login", f"token={TOKEN}".encode())
+    assert refused.status == 429
+    assert "Too many wrong tokens" in refused.text
+    assert page.get("/api/status", Cookie=cookie).status == 200
+
+
+def test_fail2ban_finds_the_address_of_who_guesses_in_the_log(serve: Callable[..., Served]) -> None:
+    page = serve(token=TOKEN, trusted_proxy="127.0.0.0/8")
+    page.ask("POST", "/login", b"token=wrong", X_Forwarded_For="6.6.6.6, 198.51.100.7")
+    filters = configparser.ConfigParser(interpolation=None)
+    filters.read(Path(__file__).parents[2] / "systemd" / "fail2ban" / "dreamd.filter.conf")
+    rule = filters["Definition"]["failregex"].replace("<HOST>", r"(?P<host>[\d.]+|[\da-f:]+)")
+    found = [re.match(rule, f"box dreamd[42]: {line}") for line in page.log.read_text().splitlines()]
+    assert [match["host"] for match in found if match] == ["198.51.100.7"]
+    forged = "box dreamd[42]: a.png: page: sign-in refused: wrong token from 192.0.2.1"
+    assert not re.match(rule, forged)
+
+
+@pytest.mark.parametrize(
+    ("status", "scheme", "is_secure"),
+    [
+        ({}, "https", False),
+        ({"trusted_proxy": "192.0.2.1"}, "https", False),
+        ({"trusted_proxy": "127.0.0.1"}, "https", True),
+        ({"trusted_proxy": "127.0.0.1"}, "http", False),
+        ({"secure_cookies": True}, "http", True),
+    ],
+)
+def test_a_session_is_for_tls_only_where_the_browser_came_by_it(
+    serve: Callable[..., Served], status: dict[str, Any], scheme: str, is_secure: bool
+) -> None:
+    page = serve(token=TOKEN, **status)
+    welcome = page.ask("POST", "/login", f"token={TOKEN}".encode(), X_Forwarded_Proto=scheme)
+    cookie = welcome.headers["Set-Cookie"]
+    left = page.ask("POST", "/logout", Cookie=cookie.split("; ")[0], X_Forwarded_Proto=scheme)
+    for set_cookie in (cookie, left.headers["Set-Cookie"]):
+        assert ("Secure" in set_cookie.split("; ")) is is_secure
 
 
 @pytest.mark.parametrize(("days", "code"), [(29, 200), (31, 401)])

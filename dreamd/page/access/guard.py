@@ -7,9 +7,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dreamd.page.access.entrance import Entrance
+from dreamd.page.access.guesses import TooSoonError
 from dreamd.page.access.hosts import Hosts
 from dreamd.page.access.origin import foreign_origin
-from dreamd.page.access.sessions import Sessions, delay_guessing, is_signed_in
 from dreamd.settings.sections import StatusConfig
 
 _OPEN_PATHS = frozenset({"/login", "/healthz", "/readyz"})
@@ -37,10 +38,10 @@ _HEADERS = {
 class Guard:
     """Lets through what may be answered, and adds to each answer what a browser may do with it."""
 
-    def __init__(self, app: ASGIApp, config: StatusConfig, sessions: Sessions | None) -> None:
+    def __init__(self, app: ASGIApp, config: StatusConfig, entrance: Entrance | None) -> None:
         self._app = app
         self._hosts = Hosts(config)
-        self._sessions = sessions
+        self._entrance = entrance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an ASGI application around another."""
@@ -66,10 +67,13 @@ class Guard:
             return _refused(421, "this name is not known here; add it to status.hosts in dreamd's config")
         if problem := foreign_origin(request.headers, request.method, request.url.path):
             return _refused(403, problem)
-        if self._sessions is None or _is_open(request.url.path) or is_signed_in(request, self._sessions):
+        if self._entrance is None or _is_open(request.url.path):
             return None
-        if "authorization" in request.headers:
-            await delay_guessing()
+        try:
+            if await self._entrance.is_signed_in(request):
+                return None
+        except TooSoonError as error:
+            return _refused(429, str(error), {"Retry-After": str(error.seconds)})
         if request.url.path == "/" and request.method == "GET":
             return RedirectResponse("login", 303)
         return _refused(401, "show the token", {"WWW-Authenticate": "Bearer"})

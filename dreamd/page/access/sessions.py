@@ -1,24 +1,19 @@
-"""The token, the sessions of those who have shown it, and who comes with either."""
+"""The token, the sessions of those who have shown it, and who comes with one."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import time
 from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
 
 SESSION_COOKIE = "dreamd_session"
 """The name of the cookie that carries a session."""
 
 SESSION_SECONDS = 30 * 86_400
 """The time in seconds after which a session is over."""
-
-_WRONG_TOKEN_SECONDS = 1.0
-"""The time in seconds after which a wrong token is answered, so that guessing is slow."""
 
 
 @dataclass(frozen=True)
@@ -54,39 +49,11 @@ class Sessions:
         return hmac.new(self.token.encode(), f"dreamd session {end}".encode(), hashlib.sha256).hexdigest()
 
 
-def is_signed_in(request: Request, sessions: Sessions) -> bool:
-    """Tell whether a request comes with the token, or with a session of somebody who has shown it."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return sessions.is_token(token.strip())
+def has_session(request: Request, sessions: Sessions) -> bool:
+    """Tell whether a request comes with a session of somebody who has shown the token."""
     # Other programs of this host set cookies too, and may do so in ways that a strict parser gives up on.
     cookies = (cookie.partition("=") for line in request.headers.getlist("cookie") for cookie in line.split(";"))
     return any(sessions.is_valid(value.strip()) for name, _, value in cookies if name.strip() == SESSION_COOKIE)
-
-
-async def delay_guessing() -> None:
-    """Wait before a wrong token is answered."""
-    await asyncio.sleep(_WRONG_TOKEN_SECONDS)
-
-
-async def sign_in(sessions: Sessions, token: str) -> Response | None:
-    """Answer who shows the token with a session; return None, a while later, for a wrong one."""
-    if not sessions.is_token(token):
-        await delay_guessing()
-        return None
-    response = RedirectResponse("./", 303)
-    response.set_cookie(
-        SESSION_COOKIE, sessions.new(), max_age=SESSION_SECONDS, path=sessions.path, httponly=True, samesite="strict"
-    )
-    return response
-
-
-def sign_out(sessions: Sessions | None) -> Response:
-    """Make an answer that has the browser forget its session."""
-    response = Response(status_code=204)
-    if sessions is not None:
-        response.delete_cookie(SESSION_COOKIE, path=sessions.path, httponly=True, samesite="strict")
-    return response
 
 
 def _digest(text: str) -> bytes:

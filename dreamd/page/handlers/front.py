@@ -13,7 +13,8 @@ from starlette.staticfiles import StaticFiles
 
 from dreamd import __version__
 from dreamd.errors import UsageError
-from dreamd.page.access.sessions import Sessions, sign_in, sign_out
+from dreamd.page.access.entrance import Entrance
+from dreamd.page.access.guesses import TooSoonError
 from dreamd.page.handlers.answers import answering
 from dreamd.page.handlers.requests import read_body
 
@@ -24,8 +25,8 @@ _STATIC = Path(__file__).parent.parent / "static"
 class Front:
     """What a browser loads first. What the page shows comes by the other addresses."""
 
-    def __init__(self, sessions: Sessions | None) -> None:
-        self._sessions = sessions
+    def __init__(self, entrance: Entrance | None) -> None:
+        self._entrance = entrance
         self._templates = Environment(
             loader=PackageLoader("dreamd.page"), autoescape=select_autoescape(), undefined=StrictUndefined
         )
@@ -42,23 +43,28 @@ class Front:
 
     async def page(self, _request: Request) -> Response:
         """Answer with the page."""
-        return self._render("page.html", version=__version__, has_token=self._sessions is not None)
+        return self._render("page.html", version=__version__, has_token=self._entrance is not None)
 
     async def login_page(self, _request: Request) -> Response:
         """Answer with a form that asks for the token."""
-        return self._render("login.html", is_wrong=False)
+        return self._render("login.html", problem=None)
 
     async def login(self, request: Request) -> Response:
         """Take the token from that form."""
-        if self._sessions is None:
+        if self._entrance is None:
             raise UsageError("no token is set; the page is open")
         fields = parse_qs((await read_body(request)).decode("ascii", "replace"))
-        welcome = await sign_in(self._sessions, fields.get("token", [""])[0].strip())
-        return welcome or self._render("login.html", code=401, is_wrong=True)
+        token = fields.get("token", [""])[0].strip()
+        try:
+            welcome = await self._entrance.sign_in(request, token)
+        except TooSoonError as error:
+            problem = f"Too many wrong tokens. Try again in {error.seconds} seconds."
+            return self._render("login.html", code=429, problem=problem)
+        return welcome or self._render("login.html", code=401, problem="That is not the token.")
 
-    async def logout(self, _request: Request) -> Response:
+    async def logout(self, request: Request) -> Response:
         """Have this browser forget its session."""
-        return sign_out(self._sessions)
+        return Response(status_code=204) if self._entrance is None else self._entrance.sign_out(request)
 
     def _render(self, name: str, *, code: int = 200, **values: object) -> Response:
         return HTMLResponse(self._templates.get_template(name).render(**values), code)

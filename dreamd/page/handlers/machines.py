@@ -13,7 +13,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dreamd.errors import DreamdError
-from dreamd.page.access.sessions import Sessions, is_signed_in
+from dreamd.page.access.entrance import Entrance
+from dreamd.page.access.guesses import TooSoonError
 from dreamd.page.handlers.answers import answering
 from dreamd.page.monitoring.health import not_alive, not_ready
 from dreamd.page.monitoring.metrics import registry
@@ -25,9 +26,9 @@ from dreamd.wording import printable
 class Machines:
     """Answers scrapers and probes."""
 
-    def __init__(self, config: Config, sessions: Sessions | None) -> None:
+    def __init__(self, config: Config, entrance: Entrance | None) -> None:
         self._config = config
-        self._sessions = sessions
+        self._entrance = entrance
         self._registry = registry(config)
         self._scraping = asyncio.Lock()
 
@@ -61,6 +62,13 @@ class Machines:
         if not reasons:
             return PlainTextResponse("ok\n")
         # Anybody may know that it is not well; why is for those who may see the page.
-        may_know = self._sessions is None or is_signed_in(request, self._sessions)
-        lines = map(printable, reasons if may_know else ["not well"])
+        lines = map(printable, reasons if await self._may_know(request) else ["not well"])
         return PlainTextResponse("".join(f"{line}\n" for line in lines), 503)
+
+    async def _may_know(self, request: Request) -> bool:
+        if self._entrance is None:
+            return True
+        try:
+            return await self._entrance.is_signed_in(request)
+        except TooSoonError:  # health is told all the same
+            return False

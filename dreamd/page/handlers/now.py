@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import PurePosixPath
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from dreamd.files.nofollow import opened_file
-from dreamd.page.feed import Feed
+from dreamd.page.access.clients import Clients, household_of
+from dreamd.page.feed import Feed, Listener
 from dreamd.page.handlers.answers import JsonAnswer, answering
 from dreamd.page.state import StateView
 from dreamd.settings.config import Config
 from dreamd.tree.layout import StateFolder
 
 
+class EventsAnswer(StreamingResponse):
+    """Events for one listener, whose place is free again when the answer is over, however that came about."""
+
+    def __init__(self, feed: Feed, listener: Listener) -> None:
+        super().__init__(feed.listen(listener), media_type="text/event-stream")
+        self._leave = partial(feed.leave, listener)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as an ASGI application."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
+
+
 class Now:
     """Answers from the daemon's snapshot and the previews."""
 
-    def __init__(self, config: Config, view: StateView) -> None:
+    def __init__(self, config: Config, view: StateView, clients: Clients) -> None:
         self._config = config
         self._view = view
+        self._clients = clients
         self._feed = Feed(view, config.state)
 
     def routes(self) -> list[BaseRoute]:
@@ -38,11 +57,12 @@ class Now:
         values = await asyncio.to_thread(self._view.state)
         return JsonAnswer({**values, "max_bytes": int(self._config.limits.max_bytes)})
 
-    async def events(self, _request: Request) -> Response:
+    async def events(self, request: Request) -> Response:
         """Send the state of everything, again whenever it changes."""
-        if self._feed.is_full:
+        listener = self._feed.enter(household_of(self._clients.address_of(request)))
+        if listener is None:
             return PlainTextResponse("too many pages are open\n", 503)
-        return StreamingResponse(self._feed.listen(), media_type="text/event-stream")
+        return EventsAnswer(self._feed, listener)
 
     async def preview(self, request: Request) -> Response:
         """Answer with a dream that goes on, as it was a moment ago; with nothing when it is over."""

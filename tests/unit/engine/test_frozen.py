@@ -240,6 +240,21 @@ def test_a_loss_of_a_clamps_result_and_of_what_comes_after_it_has_its_whole_grad
     assert error(gradients[0], gradients[1]) < 1e-6
 
 
+def test_a_gradient_at_a_layer_that_is_looked_at_is_not_written_over() -> None:
+    kept: list[Tensor] = []
+
+    def loss(seen: Tensor) -> Tensor:
+        seen.register_hook(kept.append)
+        return seen.square().sum((1, 2, 3))
+
+    block = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU6())
+    plain = alive(nn.Sequential(block, nn.Conv2d(8, 4, 1), nn.ReLU()))
+    for network in (joined(plain), plain):
+        with WholeGradient(network, Objective((Term("0", loss), Term("2", l2)))) as gradient_at:
+            gradient_at(noise(2, 3, 32, 32).contiguous(memory_format=LAST))
+    assert error(kept[0], kept[1]) < 1e-6
+
+
 def test_inside_straight_a_clamp_passes_on_what_is_not_a_number() -> None:
     network = joined(alive(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 4, 1))))
     x = noise(1, 3, 32, 32)

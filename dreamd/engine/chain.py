@@ -29,6 +29,9 @@ GradientAt = Callable[[Tensor], tuple[Tensor, Tensor]]
 Shifted = Callable[[Tensor, GradientAt], tuple[Tensor, Tensor]]
 """Takes the gradient of normalised pictures that it shifts first, and shifts the gradient back."""
 
+ASKED_OF_WHOLE_PICTURES = frozenset({"original", "mask"})
+"""What a transform may ask for that only whole pictures have, and no views of parts of them."""
+
 Look = Callable[[Tensor], list[Tensor]]
 """Normalised pictures `[N, 3, H, W]` → what the layer of each term of the objective sees in them."""
 
@@ -322,7 +325,7 @@ class Canvas:
 
 def _for_views(step: Transform, given: Given, count: int) -> Given:
     """Return what a transform may ask for of so many views of each picture, which lie anywhere in it."""
-    if step.asks & {"original", "mask"}:
+    if step.asks & ASKED_OF_WHOLE_PICTURES:
         raise PluginError("a transform that asks for the original or the mask must stand before those that make views")
     return replace(given, random=given.random.repeated(count))
 

@@ -60,9 +60,13 @@ class _Outline:
     flow: Flow
 
     def pairs_to_fold(self, recipe: Recipe) -> tuple[Pair, ...]:
-        """Return the pairs that no stage of the recipe looks into: folding changes what a convolution itself gives."""
+        """Return all pairs, or none where a stage of the recipe looks into one, which folding would change.
+
+        A network is so kept twice at most, and not loaded anew for each of its convolutions that is looked at.
+        """
         wanted = set(wanted_modules(recipe, self.backbone))
-        return tuple(pair for pair in self.flow.pairs if wanted.isdisjoint(pair.shown_by))
+        looks_into_one = any(not wanted.isdisjoint(pair.shown_by) for pair in self.flow.pairs)
+        return () if looks_into_one else self.flow.pairs
 
 
 class Backbones:

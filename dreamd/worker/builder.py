@@ -22,7 +22,8 @@ from dreamd.engine.objective import Objective, Term
 from dreamd.engine.references import ORIGINAL, Reference, Referring
 from dreamd.engine.speed.graphs import Graphs, Recorder
 from dreamd.engine.speed.precision import Precision, fastest
-from dreamd.errors import FieldPath, within
+from dreamd.engine.trial import find_misplaced
+from dreamd.errors import FieldPath, RecipeError, within
 from dreamd.plugin_host.host import Plugins, Registered
 from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import Parameter
@@ -164,6 +165,8 @@ class Builder:
             others: the bytes of the sequence's other networks, which are held meanwhile.
         """
         first, *later = [self._climb(climb, recipe.backbone, backbone, place) for place, climb in recipe.climbs]
+        ends = Chain(start=self._transforms(recipe, "start"), finish=self._transforms(recipe, "finish"))
+        self._check_places(ends)
         return Dreamer(
             objective=first.objective,
             settings=first.settings,
@@ -171,9 +174,7 @@ class Builder:
             optimizer=first.optimizer,
             optimizer_pictures=first.optimizer_pictures,
             ascents=first.ascents,
-            chain=replace(
-                first.chain, start=self._transforms(recipe, "start"), finish=self._transforms(recipe, "finish")
-            ),
+            chain=replace(first.chain, start=ends.start, finish=ends.finish),
             backbone=backbone,
             schedule=self._filled_in(Kind.SCHEDULE, recipe.schedule, ("schedule",)),
             later=later,
@@ -189,13 +190,15 @@ class Builder:
         """Return a stage of a recipe, or the recipe itself where it has none, as the engine climbs it."""
         with within(place):
             optimizer, optimizer_pictures = self._optimizer(climb)
+            chain = self._chain(climb)
+            self._check_places(chain)
             return Climb(
                 objective=self._objective(climb, choice, backbone),
                 settings=AscentSettings(**climb.ascent.model_dump(exclude={"optimizer"})),
                 steps=[self._step(choice, ("gradient", index)) for index, choice in enumerate(climb.gradient)],
                 optimizer=optimizer,
                 optimizer_pictures=optimizer_pictures,
-                chain=self._chain(climb),
+                chain=chain,
                 ascents=climb.octaves if isinstance(climb, Stage) else 1,
             )
 
@@ -264,6 +267,11 @@ class Builder:
             settle=self._transforms(climb, "settle"),
             picture_terms=tuple(self._picture_term(climb, index) for index in own),
         )
+
+    def _check_places(self, chain: Chain) -> None:
+        """Raise RecipeError when something stands in a field of the recipe that it cannot stand in."""
+        if (misplaced := find_misplaced(chain, self._device)) is not None:
+            raise RecipeError(misplaced.problem, field=(misplaced.where, misplaced.number))
 
     def _transforms(self, climb: RecipeClimb, field: str) -> tuple[Transform, ...]:
         return tuple(self._transform(choice, (field, index)) for index, choice in enumerate(climb.steps(field)))

@@ -35,7 +35,8 @@ def noise_start(
     right = torch.fft.rfftfreq(width, device=image.device)
     frequency = torch.sqrt(down**2 + right**2).clamp(min=1 / max(height, width))
     noise = torch.fft.irfft2(spectrum * frequency**-smoothness, s=(height, width)).flatten(2)
-    noise = (noise - noise.mean(2, keepdim=True)) / (noise.std(2, keepdim=True) + _TINY)
+    correction = min(1, height * width - 1)  # a single pixel deviates from nothing
+    noise = (noise - noise.mean(2, keepdim=True)) / (noise.std(2, keepdim=True, correction=correction) + _TINY)
     colours = image.flatten(2)
     mean = colours.mean(2, keepdim=True)
     covariance = (colours - mean) @ (colours - mean).transpose(1, 2) / colours.shape[2]

@@ -56,6 +56,8 @@ def transform_clauses(item: Registered, device: torch.device) -> Iterator[Clause
             with naming_values(values):
                 for image in (images, torch.zeros_like(images), images * 3 - 1):
                     must_be_finite(transform(values, image), "what it returns")
+                for image in (images[:, :, :1, :1], images[:, :, :1], images[:, :, :, :1]):
+                    must_be_finite(transform(values, image), f"what it returns of {_words(image)}")
 
     def is_picture_by_picture() -> None:
         parts = [transform(base, images[index : index + 1], (index + 1,)) for index in range(len(images))]
@@ -72,6 +74,11 @@ def transform_clauses(item: Registered, device: torch.device) -> Iterator[Clause
     yield "leaves what it is given as it is", lambda: check_keeps_input(partial(transform, base), images)
     yield "takes its own defaults", partial(check_defaults, entry)
     yield "leaves no state behind", lambda: check_leaves_no_state(lambda: transform(base, images))
+
+
+def _words(image: Tensor) -> str:
+    height, width = image.shape[2:]
+    return f"a picture of {width}x{height} pixels"
 
 
 def _check_gradient(transform: Callable[[Tensor], Tensor], images: Tensor) -> None:

@@ -198,6 +198,13 @@ def test_a_decoder_that_does_not_ask_for_the_size_is_told_so(tmp_path: Path) -> 
     assert "it never asks check_size" in wrong["asks check_size before it decodes a.mine"]
 
 
+def test_a_transform_that_fails_for_a_picture_of_one_pixel_is_told_so(tmp_path: Path) -> None:
+    body = "def mine(image):\n    'One.'\n    return image * image.new_tensor(image.shape[2] - 1.5).sqrt()\n"
+    end = "\n@hookimpl\ndef dreamd_transforms(register):\n    register('mine', mine)\n"
+    found = failures(plugin(tmp_path, "", body, end))
+    assert "of a picture of 1x1 pixels is not-a-number" in found["gives pictures, whatever its parameters allow"]
+
+
 def test_a_plugin_that_cannot_be_loaded_is_told_with_its_reason(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("import nothing_of_that_name\n")

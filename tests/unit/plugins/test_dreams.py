@@ -458,6 +458,11 @@ def test_noise_begins_in_the_pictures_colours():
     assert not torch.equal(started, noise_start(image, random=random(8)))
 
 
+def test_noise_for_a_single_pixel_is_its_own_colour():
+    pixel = picture(1, 1)[None].expand(1, 3, 1, 1)
+    torch.testing.assert_close(noise_start(pixel, random=random(7)), pixel)
+
+
 def test_calm_keeps_what_is_flat_of_the_original_and_what_is_lively_of_the_dream():
     stripes = torch.tensor([0.3, 0.7]).repeat(32).expand(1, 3, 64, 64)  # their standard deviation is 0.2
     original = torch.cat([torch.full((1, 3, 64, 64), 0.5), stripes], 3)

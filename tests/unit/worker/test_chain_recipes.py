@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from PIL import Image
 
 from dreamd.errors import RecipeError
 from dreamd.pictures.picture import Picture
+from dreamd.settings.merging import resolve
 from dreamd.settings.recipe import Recipe
+from dreamd.settings.yamlfile import Document
 from dreamd.worker.bounds import Bounds
 from dreamd.worker.recipe_pictures import RecipePictures
 from dreamd.worker.session import Dream, Session
@@ -127,3 +130,31 @@ def test_a_picture_that_ships_with_dreamd_is_read_by_its_name_wherever_pictures_
         RecipePictures(bounds).load("dreamd:friut", ("loss", "picture"))
     with pytest.raises(RecipeError, match="no picture of dreamd"):
         RecipePictures(bounds).load("dreamd:../../../etc/passwd", ("loss", "picture"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "problem"),
+    [
+        ({"start": ["clamp", "crops"]}, ("start", 1), "views of another size may only be made under `transforms`"),
+        ({"settle": ["crops"]}, ("settle", 0), "views of another size may only be made under `transforms`"),
+        ({"finish": ["crops"]}, ("finish", 0), "views of another size may only be made under `transforms`"),
+        ({"parameterization": ["bounded", "fourier", "decorrelated"]}, ("parameterization", 1), "it must be the last"),
+        (
+            {"transforms": ["blur", "crops", "noise", "blend"]},
+            ("transforms", 3),
+            "several views of a picture: transforms[1]",
+        ),
+        ({"stages": [{}, {"settle": ["crops"]}]}, ("stages", 1, "settle", 0), "under `transforms`"),
+        ({"sequence": [{}, {"finish": ["crops"]}]}, ("sequence", 1, "finish", 0), "under `transforms`"),
+    ],
+)
+def test_what_stands_in_the_wrong_place_is_told_before_anything_is_dreamed(session, fields, field, problem):
+    recipe = {"backbone": {"name": "tiny", "weights": "random"}, **fields}
+    with pytest.raises(RecipeError, match=re.escape(problem)) as caught:
+        session.build(resolve([Document("recipe.yaml", recipe)]).recipe)
+    assert caught.value.field == field
+
+
+def test_what_stands_in_its_right_place_is_built(session):
+    fields = {"transforms": ["blend", "crops", "noise"], "parameterization": ["bounded", "decorrelated", "fourier"]}
+    session.build(Recipe.model_validate({"backbone": {"name": "tiny", "weights": "random"}, **fields}))

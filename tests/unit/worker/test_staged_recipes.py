@@ -132,7 +132,7 @@ def test_each_stage_becomes_a_climb_with_its_own_layers_and_steps(session: Sessi
     assert [climb.ascents for climb in dreamer.climbs] == [1, 1, 1]
 
 
-def test_nothing_is_folded_that_any_stage_looks_into(session: Session, folder: Path) -> None:
+def test_nothing_is_folded_where_any_stage_looks_into_what_would_be(session: Session, folder: Path) -> None:
     text = "backbone: {name: folded, weights: random}\nprecision: auto\nLAYERS\n"
 
     def norms(layers: str) -> int:
@@ -142,9 +142,18 @@ def test_nothing_is_folded_that_any_stage_looks_into(session: Session, folder: P
         )
 
     assert norms("layers: end") == 0
-    assert norms("stages: [{layers: end}, {layers: first}]") == 1
-    assert norms("stages: [{layers: second}, {layers: end}, {layers: first}]") == 2
+    assert norms("stages: [{layers: end}, {layers: first}]") == 3
+    assert norms("layers: second") == 3
     assert norms("layers: first\nstages: [{layers: end}]") == 0  # nobody looks into it
+
+
+def test_a_network_is_loaded_twice_at_most_whatever_is_looked_at(session: Session, folder: Path) -> None:
+    text = "backbone: {name: folded, weights: random}\nprecision: auto\nseed: 5\n"
+    networks = [
+        built_of(session, f"{text}layers: {layer}\n", folder).dreamer.backbone.network
+        for layer in ("first", "second", "end", "first", "end", "second")
+    ]
+    assert len({id(network) for network in networks}) == 2
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo gallery test check lint types slow browser soak bench system install-service uninstall-service clean
+.PHONY: demo gallery openapi test check lint types slow browser soak bench system install-service uninstall-service clean
 
 .venv/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -15,6 +15,10 @@ demo: .venv/.installed
 # docs/gallery.md: dreams what has changed; some minutes for all of it.
 gallery: .venv/.installed
 	$(BIN)/python tests/gallery.py
+
+# docs/openapi.json, from the operations of the API.
+openapi: .venv/.installed
+	$(BIN)/python tests/openapi_document.py
 
 test: .venv/.installed
 	$(BIN)/python -m pytest -m "not slow and not system and not browser"

@@ -12,6 +12,7 @@ from dreamd.page.access.clients import Clients
 from dreamd.page.access.entrance import Entrance
 from dreamd.page.access.guard import Guard
 from dreamd.page.access.sessions import Sessions
+from dreamd.page.api.service import api_operations, api_route
 from dreamd.page.base_path import BelowPath
 from dreamd.page.handlers.actions import Actions
 from dreamd.page.handlers.front import Front
@@ -21,6 +22,7 @@ from dreamd.page.handlers.now import Now
 from dreamd.page.handlers.recipes import RecipeHandlers
 from dreamd.page.recipe_editor import Recipes
 from dreamd.page.state import StateView
+from dreamd.page.uploading.uploads import Uploads
 from dreamd.settings.config import Config
 
 
@@ -38,7 +40,7 @@ def make_app(config: Config, token: str | None, reloads: threading.Event) -> Bel
         sessions = Sessions(token, path=f"{base_path}/")
         entrance = Entrance(sessions, clients, secure_cookies=config.status.secure_cookies)
     state, recipes = StateView(config), Recipes(config, reloads)
-    jobs = Jobs(config, state, recipes)
+    jobs, uploads = Jobs(config, state, recipes), Uploads(config)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -49,9 +51,10 @@ def make_app(config: Config, token: str | None, reloads: threading.Event) -> Bel
         *Front(entrance).routes(),
         *Now(config, state, clients).routes(),
         *jobs.routes(),
-        *Actions(config).routes(),
+        *Actions(config, uploads).routes(),
         *RecipeHandlers(recipes).routes(),
         *Machines(config, entrance).routes(),
+        api_route(api_operations(config, clients, uploads, state, recipes)),
     ]
     guarded = Guard(Starlette(routes=routes, lifespan=lifespan), config.status, entrance)
     return BelowPath(guarded, base_path)

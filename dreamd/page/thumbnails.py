@@ -114,7 +114,7 @@ class Thumbnails:
         sha256 = sidecar.get("input_sha256")
         if self._config.originals is None or not isinstance(sha256, str) or not sha256:
             return None
-        paths = [str(job.folder / name) for name in _namesakes(job)]
+        paths = [str(job.folder / name) for name in namesakes(job)]
         return {"root": str(self._config.originals), "paths": paths, "sha256": sha256}
 
 
@@ -167,7 +167,7 @@ class _Maker:
             await process.wait()
 
 
-def _namesakes(job: Job) -> Iterator[str]:
+def namesakes(job: Job) -> Iterator[str]:
     """Yield the names that the original may have among the originals: its own, or a numbered one.
 
     The result has most often got the same number, so that one is looked at first.

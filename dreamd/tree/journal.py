@@ -159,16 +159,29 @@ class Journal:
             return None
         return next(iter(self._jobs("WHERE id = ?", job_id)), None)
 
+    def first_of(self, path: PurePosixPath, *, after: str) -> Job | None:
+        """Return the first job that claimed a path with an id after another; None when there is none."""
+        # Read by id: what is looked for has come lately, and its folder may hold a million others.
+        where = "WHERE id > ? AND +folder = ? AND name = ? ORDER BY id LIMIT 1"
+        return next(iter(self._jobs(where, after, os.fsencode(path.parent), os.fsencode(path.name))), None)
+
     def unfinished(self) -> list[Job]:
         """Return the jobs that are queued, running or held, by the time of their claim."""
         states = (JobState.QUEUED, JobState.RUNNING, JobState.HELD)
         return self._jobs("WHERE state IN (?, ?, ?) ORDER BY id", *states)
 
-    def jobs(self, *, state: JobState | None = None, limit: int = 100) -> list[Job]:
-        """Return the newest jobs first, of one state or of all; at most `limit`, all of them when it is negative."""
-        if state is None:
-            return self._jobs("ORDER BY id DESC LIMIT ?", limit)
-        return self._jobs("WHERE state = ? ORDER BY id DESC LIMIT ?", state, limit)
+    def jobs(self, *, state: JobState | None = None, before: str | None = None, limit: int = 100) -> list[Job]:
+        """Return the newest jobs first, of one state or of all; at most `limit`, all of them when it is negative.
+
+        Args:
+            state: only jobs in this state.
+            before: only jobs with an id below this one.
+            limit: how many.
+        """
+        bounds: dict[str, _Value] = {"state = ?": state, "id < ?": before}
+        given = {condition: value for condition, value in bounds.items() if value is not None}
+        where = f"WHERE {' AND '.join(given)} " if given else ""
+        return self._jobs(f"{where}ORDER BY id DESC LIMIT ?", *given.values(), limit)
 
     def results(
         self, *, before: tuple[float, str] | None = None, folder: str | None = None, limit: int = 100

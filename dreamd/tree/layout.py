@@ -112,6 +112,11 @@ class StateFolder:
         return self.path / "preview"
 
     @property
+    def receipts(self) -> Path:
+        """What the API has given out for the pictures that it took, one file each."""
+        return self.path / "receipts"
+
+    @property
     def thumbnails(self) -> Path:
         """Small pictures for the page."""
         return self.path / "thumbnails"

@@ -11,6 +11,7 @@ from dreamd.page.access.entrance import Entrance
 from dreamd.page.access.guesses import TooSoonError
 from dreamd.page.access.hosts import Hosts
 from dreamd.page.access.origin import foreign_origin
+from dreamd.page.problems import API_PATH, problem
 from dreamd.settings.sections import StatusConfig
 
 _OPEN_PATHS = frozenset({"/login", "/healthz", "/readyz"})
@@ -64,19 +65,19 @@ class Guard:
     async def _refusal(self, request: Request) -> Response | None:
         """Make the answer to who may not go on; None for who may."""
         if not self._hosts.is_known(request.headers.get("host", "")):
-            return _refused(421, "this name is not known here; add it to status.hosts in dreamd's config")
-        if problem := foreign_origin(request.headers, request.method, request.url.path):
-            return _refused(403, problem)
+            return _refused(request, 421, "this name is not known here; add it to status.hosts in dreamd's config")
+        if words := foreign_origin(request.headers, request.method, request.url.path):
+            return _refused(request, 403, words)
         if self._entrance is None or _is_open(request.url.path):
             return None
         try:
             if await self._entrance.is_signed_in(request):
                 return None
         except TooSoonError as error:
-            return _refused(429, str(error), {"Retry-After": str(error.seconds)})
+            return _refused(request, 429, str(error), {"Retry-After": str(error.seconds)})
         if request.url.path == "/" and request.method == "GET":
             return RedirectResponse("login", 303)
-        return _refused(401, "show the token", {"WWW-Authenticate": "Bearer"})
+        return _refused(request, 401, "show the token", {"WWW-Authenticate": "Bearer"})
 
 
 def _is_open(path: str) -> bool:
@@ -84,5 +85,8 @@ def _is_open(path: str) -> bool:
     return path in _OPEN_PATHS or path.startswith(_OPEN_FOLDER)
 
 
-def _refused(code: int, problem: str, headers: dict[str, str] | None = None) -> Response:
-    return PlainTextResponse(f"{problem}\n", code, {"Connection": "close", **(headers or {})})
+def _refused(request: Request, code: int, words: str, headers: dict[str, str] | None = None) -> Response:
+    headers = {"Connection": "close", **(headers or {})}
+    if request.url.path.startswith(f"{API_PATH}/"):
+        return problem(code, words, headers)
+    return PlainTextResponse(f"{words}\n", code, headers)

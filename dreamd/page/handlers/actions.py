@@ -21,9 +21,9 @@ from dreamd.tree import control
 class Actions:
     """Does what the commands `retry`, `pause` and `resume` do, and takes uploads."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, uploads: Uploads) -> None:
         self._config = config
-        self._uploads = Uploads(config)
+        self._uploads = uploads
 
     def routes(self) -> list[BaseRoute]:
         """List the addresses that are answered here."""

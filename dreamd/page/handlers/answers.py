@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from dreamd.errors import DreamdError, SpaceError, UsageError
 from dreamd.json_text import to_json
+from dreamd.page.access.callers import ForbiddenError
 from dreamd.page.recipe_editor import ChangedError
 from dreamd.page.uploading.places import SlowError
 from dreamd.page.uploading.uploads import TooLargeError
@@ -31,16 +32,27 @@ class NotThereError(UsageError):
     """What was asked for is not there."""
 
 
+class FullError(DreamdError):
+    """So many ask already that nobody else may."""
+
+
 _CODES: tuple[tuple[type[DreamdError], int], ...] = (
     (NotThereError, 404),
+    (ForbiddenError, 403),
     (TooLargeError, 413),
     (SlowError, 408),
     (ChangedError, 409),
     (UsageError, 422),
+    (FullError, 503),
     (SpaceError, 507),
     (DreamdError, 500),
 )
 """The HTTP status code of each error; the first that fits counts."""
+
+
+def code_of(error: DreamdError) -> int:
+    """Return the HTTP status code of an error."""
+    return next(code for kind, code in _CODES if isinstance(error, kind))
 
 
 def answering(handler: Handler) -> Handler:
@@ -50,7 +62,7 @@ def answering(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except DreamdError as error:
-            code = next(code for kind, code in _CODES if isinstance(error, kind))
+            code = code_of(error)
             # The rest of a body that was not read must not be waited for; a look at what is not there has none.
             headers = None if isinstance(error, NotThereError) else {"Connection": "close"}
             return JsonAnswer({"error": str(error)}, code, headers)

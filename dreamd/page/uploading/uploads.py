@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from dreamd.errors import UsageError
@@ -51,7 +51,14 @@ class Uploads:
         self._places = Places()
         self._writers = asyncio.Semaphore(_WRITERS)
 
-    async def take(self, folder: str, name: str, length: int | None, chunks: AsyncIterator[bytes]) -> str:
+    async def take(
+        self,
+        folder: str,
+        name: str,
+        length: int | None,
+        chunks: AsyncIterator[bytes],
+        note: Callable[[str, str], None] | None = None,
+    ) -> str:
         """Write what comes into a file of a folder, and return its path in the inbox.
 
         The folder is made where it is missing. Where a picture of the name waits already, it gets a number.
@@ -61,6 +68,7 @@ class Uploads:
             name: what the sender calls the picture.
             length: how many bytes will come, if the sender has said it.
             chunks: the bytes.
+            note: is told the name of the draft and the path that it is about to get, once or more often, in a thread.
 
         Raises:
             UsageError: folder or name cannot be; the file is too large or too slow, or a picture's and empty.
@@ -76,7 +84,7 @@ class Uploads:
                 await asyncio.to_thread(check_is_known, self._inbox, self._state)
                 with _staging(self._inbox) as (draft, descriptor):
                     await self._write(descriptor, place, chunks, name, most)
-                    return await asyncio.to_thread(self._publish, draft, parts, name)
+                    return await asyncio.to_thread(self._publish, draft, parts, name, note)
         except OSError as error:
             raise os_error_explained(error, "write into", folder) from error
 
@@ -102,13 +110,16 @@ class Uploads:
             raise UsageError("the file is empty")
         await asyncio.to_thread(os.fsync, descriptor)
 
-    def _publish(self, draft: Entry, parts: tuple[str, ...], name: str) -> str:
+    def _publish(self, draft: Entry, parts: tuple[str, ...], name: str, note: Callable[[str, str], None] | None) -> str:
         with opened_folder(self._inbox, parts, make=True) as folder:
             for candidate in free_names(*split_name(name), lambda name: Entry(folder, name).is_there()):
+                path = str(PurePosixPath(*parts, candidate))
                 with contextlib.suppress(FileExistsError):
+                    if note is not None:
+                        note(draft.name, path)
                     rename_new(draft, Entry(folder, candidate))
                     sync_folder(folder)
-                    return str(PurePosixPath(*parts, candidate))
+                    return path
         raise AssertionError("there is always a free name")
 
 

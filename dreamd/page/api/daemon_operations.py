@@ -1,0 +1,76 @@
+"""The operations on the daemon: what it is doing, what a recipe may name, pause and resume."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dreamd.files.names import parts_of
+from dreamd.page.api.models import FolderQuery, Nothing, Overview, Paused, RecipeNames
+from dreamd.page.api.operations import Answer, Operation, operation
+from dreamd.page.handlers.answers import JsonAnswer
+from dreamd.page.recipe_editor import Recipes
+from dreamd.page.state import StateView
+from dreamd.settings.config import Config
+from dreamd.tree import control
+
+
+class DaemonOperations:
+    """Answers what is asked about the daemon."""
+
+    def __init__(self, config: Config, state: StateView, recipes: Recipes) -> None:
+        self._config = config
+        self._state = state
+        self._recipes = recipes
+
+    def operations(self) -> list[Operation]:
+        """List them, in the order of the document."""
+        paused = {200: Answer(words="What is paused now.", model=Paused)}
+        no_folder = {422: "It is no folder of the inbox."}
+        return [
+            operation(
+                "GET",
+                "/status",
+                self.get_status,
+                query=Nothing,
+                answers={200: Answer(words="The state of the daemon.", model=Overview)},
+                needs={"read", "drop", "all"},
+            ),
+            operation(
+                "GET",
+                "/recipes",
+                self.list_recipes,
+                query=Nothing,
+                answers={200: Answer(words="The names.", model=RecipeNames)},
+                needs={"read", "drop", "all"},
+            ),
+            operation(
+                "POST", "/pause", self.pause, query=FolderQuery, answers=paused, problems=no_folder, needs={"all"}
+            ),
+            operation(
+                "POST", "/resume", self.resume, query=FolderQuery, answers=paused, problems=no_folder, needs={"all"}
+            ),
+        ]
+
+    async def get_status(self, _request: Request, _query: Nothing) -> Response:
+        """Tell what the daemon is doing."""
+        values = await asyncio.to_thread(self._state.state)
+        return JsonAnswer(Overview.model_validate(values).model_dump())
+
+    async def list_recipes(self, _request: Request, _query: Nothing) -> Response:
+        """List the presets and named recipes, which `recipe` may name."""
+        names = await asyncio.to_thread(self._recipes.names)
+        return JsonAnswer(RecipeNames(recipes=[each["name"] for each in names]).model_dump())
+
+    async def pause(self, _request: Request, query: FolderQuery) -> Response:
+        """Start no more jobs from a folder and those below it; what runs is finished."""
+        return JsonAnswer({"said": await asyncio.to_thread(control.pause, self._config, self._folder(query))})
+
+    async def resume(self, _request: Request, query: FolderQuery) -> Response:
+        """Start jobs from a folder again."""
+        return JsonAnswer({"said": await asyncio.to_thread(control.resume, self._config, self._folder(query))})
+
+    def _folder(self, query: FolderQuery) -> str:
+        return str(self._config.inbox.joinpath(*parts_of(query.folder)))

@@ -1,0 +1,291 @@
+"""The operations on jobs: post a picture, list, wait, follow, fetch, try again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from pathlib import PurePosixPath
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from dreamd.errors import DreamdError, UsageError
+from dreamd.job import Job, JobState
+from dreamd.json_text import to_json
+from dreamd.page.access.callers import Caller, ForbiddenError, caller_of
+from dreamd.page.access.clients import Clients, household_of
+from dreamd.page.api.following import Following
+from dreamd.page.api.job_view import ApiJobs, Found
+from dreamd.page.api.models import ApiJob, JobList, JobQuery, ListQuery, Nothing, PostQuery
+from dreamd.page.api.operations import Answer, Header, Operation, operation
+from dreamd.page.api.originals import opened_original
+from dreamd.page.api.posting import Posting
+from dreamd.page.api.receipts import Receipt, Receipts, claimed_files, is_in_inbox, latest_id_now, receipt_id
+from dreamd.page.handlers.answers import JsonAnswer, NotThereError
+from dreamd.page.handlers.stored_files import sent_file, sent_result
+from dreamd.page.outbox import sidecar_of
+from dreamd.page.recipe_editor import ChangedError
+from dreamd.settings.config import Config
+from dreamd.tree import control
+from dreamd.tree.layout import steps_name
+
+_DRAIN_SECONDS = 30.0
+"""The time in seconds for which a picture that came already is read once more, so that its sender hears the answer."""
+
+_PUT_AWAY_SECONDS = 5.0
+"""The time in seconds for which the picture of a failed job is waited for, until it lies among the failed ones."""
+
+_PUT_AWAY_LOOK_SECONDS = 0.05
+"""The pause between two looks for it."""
+
+_JOB = Answer(words="The job.", model=ApiJob)
+_PICTURE = Answer(words="The picture, as it lies in its folder.", media_type="image/*")
+_NO_JOB = "There is no such job, or this token has not posted it."
+_NO_FILE = "There is no such job, or it has no such file (any more)."
+
+
+class JobOperations:
+    """Answers what is asked about jobs."""
+
+    def __init__(self, config: Config, clients: Clients, posting: Posting, receipts: Receipts) -> None:
+        self._config = config
+        self._clients = clients
+        self._posting = posting
+        self._receipts = receipts
+        self._jobs = ApiJobs(config, receipts)
+        self._following = Following(config.state)
+
+    def operations(self) -> list[Operation]:
+        """List them, in the order of the document."""
+        return [*self._on_all(), *self._on_one(), *self._on_files()]
+
+    def _on_all(self) -> list[Operation]:
+        return [
+            operation(
+                "POST",
+                "/jobs",
+                self.post_picture,
+                query=PostQuery,
+                answers={201: _JOB, 200: Answer(words="The job of an earlier request with this key.", model=ApiJob)},
+                problems={
+                    408: "The picture came too slowly, or too many came at once.",
+                    409: "The key was used for something else, or the recipe's folder has another recipe by now.",
+                    413: "The picture is larger than `limits.max_bytes`.",
+                    422: "Name, folder, recipe or key cannot be.",
+                    507: "The disk is full.",
+                },
+                needs={"drop", "all"},
+                headers=(
+                    Header(
+                        name="Idempotency-Key",
+                        words="A name for this one request, up to 255 characters. Sent again with it, for 30 days, the "
+                        "picture is not taken twice.",
+                    ),
+                ),
+                body="The picture itself, no form; or a dream file, with a name such as `clouds.dream.yaml`.",
+            ),
+            operation(
+                "GET",
+                "/jobs",
+                self.list_jobs,
+                query=ListQuery,
+                answers={200: Answer(words="The jobs.", model=JobList)},
+                needs={"read", "all"},
+            ),
+        ]
+
+    def _on_one(self) -> list[Operation]:
+        return [
+            operation(
+                "GET",
+                "/jobs/{id}",
+                self.get_job,
+                query=JobQuery,
+                answers={200: _JOB},
+                problems={404: _NO_JOB, 503: "Too many wait already."},
+                needs={"read", "drop", "all"},
+            ),
+            operation(
+                "GET",
+                "/jobs/{id}/events",
+                self.follow_job,
+                query=Nothing,
+                answers={
+                    200: Answer(
+                        words="Events named `job`, each with a job as its data, until the job is over or an hour is.",
+                        media_type="text/event-stream",
+                    )
+                },
+                problems={404: _NO_JOB, 503: "Too many follow already."},
+                needs={"read", "drop", "all"},
+            ),
+            operation(
+                "POST",
+                "/jobs/{id}/retry",
+                self.retry_job,
+                query=Nothing,
+                answers={202: Answer(words="The job from now on; its id may be a new one.", model=ApiJob)},
+                problems={
+                    404: _NO_JOB,
+                    409: "A picture of this name waits in the inbox.",
+                    422: "It is neither failed nor held, or its picture is gone.",
+                },
+                needs={"drop", "all"},
+            ),
+        ]
+
+    def _on_files(self) -> list[Operation]:
+        sidecar = Answer(words="How it came about: the sidecar that lies beside the result.")
+        return [
+            operation(
+                "GET", path, handler, query=Nothing, answers={200: answer}, problems={404: _NO_FILE},
+                needs={"read", "drop", "all"},
+            )
+            for path, handler, answer in (
+                ("/jobs/{id}/result", self.get_result, _PICTURE),
+                ("/jobs/{id}/original", self.get_original, _PICTURE),
+                ("/jobs/{id}/sidecar", self.get_sidecar, sidecar),
+                ("/jobs/{id}/steps", self.get_film_strip, _PICTURE),
+            )
+        ]  # fmt: skip
+
+    async def post_picture(self, request: Request, query: PostQuery) -> Response:
+        """Take a picture into the inbox, to be dreamed."""
+        if request.headers.get("content-type", "").startswith("multipart/"):
+            raise UsageError("send the picture itself as the body, and no form: curl --data-binary @cat.jpg")
+        length = request.headers.get("content-length", "")
+        caller = caller_of(request)
+        receipt, is_new = await self._posting.post(
+            query,
+            caller.name,
+            request.headers.get("idempotency-key"),
+            int(length) if length.isdecimal() else None,
+            request.stream(),
+        )
+        if not is_new:
+            await self._drain(request)
+        job = await asyncio.to_thread(self._jobs.find, receipt.id, caller)
+        return _told(job.told, 201 if is_new else 200, {"Location": f"jobs/{receipt.id}"})
+
+    async def list_jobs(self, _request: Request, query: ListQuery) -> Response:
+        """List jobs, the newest claim first."""
+        state = None if query.state is None else JobState(query.state)
+        jobs = await asyncio.to_thread(self._jobs.listed, state, query.before, query.limit)
+        return JsonAnswer(jobs.model_dump(mode="json"))
+
+    async def get_job(self, request: Request, query: JobQuery) -> Response:
+        """Tell a job, at once or when it is over."""
+        job = await self._following.until_over(self._client(request), lambda: self._look(request).told, query.wait)
+        return _told(job, 200)
+
+    async def follow_job(self, request: Request, _query: Nothing) -> Response:
+        """Tell a job now, and again whenever it has changed."""
+        changes = self._following.changes(self._client(request), lambda: self._look(request).told)
+        first = await anext(changes)
+        return StreamingResponse(_events(first, changes), media_type="text/event-stream")
+
+    async def retry_job(self, request: Request, _query: Nothing) -> Response:
+        """Try a failed or held job again."""
+        told = await asyncio.to_thread(self._retry, request.path_params["id"], caller_of(request))
+        return _told(told, 202)
+
+    async def get_result(self, request: Request, _query: Nothing) -> Response:
+        """Send the result."""
+        job = await self._done_job(request)
+        return await sent_result(job, self._config.outbox, PurePosixPath(job.result or ""))
+
+    async def get_original(self, request: Request, _query: Nothing) -> Response:
+        """Send the original of a result, as long as it is kept."""
+        job = await self._done_job(request)
+        file = await asyncio.to_thread(opened_original, job, self._config)
+        if file is None:
+            raise NotThereError("the original is not kept (any more), or its result was taken out of the outbox")
+        return sent_file(file, job.name)
+
+    async def get_sidecar(self, request: Request, _query: Nothing) -> Response:
+        """Send what is known of how a result came about."""
+        job = await self._done_job(request)
+        sidecar = await asyncio.to_thread(sidecar_of, job, self._config.outbox)
+        if sidecar is None:
+            raise NotThereError("it was taken out of the outbox")
+        return JsonAnswer(sidecar)
+
+    async def get_film_strip(self, request: Request, _query: Nothing) -> Response:
+        """Send the film strip of a result, where its recipe asks for one."""
+        job = await self._done_job(request)
+        sidecar = await asyncio.to_thread(sidecar_of, job, self._config.outbox)
+        if sidecar is None or not sidecar.get("steps"):
+            raise NotThereError("there is no film strip of this job")
+        result = PurePosixPath(job.result or "")
+        return await sent_result(job, self._config.outbox, result.with_name(steps_name(result.name)))
+
+    def _client(self, request: Request) -> str:
+        return household_of(self._clients.address_of(request))
+
+    def _look(self, request: Request) -> Found:
+        return self._jobs.find(request.path_params["id"], caller_of(request))
+
+    async def _done_job(self, request: Request) -> Job:
+        """Find the job of a request's address. Raises NotThereError when it has no result."""
+        found = await asyncio.to_thread(self._look, request)
+        if found.job is None or found.job.state is not JobState.DONE or not found.job.result:
+            raise NotThereError(f"this job has no result: it is {found.told.state}")
+        return found.job
+
+    def _retry(self, id_: str, caller: Caller) -> ApiJob:
+        found = self._jobs.find(id_, caller)
+        if found.job is None or found.job.state not in (JobState.FAILED, JobState.HELD):
+            raise UsageError(f"the job is {found.told.state}, not failed or held")
+        if found.receipt is None and "all" not in caller.may:
+            raise ForbiddenError(f"the token {caller.name!r} may try again only what it has posted")
+        if found.job.state is JobState.HELD:
+            list(control.retry(self._config, [found.job.id], all_failed=False))
+            return self._jobs.find(id_, caller).told
+        path = str(found.job.path)
+        self._await_put_away(found.job)
+        if is_in_inbox(self._config.inbox, path):
+            raise ChangedError(f"another {path} waits in the inbox; try again when it is done")
+        receipt = found.receipt or Receipt(
+            id=receipt_id(caller.name, None), owner=caller.name, asked="", path=path, draft="", since=latest_id_now()
+        )
+        self._receipts.save(receipt)  # before the picture is back, so that a kill leaves nobody without an id
+        try:
+            list(control.retry(self._config, [found.job.id], all_failed=False))
+        except DreamdError:
+            if found.receipt is None:
+                self._receipts.remove(receipt.id)
+            raise
+        return self._jobs.find(receipt.id, caller).told
+
+    def _await_put_away(self, job: Job) -> None:
+        """Wait a moment for what has failed just now to be among the failed pictures."""
+        end = time.monotonic() + _PUT_AWAY_SECONDS
+        while claimed_files(self._config.inbox, str(job.path), job.id) and time.monotonic() < end:
+            time.sleep(_PUT_AWAY_LOOK_SECONDS)
+
+    async def _drain(self, request: Request) -> None:
+        """Read a body that is not needed: who still sends would not hear an answer."""
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                async for _ in request.stream():
+                    pass
+        except TimeoutError:
+            return  # the answer is right all the same, if it is heard
+
+
+def _told(job: ApiJob, code: int, headers: dict[str, str] | None = None) -> Response:
+    return JsonAnswer(job.model_dump(mode="json"), code, headers)
+
+
+async def _events(first: ApiJob | None, changes: AsyncGenerator[ApiJob | None, None]) -> AsyncIterator[bytes]:
+    async with aclosing(changes):
+        yield _event(first)
+        async for job in changes:
+            yield _event(job)
+
+
+def _event(job: ApiJob | None) -> bytes:
+    """Write an event, or a comment that keeps proxies from ending a silent connection."""
+    return b":\n\n" if job is None else f"event: job\ndata: {to_json(job.model_dump(mode='json'))}\n\n".encode()

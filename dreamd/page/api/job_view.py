@@ -1,0 +1,124 @@
+"""Jobs as the API tells them: those of the journal, and pictures that were posted and are not claimed yet.
+
+Reads files: call it from a thread. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from dreamd.errors import REMEDIES, DreamdError
+from dreamd.job import Job, JobState
+from dreamd.page.access.callers import Caller
+from dreamd.page.api.models import ApiJob, JobList, State
+from dreamd.page.api.receipts import Receipt, Receipts, claimed_files, is_in_inbox, is_receipt_id
+from dreamd.page.handlers.answers import NotThereError
+from dreamd.page.state import without_inbox
+from dreamd.settings.config import Config
+from dreamd.tree import snapshot
+from dreamd.tree.journal import Journal
+from dreamd.tree.layout import StateFolder
+from dreamd.wording import printable
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an id of the API leads to: a receipt, its job, or a job alone.
+
+    Attributes:
+        told: the job as it is told.
+        job: the job in the journal; None while the picture is not claimed.
+        receipt: the receipt; None for a picture that nobody posted.
+    """
+
+    told: ApiJob
+    job: Job | None
+    receipt: Receipt | None
+
+
+class ApiJobs:
+    """Looks at the jobs of one tree."""
+
+    def __init__(self, config: Config, receipts: Receipts) -> None:
+        self._config = config
+        self._receipts = receipts
+
+    def find(self, id_: str, caller: Caller) -> Found:
+        """Find what an id leads to. Raises NotThereError when it leads nowhere, or this caller may not see it."""
+        receipt = self._receipts.find(id_) if is_receipt_id(id_) else None
+        if not caller.may_see(receipt.owner if receipt is not None else ""):
+            raise NotThereError(f"there is no job {printable(id_)!r} that this token has posted")
+        with self._journal() as journal:
+            if receipt is None:
+                job = journal.get(id_) if journal is not None else None
+                if job is None:
+                    raise NotThereError(f"there is no job {printable(id_)!r}; GET /api/v1/jobs lists those there are")
+                return Found(self._told(job, job.id), job, None)
+            return self._of_receipt(receipt, journal)
+
+    def listed(self, state: JobState | None, before: str | None, limit: int) -> JobList:
+        """List the newest jobs first."""
+        with self._journal() as journal:
+            jobs = [] if journal is None else journal.jobs(state=state, before=before, limit=limit + 1)
+        told = [self._told(job, job.id) for job in jobs[:limit]]
+        return JobList(jobs=told, more=told[-1].id if len(jobs) > limit else None)
+
+    def _of_receipt(self, receipt: Receipt, journal: Journal | None) -> Found:
+        # A claim is a rename and then a line in the journal. So who looks at the journal, at the folders and at the
+        # journal again, and finds nothing, knows that nothing is there.
+        for _ in range(2):
+            if journal is not None and (job := self._receipts.job(receipt, journal)) is not None:
+                return Found(self._told(job, receipt.id), job, receipt)
+            if receipt.is_done:
+                raise NotThereError("the journal has forgotten this job, which was done; the outbox has its result")
+            inbox, path = self._config.inbox, receipt.path
+            if is_in_inbox(inbox, path) or claimed_files(inbox, path):
+                return Found(_unclaimed(receipt, State.RECEIVED), None, receipt)
+        return Found(_unclaimed(receipt, State.GONE), None, receipt)
+
+    def _told(self, job: Job, id_: str) -> ApiJob:
+        is_running = job.state is JobState.RUNNING
+        return ApiJob(
+            id=id_,
+            job=job.id,
+            state=State(job.state),
+            folder=printable(str(job.folder)),
+            name=printable(job.name),
+            share=self._share(job.id) if is_running else None,
+            attempts=job.attempts,
+            claimed_at=job.claimed_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+            seconds=job.seconds,
+            cause=job.hold,
+            reason=None if job.reason is None else without_inbox(job.reason, self._config),
+            remedy=None if job.hold is None else REMEDIES[job.hold],
+            result=printable(job.result) if job.state is JobState.DONE and job.result else None,
+        )
+
+    def _share(self, job_id: str) -> float | None:
+        """Return how much of a running job is done; None when the daemon does not say."""
+        try:
+            values = snapshot.read(self._config.state)
+        except DreamdError:  # it is of another version, as the state of everything says
+            return None
+        workers = [] if values is None else values["workers"]
+        return next((job["share"] for worker in workers for job in worker["jobs"] if job["job"] == job_id), None)
+
+    @contextmanager
+    def _journal(self) -> Iterator[Journal | None]:
+        """Open the journal to look; None while there is none that can be read."""
+        journal = Journal.open_readonly(StateFolder(self._config.state).journal)
+        if journal is None:
+            yield None
+        else:
+            with journal:
+                yield journal
+
+
+def _unclaimed(receipt: Receipt, state: State) -> ApiJob:
+    path = PurePosixPath(receipt.path)
+    return ApiJob(id=receipt.id, job=None, state=state, folder=str(path.parent), name=printable(path.name))

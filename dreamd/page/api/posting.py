@@ -1,0 +1,171 @@
+"""Pictures that programs post: each once for its key, into the folder of its recipe.
+
+A folder has one recipe, which is what a job goes by until it starts, and what a person mends when it is held. So a
+picture with a recipe of its own gets a folder of its own, named after the recipe: all pictures of the same recipe share
+it. Nothing else has to know that a program asked for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from dreamd.errors import RecipeError, UsageError
+from dreamd.files.durable import replace
+from dreamd.files.names import check_name, parts_of
+from dreamd.files.nofollow import Entry, opened_file, opened_folder
+from dreamd.files.problems import os_error_explained
+from dreamd.inbox.recipes import RECIPE_FILES
+from dreamd.json_text import to_json
+from dreamd.page.api.models import PostQuery
+from dreamd.page.api.receipts import Receipt, Receipts, latest_id_now, receipt_id
+from dreamd.page.recipe_editor import ChangedError, Recipes
+from dreamd.page.uploading.uploads import Uploads
+from dreamd.settings.config import Config
+from dreamd.settings.yamlfile import MAX_BYTES, document_of_text
+
+_LONGEST_KEY = 255
+"""The most characters of an idempotency key."""
+
+_DIGEST_DIGITS = 10
+"""The digits of a recipe's digest in the name of its folder."""
+
+_LONGEST_NAME = 40
+"""The most characters of a recipe's name in the name of its folder."""
+
+
+@dataclass(frozen=True)
+class RecipeFolder:
+    """Where pictures of one recipe are put.
+
+    Attributes:
+        folder: its path in the inbox.
+        text: its recipe.
+    """
+
+    folder: str
+    text: str
+
+    @classmethod
+    def of(cls, folder: str, recipe: str) -> RecipeFolder:
+        """Name the folder below another, for a recipe's name or its fields as JSON or YAML. Raises RecipeError."""
+        name = _name_in(recipe)
+        text = recipe if name is None else f"extends: {to_json(name, for_people=True)}\n"
+        if name is None:
+            document_of_text(text, "the recipe", RecipeError)
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_DIGITS]
+        called = re.sub(r"[^\w-]+", "-", name or "recipe", flags=re.ASCII)[:_LONGEST_NAME].strip("-") or "recipe"
+        return cls(str(PurePosixPath(*parts_of(folder), f"{called}-{digest}")), text)
+
+
+class Posting:
+    """Takes the pictures of programs into one inbox."""
+
+    def __init__(self, config: Config, uploads: Uploads, recipes: Recipes, receipts: Receipts) -> None:
+        self._config = config
+        self._uploads = uploads
+        self._recipes = recipes
+        self._receipts = receipts
+        self._coming: set[str] = set()
+
+    async def post(
+        self, query: PostQuery, owner: str, key: str | None, length: int | None, chunks: AsyncIterator[bytes]
+    ) -> tuple[Receipt, bool]:
+        """Take a picture, and return its receipt and whether it is new: for a known key the picture is not read.
+
+        Args:
+            query: where to, and how to dream it.
+            owner: the name of the token that posts it; "" for a person's.
+            key: what the program calls this one request, however often it sends it.
+            length: how many bytes will come, if the program has said it.
+            chunks: the bytes.
+
+        Raises:
+            UsageError: folder, name, recipe or key cannot be, or the picture is too large or too slow.
+            ChangedError: the key was used for another picture or is being used now, or the recipe's folder has
+                another recipe.
+            DreamdError: the folders cannot be written.
+        """
+        _check_key(key)
+        id_ = receipt_id(owner, key)
+        if id_ in self._coming:
+            raise ChangedError("a picture with this Idempotency-Key is coming just now; ask again when it has come")
+        self._coming.add(id_)
+        try:
+            asked = to_json([query.folder, query.name, query.recipe])
+            if key is not None and (known := await asyncio.to_thread(self._receipts.find, id_)) is not None:
+                _check_is_same(known, asked)
+                return known, False
+            folder = await asyncio.to_thread(self._prepared_folder, query)
+            blank = Receipt(id=id_, owner=owner, asked=asked, path="", draft="", since="")
+            return await self._take(blank, folder, query.name, length, chunks), True
+        finally:
+            self._coming.discard(id_)
+
+    async def _take(
+        self, blank: Receipt, folder: str, name: str, length: int | None, chunks: AsyncIterator[bytes]
+    ) -> Receipt:
+        def note(draft: str, path: str) -> None:
+            self._receipts.save(dataclasses.replace(blank, path=path, draft=draft, since=latest_id_now()))
+
+        try:
+            await self._uploads.take(folder, name, length, chunks, note)
+        except Exception:  # a cancelled upload may have come all the same, which its receipt finds out
+            await asyncio.to_thread(self._receipts.remove, blank.id)
+            raise
+        receipt = await asyncio.to_thread(self._receipts.find, blank.id)
+        assert receipt is not None
+        return receipt
+
+    def _prepared_folder(self, query: PostQuery) -> str:
+        """Return the folder to put a picture into, with its recipe in it."""
+        check_name(query.name)
+        if query.recipe is None:
+            return query.folder
+        target = RecipeFolder.of(query.folder, query.recipe)
+        problem = self._recipes.check(target.folder, target.text)["problem"]
+        if problem is not None:
+            raise UsageError(problem["text"].replace(f"{target.folder}/{RECIPE_FILES[0]}", "recipe"))
+        try:
+            self._write_recipe(target)
+        except OSError as error:
+            raise os_error_explained(error, "write into", target.folder) from error
+        return target.folder
+
+    def _write_recipe(self, target: RecipeFolder) -> None:
+        parts, text = parts_of(target.folder), target.text.encode()
+        with opened_folder(self._config.inbox, parts, make=True) as descriptor:
+            entry = Entry(descriptor, RECIPE_FILES[0])
+            if not entry.is_there():
+                replace(entry, text)
+                return
+        with opened_file(self._config.inbox, PurePosixPath(*parts, RECIPE_FILES[0])) as file:
+            if file.read(MAX_BYTES + 1) != text:
+                raise ChangedError(
+                    f"somebody has changed the recipe of {target.folder}; remove that folder's recipe, or leave "
+                    f"`recipe` out and give `folder={target.folder}`"
+                )
+
+
+def _name_in(recipe: str) -> str | None:
+    """Return the name that a text is; None when it is the fields of a recipe. Raises UsageError when it is empty."""
+    if re.fullmatch(r"[^\s:{}\[\]#,]+", recipe):
+        return recipe
+    if not recipe.strip():
+        raise UsageError("recipe: is empty; leave it out where the folder's own recipe shall count")
+    return None
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isprintable()):
+        raise UsageError(f"Idempotency-Key: must have 1 to {_LONGEST_KEY} characters that can be seen")
+
+
+def _check_is_same(known: Receipt, asked: str) -> None:
+    if known.asked != asked:
+        raise ChangedError("this Idempotency-Key was used for another name, folder or recipe; take a new one")

@@ -1,0 +1,58 @@
+"""How a file of somebody's is sent: as data of a known type, which no browser runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+from urllib.parse import quote
+
+from starlette.responses import Response, StreamingResponse
+
+from dreamd.job import Job
+from dreamd.page.handlers.answers import NotThereError
+from dreamd.page.outbox import opened_result
+
+_CHUNK_BYTES = 1 << 18
+"""The bytes of the pieces in which a file is read and sent."""
+
+FOR_GOOD = "private, max-age=31536000, immutable"
+"""What belongs to a job that has ended never changes, so a browser may keep it for a year."""
+
+_TYPES = {
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".gif": "image/gif",
+    ".bmp": "image/bmp",
+    ".tif": "image/tiff",
+    ".jp2": "image/jp2",
+}
+"""The type of a result by the name that dreamd gave it, so that no content decides what a browser takes it for."""
+
+
+async def sent_result(job: Job, outbox: Path, path: PurePosixPath) -> Response:
+    """Answer with a job's own file in the outbox. Raises NotThereError when it is not there any more."""
+    file = await asyncio.to_thread(opened_result, job, outbox, path)
+    if file is None:
+        raise NotThereError("it was taken out of the outbox")
+    return sent_file(file, path.name)
+
+
+def sent_file(file: BinaryIO, name: str) -> Response:
+    """Answer with an open file, under a name; the name alone decides what a browser takes it for."""
+    headers = {
+        "Content-Disposition": f"inline; filename*=UTF-8''{quote(name.encode('utf-8', 'replace'))}",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cache-Control": FOR_GOOD,
+    }
+    media_type = _TYPES.get(PurePosixPath(name).suffix.lower(), "application/octet-stream")
+    return StreamingResponse(_chunks(file), media_type=media_type, headers=headers)
+
+
+async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
+    with file:
+        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+            yield chunk

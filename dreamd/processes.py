@@ -7,6 +7,9 @@ import os
 import signal
 import sys
 
+SERVING = "serving"
+"""The line by which the page's process tells the daemon that it serves; in its place it may tell why it does not."""
+
 
 def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when the daemon dies, however it dies (prctl(2), PR_SET_PDEATHSIG)."""

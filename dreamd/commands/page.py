@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dreamd.commands.terminal.options import config_at, config_option
-from dreamd.errors import UsageError
+from dreamd.errors import DreamdError, UsageError
 from dreamd.tree import snapshot
 
 
@@ -24,5 +24,7 @@ def open_page(config_file: Path) -> None:
         raise UsageError(
             f"no daemon runs with {config.file}: `dreamd run --config {shlex.quote(str(config_file))}` starts one"
         )
+    if values["page_problem"]:
+        raise DreamdError(f"the page is not served, and tried again by itself: {values['page_problem']}")
     click.echo(config.status.url)
     click.launch(config.status.url)

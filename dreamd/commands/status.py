@@ -67,6 +67,8 @@ def _words(values: dict[str, Any] | None, config_file: Path) -> str:
     for hold in values["holds"]:
         lines += _hold_lines(hold)
     lines += [f"left     {left['files']} in {_folder(left['folder'])}: {left['reason']}" for left in values["left"]]
+    if values["page_problem"]:
+        lines.append(f"page     not served, and tried again by itself: {values['page_problem']}")
     lines += [f"plugin   {name} is not used: {reason}" for name, reason in values["plugins_not_loaded"].items()]
     return "\n".join(printable(line) for line in lines)
 

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from dreamd.files.problems import refusal
+from dreamd.processes import SERVING
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +31,18 @@ _WRONG_USAGE = 2
 
 
 class PageProcess:
-    """Starts the process and starts it again when it ends, in a thread that does nothing else."""
+    """Starts the process and starts it again when it ends, in a thread that does nothing else.
+
+    Attributes:
+        problem: why the page is not served; None while it is, or while the process begins for the first time.
+    """
 
     def __init__(self, config_file: Path) -> None:
         self._command = [sys.executable, "-m", "dreamd.page.server", str(config_file), str(os.getpid())]
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._popen: subprocess.Popen[bytes] | None = None
+        self.problem: str | None = None
         # The kernel ends the process with the thread that started it, so this one lasts until `stop`.
         self._thread = threading.Thread(target=self._keep, name="page", daemon=True)
 
@@ -66,6 +72,7 @@ class PageProcess:
             code = self._run()
             if self._over.is_set():
                 return
+            self.problem = self.problem or f"its process ended with code {code}"
             failures = 0 if time.monotonic() - begun > _SOUND_SECONDS else failures + 1
             wait = _RESTART_SECONDS[min(max(failures, 1), len(_RESTART_SECONDS)) - 1]
             if failures <= len(_RESTART_SECONDS):  # then it has been said often enough
@@ -79,8 +86,19 @@ class PageProcess:
             if self._over.is_set():
                 return None
             try:
-                self._popen = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, start_new_session=True)
+                popen = self._popen = subprocess.Popen(
+                    self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
+                )
             except OSError as error:
+                self.problem = f"its process cannot be started: {refusal(error)}"
                 log.warning("the page's process cannot be started: %s", refusal(error))
                 return None
-        return self._popen.wait()
+        self._listen_to(popen)
+        return popen.wait()
+
+    def _listen_to(self, popen: subprocess.Popen[bytes]) -> None:
+        """Take the one line that the process tells: that it serves, or why not; none when it ended before."""
+        assert popen.stdout is not None
+        with popen.stdout:
+            line = popen.stdout.readline().decode(errors="backslashreplace").strip()
+        self.problem = None if line == SERVING else line or None

@@ -17,6 +17,7 @@ from dreamd import __version__
 from dreamd.daemon.intake import Intake
 from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
+from dreamd.daemon.page_process import PageProcess
 from dreamd.daemon.plugins import LivePlugins
 from dreamd.daemon.previews import drop_preview
 from dreamd.daemon.systemd import Pulse
@@ -90,6 +91,7 @@ class Report:
         intake: Intake,
         plugins: LivePlugins,
         executor: Executor,
+        page: PageProcess,
         readers: Sequence[Callable[[Snapshot], None]],
     ) -> None:
         """Set up.
@@ -104,6 +106,7 @@ class Report:
             intake: the pictures that are no jobs yet.
             plugins: the plugins.
             executor: the workers.
+            page: what serves the page.
             readers: told of every new snapshot.
         """
         self._config = config
@@ -115,6 +118,7 @@ class Report:
         self._intake = intake
         self._plugins = plugins
         self._executor = executor
+        self._page = page
         self._readers = readers
         self._progress: dict[str, Advanced | Fetching] = {}
         self._news = 0
@@ -193,7 +197,7 @@ class Report:
         ledger, watcher = self._ledger, self._intake.watcher
         return (
             *(self._tally.changes, self._news, len(self._intake), self._plugins.problems),
-            *(ledger.pauses(), ledger.version),
+            *(ledger.pauses(), ledger.version, self._page.problem),
             *(self._watching(), watcher.found_by_rescan_only, watcher.overflows, watcher.skipped),
             tuple(self._intake.unclaimed.counts.items()),
             *(replace(view, busy_share=0.0) for view in self._executor.workers()),
@@ -229,6 +233,7 @@ class Report:
             workers=self._workers(),
             holds=self._holds(),
             left=self._left(),
+            page_problem=self._page.problem,
             plugins_not_loaded={problem.plugin: problem.reason for problem in self._plugins.problems},
         )
 

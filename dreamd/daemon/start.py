@@ -109,6 +109,7 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
     attempts, checkpoints = config.limits.attempts, StateFolder(config.state).checkpoints
     life = Lifecycle(spool=parts.spool, ledger=ledger, recipes=recipes, attempts=attempts, checkpoints=checkpoints)
     intake = Intake(_watcher(config, parts.events), life, until_empty=parts.until_empty)
+    page = PageProcess(config.file)
     report = Report(
         config=config,
         lock_file=str(StateFolder(config.state).lock),
@@ -119,6 +120,7 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
         intake=intake,
         plugins=parts.plugins,
         executor=parts.executor,
+        page=page,
         readers=readers,
     )
     recovery = Recovery(
@@ -130,7 +132,6 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
         attempts=attempts,
         checkpoints=checkpoints,
     )
-    page = PageProcess(config.file)
     loop = Loop(
         config=config,
         events=parts.events,

@@ -199,4 +199,6 @@ def _status_line(snapshot: Snapshot) -> str:
         f"{snapshot.queued} queued, {snapshot.running} running, {snapshot.held} held",
         f"{snapshot.done_per_hour:.0f} pictures an hour",
     ]
+    if snapshot.page_problem is not None:
+        parts.append(f"the page is not served: {snapshot.page_problem}")
     return "; ".join(parts)

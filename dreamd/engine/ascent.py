@@ -144,7 +144,7 @@ def ascend(
         on_look: given each step's number and a function that returns the normalised pictures then, which must not be
             changed; None: nobody looks.
     """
-    x = x if overwrite else x.clone()
+    x = x.contiguous() if overwrite else x.clone(memory_format=torch.contiguous_format)
     canvas: Canvas | _Pixels = _Pixels(x) if scene is None else Canvas(x, scene)
     state: dict[str, Tensor] = {}
     losses: list[Tensor] = []
@@ -161,6 +161,8 @@ def ascend(
             gradient = step(gradient, progress)
         gradient = canvas.pulled(gradient)
         move = optimizer(gradient, state, At(canvas.parameters, progress, settings.momentum))
+        # In torch's own order of memory, as what is kept of it will be: sums in another order differ in the last bit.
+        state.update({name: value.contiguous() for name, value in state.items()})
         del gradient
         _go(canvas.parameters, move, settings.rate(progress))
         del move

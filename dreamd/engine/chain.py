@@ -221,7 +221,7 @@ class Canvas:
 
     def _encoded(self, x: Tensor) -> Tensor:
         if not self._scene.chain.parameterization:
-            return x
+            return x.contiguous()
         value = self._scene.image(x)
         self._shapes = []
         for number, level in enumerate(self._scene.chain.parameterization):

@@ -267,12 +267,17 @@ def _read(values: Mapping[str, Any], key: str, number: int) -> FinishedAscent:
     about = json.loads(str(values["about"]))
     if about["number"] != number:
         raise ValueError(f"it holds ascent {about['number']}")
-    tensors = {name: torch.from_numpy(values[name]) for name in _TENSORS}
+    tensors = {name: _tensor(values[name]) for name in _TENSORS}
     for name, (dtype, dimensions) in _TENSORS.items():
         if tensors[name].dtype != dtype or tensors[name].dim() != dimensions:
             raise ValueError(f"{name} is {tensors[name].dtype} of shape {list(tensors[name].shape)}")
     fit = Fit(**about["fit"]) if about["fit"] else None
     return FinishedAscent(number=number, given=int(about["given"]), fit=fit, **tensors)
+
+
+def _tensor(array: Any) -> Tensor:
+    """Return an array of a file as a tensor in torch's own memory, aligned and in order as that of an ascent is."""
+    return torch.from_numpy(array).clone(memory_format=torch.contiguous_format)
 
 
 _UNFINISHED_FORMAT = "dreamd unfinished ascent 1"
@@ -302,11 +307,11 @@ def _read_unfinished(values: Mapping[str, Any], key: str, number: int) -> Unfini
     about = json.loads(str(values["about"]))
     if about["number"] != number:
         raise ValueError(f"it holds ascent {about['number']}")
-    tensors = {name: torch.from_numpy(values[name]) for name in _UNFINISHED_TENSORS}
+    tensors = {name: _tensor(values[name]) for name in _UNFINISHED_TENSORS}
     for name, dtype in _UNFINISHED_TENSORS.items():
         if tensors[name].dtype != dtype:
             raise ValueError(f"{name} is {tensors[name].dtype}")
-    state = {name.removeprefix(_STATE): torch.from_numpy(values[name]) for name in values if name.startswith(_STATE)}
+    state = {name.removeprefix(_STATE): _tensor(values[name]) for name in values if name.startswith(_STATE)}
     fit = Fit(**about["fit"]) if about["fit"] else None
     return UnfinishedAscent(
         number=number, given=int(about["given"]), iteration=int(about["iteration"]), state=state, fit=fit, **tensors

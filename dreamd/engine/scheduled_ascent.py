@@ -92,6 +92,8 @@ class Ascend:
         check_finite(end.x)
         self.first_loss, self.last_loss = end.first_loss, end.last_loss
         result = end.x.mul_(std).add_(mean).clamp_(0, 1)[:, :, :height, :width]
+        # In torch's own order of memory, as it will be when it was kept: sums in another order differ in the last bit.
+        result = result.contiguous()
         return on_cpu(result) if image.device.type == "cpu" else result
 
     def _ascend_from(self, x: Tensor, given: int, size: tuple[int, int]) -> Ascended:

@@ -83,7 +83,7 @@ class Walker:
         return "a link, and links are not followed" if entry.is_symlink() else "neither a file nor a folder"
 
     def _say_what_is_skipped(self) -> None:
-        new = [path for path in self._met if path not in self.skipped]
+        new = [path for path in self._met if path not in self.skipped and path not in self._unreadable]
         if self._met != self.skipped:  # else it stays the same object, which is quickly compared
             self.skipped = self._met
         if new:
@@ -95,3 +95,6 @@ class Walker:
             self._unreadable.add(folder)
             name = printable(folder or ".")
             log.warning("cannot read the folder %s in the inbox: %s; its files wait", name, refusal(error))
+        if folder:
+            remedy = "; `chmod g+rx` it" if isinstance(error, PermissionError) else ""
+            self._met[folder] = f"the folder {printable(folder)} cannot be read ({refusal(error)}){remedy}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import resource
 import signal
 import socket
@@ -27,7 +28,7 @@ from dreamd.page.api.receipts import Receipts
 from dreamd.page.app import make_app
 from dreamd.page.connection import CONNECTIONS, Connection
 from dreamd.page.uploading.uploads import sweep
-from dreamd.processes import die_with_parent
+from dreamd.processes import SERVING, die_with_parent
 from dreamd.settings.config import Config, load_config
 from dreamd.wording import printable
 
@@ -112,12 +113,24 @@ def _prepare(config: Config) -> None:
 
 
 def _run_or_explain(act: Callable[[], None]) -> None:
-    """Do something; log what a person can mend as a line, and exit."""
+    """Do something; tell what a person can mend in a line, in the log and to the daemon, and exit."""
     try:
         act()
     except (DreamdError, OSError) as error:
-        log.error("%s", printable(str(error)))
+        problem = printable(str(error))
+        log.error("%s", problem)
+        _tell_daemon(problem)
         sys.exit(_WRONG_USAGE)
+
+
+def _tell_daemon(line: str) -> None:
+    """Write the line that the daemon reads from this process's standard output: SERVING, or why the page is not served.
+
+    It is the only one: what anything else prints from now on goes to the log.
+    """
+    with suppress(OSError):  # the daemon is gone, and this process ends with it
+        os.write(1, line.encode() + b"\n")
+        os.dup2(2, 1)
 
 
 def main() -> None:
@@ -138,6 +151,7 @@ def _run(config_file: Path) -> None:
         _prepare(config)
         host, port = bound.getsockname()[:2]
         log.info("http://%s:%d/", f"[{host}]" if ":" in host else host, port)
+        _tell_daemon(SERVING)
         serve(config, bound, token, reloads)
 
 

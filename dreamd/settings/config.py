@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from dreamd.settings.sections import (
     PluginsConfig,
     StatusConfig,
     WatchConfig,
+    WeightsConfig,
     WorkersConfig,
     is_token,
 )
@@ -49,6 +51,7 @@ class Config(FieldModel):
     state: LocalPath = Field(default=Path("state"), validate_default=True)
     recipes: LocalPath = Field(default=Path("recipes"), validate_default=True)
     plugins: PluginsConfig
+    weights: WeightsConfig
     watch: WatchConfig = WatchConfig()
     limits: Limits = Limits()
     workers: WorkersConfig = WorkersConfig()
@@ -63,11 +66,12 @@ class Config(FieldModel):
 
     def recipe_book(self) -> RecipeBook:
         """Open the recipes of this config's inbox."""
-        return RecipeBook(self.inbox, named=self.recipes, defaults=self.defaults)
+        return RecipeBook(self.inbox, named=self.recipes, defaults=self.defaults, weights=self.weights.folders)
 
 
 _SECTIONS: dict[str, type[FieldModel]] = {
     "plugins": PluginsConfig,
+    "weights": WeightsConfig,
     "watch": WatchConfig,
     "limits": Limits,
     "workers": WorkersConfig,
@@ -90,7 +94,7 @@ def load_config(file: Path) -> Config:
     defaults = _defaults(document)
     if "file" in document.data:
         raise _located(f"is not a field; {_advice(('file',))}", document, ("file",))
-    values = {"plugins": {}, **document.data, "file": file.absolute(), "defaults": defaults}
+    values = {"plugins": {}, "weights": {}, **document.data, "file": file.absolute(), "defaults": defaults}
     try:
         config = Config.model_validate(values, context={"root": file.absolute().parent})
     except ValidationError as error:
@@ -154,7 +158,15 @@ def _check_apart(config: Config, document: Document) -> None:
             why = "what dreamd writes there could land in the inbox and be taken for new pictures"
             raise _located(f"{folder.path} holds the inbox; {why}", document, (name,))
         seen[name] = folder
-    _check_plugins_apart(config, inbox, document)
+    plugins, weights = config.plugins, config.weights
+    _refuse_in_inbox(
+        inbox, document, ("plugins", "engine"), plugins.engine, "whoever drops a file there could run code"
+    )
+    _refuse_in_inbox(
+        inbox, document, ("plugins", "daemon"), plugins.daemon, "whoever drops a file there could run code"
+    )
+    why = "whoever drops a file there could have dreamd read any other, by a link"
+    _refuse_in_inbox(inbox, document, ("weights", "folders"), weights.folders, why)
 
 
 def _check_status(status: StatusConfig, document: Document) -> None:
@@ -168,11 +180,9 @@ def _check_status(status: StatusConfig, document: Document) -> None:
         raise _located(f"{status.listen!r} needs a token: {why}", document, ("status", "listen"))
 
 
-def _check_plugins_apart(config: Config, inbox: Place, document: Document) -> None:
-    """Refuse folders of plugins in the inbox: whoever may drop pictures there could run code."""
-    for name in ("engine", "daemon"):
-        for folder in getattr(config.plugins, name):
-            place = Place.of(folder)
-            if place.is_same(inbox) or place.is_below(inbox):
-                why = "whoever drops a file there could run code"
-                raise _located(f"{folder} lies in the inbox; {why}", document, ("plugins", name))
+def _refuse_in_inbox(inbox: Place, document: Document, field: FieldPath, folders: Sequence[Path], why: str) -> None:
+    """Refuse folders in the inbox, for a reason."""
+    for folder in folders:
+        place = Place.of(folder)
+        if place.is_same(inbox) or place.is_below(inbox):
+            raise _located(f"{folder} lies in the inbox; {why}", document, field)

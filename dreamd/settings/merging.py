@@ -27,7 +27,10 @@ from dreamd.wording import suggestion
 BUILT_IN = "built-in"
 """What `explain` calls the origin of a value that nothing but the model gives."""
 
-_PATHS: Mapping[str, tuple[str, ...]] = {"backbone.weights": ("default", "random"), "image.mask": ("alpha",)}
+NO_PATHS_OF_WEIGHTS = ("default", "random")
+"""The words that may stand in the place of the path of a file of weights."""
+
+_PATHS: Mapping[str, tuple[str, ...]] = {"backbone.weights": NO_PATHS_OF_WEIGHTS, "image.mask": ("alpha",)}
 """The fields that are paths, with the words that may stand in their place. Parameters of plugins are told by name."""
 
 PACKAGED = "dreamd:"

@@ -13,6 +13,7 @@ from typing import Any
 from dreamd.errors import RecipeError, UnknownNameError
 from dreamd.files.problems import refusal
 from dreamd.inbox.recipes import RECIPE_FILES
+from dreamd.settings.confining import confined
 from dreamd.settings.expanding import sequence_parts
 from dreamd.settings.merging import Resolved, from_sidecar, resolve, with_paths_below
 from dreamd.settings.yamlfile import Document, document_of_text, parse_document, read_document
@@ -21,17 +22,27 @@ from dreamd.settings.yamlfile import Document, document_of_text, parse_document,
 class RecipeBook:
     """All the recipes of an inbox: its folders' files, named recipes, presets and the config's defaults."""
 
-    def __init__(self, inbox: Path | None, *, named: Path | None = None, defaults: Document | None = None) -> None:
+    def __init__(
+        self,
+        inbox: Path | None,
+        *,
+        named: Path | None = None,
+        defaults: Document | None = None,
+        weights: Sequence[Path] | None = None,
+    ) -> None:
         """Open a book.
 
         Args:
             inbox: the root whose folders have recipes; None when there is none (`dreamd dream`).
             named: the folder of named recipes, for `extends`.
             defaults: the config's `defaults`, below everything else.
+            weights: the folders in which the files of weights lie that a recipe in the inbox names; None for anywhere.
+                Named recipes and the config's `defaults` may name any.
         """
         self._inbox = inbox
         self._named = named
         self._defaults = [defaults] if defaults else []
+        self._weights = weights
         self._read: dict[Path, tuple[tuple[int, int, int], Document | RecipeError]] = {}
         self._resolved: dict[tuple[Path, ...], tuple[list[Document], Resolved]] = {}
 
@@ -54,7 +65,7 @@ class RecipeBook:
             if above := recipe_file(place):
                 documents += self._with_extended(self._document(above), ())
         draft = from_sidecar(document_of_text(text, file, RecipeError))
-        return self.resolve([*documents, *self._with_extended(with_paths_below(own, draft), ())])
+        return self.resolve([*documents, *self._with_extended(self._of_inbox(own, draft), ())])
 
     def for_dream_file(self, path: PurePosixPath, *, lies_at: Path | None = None) -> Resolved:
         """Resolve the recipe of a dream file, which goes over its folder's as a deeper folder's recipe would.
@@ -73,7 +84,7 @@ class RecipeBook:
                 documents += self._with_extended(self._document(above), ())
         # Read each time, and not kept: each dream file is looked at once or twice.
         own = read_document(lies_at or file, RecipeError, below=self._inbox, called=file)
-        own = with_paths_below(file.parent, from_sidecar(own))
+        own = self._of_inbox(file.parent, from_sidecar(own))
         return resolve([*documents, *self._with_extended(own, ())])
 
     def path_of(self, path: PurePosixPath) -> Path:
@@ -185,12 +196,18 @@ class RecipeBook:
 
     def _read_anew(self, file: Path) -> Document | RecipeError:
         try:
-            document = read_document(file, RecipeError, below=self._inbox if self._is_in_inbox(file) else None)
+            if self._is_in_inbox(file):
+                return self._of_inbox(file.parent, from_sidecar(read_document(file, RecipeError, below=self._inbox)))
+            return with_paths_below(file.parent, from_sidecar(read_document(file, RecipeError)))
         except RecipeError as error:
             if isinstance(error.__cause__, OSError):  # goes away without a change of the file
                 raise
             return error
-        return with_paths_below(file.parent, from_sidecar(document))
+
+    def _of_inbox(self, folder: Path, document: Document) -> Document:
+        """Return a document of an inbox folder with absolute paths. Raises RecipeError where weights lie elsewhere."""
+        absolute = with_paths_below(folder, document)
+        return absolute if self._weights is None else confined(absolute, self._weights)
 
     def _is_in_inbox(self, file: Path) -> bool:
         return self._inbox is not None and self._inbox in file.parents

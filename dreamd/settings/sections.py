@@ -67,6 +67,17 @@ class PluginsConfig(FieldModel):
     disable: tuple[str, ...] = ()
 
 
+class WeightsConfig(FieldModel):
+    """Where files of weights may lie.
+
+    Attributes:
+        folders: the folders out of which a recipe in the inbox may name one. Named recipes, `defaults` and the command
+            line may name any.
+    """
+
+    folders: tuple[LocalPath, ...] = Field(default=(Path("weights"), Path("recipes")), validate_default=True)
+
+
 class WatchConfig(FieldModel):
     """How files are noticed.
 

@@ -101,6 +101,7 @@ class Snapshot:
         plugins_not_loaded: name → reason.
         left: what is left in the inbox though somebody may have meant it to be taken: pictures that cannot be claimed,
             links; the most frequent first.
+        page_problem: why the page is not served; None: it is, or nobody wants it. The daemon tries again by itself.
     """
 
     state: str
@@ -125,6 +126,7 @@ class Snapshot:
     holds: list[Hold]
     plugins_not_loaded: dict[str, str]
     left: list[Left] = field(default_factory=list)
+    page_problem: str | None = None
 
     def write(self, state_folder: Path) -> None:
         """Replace the file. Not synced: after a power cut it says nothing that is still true."""
@@ -155,7 +157,14 @@ def read(state_folder: Path) -> dict[str, Any] | None:
         raise DreamdError(f"{shown(file)}: is of another version of dreamd; start the daemon anew")
     if not _is_alive(values):
         queued = values["queued"] + values["running"]
-        values |= {"state": "stopped", "queued": queued, "running": 0, "workers": [], "eta_seconds": None}
+        values |= {
+            "state": "stopped",
+            "queued": queued,
+            "running": 0,
+            "workers": [],
+            "eta_seconds": None,
+            "page_problem": None,
+        }
         values |= _ended_jobs(state_folder)
     return values
 

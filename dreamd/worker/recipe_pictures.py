@@ -5,6 +5,7 @@ Knows files and where they may lie. Knows no plugins and no dreams.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
@@ -96,7 +97,9 @@ class RecipePictures:
 
     def _allowed(self, what: str, path: Path, field: FieldPath) -> Path:
         """Return the path without links in its folders. Raises RecipeError when it leads out of those allowed."""
-        file = path.parent.resolve() / path.name
+        file = (
+            Path(os.path.realpath(path.parent)) / path.name
+        )  # Path.resolve raises for links that go round in a circle
         folders = self._folders
         if folders is not None and not any(file.is_relative_to(folder.resolve()) for folder in folders):
             where = " or ".join(map(str, folders))

@@ -1112,6 +1112,19 @@ def test_the_page_is_started_again_and_dies_with_the_daemon(tree: Tree, run_daem
     tree.wait_for(lambda: not tree.is_alive(second), "the page to be gone")
 
 
+def test_a_page_whose_address_is_taken_is_told_in_the_status_until_it_is_served(tree: Tree, run_daemon: Run) -> None:
+    taken = socket.create_server(("127.0.0.1", 0))
+    port = taken.getsockname()[1]
+    tree.configure(status={"listen": f"127.0.0.1:{port}"})
+    with taken:
+        daemon = run_daemon(tree)
+        problem = tree.wait_for(lambda: daemon.status().get("page_problem"), "the problem")
+    assert problem == f"{tree.config}: status.listen: 127.0.0.1:{port}: Address already in use; choose another"
+    tree.wait_for(lambda: daemon.status().get("page_problem") is None, "the page to be served")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=WAIT_SECONDS) as answer:
+        assert answer.status == 200
+
+
 def test_a_reload_has_the_page_judge_by_the_recipes_that_count_now(tree: Tree, run_daemon: Run) -> None:
     tree.configure(status={"listen": "127.0.0.1:0"})
     daemon = run_daemon(tree)

@@ -6,12 +6,15 @@ The only module that imports rich, and only where there is a terminal: it takes 
 from __future__ import annotations
 
 import logging
+import os
+import select
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from dreamd.commands.terminal.printing import doing
 from dreamd.tree.snapshot import Snapshot
@@ -21,6 +24,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from dreamd.worker.display import Show
+
+_STDERR = 2
+"""The descriptor of the error stream, which child processes inherit."""
+
+_PIPE_BYTES = 65536
+"""The most bytes that are read from the log's pipe at a time."""
 
 _LINE_SECONDS = 10.0
 """The pause between two lines where there is no terminal: a log is to be read, not filled."""
@@ -47,8 +56,10 @@ def drain_progress() -> Iterator[Callable[[Snapshot], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    with _show(_bar()) as bar:
-        yield _Bars(bar)
+    with _error_stream_aside() as (terminal, log_lines):
+        bar = _bar(terminal)
+        with bar, _lines_above(bar, log_lines):
+            yield _Bars(bar)
 
 
 @contextmanager
@@ -90,7 +101,7 @@ class _Bars:
             self._bar.update(self._tasks[job_id], completed=job.share, words=doing(asdict(job)))
 
 
-def _bar() -> Progress:
+def _bar(terminal: TextIO | None = None) -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -100,9 +111,61 @@ def _bar() -> Progress:
         TextColumn("{task.fields[words]}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(stderr=True) if terminal is None else Console(file=terminal),
         transient=True,
+        redirect_stderr=terminal is None,
     )
+
+
+@contextmanager
+def _error_stream_aside() -> Iterator[tuple[TextIO, int]]:
+    """Lead all that this process and those that it starts write to the error stream into a pipe, for a while.
+
+    Workers and the page write their log to the stream that they inherit, and know of no bar.
+
+    Yields:
+        The terminal that was the error stream, and the end of the pipe to read from.
+    """
+    sys.stderr.flush()
+    reader, writer = os.pipe()
+    with os.fdopen(os.dup(_STDERR), "w", errors="backslashreplace") as terminal:
+        os.dup2(writer, _STDERR)
+        os.close(writer)
+        try:
+            yield terminal, reader
+        finally:
+            os.dup2(terminal.fileno(), _STDERR)
+
+
+@contextmanager
+def _lines_above(bar: Progress, log_lines: int) -> Iterator[None]:
+    """Print what comes out of a pipe above a bar, line by line."""
+    over, is_over = os.pipe()
+
+    def copy() -> None:
+        with os.fdopen(log_lines, "rb", buffering=0) as pipe:
+            rest = b""
+            while True:
+                readable, _, _ = select.select([log_lines, over], [], [])
+                if log_lines not in readable:
+                    break
+                if not (piece := pipe.read(_PIPE_BYTES)):
+                    break
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    bar.console.out(line.decode(errors="backslashreplace"), highlight=False)
+            if rest:
+                bar.console.out(rest.decode(errors="backslashreplace"), highlight=False)
+
+    thread = threading.Thread(target=copy, name="log lines", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.close(is_over)  # which wakes the thread when it has read all that is there
+        thread.join()
+        os.close(over)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -62,7 +64,11 @@ class Work:
         return self.path.joinpath(one_name(job.id), *relative_parts(job.path))
 
     def take(self, path: PurePosixPath, job_id: str) -> bool:
-        """Move a picture from the inbox into a job's folder; False when it is gone, or is no regular file."""
+        """Move a picture from the inbox into a job's folder; False when it is gone, or is no regular file.
+
+        Raises:
+            DreamdError: it may not be read: it stays where its owner can change that.
+        """
         parts = relative_parts(path)
         if parts[0] == HOUSE:
             raise DreamdError(f"{shown(path)} is dreamd's own: it cannot be claimed")
@@ -71,6 +77,7 @@ class Work:
         with opened_folder_if_there(self._inbox, parts[:-1]) as source:
             if source is None or not Entry(source, parts[-1]).is_regular():
                 return False
+            _check_readable(Entry(source, parts[-1]), path)
             with opened_folder(self._inbox, self._parts, make=True) as work:
                 # It fails where it exists: a rename into another job's folder could replace its picture.
                 os.mkdir(one_name(job_id), dir_fd=work)
@@ -182,3 +189,30 @@ def _another_filesystem(path: PurePosixPath) -> FolderError:
         f"cannot claim {shown(path)}: its folder is on another filesystem than the inbox, and a picture is claimed by "
         "a rename; mount the whole inbox as one filesystem, or make that folder the inbox of a dreamd of its own"
     )
+
+
+def _check_readable(picture: Entry, path: PurePosixPath) -> None:
+    """Raise a DreamdError when a picture may not be read, which says what its owner can do about it."""
+    try:
+        picture.open().close()
+    except PermissionError as error:
+        status = picture.status()
+        if status is None:  # it is gone again, as the claim will find
+            return
+        is_in_group = status.st_gid in (os.getegid(), *os.getgroups())
+        remedy = "`chmod g+r` it" if is_in_group else "`chmod a+r` it, or give it a group that dreamd is in"
+        mode = stat.S_IMODE(status.st_mode)
+        raise DreamdError(
+            f"{shown(path)}: its owner ({_user_name(status.st_uid)}) lets dreamd ({_user_name(os.geteuid())}) not read "
+            f"it (mode {mode:04o}): {remedy}, and it is taken by itself"
+        ) from error
+    except FileNotFoundError:  # as the claim will find too
+        return
+
+
+def _user_name(uid: int) -> str:
+    """Return the name of a user, or the number of one who has none here."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

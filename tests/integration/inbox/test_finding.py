@@ -189,6 +189,19 @@ def test_a_folder_that_goes_takes_its_recipe_with_it(desk, inbox, tmp_path):
     assert desk.due() == [RecipeChanged(PurePosixPath("trips"))]
 
 
+def test_a_folder_that_may_not_be_read_is_said_once_and_listed_until_it_may(desk, inbox, as_another_user, caplog):
+    (inbox / "private").mkdir(mode=0o700)
+    (inbox / "private/cat.png").write_bytes(b"")
+    with as_another_user():
+        assert desk.due(after=31) == desk.due(after=31) == []
+    assert desk.watcher.skipped == {"private": "the folder private cannot be read (Permission denied); `chmod g+rx` it"}
+    assert len([record for record in caplog.records if "private" in record.getMessage()]) == 1
+    (inbox / "private").chmod(0o755)
+    with as_another_user():
+        desk.due(after=31)
+    assert desk.watcher.skipped == {}
+
+
 def test_links_and_pipes_and_misspelt_recipes_are_said_once_and_listed_while_they_are_there(
     desk, inbox, tmp_path, caplog
 ):

@@ -198,8 +198,8 @@ def test_missing_weights_are_named_with_the_command_and_the_place(root: Path, tm
 
 def test_a_file_of_weights_that_is_not_there_is_a_wrong_recipe(root: Path) -> None:
     recipe = root / "inbox" / "weave" / "recipe.yaml"
-    recipe.write_text("backbone: {name: tiny, weights: mine.pth}\n")
-    assert trouble(root) == [("recipe", f"{recipe}:1: backbone.weights: there is no file {recipe.parent}/mine.pth")]
+    recipe.write_text("backbone: {name: tiny, weights: ../../weights/mine.pth}\n")
+    assert trouble(root) == [("recipe", f"{recipe}:1: backbone.weights: there is no file {root}/weights/mine.pth")]
 
 
 def test_weights_that_are_here_are_read_and_changed_bytes_are_trouble(root: Path, tmp_path: Path) -> None:

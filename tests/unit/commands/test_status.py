@@ -12,7 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from dreamd.cli import main
 from dreamd.commands.jobs import show_jobs
 from dreamd.commands.status import show_status
 from dreamd.errors import ConfigError, DreamdError
@@ -345,3 +347,13 @@ def test_a_journal_that_cannot_be_read_is_not_taken_for_an_empty_one(
 def test_the_recipe_of_a_job_is_json_and_no_text(capsys: pytest.CaptureFixture[str], place: Place) -> None:
     place.add(Job(id="1", folder=PurePosixPath(), name="a.png", recipe='{"seed": 3}'))
     assert json.loads(jobs_of(capsys, place, as_json=True)[0])[0]["recipe"] == {"seed": 3}
+
+
+def test_a_page_that_is_not_served_is_told_and_is_nothing_to_open(place: Place) -> None:
+    with lock(place.lock, taken="taken"):
+        place.write(replace(IDLE, page_problem="status.listen: 127.0.0.1:80: Permission denied; choose another"))
+        told = CliRunner().invoke(main, ["status", "--config", str(place.config)]).output
+        opened = CliRunner().invoke(main, ["open", "--config", str(place.config)])
+    problem = "not served, and tried again by itself: status.listen: 127.0.0.1:80: Permission denied; choose another"
+    assert f"page     {problem}\n" in told
+    assert (opened.exit_code, opened.output) == (1, f"dreamd: the page is {problem}\n")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,8 @@ def test_the_status_is_told_when_it_changes(systemd: Systemd) -> None:
     service.show(SNAPSHOT)
     service.show(SNAPSHOT)
     assert systemd.heard() == ["STATUS=running; watching by inotify; 3 queued, 1 running, 2 held; 240 pictures an hour"]
+    service.show(replace(SNAPSHOT, page_problem="status.listen: Address already in use"))
+    assert systemd.heard()[0].endswith("; the page is not served: status.listen: Address already in use")
 
 
 def test_where_nobody_listens_nothing_is_told_and_nothing_due(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -395,6 +395,73 @@ def test_a_single_long_ascent_goes_on_from_the_iteration_where_it_was_killed(tmp
     assert iterations[0] == max(1, iteration)
     assert torch.equal(resumed.images, whole.images)
     assert (resumed.loss_before, resumed.loss_after) == (whole.loss_before, whole.loss_after)
+
+
+def reordered(image: Tensor) -> Tensor:
+    """The same pictures with the colours of a pixel beside each other in memory, as some of torch's functions return
+    them."""
+    return image.contiguous(memory_format=torch.channels_last)
+
+
+def sliced(image: Tensor) -> Tensor:
+    """The same pictures as a part of larger ones."""
+    height, width = image.shape[2:]
+    return torch.nn.functional.pad(image, (0, 3, 0, 5))[:, :, :height, :width]
+
+
+class Strange:
+    """An optimizer whose state lies in another order, and is added up in the order in which it lies."""
+
+    def __init__(self, order: Callable[[Tensor], Tensor]) -> None:
+        self._order = order
+
+    def __call__(self, gradient: Tensor, state: dict[str, Tensor], at: At) -> Tensor:
+        if not state:
+            state["sum"] = self._order(torch.zeros_like(gradient))
+        state["sum"] = self._order(state["sum"] + gradient + at.parameters)
+        return gradient * state["sum"].mean((2, 3), keepdim=True)
+
+
+STRANGE: dict[str, Callable[[Callable[[Tensor], Tensor]], dict[str, Any]]] = {
+    "settle": lambda order: {"chain": Chain(settle=(Transform(order),))},
+    "parameters": lambda order: {
+        "chain": Chain(parameterization=(Parameterization(order, lambda parameters, shape: order(parameters)),))
+    },
+    "transforms": lambda order: {"chain": Chain(transforms=(Transform(order),))},
+    "steps": lambda order: {"steps": [lambda gradient, progress: order(gradient)]},
+    "optimizer": lambda order: {"optimizer": Strange(order)},
+    "start": lambda order: {"chain": Chain(start=(Transform(order),))},
+    "schedule": lambda order: {"schedule": lambda image, ascend: [ascend(order(ascend(order(image))))]},
+    "finish": lambda order: {
+        "chain": Chain(finish=(Transform(order), Transform(lambda image: image - image.mean((2, 3), keepdim=True))))
+    },
+}
+"""What plugins may hand over in another order of memory, by what they are."""
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+@pytest.mark.parametrize("order", [reordered, sliced], ids=lambda order: order.__name__)
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_dream_goes_on_in_the_same_bytes_in_whatever_order_plugins_have_its_memory(tmp_path, kind, order, momentum):
+    made = dreamer(settings=AscentSettings(iterations=3, lr=0.3, jitter=4, momentum=momentum), **STRANGE[kind](order))
+    reports: list[Any] = []
+    whole = dreamed(made, pictures(1, 61, 45), on_progress=reports.append)
+
+    for number in range(1, len(reports) + 1):
+        left = [None] * number
+
+        def die(progress: Any, left: list[None] = left) -> None:
+            left.pop()
+            if not left:
+                raise Killed
+
+        folder = tmp_path / str(number)
+        with pytest.raises(Killed):
+            dreamed(made, pictures(1, 61, 45), checkpoint=CheckpointFolder(folder, KEY, after_seconds=0),
+                    on_progress=die)  # fmt: skip
+        resumed = dreamed(made, pictures(1, 61, 45), checkpoint=CheckpointFolder(folder, KEY, after_seconds=0))
+        assert torch.equal(resumed.images, whole.images), number
+        assert (resumed.loss_before, resumed.loss_after) == (whole.loss_before, whole.loss_after), number
 
 
 def test_where_an_ascent_stands_is_written_no_more_often_than_asked(tmp_path):

@@ -1023,3 +1023,53 @@ def test_a_failed_picture_is_there_until_somebody_takes_it(spool):
     assert spool.failed_among([job, replace(job, id=new_job_id())]) == {job.id}
     kept.unlink()
     assert spool.failed_among([job]) == set()
+
+
+# A picture of another user
+
+
+@pytest.fixture
+def open_folders() -> Iterator[Folders]:
+    """A tree that any user may use, which lies where any user may go."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        for path in (root, root / "inbox", root / "outbox", root / "done", root / "failed"):
+            path.mkdir(exist_ok=True)
+            path.chmod(0o777)
+        yield Folders(inbox=root / "inbox", outbox=root / "outbox", done=root / "done", failed=root / "failed")
+
+
+@contextmanager
+def as_another_user() -> Iterator[None]:
+    """Inside, be nobody, as far as files go, where one is root; else one is no root, whom a file's mode binds too."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize(
+    ("group", "remedy"), [(None, "`chmod g+r` it"), (64_321, "`chmod a+r` it, or give it a group that dreamd is in")]
+)
+def test_a_picture_that_may_not_be_read_stays_and_its_owner_is_told_what_to_do(open_folders, group, remedy):
+    picture = open_folders.inbox / "cat.jpg"
+    picture.write_bytes(ORIGINAL)
+    picture.chmod(0o600 if os.geteuid() == 0 else 0o000)
+    if group is not None and os.geteuid() == 0:
+        os.chown(picture, -1, group)
+    with as_another_user():
+        spool = Spool(open_folders)
+        spool.prepare()
+        with pytest.raises(DreamdError) as caught:
+            spool.claim(PurePosixPath("cat.jpg"), new_job_id())
+        assert not list(spool.claimed())
+    assert picture.exists()
+    assert str(caught.value).startswith("cat.jpg: its owner (")
+    assert remedy in str(caught.value) or os.geteuid() != 0
+    picture.chmod(0o644)
+    with as_another_user():
+        assert spool.claim(PurePosixPath("cat.jpg"), new_job_id())

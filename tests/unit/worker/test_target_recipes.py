@@ -279,6 +279,12 @@ def test_a_vector_outside_of_the_folders_for_pictures_is_refused(session: Sessio
     assert "vectors that a recipe names must lie in" in error.problem
 
 
+def test_a_link_that_goes_round_in_a_circle_is_a_path_that_cannot_be_read(session: Session, folder: Path) -> None:
+    (folder / "round").symlink_to("round")
+    error = problem_of(session, towards(str(folder / "round" / "one.npy")))
+    assert (error.field, "cannot be read" in error.problem) == (("layers", 0, "loss", "vector"), True)
+
+
 def test_a_direction_needs_a_picture_or_a_vector(session: Session, folder: Path) -> None:
     error = problem_of(session, {"name": "high", "loss": {"name": "direction"}})
     assert (error.field, error.problem) == (

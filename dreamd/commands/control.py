@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
+from dreamd.commands.by_page import asked, must_ask
 from dreamd.commands.terminal.options import config_at, config_option
 from dreamd.wording import printable
 
@@ -20,7 +22,12 @@ def retry(job_ids: tuple[str, ...], all_failed: bool, config_file: Path) -> None
 
     if bool(job_ids) == all_failed:
         raise click.UsageError("give the IDs of jobs (see `dreamd jobs --state failed`), or --all-failed")
-    for line in control.retry(config_at(config_file), job_ids, all_failed=all_failed):
+    config = config_at(config_file)
+    if must_ask(config):
+        lines: Iterable[str] = asked(config, "retry", {} if all_failed else {"jobs": list(job_ids)})
+    else:
+        lines = control.retry(config, job_ids, all_failed=all_failed)
+    for line in lines:
         click.echo(printable(line))
 
 
@@ -31,7 +38,12 @@ def pause(folder: str, config_file: Path) -> None:
     """Start no more jobs from FOLDER and those below it (default: all)."""
     from dreamd.tree import control
 
-    click.echo(printable(control.pause(config_at(config_file), folder)))
+    config = config_at(config_file)
+    if must_ask(config):
+        lines = asked(config, "pause", {"folder": control.relative_folder(config, folder)})
+    else:
+        lines = [control.pause(config, folder)]
+    click.echo("\n".join(map(printable, lines)))
 
 
 @click.command()
@@ -41,4 +53,10 @@ def resume(folder: str | None, config_file: Path) -> None:
     """Start jobs from FOLDER again (default: all)."""
     from dreamd.tree import control
 
-    click.echo(printable(control.resume(config_at(config_file), folder)))
+    config = config_at(config_file)
+    if must_ask(config):
+        name = None if folder is None else control.relative_folder(config, folder)
+        lines = asked(config, "resume", {"folder": name})
+    else:
+        lines = [control.resume(config, folder)]
+    click.echo("\n".join(map(printable, lines)))

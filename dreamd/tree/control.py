@@ -72,7 +72,7 @@ def pause(config: Config, folder: str) -> str:
     Raises:
         UsageError: it is no folder of the inbox, or not there.
     """
-    name = _relative_folder(config, folder)
+    name = relative_folder(config, folder)
     _check_is_there(config, name)
     config.state.mkdir(parents=True, exist_ok=True)
     with Journal.open(StateFolder(config.state).journal) as journal:
@@ -87,7 +87,7 @@ def resume(config: Config, folder: str | None) -> str:
     Raises:
         UsageError: it is no folder of the inbox.
     """
-    name = None if folder is None else _relative_folder(config, folder)
+    name = None if folder is None else relative_folder(config, folder)
     config.state.mkdir(parents=True, exist_ok=True)
     with Journal.open(StateFolder(config.state).journal) as journal:
         journal.resume(name)
@@ -113,8 +113,12 @@ def _job_to_retry(journal: Journal, job_id: str) -> Job:
     return job
 
 
-def _relative_folder(config: Config, folder: str) -> str:
-    """Return a folder relative to the inbox; it may be given so, or as a path from where one stands."""
+def relative_folder(config: Config, folder: str) -> str:
+    """Return a folder relative to the inbox; it may be given so, or as a path from where one stands.
+
+    Raises:
+        UsageError: it is no folder of the inbox.
+    """
     path = PurePosixPath(os.path.abspath(folder))  # noqa: PTH100 (a symlink is not to be followed)
     inbox = PurePosixPath(config.inbox)
     from_here = path.is_relative_to(inbox) and (Path(path).is_dir() or not (config.inbox / folder).is_dir())

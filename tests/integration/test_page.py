@@ -27,8 +27,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from PIL import Image
+from pydantic import SecretStr
 
 import dreamd
+from dreamd.commands.by_page import asked
+from dreamd.errors import DreamdError, UsageError
 from dreamd.files.durable import only_draft_of
 from dreamd.job import Job, JobState
 from dreamd.page.access.sessions import SESSION_COOKIE, Sessions
@@ -944,6 +947,45 @@ def test_a_session_is_over_after_thirty_days(
         patch.setattr("dreamd.page.access.sessions.time.time", lambda: then)
         session = Sessions(TOKEN).new()
     assert page.get("/api/status", Cookie=f"{SESSION_COOKIE}={session}").status == code
+
+
+# Orders of who may not write the state folder
+
+
+def test_the_page_does_what_a_member_of_the_group_orders_by_a_command(serve: Callable[..., Served]) -> None:
+    page = serve(token=TOKEN)
+    config = page.config.model_copy(
+        update={"status": page.config.status.model_copy(update={"listen": f"127.0.0.1:{page.port}"})}
+    )
+    assert asked(config, "pause", {"folder": "animals"}) == ["paused: animals"]
+    assert asked(config, "pause", {"folder": "weave"}) == ["paused: weave"]
+    assert asked(config, "resume", {"folder": "weave"}) == ["still paused: animals"]
+    assert asked(config, "resume", {"folder": None}) == ["nothing is paused"]
+    assert asked(config, "retry", {}) == []
+    with pytest.raises(UsageError, match="there is no job 'none'"):
+        asked(config, "retry", {"jobs": ["none"]})
+    with pytest.raises(UsageError, match="nowhere is no folder of the inbox"):
+        asked(config, "pause", {"folder": "nowhere"})
+    wrong = config.status.model_copy(update={"token": SecretStr("wrong-horse-battery")})
+    with pytest.raises(UsageError, match="the page says: show the token"):
+        asked(config.model_copy(update={"status": wrong}), "retry", {})
+
+
+def test_the_token_is_shown_to_nobody_but_the_owner_of_the_state_folder(page: Served, tmp_path: Path) -> None:
+    state = Path("/") if os.getuid() else tmp_path  # another user's folder
+    if not os.getuid():
+        os.chown(state, 12345, -1)
+    with socket.create_server(("127.0.0.1", 0)) as thief:
+        status = page.config.status.model_copy(update={"listen": f"127.0.0.1:{thief.getsockname()[1]}"})
+        config = page.config.model_copy(update={"status": status, "state": state})
+        with pytest.raises(DreamdError, match=r"can be written by its owner alone, and dreamd serves no page at"):
+            asked(config, "retry", {})
+        thief.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            thief.accept()
+    off = page.config.status.model_copy(update={"listen": None})
+    with pytest.raises(DreamdError, match="the page, which could do it, is off"):
+        asked(page.config.model_copy(update={"status": off}), "retry", {})
 
 
 # Below a path

@@ -47,9 +47,12 @@ class Actions:
         return await _do(lambda: [control.pause(self._config, folder)])
 
     async def resume(self, request: Request) -> Response:
-        """Start jobs from a folder again."""
-        folder = await self._folder_of(request)
-        return await _do(lambda: [control.resume(self._config, folder)])
+        """Start jobs from a folder again, or from all where `folder` is null."""
+        folder = (await read_json(request)).get("folder")
+        if not (folder is None or isinstance(folder, str)):
+            raise UsageError("folder must be text or null")
+        place = None if folder is None else self._place(folder)
+        return await _do(lambda: [control.resume(self._config, place)])
 
     async def upload(self, request: Request) -> Response:
         """Take a picture into a folder of the inbox."""
@@ -65,6 +68,10 @@ class Actions:
 
     async def _folder_of(self, request: Request) -> str:
         (folder,) = await read_texts(request, "folder")
+        return self._place(folder)
+
+    def _place(self, folder: str) -> str:
+        """Return the path of a folder of the inbox. Raises UsageError for a name that leads elsewhere."""
         return str(self._config.inbox.joinpath(*parts_of(folder)))
 
 

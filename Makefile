@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo gallery openapi test check lint types slow browser soak bench system install-service uninstall-service clean
+.PHONY: demo gallery openapi test check lint types slow browser soak bench system install-service uninstall-service rollback-service clean
 
 .venv/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -54,6 +54,10 @@ install-service:
 
 uninstall-service:
 	DESTDIR=$(DESTDIR) systemd/install.sh uninstall
+
+# As root: the release before, or again the one after it.
+rollback-service:
+	systemd/install.sh rollback
 
 clean:
 	rm -rf .venv demo build dist

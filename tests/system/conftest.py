@@ -237,6 +237,14 @@ class DreamdService:
         """The unit's messages."""
         return self.machine.run("journalctl", "-u", "dreamd", "-o", "cat", "--no-pager", *arguments)
 
+    def logged(self, words: str, *arguments: str) -> list[str]:
+        """Waits until there are messages with these words, which the journal shows a moment after they were written."""
+
+        def look() -> list[str]:
+            return [line for line in self.log(*arguments).splitlines() if words in line]
+
+        return wait_for(look, f"a message with {words!r}: {self.log()[-3000:]}")
+
     def mood(self, folder: str, mood: str, **fields: Any) -> None:
         """A folder whose pictures meet a mood."""
         recipe = self.machine.path(f"{self.inbox}/{folder}/recipe.yaml")

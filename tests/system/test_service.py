@@ -29,31 +29,78 @@ def gate(service: Service) -> Any:
 def test_a_fresh_install_starts_is_ready_and_dreams(service: Service) -> None:
     assert service.show("ActiveState") == "active"
     assert service.show("StatusText").startswith("running; watching by inotify; 0 queued, 0 running, 0 held; ")
+    service.logged("Started dreamd.service")
     log = service.log()
     assert log.index("worker ready") < log.index("Started dreamd.service")
     service.drop("a.png")
     sidecar = service.result("a.png")
-    (message,) = (
-        json.loads(line)
-        for line in service.log(f"DREAMD_JOB={sidecar['job']}", "-o", "json").splitlines()
-        if "dreamed in" in line
-    )
+    (line,) = service.logged("dreamed in", f"DREAMD_JOB={sidecar['job']}", "-o", "json")
+    message = json.loads(line)
     assert (message["DREAMD_FOLDER"], message["PRIORITY"], message["SYSLOG_IDENTIFIER"]) == (".", "6", "dreamd")
     result = service.machine.path("/srv/dreamd/outbox/a.png")
-    assert result.stat().st_mode & 0o777 == 0o640
+    assert result.stat().st_mode & 0o007 == 0
+
+
+def test_the_devices_that_a_start_found_are_noted_where_nobody_but_root_may_write(service: Service) -> None:
+    noted, known = (service.machine.run("cat", file).splitlines() for file in ("/run/dreamd.devices", "/proc/devices"))
+    assert {*noted} <= {*known}
+    assert service.machine.run("stat", "-c", "%U %a", "/run/dreamd.devices").split() == ["root", "640"]
+
+
+def as_member(service: Service, line: str, *, check: bool = True) -> str:
+    """What a shell says to somebody who is no more than a member of the group."""
+    told: str = service.machine.run("runuser", "-u", "nobody", "-g", "dreamd", "--", "/bin/sh", "-c", line, check=check)
+    return told
+
+
+def test_whoever_is_in_the_group_moves_results_away_out_of_any_folder(service: Service) -> None:
+    as_member(service, "umask 022; mkdir /srv/dreamd/inbox/taken")
+    for name in ("moved.png", "taken/moved.png"):
+        service.drop(name)
+        service.result(name)
+        as_member(service, f"mv /srv/dreamd/outbox/{name} /srv/dreamd/outbox/{name}.json /tmp/ && rm /tmp/moved.png*")
+        assert not service.machine.path(f"/srv/dreamd/outbox/{name}").exists()
+
+
+def test_whoever_is_in_the_group_sees_pauses_and_retries(service: Service, wait: Callable[..., Any]) -> None:
+    def order(command: str) -> str:
+        return as_member(service, f"/opt/dreamd/bin/dreamd {command} --config /etc/dreamd/config.yaml")
+
+    as_member(service, "umask 022; mkdir /srv/dreamd/inbox/slow")
+    assert order("pause slow") == "paused: slow\n"
+    service.drop("slow/a.png")
+    wait(lambda: "slow" in order("status"), "the member to see the picture that waits")
+    assert order("resume") == "nothing is paused\n"
+    service.result("slow/a.png")
+    as_member(service, "echo no picture >/srv/dreamd/inbox/slow/b.png")
+    (job,) = wait(lambda: json.loads(order("jobs --state failed --json")), "the failure")
+    assert order(f"retry {job['id']}") == "slow/b.png: back in the inbox\n"
+    wait(lambda: json.loads(order("jobs --state failed --json")), "the failure again")
+    as_member(service, "rm /srv/dreamd/failed/slow/b.png*")
+
+
+def test_nobody_in_the_group_gets_at_claimed_pictures_or_at_the_lock(service: Service) -> None:
+    for line in (
+        "ls /srv/dreamd/inbox/.dreamd",
+        "mv /srv/dreamd/inbox/.dreamd /srv/dreamd/inbox/mine",
+        "flock --nonblock /srv/dreamd/inbox/.dreamd/lock true",
+        "touch /srv/dreamd/inbox/.dreamd/mine",
+    ):
+        told = as_member(service, f"{line} || echo refused", check=False)
+        assert "refused" in told, (line, told)
+        assert "denied" in told or "not permitted" in told, (line, told)
 
 
 def test_whoever_is_in_the_group_may_make_a_folder_and_drop_pictures_whatever_the_umask(service: Service) -> None:
     service.drop("b.png")
     service.result("b.png")
     line = "umask 022; cd /srv/dreamd/inbox; mkdir hers; cp ../outbox/b.png hers/.c.part; mv hers/.c.part hers/c.png"
-    service.machine.run("runuser", "-u", "nobody", "-g", "dreamd", "--", "/bin/sh", "-c", line)
+    as_member(service, line)
     service.result("hers/c.png")
 
 
 def test_the_workers_log_goes_to_the_journal_with_its_priority(service: Service) -> None:
-    lines = service.log("DREAMD_LOGGER=dreamd.worker.main", "-o", "json").splitlines()
-    assert any("fastest precision is" in json.loads(line)["MESSAGE"] for line in lines)
+    assert service.logged("fastest precision is", "DREAMD_LOGGER=dreamd.worker.main", "-o", "json")
 
 
 def test_a_reload_takes_a_changed_recipe_and_stays_active(service: Service) -> None:
@@ -127,7 +174,7 @@ def test_a_stalled_worker_trips_the_watchdog_and_costs_an_attempt(service: Servi
     service.mood("stalled", "calm")  # for the next attempt
     wait(lambda: "Watchdog timeout" in service.log(), "the watchdog")
     service.result("stalled/a.png")
-    assert "Current thread" in service.log()  # faulthandler shows where the loop was
+    assert service.logged("Current thread")  # faulthandler shows where the loop was
     (job,) = [job for job in json.loads(service.dreamd("jobs", "--json")) if job["picture"] == "stalled/a.png"]
     assert job["attempts"] == 2
     drop_in.unlink()
@@ -154,8 +201,8 @@ def test_the_sandbox_refuses_every_way_out_that_a_plugin_tries(service: Service)
     service.mood("escaping", "escape")
     service.drop("escaping/a.png")
     service.result("escaping/a.png")
-    log = service.log()
-    tried = [line for line in log.splitlines() if line.startswith(("refused: ", "OUT: "))]
+    service.logged(": change the clock")  # the last one
+    tried = [line for line in service.log().splitlines() if line.startswith(("refused: ", "OUT: "))]
     ways = {line.split(": ")[1]: line for line in tried}
     if "does not support BPF/cgroup firewalling" in service.machine.run("journalctl", "--no-pager", "-o", "cat"):
         ways.pop("send beyond loopback")  # the kernel is too small for it, and systemd says so in its log
@@ -173,7 +220,7 @@ def test_doctor_finds_a_service_in_order_and_a_user_without_rights(service: Serv
     try:
         found = machine.run(*command, check=False)
     finally:
-        outbox.chmod(0o2750)
+        outbox.chmod(0o2770)
     assert "FIX  user: dreamd may not write /srv/dreamd/outbox" in found
 
 

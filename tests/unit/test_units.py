@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 SERVICES = ["dreamd.service", "dreamd@.service", "dreamd-prune.service", "dreamd-prune@.service"]
+UNITS = [*SERVICES, "dreamd-nvidia.service", "dreamd-gpu.service", "dreamd-prune.timer", "dreamd-prune@.timer"]
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here")
 
@@ -31,13 +34,20 @@ def test_the_sandbox_is_as_tight_as_promised(name: str) -> None:
 
 
 @needs_systemd
-@pytest.mark.parametrize("name", [*SERVICES, "dreamd-nvidia.service", "dreamd-prune.timer", "dreamd-prune@.timer"])
-def test_systemd_understands_every_line(name: str) -> None:
-    command = ["systemd-analyze", "verify", "--man=no", str(SYSTEMD / name)]
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_understands_every_line_and_finds_the_documentation(name: str) -> None:
+    command = ["systemd-analyze", "verify", str(SYSTEMD / name)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     complaints = done.stderr.splitlines()
     # The software is not installed here, and nothing else may be wrong.
-    assert [line for line in complaints if "/opt/dreamd/bin/dreamd is not executable" not in line] == []
+    missing = ("/opt/dreamd/bin/dreamd is not executable", "/usr/local/lib/dreamd/gpu-devices is not executable")
+    assert [line for line in complaints if not any(file in line for file in missing)] == []
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_documentation_of_a_unit_is_installed(name: str) -> None:
+    (place,) = [line.partition("=")[2] for line in directives(name) if line.startswith("Documentation=")]
+    assert place == "file:///usr/local/share/doc/dreamd/operations.md"
 
 
 @pytest.mark.parametrize("name", ["dreamd", "dreamd-prune"])
@@ -71,6 +81,167 @@ def test_a_stop_has_more_time_than_running_jobs_have_by_default() -> None:
 def test_the_devices_of_nvidia_are_allowed_under_both_of_their_names() -> None:
     allowed = {line.partition("=")[2] for line in directives("dreamd.service") if line.startswith("DeviceAllow=")}
     assert {"char-nvidia rw", "char-nvidia-frontend rw", "char-nvidiactl rw", "char-nvidia-uvm rw"} <= allowed
+    assert {"char-drm rw", "char-kfd rw"} <= allowed  # AMD's
+
+
+DEVICES = "Character devices:\n  1 mem\n195 nvidia\n226 drm\n"
+
+
+class Box:
+    """A machine's /proc and /run, with stand-ins for two commands that write down how they are called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.proc, self.run_folder, self.bin, self._told = (folder / name for name in ("proc", "run", "bin", "told"))
+        for place in (self.proc, self.run_folder, self.bin):
+            place.mkdir()
+        self.says(DEVICES)
+        for name in ("systemctl", "nvidia-modprobe"):
+            (self.bin / name).write_text(f'#!/bin/sh\necho {name} "$@" >>"{self._told}"\n')
+            (self.bin / name).chmod(0o755)
+
+    def says(self, devices: str) -> None:
+        (self.proc / "devices").write_text(devices)
+
+    def gpu_devices(self, *arguments: str) -> list[str]:
+        """Run the script; returns the commands that it has called."""
+        self._told.write_text("")
+        places = {"PROC": self.proc, "RUN": self.run_folder, "MODPROBE": self.bin / "nvidia-modprobe"}
+        variables = {name: str(place) for name, place in places.items()}
+        path = f"{self.bin}:{os.environ['PATH']}"
+        subprocess.run(
+            [SYSTEMD / "gpu-devices", *arguments],
+            check=True,
+            env={**variables, "PATH": path, "PATIENCE": "0"},
+            timeout=60,
+        )
+        return self._told.read_text().splitlines()
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return Box(tmp_path)
+
+
+def test_the_device_files_of_every_card_are_made(box: Box) -> None:
+    assert box.gpu_devices("make") == ["nvidia-modprobe", "nvidia-modprobe -c 0 -u"]
+    for address, minor in (("0000:01:00.0", 0), ("0000:41:00.0", 1), ("0000:81:00.0", 12)):
+        card = box.proc / "driver" / "nvidia" / "gpus" / address
+        card.mkdir(parents=True)
+        (card / "information").write_text(f"Model: \t\t A card\nDevice Minor: \t {minor}\nGPU Excluded:\t No\n")
+    assert box.gpu_devices("make")[1:] == ["nvidia-modprobe -c 0 -c 1 -c 12 -u"]
+
+
+def test_a_dreamd_that_was_started_before_the_driver_came_is_restarted_once_and_no_other(box: Box) -> None:
+    assert box.gpu_devices("restart") == []
+    box.gpu_devices("note", "dreamd")
+    box.says(f"{DEVICES}511 nvidia-uvm\n")
+    box.gpu_devices("note", "dreamd@garden")
+    assert box.gpu_devices("restart") == ["systemctl --no-block try-restart dreamd.service"]
+    assert box.gpu_devices("restart") == []
+    box.says(f"{DEVICES}511 nvidia-uvm\n512 ttyUSB\n")
+    assert box.gpu_devices("restart") == []
+    box.says(f"{DEVICES}511 nvidia-uvm\n234 kfd\n")
+    assert len(box.gpu_devices("restart")) == 2
+
+
+def test_a_service_notes_the_devices_at_its_start_and_udev_tells_of_those_that_come_later() -> None:
+    assert "ExecStartPre=-+/usr/local/lib/dreamd/gpu-devices note %N" in directives("dreamd.service")
+    rules = directives("udev.rules")
+    assert len(rules) == 3
+    assert all('RUN+="/usr/bin/systemctl --no-block start dreamd-gpu.service"' in rule for rule in rules)
+
+
+# Releases
+
+
+class Releases:
+    """A place for releases, and a stand-in for Python whose venvs hold a dreamd that only tells which one it is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.number = 0
+        (folder / "bin").mkdir()
+        self._python = folder / "python"
+        self._python.write_text(
+            "#!/bin/sh\nset -e\n"
+            'case "$1 $2" in\n'
+            '"-m venv") mkdir -p "$3/bin"; cp "$0" "$3/bin/python"\n'
+            '    printf "#!/bin/sh\\nexit $BROKEN; # $NUMBER" >"$3/bin/dreamd"; chmod +x "$3/bin/dreamd" ;;\n'
+            '"-m pip") echo "$@" >>"$FOLDER/pip"; echo "click==$NUMBER" ;;\n'
+            "*) echo /usr ;;\nesac\n"
+        )
+        self._python.chmod(0o755)
+
+    def install(self, what: str, *, broken: int = 0, **variables: str) -> int:
+        self.number += 1
+        own = {"OPT": self.folder, "BIN": self.folder / "bin", "PYTHON": self._python, "FOLDER": self.folder}
+        variables |= {name: str(value) for name, value in own.items()}
+        variables |= {"NUMBER": str(self.number), "BROKEN": str(broken), "PATH": os.environ["PATH"]}
+        command = ["sh", SYSTEMD / "install.sh", what]
+        return subprocess.run(command, check=False, capture_output=True, env=variables, timeout=60).returncode
+
+    @property
+    def current(self) -> str:
+        """The number of the release that the command runs."""
+        return (self.folder / "bin" / "dreamd").read_text().rpartition("# ")[2]
+
+    @property
+    def kept(self) -> int:
+        return sum(not entry.is_symlink() for entry in (self.folder / "dreamd-releases").iterdir())
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> Releases:
+    return Releases(tmp_path)
+
+
+def test_an_upgrade_stands_beside_the_release_before_and_can_be_taken_back_and_again(releases: Releases) -> None:
+    for number in ("1", "2", "3"):
+        assert releases.install("software") == 0
+        assert releases.current == number
+    assert (releases.folder / "dreamd").is_symlink()
+    assert releases.kept == 2
+    for number in ("2", "3"):
+        assert releases.install("rollback") == 0
+        assert releases.current == number
+
+
+def test_an_upgrade_that_fails_changes_nothing(releases: Releases) -> None:
+    releases.install("software")
+    assert releases.install("software", broken=1) == 1
+    assert (releases.current, releases.kept) == ("1", 1)
+    assert releases.install("rollback") == 1
+    assert releases.current == "1"
+
+
+def test_a_release_that_was_installed_without_a_link_is_kept_for_a_rollback(releases: Releases) -> None:
+    old = releases.folder / "dreamd" / "bin"
+    old.mkdir(parents=True)
+    (old / "dreamd").write_text("#!/bin/sh\nexit 0; # old")
+    (old / "dreamd").chmod(0o755)
+    assert releases.install("software") == 0
+    assert releases.current == "1"
+    assert releases.install("rollback") == 0
+    assert releases.current == "old"
+
+
+def test_a_release_is_built_of_the_versions_that_the_tests_ran_with_unless_others_are_wanted(
+    releases: Releases,
+) -> None:
+    releases.install("software")
+    releases.install("software", CONSTRAINTS="")
+    releases.install("software", CONSTRAINTS="/mine.txt")
+    lines = [line for line in (releases.folder / "pip").read_text().splitlines() if " install " in line]
+    wanted = [re.search(r"--constraint (\S+)", line) for line in lines]
+    assert [match and match[1] for match in wanted] == [f"{SYSTEMD}/constraints.txt", None, "/mine.txt"]
+    assert (releases.folder / "dreamd" / "constraints.txt").read_text() == "click==3\n"
+
+
+def test_the_constraints_name_a_version_of_everything_that_the_service_asks_for() -> None:
+    project = tomllib.loads((SYSTEMD.parent / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["service"]]
+    names = {re.split("[=>]", line)[0] for line in directives("constraints.txt")}
+    assert {re.split("[=><]", line)[0] for line in asked} <= names
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")

@@ -168,11 +168,15 @@ def opened_file(root: Path, path: PurePosixPath) -> BufferedReader:
     """Open a regular file below `root` for reading.
 
     Raises:
-        OSError: it is not there, is reached through a symlink, is no regular file, or cannot be read.
+        OSError: it is not there, is reached through a symlink, is no regular file, or cannot be read; or no file can
+            have such a name.
     """
-    *folders, name = path.parts
-    with opened_folder(root, folders) as folder:
-        return Entry(folder, name).open()
+    try:
+        *folders, name = path.parts
+        with opened_folder(root, folders) as folder:
+            return Entry(folder, name).open()
+    except ValueError as error:  # an empty path, a null byte or half a character
+        raise OSError(errno.EINVAL, "no file can have such a name", str(path)) from error
 
 
 def path_in(folder: int, name: str) -> Path:

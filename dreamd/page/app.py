@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 
 from dreamd.page.access.clients import Clients
 from dreamd.page.access.entrance import Entrance
@@ -26,6 +28,18 @@ from dreamd.page.uploading.uploads import Uploads
 from dreamd.settings.config import Config
 
 
+class Routes(NamedTuple):
+    """What is answered.
+
+    Attributes:
+        all: every address.
+        jobs: the handler that has to be closed.
+    """
+
+    all: list[BaseRoute]
+    jobs: Jobs
+
+
 def make_app(config: Config, token: str | None, reloads: threading.Event) -> BelowPath:
     """Make the application.
 
@@ -39,15 +53,29 @@ def make_app(config: Config, token: str | None, reloads: threading.Event) -> Bel
     if token is not None:
         sessions = Sessions(token, path=f"{base_path}/")
         entrance = Entrance(sessions, clients, secure_cookies=config.status.secure_cookies)
-    state, recipes = StateView(config), Recipes(config, reloads)
-    jobs, uploads = Jobs(config, state, recipes), Uploads(config)
+    routes = make_routes(config, clients, entrance, reloads)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
-        await jobs.close()
+        await routes.jobs.close()
 
-    routes = [
+    guarded = Guard(Starlette(routes=routes.all, lifespan=lifespan), config.status, entrance)
+    return BelowPath(guarded, base_path)
+
+
+def make_routes(config: Config, clients: Clients, entrance: Entrance | None, reloads: threading.Event) -> Routes:
+    """List every address, with what answers it.
+
+    Args:
+        config: the config.
+        clients: tells who asks.
+        entrance: takes the token; None where there is none.
+        reloads: as `make_app` takes it.
+    """
+    state, recipes = StateView(config), Recipes(config, reloads)
+    jobs, uploads = Jobs(config, state, recipes), Uploads(config)
+    every = [
         *Front(entrance).routes(),
         *Now(config, state, clients).routes(),
         *jobs.routes(),
@@ -56,5 +84,4 @@ def make_app(config: Config, token: str | None, reloads: threading.Event) -> Bel
         *Machines(config, entrance).routes(),
         api_route(api_operations(config, clients, uploads, state, recipes)),
     ]
-    guarded = Guard(Starlette(routes=routes, lifespan=lifespan), config.status, entrance)
-    return BelowPath(guarded, base_path)
+    return Routes(every, jobs)

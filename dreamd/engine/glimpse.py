@@ -7,8 +7,13 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn import functional as F
 
+from dreamd.engine.dreamer import Progress
+
 Glimpse = Callable[[int], Tensor]
 """`glimpse(side)` shows the dream's pictures as they are now: `[N, 3, h, w]` in [0, 1], no side longer than `side`."""
+
+Look = Callable[[Progress, Glimpse], None]
+"""`look(progress, glimpse)` is called after every iteration."""
 
 
 def reduced(images: Tensor, side: int) -> Tensor:

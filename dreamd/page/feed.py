@@ -14,6 +14,7 @@ from dreamd.errors import DreamdError
 from dreamd.json_text import to_json
 from dreamd.page.state import StateView
 from dreamd.tree.layout import StateFolder
+from dreamd.tree.looking import mark_looked_at
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,9 @@ LISTENERS = 100
 
 _LOOK_SECONDS = 0.4
 """The pause between two looks at the files."""
+
+_MARK_SECONDS = 2.0
+"""The pause between two marks that somebody looks."""
 
 _REFRESH_SECONDS = 5.0
 """The pause between two events when no file has changed: memory and GPUs have, and proxies end silent connections."""
@@ -47,6 +51,8 @@ class Feed:
     def __init__(self, view: StateView, state_folder: Path) -> None:
         self._view = view
         self._file = StateFolder(state_folder).status
+        self._previews = StateFolder(state_folder).previews
+        self._mark_due = 0.0
         self._listeners: dict[Listener, None] = {}
         self._watching: asyncio.Task[None] | None = None
         self._news = asyncio.Condition()
@@ -90,12 +96,23 @@ class Feed:
     async def _watch(self) -> None:
         known: object = None
         while self._listeners:
+            await self.mark()
             signature = (await asyncio.to_thread(self._signature), int(time.monotonic() / _REFRESH_SECONDS))
             if signature != known or not self._message:
                 known = signature
                 await self._tell(await asyncio.to_thread(_event, self._view.state))
             await asyncio.sleep(_LOOK_SECONDS)
         self._message = b""
+
+    async def mark(self) -> None:
+        """Have workers show the dreams that go on: somebody looks."""
+        if time.monotonic() < self._mark_due:
+            return
+        self._mark_due = time.monotonic() + _MARK_SECONDS
+        try:
+            await asyncio.to_thread(mark_looked_at, self._previews)
+        except OSError as error:  # the disk may be full: everything else is shown all the same
+            log.warning("dreams are not shown while they go on: %s", error)
 
     def _signature(self) -> tuple[object, ...]:
         """Return what changes whenever there is something new to tell."""

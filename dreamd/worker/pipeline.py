@@ -21,6 +21,7 @@ from functools import partial
 
 from dreamd.engine.checkpoint import CheckpointFolder
 from dreamd.engine.dreamer import Progress
+from dreamd.engine.glimpse import Glimpse, Look
 from dreamd.engine.speed.devices import leaves_broken
 from dreamd.files.nofollow import opened_folder, path_in
 from dreamd.files.problems import os_error_explained
@@ -226,7 +227,7 @@ class Pipeline:
                     on_progress=report if strips is None else partial(_report_and_note, report, strips),
                     checkpoint=self._checkpoint_of(tasks, built),
                     on_frame=partial(self._previews.show, jobs),
-                    on_glimpse=None if strips is None else strips.show,
+                    on_glimpse=_each(None if strips is None else strips.show, self._previews.looker(jobs)),
                 )
         except Exception as error:  # noqa: BLE001 (told to the daemon)
             if len(tasks) > 1:
@@ -336,6 +337,17 @@ def _check_device_after(error: Exception) -> None:
 def _report_and_note(report: Callable[[Progress], None], strips: FilmStrips, progress: Progress) -> None:
     report(progress)
     strips.note(progress)
+
+
+def _each(*given: Look | None) -> Look | None:
+    """Return what has each of those look that want to; None where nobody does."""
+    looks = [look for look in given if look is not None]
+
+    def look_at(progress: Progress, glimpse: Glimpse) -> None:
+        for look in looks:
+            look(progress, glimpse)
+
+    return look_at if looks else None
 
 
 def _jobs(tasks: Sequence[_Task]) -> list[str]:

@@ -42,6 +42,7 @@ from dreamd.tree.control import WAKE
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import Folders, StateFolder
 from dreamd.tree.lock import lock
+from dreamd.tree.looking import is_looked_at
 from dreamd.tree.snapshot import Hold, Left, RunningJob, Snapshot, WorkerStatus
 from dreamd.tree.spool import Spool
 
@@ -323,6 +324,23 @@ def test_changes_are_told_as_they_happen_to_everybody_who_listens(page: Served) 
             for listener in listeners:
                 assert next(done for done in told(listener) if done == number)
     page.say()
+
+
+@pytest.mark.parametrize("path", ["/api/events", "/previews/j"])
+def test_workers_are_told_that_somebody_looks(page: Served, path: str) -> None:
+    previews = StateFolder(page.tree.state).previews
+    previews.mkdir(exist_ok=True)
+
+    def is_told() -> bool:
+        with page.connected() as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            connection.recv(12)
+        return is_looked_at(previews)
+
+    for mark in previews.glob("looked-at"):
+        mark.unlink()
+    assert not is_looked_at(previews)
+    page.tree.wait_for(is_told, "the mark")
 
 
 def test_listeners_that_vanish_leave_their_places_to_others(page: Served) -> None:

@@ -66,6 +66,7 @@ class Now:
 
     async def preview(self, request: Request) -> Response:
         """Answer with a dream that goes on, as it was a moment ago; with nothing when it is over."""
+        await self._feed.mark()
         name = f"{request.path_params['job']}.jpg"
         try:
             previews = StateFolder(self._config.state).previews

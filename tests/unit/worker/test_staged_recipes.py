@@ -221,6 +221,16 @@ def test_a_dream_killed_in_any_stage_or_part_ends_in_the_same_bytes(
         assert len(rest.seen) < len(log.seen) or step == 1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_looks_after_every_iteration_changes_no_bit(session: Session, folder: Path, kind: str) -> None:
+    built = built_of(session, KINDS[kind], folder)
+    (unseen,) = dreams_of(session, built, picture())
+    glimpses: list[Tensor] = []
+    (seen,) = dreams_of(session, built, picture(), on_glimpse=lambda _step, glimpse: glimpses.append(glimpse(16)))
+    assert glimpses
+    assert seen.picture.pixels.tobytes() == unseen.picture.pixels.tobytes()
+
+
 def test_previews_show_every_part_and_progress_counts_them(session: Session, folder: Path) -> None:
     log, frames = Log(), list[Tensor]()
     dreams_of(session, built_of(session, KINDS["sequence"], folder), picture(), on_progress=log,

@@ -29,6 +29,15 @@ def sidecar_of(job: Job, outbox: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and record.get("job") == job.id else None
 
 
+def is_there(outbox: Path, path: PurePosixPath) -> bool:
+    """Return whether a regular file is at this path of the outbox, whosever it is."""
+    try:
+        opened_file(outbox, path).close()
+    except OSError:
+        return False
+    return True
+
+
 def opened_result(job: Job, outbox: Path, path: PurePosixPath) -> BinaryIO | None:
     """Open a file of a job's result, the picture or its film strip; None when it is not there any more.
 

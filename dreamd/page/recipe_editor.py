@@ -98,9 +98,12 @@ class Recipes:
             raise os_error_explained(error, "write into", folder) from error
         return self.show(folder)
 
-    def text_of(self, recipe: str) -> str:
-        """Write a job's recipe as the text of a recipe file. Raises RecipeError when this version cannot read it."""
-        return recipe_text(Recipe.from_json(recipe))
+    def text_of(self, recipe: str) -> str | None:
+        """Write a job's recipe as the text of a recipe file; None when this version cannot read it."""
+        try:
+            return recipe_text(Recipe.from_json(recipe))
+        except RecipeError:
+            return None
 
     def _parts(self, folder: str) -> tuple[str, ...]:
         """Split a folder's path. Raises UsageError where it is no folder of the inbox, and cannot become one."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dreamd.errors import REMEDIES, DreamdError
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import Job, JobState
-from dreamd.page.outbox import sidecar_of
+from dreamd.page.outbox import is_there, sidecar_of
 from dreamd.page.state import without_inbox
 from dreamd.settings.config import Config
 from dreamd.tree.journal import Journal
@@ -56,6 +57,7 @@ class ShownResult:
         finished_at: when it came out, in seconds since the epoch.
         seconds: how long it took.
         from_nothing: whether it was made from noise, so that there is no original.
+        is_there: whether a file of its name is in the outbox.
     """
 
     id: str
@@ -65,9 +67,10 @@ class ShownResult:
     finished_at: float | None
     seconds: float | None
     from_nothing: bool
+    is_there: bool
 
     @classmethod
-    def of(cls, job: Job) -> ShownResult:
+    def of(cls, job: Job, outbox: Path) -> ShownResult:
         """Show a done job."""
         return cls(
             id=job.id,
@@ -77,6 +80,7 @@ class ShownResult:
             finished_at=job.finished_at,
             seconds=job.seconds,
             from_nothing=is_dream_file(job.name),
+            is_there=is_there(outbox, PurePosixPath(job.result or "")),
         )
 
 
@@ -126,11 +130,20 @@ class JobView:
         self._config = config
         self._spool = Spool(Folders.of(config))
 
-    def results(self, *, before: tuple[float, str] | None, folder: str | None, limit: int) -> list[ShownResult]:
-        """List the newest results that are older than `before`, the end and the id of a result."""
+    def results(
+        self, *, before: tuple[float, str] | None, folder: str | None, search: str, limit: int
+    ) -> list[ShownResult]:
+        """List results, the newest first, as `Journal.results` does."""
         limit = min(limit, RESULTS_AT_ONCE)
-        jobs = self._ask(lambda journal: journal.results(before=before, folder=folder, limit=limit))
-        return [ShownResult.of(job) for job in jobs]
+        jobs = self._ask(lambda journal: journal.results(before=before, folder=folder, search=search, limit=limit))
+        return [ShownResult.of(job, self._config.outbox) for job in jobs]
+
+    def neighbours(self, job: Job, *, folder: str | None, search: str) -> dict[str, str | None]:
+        """Return the ids of the results that came out just after and just before one, among those that are sought."""
+        place = (job.finished_at or 0.0, job.id)
+        newer = self._ask(lambda journal: journal.results(after=place, folder=folder, search=search, limit=1))
+        older = self._ask(lambda journal: journal.results(before=place, folder=folder, search=search, limit=1))
+        return {"newer": newer[0].id if newer else None, "older": older[0].id if older else None}
 
     def failures(self) -> list[ShownFailure]:
         """List the newest failed jobs whose pictures are still there, or may be: their folder's disk can be away."""
@@ -152,9 +165,14 @@ class JobView:
         return next(iter(self._ask(lambda journal: [found] if (found := journal.get(job_id)) else [])), None)
 
     def facts(self, job: Job) -> dict[str, Any]:
-        """Return what a result's sidecar says of it; each fact is None when the sidecar does not say it."""
-        record = sidecar_of(job, self._config.outbox) or {}
-        return {name: record.get(name) for name in _SIDECAR_FIELDS}
+        """Return what a result's sidecar says of it; each fact is None when the sidecar does not say it.
+
+        With them come `is_known`, whether the sidecar is there, and `keeps_originals`, whether originals are kept.
+        """
+        record = sidecar_of(job, self._config.outbox)
+        facts = {name: None if record is None else record.get(name) for name in _SIDECAR_FIELDS}
+        keeps = self._config.originals is not None
+        return {**facts, "is_known": record is not None, "keeps_originals": keeps}
 
     def _ask(self, question: Callable[[Journal], list[Job]]) -> list[Job]:
         """Ask the journal; no jobs while there is none that can be read."""

@@ -12,6 +12,7 @@ import sqlite3
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, get_args
+from unicodedata import normalize
 
 from dreamd.errors import HoldCause
 from dreamd.job import Job, JobState
@@ -76,6 +77,7 @@ class Journal:
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
+        connection.create_function("holds", 2, _holds, deterministic=True)
         self._path = path
         self._file = OpenFile(path)
 
@@ -184,22 +186,43 @@ class Journal:
         return self._jobs(f"{where}ORDER BY id DESC LIMIT ?", *given.values(), limit)
 
     def results(
-        self, *, before: tuple[float, str] | None = None, folder: str | None = None, limit: int = 100
+        self,
+        *,
+        before: tuple[float, str] | None = None,
+        after: tuple[float, str] | None = None,
+        folder: str | None = None,
+        search: str = "",
+        limit: int = 100,
     ) -> list[Job]:
-        """Return the dreams that came out, the newest first: those older than `before`, the last one's end and id."""
+        """Return the dreams that came out, the newest first.
+
+        Args:
+            before: those older than one with this end and id.
+            after: those newer than one with this end and id; the oldest of them first.
+            folder: those of this folder and the folders below it.
+            search: those whose path in the outbox holds this text, in small or capital letters.
+            limit: at most so many.
+        """
         # By state the index would give every result there is, to be sorted with its recipe.
-        index = "INDEXED BY jobs_by_finish " if folder is None else ""
+        index = "jobs_by_finish" if folder in (None, ".") else "jobs_by_folder"
         where = ["state = ?"]
         bounds: list[_Value] = [JobState.DONE.value]
-        if folder is not None:
-            where.append("folder = ?")
-            bounds.append(_folder_bytes(folder))
-        if before is not None:
-            # The first condition is what the index is searched by, the second what breaks ties.
-            where += ["finished_at <= ?", "(finished_at < ? OR id < ?)"]
-            bounds += [before[0], before[0], before[1]]
-        sql = f"{index}WHERE {' AND '.join(where)} ORDER BY finished_at DESC, id DESC LIMIT ?"
-        return self._jobs(sql, *bounds, limit)
+        if folder not in (None, "."):
+            below = _folder_bytes(folder or "")
+            where.append("(folder = ? OR folder > ? AND folder < ?)")
+            bounds += [below, below + b"/", below + b"0"]  # "0" is the character behind "/"
+        if search:
+            where.append("holds(result, ?)")
+            bounds.append(os.fsencode(search))
+        order = "DESC" if after is None else "ASC"
+        for bound, sign in ((before, "<"), (after, ">")):
+            if bound is not None:
+                # The first condition is what the index is searched by, the second what breaks ties.
+                where += [f"finished_at {sign}= ?", f"(finished_at {sign} ? OR id {sign} ?)"]
+                bounds += [bound[0], *bound]
+        order_by = f"ORDER BY finished_at {order}, id {order}"
+        found = f"SELECT id FROM jobs INDEXED BY {index} WHERE {' AND '.join(where)} {order_by} LIMIT ?"
+        return self._jobs(f"WHERE id IN ({found}) {order_by}", *bounds, limit)
 
     def latest_number(self) -> int:
         """Return the number of the last change of a job; 0 when there was none."""
@@ -340,6 +363,12 @@ def _job(row: _Row) -> Job | None:
         result=None if result is None else os.fsdecode(result),
         seconds=seconds,
     )
+
+
+def _holds(path: bytes | None, text: bytes) -> bool:
+    """Return whether a path holds a text, as people see both: their letters small, and composed in one way."""
+    seen, sought = (normalize("NFC", os.fsdecode(each)).casefold() for each in (path or b"", text))
+    return sought in seen
 
 
 def _folder_bytes(folder: str) -> bytes:

@@ -402,6 +402,11 @@ def test_results_come_newest_first_and_page_by_page_each_once(page: Served) -> N
         before = f"&before={found[-1]['finished_at']},{found[-1]['id']}"
     assert seen == [job.id for job in reversed(jobs)]
     assert {each["folder"] for each in page.get("/api/results?folder=many&limit=100").json} == {"many"}
+    (first, second), last = jobs[-1:-3:-1], jobs[0]
+    assert page.get(f"/api/results/{second.id}?folder=few").json["newer"] is None
+    assert page.get(f"/api/results/{second.id}?search=MANY/").json["newer"] == first.id
+    assert page.get(f"/api/results/{last.id}?folder=few").json["older"] is None
+    assert page.get(f"/api/results/{first.id}?folder=many&search=many/14").json["older"] == jobs[-3].id
     assert page.get("/api/results?before=soon,x").status == 422
     assert page.get("/api/results?folder=../x").status == 422
 
@@ -492,9 +497,14 @@ def test_a_result_that_was_moved_away_is_gone_and_never_what_now_bears_its_name(
     assert page.get("/thumbnails/n1/after/large").status == 404
     assert page.get("/thumbnails/n1/after/small").body == seen  # it was made in time
     assert page.get("/api/results/n1").json["size"] is None
+    assert page.get("/api/results/n1").json["is_known"] is False
     assert page.get("/api/results/n2").json["size"] == [64, 48]
     (page.tree.outbox / "again" / "cat.png.json").unlink()
     assert page.get("/results/n2").status == 404  # nobody can tell whose it is
+    there = {each["id"]: each["is_there"] for each in page.get("/api/results?folder=again").json}
+    assert there == {"n1": True, "n2": True}
+    (page.tree.outbox / "again" / "cat.png").unlink()
+    assert [each["is_there"] for each in page.get("/api/results?folder=again").json] == [False, False]
 
 
 # Failures

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import PurePosixPath
+from typing import TypedDict
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -13,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from dreamd.files.names import parts_of
 from dreamd.job import Job, JobState
 from dreamd.page.handlers.answers import JsonAnswer, NotThereError, answering
-from dreamd.page.handlers.requests import number, query_of
+from dreamd.page.handlers.requests import number, one_id, query_of
 from dreamd.page.handlers.stored_files import FOR_GOOD, sent_result
 from dreamd.page.recipe_editor import Recipes
 from dreamd.page.shown_jobs import JobView, ShownResult
@@ -57,19 +60,19 @@ class Jobs:
         before = None
         if "before" in query:
             end, _, job = query["before"].partition(",")
-            before = (number(end), job)
-        limit = int(number(query.get("limit", _RESULTS)))
-        folder = query.get("folder")
-        if folder is not None:
-            parts_of(folder)
-        found = await asyncio.to_thread(self._view.results, before=before, folder=folder, limit=max(1, limit))
+            before = (number(end), one_id(job))
+        limit = max(1, int(number(query.get("limit", _RESULTS))))
+        found = await asyncio.to_thread(self._view.results, before=before, limit=limit, **_sought(query))
         return JsonAnswer([asdict(result) for result in found])
 
     async def details(self, request: Request) -> Response:
-        """Answer with a result, its sidecar and the recipe that repeats it."""
+        """Answer with a result, its sidecar, the recipe that repeats it, and its neighbours among what is sought."""
+        sought = _sought(query_of(request))
         job = await self._done_job(request)
         facts = await asyncio.to_thread(self._view.facts, job)
-        return JsonAnswer({**asdict(ShownResult.of(job)), **facts, "recipe": self._recipes.text_of(job.recipe)})
+        neighbours = await asyncio.to_thread(partial(self._view.neighbours, job, **sought))
+        shown = await asyncio.to_thread(ShownResult.of, job, self._config.outbox)
+        return JsonAnswer({**asdict(shown), **facts, **neighbours, "recipe": self._recipes.text_of(job.recipe)})
 
     async def failures(self, _request: Request) -> Response:
         """List what failed, what is held and what is left in the inbox, and why."""
@@ -109,3 +112,19 @@ class Jobs:
         if job is None or job.state is not JobState.DONE or not job.result:
             raise NotThereError("there is no result of this job")
         return job
+
+
+class _Sought(TypedDict):
+    """Which results are asked for, as `Journal.results` takes it."""
+
+    folder: str | None
+    search: str
+
+
+def _sought(query: Mapping[str, str]) -> _Sought:
+    """Read which results are asked for. Raises UsageError where the folder cannot be."""
+    folder = query.get("folder")
+    if folder is not None:
+        parts_of(folder)
+    return {"folder": folder, "search": query.get("search", "")}
+

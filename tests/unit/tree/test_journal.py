@@ -323,6 +323,30 @@ def test_results_come_newest_first_after_the_last_that_is_known(journal):
     assert journal.last_result_at() == newest[0].finished_at
 
 
+def test_results_of_a_folder_include_those_below_it_and_no_namesakes(journal):
+    folders = (".", "a", "a/b", "a/b/c", "a b", "a0", "a%", "b/a", "ä")
+    done = {"state": JobState.DONE}
+    journal.save(job_of(n, f"{folder}/x.png", **done, finished_at=n) for n, folder in enumerate(folders))
+    found = {name: [str(each.folder) for each in journal.results(folder=name)] for name in (".", "a", "a/b", "a%", "b")}
+    assert len(found.pop(".")) == len(folders)
+    assert found == {"a": ["a/b/c", "a/b", "a"], "a/b": ["a/b/c", "a/b"], "a%": ["a%"], "b": ["b/a"]}
+
+
+NO_TEXT = os.fsdecode(b"\xff")
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("CAT", 2), ("sea/", 2), ("%", 1), ("_", 0), ("küste", 2), (NO_TEXT, 1), ("\0", 0), ("", 5)],
+)
+def test_results_are_searched_by_what_people_see_of_their_paths(journal, text, count):
+    paths = ("sea/Cat.png", "sea/50% off.png", "Küste/cat-2.png", "Ku\u0308ste/x.png", f"{NO_TEXT}.png")
+    journal.save(job_of(n, state=JobState.DONE, finished_at=n, result=path) for n, path in enumerate(paths))
+    assert len(journal.results(search=text)) == count
+    newer = journal.results(search=text, after=(0, job_of(0).id))
+    assert newer == [job for job in reversed(journal.results(search=text)) if job.finished_at > 0]
+
+
 def test_newest_results_are_found_by_an_index_and_not_by_sorting_all(journal):
     journal.save(job_of(n, state=JobState.DONE, finished_at=float(n)) for n in range(3000))
     steps = 0

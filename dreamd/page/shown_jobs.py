@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from dreamd.errors import REMEDIES, DreamdError
@@ -13,6 +13,7 @@ from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import Job, JobState
 from dreamd.page.outbox import is_there, sidecar_of
 from dreamd.page.state import without_inbox
+from dreamd.page.thumbnails import thumbnail_name
 from dreamd.settings.config import Config
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import Folders, StateFolder
@@ -58,6 +59,7 @@ class ShownResult:
         seconds: how long it took.
         from_nothing: whether it was made from noise, so that there is no original.
         is_there: whether a file of its name is in the outbox.
+        has_picture: whether there is anything to show: the file, or a small picture of it that was made before.
     """
 
     id: str
@@ -68,10 +70,13 @@ class ShownResult:
     seconds: float | None
     from_nothing: bool
     is_there: bool
+    has_picture: bool
 
     @classmethod
-    def of(cls, job: Job, outbox: Path) -> ShownResult:
+    def of(cls, job: Job, config: Config) -> ShownResult:
         """Show a done job."""
+        there = is_there(config.outbox, PurePosixPath(job.result or ""))
+        thumbnail = StateFolder(config.state).thumbnails / thumbnail_name(job.id, "after", "small")
         return cls(
             id=job.id,
             name=printable(job.name),
@@ -80,7 +85,8 @@ class ShownResult:
             finished_at=job.finished_at,
             seconds=job.seconds,
             from_nothing=is_dream_file(job.name),
-            is_there=is_there(outbox, PurePosixPath(job.result or "")),
+            is_there=there,
+            has_picture=there or thumbnail.exists(),
         )
 
 
@@ -136,7 +142,7 @@ class JobView:
         """List results, the newest first, as `Journal.results` does."""
         limit = min(limit, RESULTS_AT_ONCE)
         jobs = self._ask(lambda journal: journal.results(before=before, folder=folder, search=search, limit=limit))
-        return [ShownResult.of(job, self._config.outbox) for job in jobs]
+        return [ShownResult.of(job, self._config) for job in jobs]
 
     def neighbours(self, job: Job, *, folder: str | None, search: str) -> dict[str, str | None]:
         """Return the ids of the results that came out just after and just before one, among those that are sought."""

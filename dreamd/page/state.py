@@ -40,6 +40,7 @@ class StateView:
             **values,
             "folders": dict(folders[:_FOLDERS]),
             "more_folders": max(0, len(folders) - _FOLDERS),
+            "paused_pictures": {folder: _waiting_below(folder, values["folders"]) for folder in values["paused"]},
             "workers": [self._worker(worker) for worker in values["workers"]],
             "gpus": self._gpu_values(),
             "not_ready": not_ready(values),
@@ -73,6 +74,11 @@ class StateView:
             self._gpus_seen = [vars(gpu) for gpu in self._gpus.look()]
             self._gpus_due = now + _GPU_SECONDS
         return self._gpus_seen
+
+
+def _waiting_below(folder: str, waiting: Mapping[str, int]) -> int:
+    """Count the pictures that wait in a folder of the inbox and in those below it."""
+    return sum(count for name, count in waiting.items() if folder == "." or f"{name}/".startswith(f"{folder}/"))
 
 
 def without_inbox(reason: str, config: Config) -> str:

@@ -49,6 +49,11 @@ _NAMESAKES = 50
 """The number of numbered names under which an original is looked for."""
 
 
+def thumbnail_name(job: str, kind: str, size: str) -> str:
+    """Return the name of a thumbnail's file; the arguments are a job's id, one of KINDS and a name of SIDES."""
+    return f"{job}-{kind}-{size}.webp"
+
+
 class Thumbnails:
     """The thumbnails of one tree. All of it is called from the event loop."""
 
@@ -69,7 +74,7 @@ class Thumbnails:
             size: a name of SIDES.
             is_gone: whether who asked has gone away while others had their turn: whoever scrolls far asks for much.
         """
-        name = f"{job.id}-{kind}-{size}.webp"
+        name = thumbnail_name(job.id, kind, size)
         target = self._folder / name
         if await asyncio.to_thread(target.exists):
             return target

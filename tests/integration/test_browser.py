@@ -142,6 +142,11 @@ def drop(page: Page, name: str, data: bytes) -> None:
     page.evaluate(DROP, [name, base64.b64encode(data).decode(), "image/png"])
 
 
+def drop_into(page: Page, folder: str, name: str, data: bytes) -> None:
+    page.locator("#drop-folder").fill(folder)
+    drop(page, name, data)
+
+
 def seen(page: Page, name: str) -> Any:
     """The tile of a result in what is shown."""
     return page.locator(f"section:not([hidden]) .tile:has-text('{name}')")
@@ -174,7 +179,7 @@ def test_an_upload_without_a_session_leads_to_the_sign_in(site: Site, visit: Vis
     page = visit(site, quiet=True)
     page.route("**/api/upload?*", lambda route: route.fulfill(status=401, content_type="text/plain", body="no\n"))
     drop(page, "unsigned.png", site.tree.picture())
-    page.wait_for_url(f"{site.url}login")
+    page.wait_for_url(f"{site.url}login#now")
 
 
 def test_two_browsers_see_the_same_and_files_are_chosen_for_a_folder(site: Site, visit: Visit, tmp_path: Path) -> None:
@@ -215,6 +220,9 @@ def test_the_daemon_is_started_again_under_an_open_page(site: Site, visit: Visit
     page.get_by_text("waiting for pictures").wait_for()
     site.stop()
     page.get_by_text("not connected").wait_for()
+    page.locator("#running").get_by_text("Not known while dreamd does not answer.").wait_for()
+    assert page.get_by_role("progressbar").count() == 0
+    assert page.get_by_role("button", name="Resume").or_(page.get_by_role("button", name="Pause")).count() == 0
     site.start()
     page.get_by_text("waiting for pictures").wait_for()
     drop(page, "again.png", site.tree.picture())
@@ -271,7 +279,9 @@ def test_pausing_keeps_pictures_waiting(site: Site, visit: Visit) -> None:
     page.get_by_role("button", name="Pause", exact=True).first.click()
     page.locator("#state", has_text="paused").wait_for()
     drop(page, "patient.png", site.tree.picture())
-    page.locator("#queue li", has_text="1 picture").wait_for()
+    drop_into(page, "below/it", "patient too.png", site.tree.picture())
+    page.locator("#queue li", has_text="everything").get_by_text("2 pictures").wait_for()
+    page.locator("#queue li", has_text="below/it").get_by_text("paused").wait_for()
     page.get_by_role("button", name="Resume", exact=True).first.click()
     seen(page, "patient.png").wait_for()
 
@@ -320,6 +330,177 @@ def test_a_dream_from_nothing_says_so_and_links_to_its_film_strip(site: Site, vi
     strip.wait_for()
     answer = page.request.get(f"{page.url.partition('#')[0]}{strip.get_attribute('href')}")
     assert (answer.status, answer.headers["content-type"]) == (200, "image/jpeg")
+
+
+# Places and names
+
+ODD_FOLDERS = ("50% off", "a#b", "what?", "ünï", "a&b=c", "100%", "a+b", "%41", 'q?folder=x/in\'ner "quoted"')
+
+
+def test_folders_of_any_name_are_dropped_into_looked_at_and_given_a_recipe(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    for folder in ODD_FOLDERS:
+        page.evaluate("location.hash = '#now'")
+        drop_into(page, folder, "odd.png", site.tree.picture())
+        site.tree.result(f"{folder}/odd.png")
+        page.get_by_role("link", name="Recipes").click()
+        page.locator("#recipe-folders a").get_by_text(folder, exact=True).click()
+        page.locator("#recipe-label").get_by_text(f"{folder}/recipe.yaml", exact=True).wait_for()
+        page.locator("#recipe-text").fill("seed: 3\n")
+        page.get_by_role("button", name="Save").click()
+        page.get_by_text(f"Saved: {folder}/recipe.yaml").first.wait_for()
+        page.reload()
+        page.locator("#recipe-label").get_by_text(f"{folder}/recipe.yaml", exact=True).wait_for()
+        page.get_by_role("link", name="Gallery").click()
+        page.locator("#gallery-folder").select_option(folder)
+        seeing(page, "odd.png")
+        page.locator("#gallery .tile a").click()
+        page.get_by_role("dialog").get_by_text("odd.png").first.wait_for()
+        page.keyboard.press("Escape")
+        page.get_by_role("dialog").wait_for(state="hidden")
+
+
+def test_a_folder_whose_name_is_typed_into_the_address_is_shown(site: Site, visit: Visit) -> None:
+    (site.tree.inbox / "50% off").mkdir(exist_ok=True)
+    page = visit(site, "#recipes/50% off")
+    page.locator("#recipe-label").get_by_text("50% off/recipe.yaml", exact=True).wait_for()
+
+
+@pytest.fixture(scope="module")
+def dreamed(site: Site) -> Site:
+    """A site with results in a folder and in those below it, the newest last."""
+    for name in ("trip/one.png", "trip/day/two.png", "trip/day/three.png", "triplet/four.png"):
+        site.tree.drop(name, site.tree.picture(24, 18))
+        site.tree.result(name)
+    return site
+
+
+def seeing(page: Page, *names: str) -> None:
+    """Wait until the gallery shows these results and no others."""
+    page.wait_for_function("(names) => JSON.stringify([...document.querySelectorAll('#gallery .tile b')]"
+                           ".map((each) => each.textContent)) === JSON.stringify(names)", arg=list(names))  # fmt: skip
+
+
+def test_back_leads_to_where_a_result_was_opened_and_never_into_it_again(dreamed: Site, visit: Visit) -> None:
+    page = visit(dreamed)
+    page.get_by_role("link", name="Gallery").click()
+    dialog = page.get_by_role("dialog")
+    for close in (
+        lambda: page.keyboard.press("Escape"),
+        lambda: page.get_by_role("button", name="Close").click(),
+        page.go_back,
+    ):
+        page.locator("#gallery .tile a").first.click()
+        dialog.wait_for()
+        page.get_by_role("button", name="Older result").click()
+        page.wait_for_function("() => !document.getElementById('viewer-newer').disabled")
+        close()
+        dialog.wait_for(state="hidden")
+        page.wait_for_url("**/#gallery")
+    page.go_back()
+    page.locator("#view-now").wait_for()
+    assert not dialog.is_visible()
+
+
+def test_a_link_into_a_folder_or_a_search_shows_it_and_leads_on_in_it(dreamed: Site, visit: Visit) -> None:
+    page = visit(dreamed, "#gallery?folder=trip")
+    seeing(page, "three.png", "two.png", "one.png")
+    page.locator("#gallery-folder").select_option("trip/day")
+    seeing(page, "three.png", "two.png")
+    page.locator("#gallery-search").fill("TWO")
+    seeing(page, "two.png")
+    page.wait_for_function("() => location.hash === '#gallery?folder=trip%2Fday&search=TWO'")
+    page.reload()
+    seeing(page, "two.png")
+    assert page.locator("#gallery-search").input_value() == "TWO"
+    page.go_back()
+    seeing(page, "three.png", "two.png", "one.png")
+    page.locator("#gallery .tile a", has_text="one.png").click()
+    page.get_by_role("dialog").get_by_text("trip/one.png").first.wait_for()
+    follow_link(visit(dreamed, page.url.removeprefix(dreamed.url)))
+
+
+def follow_link(page: Page) -> None:
+    """Go on from the oldest result of a folder, which a link led to."""
+    title = page.get_by_role("dialog").locator("#viewer-title")
+    for name, button in (("one.png", "Newer"), ("two.png", "Newer"), ("three.png", "Older"), ("two.png", "Older")):
+        title.get_by_text(name).wait_for()
+        page.get_by_role("button", name=f"{button} result").click()
+    title.get_by_text("one.png").wait_for()
+    assert page.get_by_role("button", name="Older result").is_disabled()
+    page.keyboard.press("Escape")
+    seeing(page, "three.png", "two.png", "one.png")
+
+
+def test_a_link_survives_the_sign_in(tmp_path: Path, make: Make, run_daemon: Run, visit: Visit) -> None:
+    tree = make(tmp_path / "tree")
+    site = Site(tree, run_daemon, token=TOKEN)
+    tree.drop("a b/cat.png", tree.picture())
+    tree.result("a b/cat.png")
+    page = visit(site, "#gallery?folder=a%20b", quiet=True)
+    page.get_by_label("Token").fill("wrong-horse-battery")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("That is not the token.").wait_for()
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Sign in").click()
+    seeing(page, "cat.png")
+    page.locator("#gallery .tile a").click()
+    page.get_by_role("dialog").wait_for()
+    place = page.url
+    page.context.clear_cookies()
+    page.reload()
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("dialog").wait_for()
+    assert page.url == place
+
+
+def look_at_recipe(page: Page, folder: str, text: str) -> None:
+    """Go to a folder's recipe, and wait until the editor has this text."""
+    page.locator("#recipe-folders a").get_by_text(folder, exact=True).click()
+    page.locator("#recipe-label", has_text=f"{folder}/recipe.yaml").wait_for()
+    page.wait_for_function("(text) => document.getElementById('recipe-text').value === text", arg=text)
+
+
+def test_what_is_written_stays_when_another_folder_is_looked_at(site: Site, visit: Visit) -> None:
+    site.tree.recipe("left", "seed: 1\n")
+    site.tree.recipe("right", "seed: 2\n")
+    page = visit(site, "#recipes/left")
+    text = page.locator("#recipe-text")
+    look_at_recipe(page, "left", "seed: 1\n")
+    text.fill("seed: 11\n")
+    look_at_recipe(page, "right", "seed: 2\n")
+    page.locator("#recipe-folders a", has_text="left").get_by_text("not saved").wait_for()
+    text.fill("seed: 22\n")
+    page.get_by_role("link", name="Now").click()
+    page.get_by_role("link", name="Recipes").click()
+    look_at_recipe(page, "left", "seed: 11\n")
+    page.get_by_text("This is right.").wait_for()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved: left/recipe.yaml").wait_for()
+    assert (site.tree.inbox / "left" / "recipe.yaml").read_text() == "seed: 11\n"
+    look_at_recipe(page, "right", "seed: 22\n")
+    page.get_by_role("button", name="Revert").click()
+    look_at_recipe(page, "right", "seed: 2\n")
+    assert page.locator("#recipe-folders").get_by_text("not saved").count() == 0
+
+
+def test_results_that_were_taken_away_say_so(site: Site, visit: Visit) -> None:
+    for name in ("whole.png", "bare.png"):
+        site.tree.drop(f"taken/{name}", site.tree.picture(30, 20))
+        site.tree.result(f"taken/{name}")
+    outbox = site.tree.outbox / "taken"
+    for file in (*outbox.glob("whole*"), outbox / "bare.png"):
+        file.unlink()
+    page = visit(site, "#gallery?folder=taken", quiet=True)  # the browser writes of pictures that are not there
+    seeing(page, "bare.png", "whole.png")
+    page.locator("#gallery .blank").get_by_text("no longer in the outbox").first.wait_for()
+    page.locator("#gallery .tile a", has_text="whole.png").click()
+    page.get_by_text("The result was moved or deleted out of the outbox, and with it").wait_for()
+    assert not page.get_by_role("link", name="Open at full size").is_visible()
+    page.get_by_role("button", name="Newer result").click()
+    page.get_by_text("This is its original.").wait_for()
+    page.wait_for_function("() => document.getElementById('compare-before').naturalWidth === 30")
 
 
 def test_everything_can_be_done_by_keyboard(site: Site, visit: Visit) -> None:

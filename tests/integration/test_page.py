@@ -312,6 +312,19 @@ def test_the_status_is_what_the_daemon_says(page: Served) -> None:
     page.say()
 
 
+def test_what_is_paused_counts_the_folders_below_it(page: Served) -> None:
+    page.say(folders={"a": 1, "a/b": 2, "ab": 4, ".": 8}, paused=[".", "a", "ab"])
+    assert page.get("/api/status").json["paused_pictures"] == {".": 15, "a": 3, "ab": 4}
+    page.say()
+
+
+def test_a_worker_that_starts_is_told_in_plain_words(page: Served) -> None:
+    worker = WorkerStatus(device="auto:0", device_name="", precision="", state="starting", pid=None, error=None)
+    page.say(workers=[worker])
+    assert page.get("/readyz").text == "the worker is getting ready\n"
+    page.say()
+
+
 def test_changes_are_told_as_they_happen_to_everybody_who_listens(page: Served) -> None:
     with contextlib.ExitStack() as stack:
         listeners = []

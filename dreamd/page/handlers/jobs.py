@@ -71,7 +71,7 @@ class Jobs:
         job = await self._done_job(request)
         facts = await asyncio.to_thread(self._view.facts, job)
         neighbours = await asyncio.to_thread(partial(self._view.neighbours, job, **sought))
-        shown = await asyncio.to_thread(ShownResult.of, job, self._config.outbox)
+        shown = await asyncio.to_thread(ShownResult.of, job, self._config)
         return JsonAnswer({**asdict(shown), **facts, **neighbours, "recipe": self._recipes.text_of(job.recipe)})
 
     async def failures(self, _request: Request) -> Response:

@@ -34,10 +34,13 @@ def _worker_reasons(workers: list[dict[str, Any]]) -> list[str]:
     """Say why no worker can dream. One that is unloaded is started again for the next picture."""
     if not workers or any(worker["state"] in _AT_WORK or _is_unloaded(worker) for worker in workers):
         return []
-    return [
-        f"the worker on {worker['device']} is {worker['state']}" + (f": {worker['error']}" if worker["error"] else "")
-        for worker in workers
-    ]
+    return [_name(worker) + (f": {worker['error']}" if worker["error"] else "") for worker in workers]
+
+
+def _name(worker: Mapping[str, Any]) -> str:
+    """Say which worker it is and what it does, in plain words: one that starts has not chosen its device yet."""
+    place = "" if worker["device"].startswith("auto") else f" on {worker['device']}"
+    return f"the worker{place} is {'getting ready' if worker['state'] == 'starting' else worker['state']}"
 
 
 def _is_unloaded(worker: Mapping[str, Any]) -> bool:

@@ -1,10 +1,11 @@
 // What the page asks of dreamd. Every answer is JSON; what went wrong is told in a sentence.
 // Addresses are relative to the page's own, which may be below a path of a proxy.
 
+/** Leads to the sign-in, and from there to the place that is shown now. */
+const signIn = () => location.assign(`login${location.hash}`);
+
 async function answer(response) {
-  if (response.status === 401) {
-    location.assign("login");
-  }
+  if (response.status === 401) signIn();
   const values = await response.json().catch(() => ({ error: `dreamd answered ${response.status}` }));
   if (!response.ok) throw new Error(values.error ?? `dreamd answered ${response.status}`);
   return values;
@@ -20,7 +21,7 @@ export const put = send("PUT");
 
 // A file's name may be no text. JSON brings its other bytes as half characters; in an address they are bytes again.
 const HALF = /([\udc80-\udcff])/u;
-const UTF8 = /%[cd].%[89ab].|%e.(?:%[89ab].){2}|%f.(?:%[89ab].){3}|%../gi;
+const UTF8 = /%[cd][\da-f]%[89ab][\da-f]|%e[\da-f](?:%[89ab][\da-f]){2}|%f[\da-f](?:%[89ab][\da-f]){3}|%[\da-f]{2}/gi;
 
 export const encode = (name) =>
   name.split(HALF).map((part, at) => (at % 2 ? `%${(part.charCodeAt(0) - 0xdc00).toString(16)}` : encodeURIComponent(part))).join("");
@@ -34,8 +35,26 @@ export const decode = (text) => text.replace(UTF8, (bytes) => {
 });
 
 export const query = (values) =>
-  Object.entries(values).filter(([, value]) => value !== null && value !== undefined)
+  Object.entries(values).filter(([, value]) => value !== null && value !== undefined && value !== "")
     .map(([name, value]) => `${name}=${encode(String(value))}`).join("&");
+
+/** The place that an address leads to: `#result/01ab?folder=sea` is the view "result", about "01ab", with a folder. */
+export function place(hash) {
+  const [path, ...rest] = hash.replace(/^#/, "").split("?");
+  const [view, ...about] = decode(path).split("/");
+  const fields = rest.join("?").split("&").map((field) => field.split("="));
+  return {
+    view: view || "now",
+    about: about.join("/"),
+    fields: Object.fromEntries(fields.map(([name, ...value]) => [name, decode(value.join("="))])),
+  };
+}
+
+/** An address that leads to a place; fields without a value are left out. */
+export function addressOf(view, about = "", fields = {}) {
+  const asked = query(fields);
+  return `#${view}${about && `/${encode(about)}`}${asked && `?${asked}`}`;
+}
 
 /** What an answer says; nothing when it is no JSON, as that of a proxy. */
 function parsed(text) {
@@ -54,7 +73,7 @@ export function upload(file, folder, onProgress) {
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     request.onload = () => {
-      if (request.status === 401) location.assign("login");
+      if (request.status === 401) signIn();
       const said = parsed(request.responseText);
       if (request.status === 201 && said.picture) resolve(said.picture);
       else reject(new Error(said.error ?? `dreamd answered ${request.status}`));
@@ -82,7 +101,7 @@ export function listen(onStatus, gone) {
   const retry = async () => {
     try {
       const response = await fetch("api/status");
-      if (response.status === 401) location.assign("login");
+      if (response.status === 401) signIn();
       if (!response.ok) throw new Error();
       open();
     } catch {

@@ -1,6 +1,6 @@
 // What failed, what is held and what is left in the inbox, why, and trying again.
 
-import { encode, get, post } from "./api.js";
+import { addressOf, get, post } from "./api.js";
 import { byId, make, notice } from "./dom.js";
 import { ago, folderName, plural } from "./words.js";
 
@@ -37,7 +37,7 @@ function heldList(held) {
       make("span", { class: "grow" }, `${folderName(first.folder)}: ${plural(jobs.length, "picture")}`,
         make("small", {}, `${first.reason}\n→ ${first.remedy}`)),
       make("span", { class: "chip warm" }, first.cause),
-      first.cause === "recipe" ? make("a", { href: `#recipes/${encode(first.folder)}` }, "Open the recipe") : null,
+      first.cause === "recipe" ? make("a", { href: addressOf("recipes", first.folder) }, "Open the recipe") : null,
       button("Look again", `Look again at ${folderName(first.folder)}`, () => retry(jobs.map(({ id }) => id))),
     );
   }));

@@ -13,6 +13,14 @@ export function showNow(status) {
   showWorkers(status);
 }
 
+/** Nothing is known while dreamd does not answer. */
+export function showGone() {
+  for (const id of ["running", "queue", "workers"]) {
+    refill(byId(id), "gone", () => [make("p", { class: "empty" }, "Not known while dreamd does not answer.")]);
+  }
+  refill(byId("numbers"), "gone", () => []);
+}
+
 function showNumbers(status) {
   if (status.queued === undefined) return;
   const rows = [
@@ -88,7 +96,7 @@ function parts(picture) {
 }
 
 function showQueue(status) {
-  const folders = { ...Object.fromEntries((status.paused ?? []).map((folder) => [folder, 0])), ...(status.folders ?? {}) };
+  const folders = { ...(status.folders ?? {}), ...(status.paused_pictures ?? {}) };
   const rows = Object.entries(folders);
   const basis = [rows, status.paused, status.holds, status.more_folders];
   refill(byId("queue"), basis, () => {
@@ -101,13 +109,14 @@ function showQueue(status) {
 
 function queueLine([folder, number], status) {
   const isPaused = status.paused.includes(folder);
+  const isPausedAbove = !isPaused && status.paused.some((above) => above === "." || folder.startsWith(`${above}/`));
   const held = status.holds.filter((hold) => hold.folder === folder);
   return make("li", {},
     make("span", { class: "grow" }, folder === "." && isPaused ? "everything" : folderName(folder)),
     held.length ? make("a", { class: "chip bad", href: "#attention" }, "held") : null,
-    isPaused ? make("span", { class: "chip warm" }, "paused") : null,
+    isPaused || isPausedAbove ? make("span", { class: "chip warm" }, "paused") : null,
     make("span", { class: "amount" }, plural(number, "picture")),
-    make("button", {
+    isPausedAbove ? null : make("button", {
       type: "button", class: "quiet", "data-key": `pause ${folder}`,
       "aria-label": `${isPaused ? "Resume" : "Pause"} ${folderName(folder)}`,
       onclick: () => act(isPaused ? "api/resume" : "api/pause", folder),
@@ -139,12 +148,19 @@ function workerLine(worker) {
   const works = { busy: "good", idle: "good", starting: "warm" }[worker.state];
   const kind = worker.error ? (works ? "warm" : "bad") : (works ?? "");
   const facts = [worker.precision, worker.memory_bytes ? size(worker.memory_bytes) : ""].filter(Boolean).join(" · ");
+  const device = worker.device.startsWith("auto") ? "Worker" : worker.device; // it has not chosen yet
   return make("li", {},
-    make("span", { class: "grow" }, `${worker.device} `, make("span", { class: "soft" }, worker.device_name),
+    make("span", { class: "grow" }, `${device} `, make("span", { class: "soft" }, worker.device_name),
       make("small", {}, [facts, worker.error].filter(Boolean).join("\n"))),
     worker.busy_share === undefined || worker.busy_share === null ? null : share("busy", worker.busy_share),
-    make("span", { class: `chip ${kind}` }, worker.state === "stopped" && !worker.error ? "unloaded" : worker.state),
+    make("span", { class: `chip ${kind}` }, wordOf(worker)),
   );
+}
+
+/** What a worker does, in plain words. */
+function wordOf({ state, error }) {
+  if (state === "stopped" && !error) return "asleep, until a picture comes";
+  return { busy: "dreaming", idle: "ready", starting: "getting ready" }[state] ?? state;
 }
 
 function gpuLine(gpu) {

@@ -1,37 +1,34 @@
 // The page: which view is shown, and who is told what changes.
 
-import { decode, get, listen, post } from "./api.js";
+import { get, listen, place, post } from "./api.js";
 import { byId, notice } from "./dom.js";
 import { folderName, plural } from "./words.js";
 import { showAttention, attentionChanged } from "./attention.js";
 import { watchDrops } from "./drop.js";
 import { setUpGallery, showGallery, resultsChanged } from "./gallery.js";
-import { showNow } from "./now.js";
+import { showGone, showNow } from "./now.js";
 import { setUpRecipes, showRecipes } from "./recipes.js";
-import { setUpViewer, showResult } from "./viewer.js";
+import { closeViewer, neighboursChanged, setUpViewer, showResult } from "./viewer.js";
 
 const VIEWS = ["now", "gallery", "attention", "recipes"];
 let status = null;
 let finished = null;
 let troubled = null;
 
-/** `#gallery`, `#recipes/animals`, `#result/01ab…`: a view and what it is about. */
-function place() {
-  const [view, ...rest] = decode(location.hash.slice(1)).split("/");
-  return [view || "now", rest.join("/")];
-}
-
 function showView() {
-  const [view, about] = place();
+  const { view, about, fields } = place(location.hash);
   if (view === "result") {
-    if (![...VIEWS].some((name) => !byId(`view-${name}`).hidden)) reveal("gallery");
-    showResult(about);
+    if (!VIEWS.some((name) => !byId(`view-${name}`).hidden)) {
+      reveal("gallery");
+      showGallery(fields).catch((error) => notice(error.message));
+    }
+    showResult(about, fields);
     return;
   }
-  byId("viewer").close();
+  closeViewer();
   const shown = VIEWS.includes(view) ? view : "now";
   reveal(shown);
-  const show = { gallery: showGallery, attention: showAttention, recipes: () => showRecipes(about || ".") }[shown];
+  const show = { gallery: () => showGallery(fields), attention: showAttention, recipes: () => showRecipes(about || ".") }[shown];
   show?.().catch((error) => notice(error.message));
 }
 
@@ -52,7 +49,7 @@ function onStatus(values) {
   const attention = JSON.stringify([values.failed, values.held, values.left]);
   if (finished !== values.done) {
     finished = values.done;
-    resultsChanged().catch(() => (finished = null)); // asked again with the next news
+    Promise.all([resultsChanged(), neighboursChanged()]).catch(() => (finished = null)); // asked again with the next news
   }
   if (troubled !== attention) {
     troubled = attention;
@@ -86,6 +83,8 @@ function tellTrouble(text) {
 function onGone() {
   byId("state").className = "state is-gone";
   byId("state-text").textContent = "not connected";
+  byId("pause-all").hidden = true;
+  showGone();
   tellTrouble("dreamd does not answer. It may be starting again; this page goes on by itself.");
 }
 

@@ -1,72 +1,97 @@
 // A folder's recipe: its own text, judged while it is written, and what it comes to with what it inherits.
 
-import { encode, get, post, put, query } from "./api.js";
+import { addressOf, get, post, put, query } from "./api.js";
 import { byId, make, notice } from "./dom.js";
 import { folderName } from "./words.js";
 
 const QUIET_MILLISECONDS = 250;
 
 let shown = null; // { folder, text, mark }
-let draft = null; // a text that is to replace what the folder has, once it is shown
+const drafts = new Map(); // by folder: what was written and is not saved, { text, mark }; the mark is of what it was written over
 let timer = 0;
+let showing = 0;
 let isWrong = false;
 
 export function setUpRecipes() {
   byId("recipe-text").addEventListener("input", () => {
+    keepDraft();
     clearTimeout(timer);
     timer = setTimeout(judge, QUIET_MILLISECONDS);
     showButtons();
   });
   byId("recipe-form").addEventListener("submit", save);
   byId("recipe-revert").addEventListener("click", () => {
-    byId("recipe-text").value = shown.text;
-    judge();
+    drafts.delete(shown.folder);
+    showRecipes(shown.folder).catch((error) => tell(error.message, "bad"));
   });
-  window.addEventListener("beforeunload", (event) => isChanged() && event.preventDefault());
+  window.addEventListener("beforeunload", (event) => drafts.size && event.preventDefault());
 }
 
 /** Opens a folder's recipe with a text that is not saved yet. */
 export function draftRecipe(folder, text) {
-  draft = { folder, text };
-  const target = `#recipes/${encode(folder)}`;
-  if (location.hash === target) showRecipes(folder);
+  const isOther = drafts.has(folder) && drafts.get(folder).text !== text;
+  if (!isOther || confirm(`The recipe of ${folderName(folder)} has text that is not saved. Replace it?`)) {
+    drafts.set(folder, { text, mark: null });
+    if (shown?.folder === folder) shown = null;
+  }
+  const target = addressOf("recipes", folder);
+  if (location.hash === target) showRecipes(folder).catch((error) => notice(error.message));
   else location.hash = target;
 }
 
+/** What is written stays as it is until it is saved or reverted, whichever folder is looked at meanwhile. */
+function keepDraft() {
+  const text = byId("recipe-text").value;
+  if (shown === null) return;
+  if (text === shown.text) drafts.delete(shown.folder);
+  else drafts.set(shown.folder, { text, mark: shown.mark });
+  showDrafts();
+}
+
 export async function showRecipes(folder) {
+  const turn = ++showing;
   await listFolders(folder);
-  if (draft?.folder !== folder && shown?.folder === folder && isChanged()) return; // what is being written stays
-  try {
-    shown = await get(`api/recipe?${query({ folder })}`);
-  } catch (error) {
-    notice(error.message);
-    return;
-  }
+  if (shown?.folder === folder && drafts.has(folder)) return; // what is being written stays, with its cursor
+  const found = await get(`api/recipe?${query({ folder })}`);
+  if (turn !== showing) return;
+  const draft = drafts.get(folder);
+  // A text that was written over another one than there is now is refused when it is saved.
+  shown = { ...found, mark: draft?.mark ?? found.mark };
   byId("recipe-label").textContent = `${folderName(folder)}/recipe.yaml`;
-  byId("recipe-text").value = draft?.folder === folder ? draft.text : shown.text;
-  draft = null;
+  byId("recipe-text").value = draft?.text ?? shown.text;
+  if (draft) keepDraft();
   await judge();
 }
 
 async function listFolders(current) {
   const folders = await get("api/folders");
-  if (!folders.some(({ folder }) => folder === current)) folders.push({ folder: current, has_recipe: false });
+  for (const folder of [current, ...drafts.keys()]) {
+    if (!folders.some((each) => each.folder === folder)) folders.push({ folder, has_recipe: false });
+  }
   byId("recipe-folders").replaceChildren(...folders.map(({ folder, has_recipe }) =>
-    make("a", { href: `#recipes/${encode(folder)}`, "aria-current": folder === current ? "page" : null },
-      folderName(folder), make("small", {}, has_recipe ? "own recipe" : "inherits"))));
+    make("a", { href: addressOf("recipes", folder), "data-folder": folder, "aria-current": folder === current ? "page" : null },
+      make("span", {}, folderName(folder)), make("small", {}, has_recipe ? "own recipe" : "inherits"), make("small", { class: "unsaved" }))));
+  showDrafts();
   const names = await get("api/recipes");
   byId("recipe-extend").textContent = `extends: ${names.map(({ name }) => name).join(", ")}`;
+}
+
+function showDrafts() {
+  for (const link of byId("recipe-folders").children) {
+    link.querySelector(".unsaved").textContent = drafts.has(link.dataset.folder) ? "not saved" : "";
+  }
 }
 
 const isChanged = () => shown !== null && byId("recipe-text").value !== shown.text;
 
 async function judge() {
   clearTimeout(timer);
+  if (shown === null) return;
   const text = byId("recipe-text").value;
   const folder = shown.folder;
   try {
     const verdict = await post("api/recipe/check", { folder, text });
-    if (folder !== shown.folder || text !== byId("recipe-text").value) return;
+    if (folder !== shown?.folder || text !== byId("recipe-text").value) return;
     showVerdict(verdict);
   } catch (error) {
     tell(error.message, "bad");
@@ -103,12 +128,21 @@ function showButtons() {
 
 async function save(event) {
   event.preventDefault();
+  if (shown === null) return;
+  const { folder, mark } = shown;
+  const text = byId("recipe-text").value;
   try {
-    const text = byId("recipe-text").value;
-    shown = await put("api/recipe", { folder: shown.folder, text, mark: shown.mark });
-    notice(`Saved: ${folderName(shown.folder)}/recipe.yaml`);
-    await listFolders(shown.folder);
-    showVerdict(shown);
+    const saved = await put("api/recipe", { folder, text, mark });
+    notice(`Saved: ${folderName(folder)}/recipe.yaml`);
+    if (drafts.get(folder)?.text === text) drafts.delete(folder);
+    if (shown?.folder !== folder) {
+      showDrafts(); // another folder is looked at meanwhile
+      return;
+    }
+    shown = saved;
+    keepDraft();
+    await listFolders(folder);
+    showVerdict(saved);
   } catch (error) {
     tell(error.message, "bad");
   }

@@ -127,4 +127,3 @@ def _sought(query: Mapping[str, str]) -> _Sought:
     if folder is not None:
         parts_of(folder)
     return {"folder": folder, "search": query.get("search", "")}
-

@@ -120,15 +120,26 @@ def share_off(first: Tensor, second: Tensor) -> float:
     return float(((first - second).abs() > 1 / 255).float().mean())
 
 
-def check_alike(first: Tensor, second: Tensor, recipe: dict[str, Any]) -> None:
-    """Check that two pictures are the same to rounding, and what that may grow to.
+def nudged(images: Tensor) -> Tensor:
+    """Pictures that are a rounding away."""
+    return images * (1 + 2**-23)
+
+
+def check_alike(first: Tensor, second: Tensor, nudge: Tensor, recipe: dict[str, Any]) -> None:
+    """Check that two dreams are the same to rounding, and what that may grow to.
 
     A nearest cell or a maximum may be another. `adam` and `lbfgs` make a whole step of a gradient that is nothing but
-    rounding, as that of a frequency which the picture has not.
+    rounding, as that of a frequency which the picture has not. A bare gradient that turns phases by many circles
+    makes a rounding fifty times larger at each step: `nudge`, the second dream from a picture a rounding away, is the
+    measure of that.
     """
-    assert share_off(first, second) < 0.02
+    assert share_off(first, second) < max(0.02, 4 * share_off(second, nudge))
     if recipe["ascent"]["optimizer"]["name"] == "plain":
-        assert float((first - second).abs().median()) < 1e-5
+        assert median_off(first, second) < max(1e-5, 10 * median_off(second, nudge))
+
+
+def median_off(first: Tensor, second: Tensor) -> float:
+    return float((first - second).abs().median())
 
 
 @pytest.mark.parametrize("seed", [*range(6), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(6, 60))])
@@ -137,7 +148,8 @@ def test_a_picture_of_a_batch_is_what_it_is_alone(build, makings, seed):
     dreamer = build(recipe)
     together = dreamed(dreamer, pictures(1, 2, 3))
     alone = torch.cat([dreamed(dreamer, pictures(number)) for number in (1, 2, 3)])
-    check_alike(together, alone, recipe)
+    moved = torch.cat([dreamed(dreamer, nudged(pictures(number))) for number in (1, 2, 3)])
+    check_alike(together, alone, moved, recipe)
 
 
 # In tiles
@@ -149,7 +161,7 @@ def test_a_picture_in_tiles_is_what_it_is_whole(build, makings, seed):
     recipe["ascent"]["iterations"] = 1
     dreamer, image = build(recipe), pictures(1, height=170, width=150)
     whole, tiled = (dreamed(replace(dreamer, memory=memory), image) for memory in (None, 1))
-    check_alike(whole, tiled, recipe)
+    check_alike(tiled, whole, dreamed(dreamer, nudged(image)), recipe)
 
 
 # Broken off

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 from dreamd.page.access.clients import Clients
 from dreamd.page.access.entrance import Entrance
 from dreamd.page.access.guard import Guard
+from dreamd.page.access.programs import Program
 from dreamd.page.access.sessions import Sessions
 from dreamd.page.api.service import api_operations, api_route
 from dreamd.page.base_path import BelowPath
@@ -40,19 +41,20 @@ class Routes(NamedTuple):
     jobs: Jobs
 
 
-def make_app(config: Config, token: str | None, reloads: threading.Event) -> BelowPath:
+def make_app(config: Config, token: str | None, programs: Sequence[Program], reloads: threading.Event) -> BelowPath:
     """Make the application.
 
     Args:
         config: the config.
-        token: what everybody must show; None where only this machine can connect.
+        token: what every person must show; None where only this machine can connect.
+        programs: the programs that have tokens of their own.
         reloads: set when the daemon has read its config anew.
     """
     base_path, clients = config.status.base_path, Clients(config.status.trusted_proxy)
+    sessions = Sessions(token, path=f"{base_path}/") if token is not None else None
     entrance = None
-    if token is not None:
-        sessions = Sessions(token, path=f"{base_path}/")
-        entrance = Entrance(sessions, clients, secure_cookies=config.status.secure_cookies)
+    if sessions is not None or programs:
+        entrance = Entrance(sessions, programs, clients, secure_cookies=config.status.secure_cookies)
     routes = make_routes(config, clients, entrance, reloads)
 
     @asynccontextmanager

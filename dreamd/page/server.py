@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +23,8 @@ import uvicorn
 
 from dreamd.errors import DreamdError
 from dreamd.files.problems import refusal
-from dreamd.page.access.token_file import token_of
+from dreamd.page.access.programs import Program
+from dreamd.page.access.token_file import programs_of, token_of
 from dreamd.page.api.receipts import Receipts
 from dreamd.page.app import make_app
 from dreamd.page.connection import CONNECTIONS, Connection
@@ -56,10 +57,12 @@ class Server(uvicorn.Server):
             await asyncio.sleep(_TICK_SECONDS)
 
 
-def serve(config: Config, bound: socket.socket, token: str | None, reloads: threading.Event) -> None:
+def serve(
+    config: Config, bound: socket.socket, token: str | None, programs: Sequence[Program], reloads: threading.Event
+) -> None:
     """Serve the page on a bound socket until a signal."""
     settings = uvicorn.Config(
-        make_app(config, token, reloads),
+        make_app(config, token, programs, reloads),
         http=Connection,
         ws="none",
         loop="asyncio",
@@ -146,13 +149,13 @@ def _run(config_file: Path) -> None:
     reloads = threading.Event()
     signal.signal(signal.SIGHUP, lambda *_: reloads.set())
     config = load_config(config_file)
-    token = token_of(config)
+    token, programs = token_of(config), programs_of(config)
     with bind(config) as bound:
         _prepare(config)
         host, port = bound.getsockname()[:2]
         log.info("http://%s:%d/", f"[{host}]" if ":" in host else host, port)
         _tell_daemon(SERVING)
-        serve(config, bound, token, reloads)
+        serve(config, bound, token, programs, reloads)
 
 
 if __name__ == "__main__":

@@ -150,6 +150,27 @@ class JournalConfig(FieldModel):
     keep: Age | None = timedelta(days=90)
 
 
+Right = Literal["read", "drop", "all"]
+"""`read`: look at everything. `drop`: post pictures, and look at those. `all`: everything that the page can do."""
+
+
+class ProgramToken(FieldModel):
+    """The token of a program.
+
+    Attributes:
+        token_file: a file that holds the token.
+        may: what the program may do, one word or several.
+    """
+
+    token_file: LocalPath
+    may: tuple[Right, ...] = Field(min_length=1)
+
+    @field_validator("may", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+
 class StatusConfig(FieldModel):
     """Where the page, the metrics and the health checks are served, and to whom.
 
@@ -157,6 +178,7 @@ class StatusConfig(FieldModel):
         listen: the address; None: nowhere.
         token: what a browser or a scraper must show; needed wherever others than this machine can connect.
         token_file: a file that holds the token instead.
+        tokens: tokens for programs, by names of one's own; they open the API.
         hosts: names, besides addresses and this machine's own, by which browsers may ask for the page.
         base_path: the path below which a proxy serves the page, such as `/dreams`; "" for none.
         secure_cookies: whether browsers may send a session by TLS only. Where `trusted_proxy` says that a browser came
@@ -168,6 +190,7 @@ class StatusConfig(FieldModel):
     listen: str | None = "127.0.0.1:8420"
     token: SecretStr | None = None
     token_file: LocalPath | None = None
+    tokens: dict[str, ProgramToken] = Field(default_factory=dict)
     hosts: tuple[str, ...] = ()
     base_path: str = ""
     secure_cookies: Flag = False
@@ -184,6 +207,14 @@ class StatusConfig(FieldModel):
         match = re.fullmatch(r".+:(\d{1,5})", value or "")
         if value is not None and (match is None or int(match[1]) > 65_535):
             raise ValueError("must be HOST:PORT, such as 127.0.0.1:8420")
+        return value
+
+    @field_validator("tokens")
+    @classmethod
+    def _have_names(cls, value: dict[str, ProgramToken]) -> dict[str, ProgramToken]:
+        for name in value:
+            if not re.fullmatch(r"[\w.-]{1,64}", name):
+                raise ValueError(f"must have names of letters, digits, dots and dashes, 64 at most, and not {name!r}")
         return value
 
     @field_validator("base_path", mode="before")

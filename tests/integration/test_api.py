@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,16 +13,16 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
 import yaml
 
 from dreamd.settings.config import load_config
+from tests.api_client import Api, refusal, serve, wait_for_page
 
 if TYPE_CHECKING:
     from conftest import RunningDaemon, Tree
@@ -35,82 +34,6 @@ ROOT = Path(__file__).parents[2]
 PNG = "image/png"
 
 
-class RefusedError(Exception):
-    """An answer that is a problem."""
-
-    def __init__(self, error: urllib.error.HTTPError) -> None:
-        self.status = error.code
-        self.headers = error.headers
-        self.media_type = error.headers["Content-Type"]
-        self.problem = json.loads(error.read())
-        super().__init__(self.problem["detail"])
-
-
-class Api:
-    """A client of the API of a tree whose daemon serves it."""
-
-    def __init__(self, tree: Tree, token: str | None = None) -> None:
-        self.tree = tree
-        self.token = token
-
-    @property
-    def url(self) -> str:
-        return load_config(self.tree.config).status.url + "api/v1"
-
-    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Any:
-        request = urllib.request.Request(f"{self.url}{path}", body, method=method)
-        if self.token is not None:
-            request.add_header("Authorization", f"Bearer {self.token}")
-        for name, value in headers.items():
-            request.add_header(name.replace("_", "-"), value)
-        try:
-            with urllib.request.urlopen(request, timeout=90) as answer:
-                data = answer.read()
-                return json.loads(data) if answer.headers["Content-Type"] == "application/json" else data
-        except urllib.error.HTTPError as error:
-            raise RefusedError(error) from None
-
-    def get(self, path: str) -> Any:
-        return self.ask("GET", path)
-
-    def post(self, name: str, key: str | None = None, data: bytes | None = None, **query: str) -> dict[str, Any]:
-        given = urllib.parse.urlencode({"name": name, **query})
-        headers = {} if key is None else {"Idempotency-Key": key}
-        told: dict[str, Any] = self.ask("POST", f"/jobs?{given}", data or self.tree.picture(), **headers)
-        return told
-
-    def wait(self, id_: str) -> dict[str, Any]:
-        """Waits until a job is over."""
-        while (told := self.get(f"/jobs/{id_}?wait=30"))["state"] not in ("done", "failed", "gone"):
-            pass
-        job: dict[str, Any] = told
-        return job
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def serve(tree: Tree, **status: Any) -> None:
-    tree.configure(status={"listen": f"127.0.0.1:{free_port()}", **status})
-
-
-def wait_for_page(tree: Tree) -> None:
-    def answers() -> bool:
-        try:
-            Api(tree).get("/status")
-        except urllib.error.URLError:
-            return False
-        except RefusedError:
-            return True
-        return True
-
-    tree.wait_for(answers, "the page to answer")
-
-
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> Api:
     """The API of a daemon that the tests of this module share; each posts into a folder of its own."""
@@ -120,16 +43,6 @@ def api(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> A
     started(tree)
     wait_for_page(tree)
     return Api(tree)
-
-
-@contextmanager
-def refusal(status: int, *words: str) -> Iterator[None]:
-    with pytest.raises(RefusedError) as caught:
-        yield
-    assert caught.value.status == caught.value.problem["status"] == status, caught.value.problem
-    assert caught.value.media_type == "application/problem+json"
-    for word in words:
-        assert word in caught.value.problem["detail"]
 
 
 # What is posted comes out

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dreamd.page.access.callers import SCOPE
 from dreamd.page.access.entrance import Entrance
 from dreamd.page.access.guesses import TooSoonError
 from dreamd.page.access.hosts import Hosts
@@ -71,10 +72,14 @@ class Guard:
         if self._entrance is None or _is_open(request.url.path):
             return None
         try:
-            if await self._entrance.is_signed_in(request):
-                return None
+            caller = await self._entrance.caller(request)
         except TooSoonError as error:
             return _refused(request, 429, str(error), {"Retry-After": str(error.seconds)})
+        if caller is not None:
+            request.scope[SCOPE] = caller
+            if caller.may_ask(request.url.path):
+                return None
+            return _refused(request, 403, f"the token {caller.name!r} is for {API_PATH} only")
         if request.url.path == "/" and request.method == "GET":
             return RedirectResponse("login", 303)
         return _refused(request, 401, "show the token", {"WWW-Authenticate": "Bearer"})

@@ -1,4 +1,4 @@
-"""The token that the config asks for, out of the config or out of a file that only its owner may read."""
+"""The tokens that the config asks for, out of the config or out of files that not everybody may read."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import os
 import stat
 from pathlib import Path
 
-from dreamd.errors import ConfigError
+from dreamd.errors import ConfigError, FieldPath
 from dreamd.files.problems import refusal
+from dreamd.page.access.callers import Caller
+from dreamd.page.access.programs import Program
 from dreamd.settings.config import Config
 from dreamd.settings.sections import TOKEN_RULE, is_token
 
@@ -25,14 +27,37 @@ def token_of(config: Config) -> str | None:
     status = config.status
     if status.token_file is None:
         return status.token.get_secret_value() if status.token is not None else None
+    return _token_in(status.token_file, config, ("status", "token_file"))
+
+
+def programs_of(config: Config) -> tuple[Program, ...]:
+    """Read the tokens of programs.
+
+    Raises:
+        ConfigError: a file cannot be read, can be read by everybody, or holds no token or that of somebody else.
+    """
+    owners: dict[str | None, str] = {token_of(config): "the page's token"}
+    programs = []
+    for name, given in config.status.tokens.items():
+        field = ("status", "tokens", name, "token_file")
+        token = _token_in(given.token_file, config, field)
+        if token in owners:
+            raise ConfigError(f"is the same as {owners[token]}; give each its own", file=config.file, field=field)
+        owners[token] = f"that of {name}"
+        programs.append(Program(Caller(name, frozenset(given.may)), token))
+    return tuple(programs)
+
+
+def _token_in(file: Path, config: Config, field: FieldPath) -> str:
+    """Read the token of a field of the config."""
     try:
-        token = _read(status.token_file)
+        token = _read(file)
     except OSError as error:
-        raise _wrong(config, f"{status.token_file} cannot be read: {refusal(error)}") from error
+        raise ConfigError(f"{file} cannot be read: {refusal(error)}", file=config.file, field=field) from error
     if token is None:
-        raise _wrong(config, f"everybody can read it; do `chmod o= {status.token_file}`")
+        raise ConfigError(f"everybody can read it; do `chmod o= {file}`", file=config.file, field=field)
     if not is_token(token):
-        raise _wrong(config, f"{status.token_file} must hold {TOKEN_RULE}")
+        raise ConfigError(f"{file} must hold {TOKEN_RULE}", file=config.file, field=field)
     return token
 
 
@@ -48,7 +73,3 @@ def _read(path: Path) -> str | None:
         return os.read(descriptor, _LARGEST_BYTES).decode("utf-8", "replace").strip()
     finally:
         os.close(descriptor)
-
-
-def _wrong(config: Config, problem: str) -> ConfigError:
-    return ConfigError(problem, file=config.file, field=("status", "token_file"))

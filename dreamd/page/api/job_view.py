@@ -49,7 +49,7 @@ class ApiJobs:
     def find(self, id_: str, caller: Caller) -> Found:
         """Find what an id leads to. Raises NotThereError when it leads nowhere, or this caller may not see it."""
         receipt = self._receipts.find(id_) if is_receipt_id(id_) else None
-        if not caller.may_see(receipt.owner if receipt is not None else ""):
+        if not caller.may_see(receipt.owner if receipt is not None else None):
             raise NotThereError(f"there is no job {printable(id_)!r} that this token has posted")
         with self._journal() as journal:
             if receipt is None:

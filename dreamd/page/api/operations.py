@@ -13,9 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dreamd.errors import UnknownNameError, UsageError
-from dreamd.page.access.callers import ForbiddenError, Right, caller_of
+from dreamd.page.access.callers import ForbiddenError, caller_of
 from dreamd.page.api.models import Nothing, Query
 from dreamd.page.handlers.requests import query_of
+from dreamd.settings.sections import Right
 
 Q = TypeVar("Q", bound=Query)
 

@@ -26,7 +26,7 @@ class Front:
     """What a browser loads first. What the page shows comes by the other addresses."""
 
     def __init__(self, entrance: Entrance | None) -> None:
-        self._entrance = entrance
+        self._entrance = entrance if entrance is not None and entrance.asks_persons else None
         self._templates = Environment(
             loader=PackageLoader("dreamd.page"), autoescape=select_autoescape(), undefined=StrictUndefined
         )

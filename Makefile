@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo gallery openapi test check lint types slow browser soak bench system install-service uninstall-service rollback-service clean
+.PHONY: demo gallery openapi man test check lint types slow browser soak bench system install-service uninstall-service rollback-service clean
 
 .venv/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -19,6 +19,10 @@ gallery: .venv/.installed
 # docs/openapi.json, from the operations of the API.
 openapi: .venv/.installed
 	$(BIN)/python tests/openapi_document.py
+
+# docs/dreamd.1, from the help of the commands.
+man: .venv/.installed
+	$(BIN)/python -m tests.man_page
 
 test: .venv/.installed
 	$(BIN)/python -m pytest -m "not slow and not system and not browser"

@@ -17,7 +17,7 @@ import click
 from dreamd import __version__
 from dreamd.errors import DreamdError
 from dreamd.files.problems import refusal
-from dreamd.logs import STYLE_VARIABLE, LogStyle, configure
+from dreamd.logs import QUIET_VARIABLE, STYLE_VARIABLE, LogStyle, configure
 from dreamd.wording import printable
 
 COMMANDS = {
@@ -29,6 +29,7 @@ COMMANDS = {
     "status": "dreamd.commands.status",
     "open": "dreamd.commands.page",
     "jobs": "dreamd.commands.jobs",
+    "logs": "dreamd.commands.logs",
     "retry": "dreamd.commands.control",
     "pause": "dreamd.commands.control",
     "resume": "dreamd.commands.control",
@@ -40,6 +41,7 @@ COMMANDS = {
     "sweep": "dreamd.commands.sheets.sweep",
     "weights": "dreamd.commands.weights",
     "doctor": "dreamd.commands.doctor.command",
+    "completion": "dreamd.commands.completion",
 }
 """The module of each command, in the order of `dreamd --help`."""
 
@@ -91,6 +93,7 @@ class CommandLine(click.Group):
 @click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="dreamd")
 @click.option("--debug", is_flag=True, help="Show tracebacks and debug messages.")
+@click.option("--quiet", is_flag=True, help="Of the log only warnings and errors, and no progress.")
 @click.option(
     "--log",
     "log_style",
@@ -101,16 +104,18 @@ class CommandLine(click.Group):
     help="How the log is written; auto: for systemd's journal where that reads it, else for a person.",
 )
 @click.pass_context
-def main(ctx: click.Context, debug: bool, log_style: str) -> None:
+def main(ctx: click.Context, debug: bool, quiet: bool, log_style: str) -> None:
     """Dream the pictures dropped into a folder (DeepDream, by recipe and plugin).
 
     Begin with `dreamd demo`, or with `dreamd init DIR`.
     """
+    level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
     configure(
         LogStyle(log_style),
-        level=logging.DEBUG if debug else logging.INFO,
+        level=level,
         human="%(asctime)s %(message)s" if ctx.invoked_subcommand in LOGGING_COMMANDS else "dreamd: %(message)s",
     )
     os.environ[STYLE_VARIABLE] = log_style  # for the workers
+    os.environ[QUIET_VARIABLE] = "1" if quiet else ""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # in Latin-1 there is no arrow

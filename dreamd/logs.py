@@ -19,6 +19,9 @@ from dreamd.wording import printable
 STYLE_VARIABLE = "DREAMD_LOG"
 """The environment variable that names the style."""
 
+QUIET_VARIABLE = "DREAMD_QUIET"
+"""The environment variable that has workers and the page write no more than warnings and errors, when not empty."""
+
 _FIELDS = ("job", "folder")
 """What a record may know beside its message, from `extra=job.about`."""
 
@@ -64,6 +67,11 @@ def inherited_style() -> LogStyle:
         return LogStyle(os.environ.get(STYLE_VARIABLE, LogStyle.AUTO))
     except ValueError:
         return LogStyle.AUTO
+
+
+def inherited_level() -> int:
+    """Return the level that the daemon has left for those that it starts."""
+    return logging.WARNING if os.environ.get(QUIET_VARIABLE) else logging.INFO
 
 
 def _systemd_reads_stderr() -> bool:

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from dreamd.commands.by_page import asked, must_ask
+from dreamd.commands.terminal.completing import complete_folder, complete_job
 from dreamd.commands.terminal.options import config_at, config_option
 from dreamd.wording import printable
 
 
 @click.command()
-@click.argument("job_ids", metavar="[ID]...", nargs=-1)
+@click.argument("job_ids", metavar="[ID]...", nargs=-1, shell_complete=complete_job)
 @click.option("--all-failed", is_flag=True, help="Every failed job whose picture is still there.")
 @config_option
 def retry(job_ids: tuple[str, ...], all_failed: bool, config_file: Path) -> None:
@@ -32,10 +33,10 @@ def retry(job_ids: tuple[str, ...], all_failed: bool, config_file: Path) -> None
 
 
 @click.command()
-@click.argument("folder", default=".")
+@click.argument("folder", default=".", shell_complete=complete_folder)
 @config_option
 def pause(folder: str, config_file: Path) -> None:
-    """Start no more jobs from FOLDER and those below it (default: all)."""
+    """Start no more jobs from FOLDER and below (default: all)."""
     from dreamd.tree import control
 
     config = config_at(config_file)
@@ -47,7 +48,7 @@ def pause(folder: str, config_file: Path) -> None:
 
 
 @click.command()
-@click.argument("folder", required=False)
+@click.argument("folder", required=False, shell_complete=complete_folder)
 @config_option
 def resume(folder: str | None, config_file: Path) -> None:
     """Start jobs from FOLDER again (default: all)."""

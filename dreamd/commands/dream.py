@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dreamd.commands.terminal.completing import complete_recipe
 from dreamd.commands.terminal.options import FOLDER, PATH, device_option, set_option
 
 if TYPE_CHECKING:
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT", type=PATH)
-@click.option("--recipe", "recipe_name", help="A recipe file, a sidecar, a picture that carries one, or a preset.")
+@click.option(
+    "--recipe",
+    "recipe_name",
+    shell_complete=complete_recipe,
+    help="A recipe file, a sidecar, a picture that carries one, or a preset.",
+)
 @set_option
 @device_option
 @click.option("--plugins", "plugin_folders", multiple=True, type=FOLDER, help="A folder of drop-in plugins.")

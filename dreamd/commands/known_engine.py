@@ -84,6 +84,14 @@ class KnownEngine:
             self._memory.keep(name, known)
         return known
 
+    def known_layers(self, choice: BackboneChoice) -> list[str]:
+        """Return the names of a backbone's layers as far as they are known, without finding out anything."""
+        outline = self._memory.recall(f"outline-{_digest(choice)}")
+        if isinstance(outline, dict) and isinstance(outline.get("layers"), list):
+            return [str(name) for name in outline["layers"]]
+        described = self._memory.recall(f"layers-{_digest(choice)}")
+        return [str(layer["name"]) for layer in described] if isinstance(described, list) else []
+
     def check_layers(self, dream: Recipe) -> None:
         """Check that the layers of a dream exist. Raises RecipeError, with the field."""
         outline = self._outline(dream.backbone)

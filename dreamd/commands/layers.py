@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from dreamd.commands.terminal.completing import complete_backbone
 from dreamd.commands.terminal.options import config_option, config_or_none, json_option
 from dreamd.commands.terminal.printing import print_json, print_lines
 from dreamd.errors import UnknownNameError
 
 
 @click.command()
-@click.argument("backbone")
+@click.argument("backbone", shell_complete=complete_backbone)
 @click.option("--labels", "word", metavar="WORD", help="List the classes with WORD in their names, or all for ''.")
 @config_option
 @json_option

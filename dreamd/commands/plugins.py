@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dreamd.commands.dream import print_result
+from dreamd.commands.terminal.completing import complete_plugin, complete_plugin_file
 from dreamd.commands.terminal.options import (
     FILE,
     PATH,
@@ -51,7 +52,7 @@ def list_plugins(config_file: Path, as_json: bool) -> None:
 
 
 @plugins.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_plugin)
 @config_option
 @json_option
 def show(name: str, config_file: Path, as_json: bool) -> None:
@@ -91,7 +92,7 @@ def new(name: str, kind: str, folder: Path | None, is_package: bool, config_file
 
 
 @plugins.command()
-@click.argument("plugin", metavar="FILE_OR_NAME")
+@click.argument("plugin", metavar="FILE_OR_NAME", shell_complete=complete_plugin_file)
 @click.option("--only", "names", multiple=True, metavar="NAME", help="Check only this of the names it brings.")
 @click.option("--sample", "samples", multiple=True, type=FILE, help="A picture file, for a decoder.")
 @json_option
@@ -118,7 +119,7 @@ def check(plugin: str, names: tuple[str, ...], samples: tuple[Path, ...], as_jso
 
 
 @plugins.command("try")
-@click.argument("plugin", metavar="FILE_OR_NAME")
+@click.argument("plugin", metavar="FILE_OR_NAME", shell_complete=complete_plugin_file)
 @click.option("--on", "picture", required=True, type=FILE, help="The picture to dream.")
 @click.option("--out", "target", type=PATH, help="The result (default: PICTURE-PLUGIN.png, here).")
 @set_option

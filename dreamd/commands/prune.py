@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
 @config_option
 def prune(older_than: str | None, keep: str | None, dry_run: bool, config_file: Path) -> None:
-    """Remove old originals from done/, and old jobs from the journal.
+    """Remove old originals, and old jobs from the journal.
 
     Results and failed pictures are not touched. With --older-than the journal forgets the jobs that were done before,
     and the dreams of atlas and sweep go that no sheet has shown since.

@@ -1,4 +1,4 @@
-"""`dreamd recipe check`, `explain`, `from`, `schema` and `list`."""
+"""`dreamd recipe check`, `explain`, `from`, `init`, `schema` and `list`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dreamd.commands.terminal.completing import complete_folder, complete_recipe, complete_recipe_name
 from dreamd.commands.terminal.options import PATH, InOrder, config_option, config_or_none, json_option
 from dreamd.commands.terminal.printing import print_findings, print_json, print_lines
 from dreamd.errors import UsageError, dotted
@@ -33,7 +34,7 @@ def check(file: Path, config_file: Path) -> None:
 
 
 @recipe.command()
-@click.argument("file", metavar="FILE_OR_NAME")
+@click.argument("file", metavar="FILE_OR_NAME", shell_complete=complete_recipe)
 @config_option
 @json_option
 def explain(file: str, config_file: Path, as_json: bool) -> None:
@@ -56,6 +57,21 @@ def from_result(file: Path) -> None:
     FILE is its sidecar, or the picture itself where its recipe says `output: {embed: true}`.
     """
     print_lines(_text_of_result(file))
+
+
+@recipe.command("init")
+@click.argument("folder", shell_complete=complete_folder)
+@click.option("--preset", required=True, shell_complete=complete_recipe_name, help="What it begins from.")
+@config_option
+def init_recipe(folder: str, preset: str, config_file: Path) -> None:
+    """Write a recipe for a folder, from a preset.
+
+    FOLDER is one of the inbox, by its path or by its name there; it is made if it is not there. What there is to
+    change stands in comments. A recipe that is there already is left as it is.
+    """
+    from dreamd.commands.recipe_writing import write_recipe
+
+    print_lines([str(write_recipe(folder, preset, config_or_none(config_file)))])
 
 
 @recipe.command()

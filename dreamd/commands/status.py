@@ -24,7 +24,7 @@ _FOLLOW_SECONDS = 0.5
 @json_option
 @click.option("--follow", is_flag=True, help="Go on showing it, until Ctrl-C.")
 def status(config_file: Path, as_json: bool, follow: bool) -> None:
-    """Show the queue, the workers, the rate, and what is held and why."""
+    """Show the queue, the workers, and what is held and why."""
     show_status(config_file, as_json=as_json, follow=follow)
 
 

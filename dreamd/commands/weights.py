@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dreamd.commands.terminal.completing import complete_backbone
 from dreamd.commands.terminal.options import InOrder, config_option, config_or_none, json_option
 from dreamd.commands.terminal.printing import print_findings, print_json, print_lines, wrap
 from dreamd.errors import WeightsError
@@ -29,7 +30,9 @@ def weights() -> None:
 
 def weights_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the names of backbones, and a config."""
-    return click.argument("backbones", metavar="[BACKBONE]...", nargs=-1)(config_option(function))
+    return click.argument("backbones", metavar="[BACKBONE]...", nargs=-1, shell_complete=complete_backbone)(
+        config_option(function)
+    )
 
 
 @weights.command("list")

@@ -23,6 +23,7 @@ import uvicorn
 
 from dreamd.errors import DreamdError
 from dreamd.files.problems import refusal
+from dreamd.logs import inherited_level
 from dreamd.page.access.programs import Program
 from dreamd.page.access.token_file import programs_of, token_of
 from dreamd.page.api.receipts import Receipts
@@ -138,7 +139,7 @@ def _tell_daemon(line: str) -> None:
 
 def main() -> None:
     """Serve the page of the config that the command line names, for the daemon that it names."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="page: %(message)s")
+    logging.basicConfig(level=inherited_level(), stream=sys.stderr, format="page: %(message)s")
     Path("/proc/self/oom_score_adj").write_text("500")  # a full memory shall cost the page, never the daemon
     die_with_parent(int(sys.argv[2]))
     _allow_files()

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from dreamd.engine.speed.precision import fastest, winograd_gains
 from dreamd.errors import DreamdError
-from dreamd.logs import configure, inherited_style
+from dreamd.logs import configure, inherited_level, inherited_style
 from dreamd.messages import Batch, Importing, Ready, Settings, Unable, read_settings
 from dreamd.plugin_host.discovery import Candidate
 from dreamd.plugin_host.host import Plugins
@@ -135,7 +135,7 @@ def main() -> None:
     Path("/proc/self/oom_score_adj").write_text("500")  # a full memory shall cost a worker, never the daemon
     die_with_parent(int(sys.argv[1]))
     commands, output = _take_pipes()
-    configure(inherited_style(), human="worker: %(message)s")
+    configure(inherited_style(), human="worker: %(message)s", level=inherited_level())
     answers = Answers(output)
     try:
         worker = Worker(read_settings(commands.readline()), answers)

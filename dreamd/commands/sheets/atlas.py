@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dreamd.commands.sheets.making import Wanted, file_name, make, sheet_options
+from dreamd.commands.terminal.completing import complete_backbone, complete_layer
 
 if TYPE_CHECKING:
     from dreamd.settings.yamlfile import Document
@@ -20,8 +21,12 @@ _QUICK: dict[str, Any] = {
 
 
 @click.command()
-@click.argument("backbone")
-@click.option("--layer", help="Dream the channels of this layer, by its name or number, in place of the layers.")
+@click.argument("backbone", shell_complete=complete_backbone)
+@click.option(
+    "--layer",
+    shell_complete=complete_layer,
+    help="Dream the channels of this layer, by its name or number, in place of the layers.",
+)
 @click.option(
     "--channels",
     metavar="RANGES",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dreamd.commands.terminal.completing import complete_recipe
 from dreamd.commands.terminal.options import (
     FOLDER,
     PATH,
@@ -109,7 +110,12 @@ def sheet_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--on", metavar="PICTURE", help="The picture to dream on, or noise, or noise:256x256 (default: painted clouds)."
     )
-    @click.option("--recipe", "recipe_name", help="A recipe file, a sidecar, a preset or a named recipe.")
+    @click.option(
+        "--recipe",
+        "recipe_name",
+        shell_complete=complete_recipe,
+        help="A recipe file, a sidecar, a preset or a named recipe.",
+    )
     @set_option
     @click.option(
         "--size", "side", type=click.IntRange(*_SIDES), default=256, show_default=True,

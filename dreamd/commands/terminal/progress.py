@@ -17,6 +17,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, TextIO
 
 from dreamd.commands.terminal.printing import doing
+from dreamd.logs import QUIET_VARIABLE
 from dreamd.tree.snapshot import Snapshot
 from dreamd.wording import printable
 
@@ -38,6 +39,9 @@ _LINE_SECONDS = 10.0
 @contextmanager
 def progress(title: str) -> Iterator[Show]:
     """Show a bar on the terminal's error stream, or a line every ten seconds where it is no terminal."""
+    if _is_quiet():
+        yield lambda _share, _words: None
+        return
     if not sys.stderr.isatty():
         yield _line_by_line(title)
         return
@@ -53,7 +57,7 @@ def progress(title: str) -> Iterator[Show]:
 @contextmanager
 def drain_progress() -> Iterator[Callable[[Snapshot], None] | None]:
     """Show a bar for the whole inbox and one for each picture that runs; nothing where it is no terminal."""
-    if not sys.stderr.isatty():
+    if _is_quiet() or not sys.stderr.isatty():
         yield None
         return
     with _error_stream_aside() as (terminal, log_lines):
@@ -65,7 +69,7 @@ def drain_progress() -> Iterator[Callable[[Snapshot], None] | None]:
 @contextmanager
 def waiting(words: str) -> Iterator[None]:
     """Say at once, on a terminal, what takes its time inside; it goes away when that is over."""
-    if not sys.stderr.isatty():
+    if _is_quiet() or not sys.stderr.isatty():
         yield
         return
     from rich.console import Console
@@ -75,6 +79,11 @@ def waiting(words: str) -> Iterator[None]:
     with _show(Progress(*columns, console=Console(stderr=True), transient=True)) as bar:
         bar.add_task(printable(f"{words} …"), total=None)
         yield
+
+
+def _is_quiet() -> bool:
+    """Tell whether somebody has asked for no progress, with `--quiet`."""
+    return bool(os.environ.get(QUIET_VARIABLE))
 
 
 class _Bars:

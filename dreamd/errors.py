@@ -6,7 +6,7 @@ not a `DreamdError` is a bug and shows its traceback. Imports nothing, so that e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -131,6 +131,21 @@ class UnknownNameError(UsageError):
 
     def __init__(self, what: str, word: object, known: Iterable[str]) -> None:
         super().__init__(f"no {what} {str(word)!r}; {suggestion(str(word), known)}")
+
+
+class UnknownLayerError(UnknownNameError):
+    """A backbone has no such layer.
+
+    Args:
+        layer: the layer that was asked for: its name, or its number in the order they run, from 1.
+        layers: the names of the layers there are.
+    """
+
+    def __init__(self, layer: str | int, layers: Collection[str]) -> None:
+        if isinstance(layer, int):
+            super().__init__("layer number", layer, [f"1 to {len(layers)}"])
+        else:
+            super().__init__("layer", layer, layers)
 
 
 def hold_cause(error: BaseException) -> HoldCause | None:

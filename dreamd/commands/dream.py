@@ -39,8 +39,8 @@ def dream(
     """Dream one picture, without a daemon. IN is a picture, noise:640x480, or noise (image.size)."""
     from dreamd.commands.terminal.progress import progress, waiting
 
-    resolved = _resolve(recipe_name or "classic", assignments)
     _check_paths(source, target)
+    resolved = _resolve(recipe_name or "classic", assignments)
     with waiting("loading torch"):
         from dreamd.plugin_host.host import Plugins
         from dreamd.worker.single import dream_file

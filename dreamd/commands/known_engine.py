@@ -1,12 +1,14 @@
 """The engine's plugins as commands see them: what is known of them, and themselves only where that does not do.
 
 To load them takes torch, which takes seconds. What was found out about the same plugins before is remembered.
+What there is to know of dreamd's own plugins ships with it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,8 @@ from dreamd.commands.plugin_loading import bare_network, daemon_catalogue, engin
 from dreamd.commands.terminal.progress import waiting
 from dreamd.plugin_host.catalogue import Catalogue, merged
 from dreamd.plugin_host.memory import memory_of
+from dreamd.plugin_host.shipped import Shipped
+from dreamd.settings.layer_names import check_layer_names
 from dreamd.weights.sources import Source
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
     from dreamd.settings.config import Config
     from dreamd.settings.recipe import BackboneChoice, Recipe
 
-_SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
+_SOURCES: TypeAdapter[dict[str, Source | None]] = TypeAdapter(dict[str, Source | None])
 
 
 class KnownEngine:
@@ -38,6 +42,7 @@ class KnownEngine:
             self.__dict__["plugins"] = plugins
         folders, disable = (config.plugins.engine, config.plugins.disable) if config else ((), ())
         self._memory = memory_of("dreamd.engine", folders, disable)
+        self._shipped = Shipped("dreamd.engine", folders, disable)
 
     @cached_property
     def plugins(self) -> Plugins:
@@ -55,7 +60,8 @@ class KnownEngine:
             try:
                 return Catalogue.model_validate(self._memory.recall("catalogue"))
             except ValidationError:  # nothing is known, or nothing that this dreamd understands
-                pass
+                if (shipped := self._shipped.catalogue) is not None:
+                    return shipped
         return self.plugins.catalogue
 
     def whole_catalogue(self) -> Catalogue:
@@ -64,8 +70,8 @@ class KnownEngine:
 
     def default_layer(self, choice: BackboneChoice) -> str | None:
         """Return the layer of recipes that name none. Raises UnknownNameError, PluginError."""
-        outline = self._outline(choice)
-        return None if outline is None else outline["default"]
+        default: str | None = self._outline(choice)["default"]
+        return default
 
     def described_layers(self, choice: BackboneChoice) -> list[dict[str, Any]]:
         """Return the layers in the order they run: as `engine.backbone.Layer` has them, and which is the default.
@@ -76,12 +82,26 @@ class KnownEngine:
         """
         name = f"layers-{_digest(choice)}"
         known = self._memory.recall(name)
-        if not isinstance(known, list):
-            network = self.network(choice)
-            with waiting(f"looking at {choice.name}"):
-                described, default = network.describe_layers(), network.default_layer
-            known = [{**asdict(layer), "default": layer.name == default} for layer in described]
-            self._memory.keep(name, known)
+        if isinstance(known, list):
+            return known
+        if shipped := self._shipped_network(choice):
+            return _rows(shipped["layers"], shipped["default"])
+        network = self.network(choice)
+        with waiting(f"looking at {choice.name}"):
+            known = _rows(map(asdict, network.describe_layers()), network.default_layer)
+        self._memory.keep(name, known)
+        return known
+
+    def labels(self, choice: BackboneChoice) -> list[str]:
+        """Return the names of a backbone's classes, by channel. Raises UnknownNameError, PluginError."""
+        name = f"labels-{_digest(choice)}"
+        known = self._memory.recall(name)
+        if isinstance(known, list):
+            return known
+        if shipped := self._shipped_network(choice):
+            return list(shipped["labels"])
+        known = list(self.network(choice).class_labels())
+        self._memory.keep(name, known)
         return known
 
     def known_layers(self, choice: BackboneChoice) -> list[str]:
@@ -94,14 +114,7 @@ class KnownEngine:
 
     def check_layers(self, dream: Recipe) -> None:
         """Check that the layers of a dream exist. Raises RecipeError, with the field."""
-        outline = self._outline(dream.backbone)
-        known = outline["layers"] if outline else []
-        wanted = [layer.name for _, climb in dream.climbs for layer in climb.layers or () if not layer.is_picture]
-        if all(1 <= name <= len(known) if isinstance(name, int) else name in known for name in wanted):
-            return
-        from dreamd.worker.backbones import wanted_modules  # on demand: it imports torch
-
-        wanted_modules(dream, self.network(dream.backbone))  # which has the words for an error
+        check_layer_names(dream, self._outline(dream.backbone)["layers"])
 
     def network(self, choice: BackboneChoice) -> Backbone:
         """Build a backbone's network without its weights. Raises UnknownNameError, PluginError."""
@@ -121,38 +134,55 @@ class KnownEngine:
 
     @cached_property
     def _sources(self) -> dict[str, Source | None]:
-        known = self._memory.recall("weights")
-        try:
-            return TypeAdapter(dict[str, Source | None]).validate_python(known)
-        except ValidationError:
-            return {}
+        """The default weights of backbones as far as they are known: what ships, and over it what was found out."""
+        known = [self._shipped.sources, self._memory.recall("weights")]
+        return {name: source for each in known for name, source in _sources_of(each).items()}
 
     def remember_sources(self, sources: dict[str, Source | None]) -> None:
         """Remember the default weights of backbones."""
-        adapter = TypeAdapter(dict[str, Source | None])
         merged_sources = {**self._sources, **sources}
         if merged_sources != self._sources:
-            self._memory.keep("weights", adapter.dump_python(merged_sources, mode="json"))
+            self._memory.keep("weights", _SOURCES.dump_python(merged_sources, mode="json"))
 
     def _ask_for_source(self, name: str) -> Source | None:
         from dreamd.plugin_host.kinds import Kind
 
         return self.plugins.get(Kind.BACKBONE, name).source(name)
 
-    def _outline(self, choice: BackboneChoice) -> dict[str, Any] | None:
+    def _outline(self, choice: BackboneChoice) -> dict[str, Any]:
         """Return the names of a backbone's layers, and its default layer."""
         name = f"outline-{_digest(choice)}"
         known = self._memory.recall(name)
-        if not isinstance(known, dict) or known.keys() != {"layers", "default"}:
-            network = self.network(choice)
-            known = {"layers": list(network.layers or ()), "default": network.default_layer}
-            self._memory.keep(name, known)
+        if isinstance(known, dict) and known.keys() == {"layers", "default"}:
+            return known
+        if shipped := self._shipped_network(choice):
+            return {"layers": [layer["name"] for layer in shipped["layers"]], "default": shipped["default"]}
+        network = self.network(choice)
+        known = {"layers": list(network.layers or ()), "default": network.default_layer}
+        self._memory.keep(name, known)
         return known
+
+    def _shipped_network(self, choice: BackboneChoice) -> dict[str, Any] | None:
+        """Return what ships of a network; None where nothing does, or parameters make another network of it."""
+        return None if choice.parameters else self._shipped.network(choice.name)
 
     @staticmethod
     def _is_worth_keeping(catalogue: Catalogue) -> bool:
         """Return whether no plugin failed: what failed may work the next time."""
         return all(problem.deliberate for problem in catalogue.problems)
+
+
+def _sources_of(known: object) -> dict[str, Source | None]:
+    """Return sources of JSON; nothing where this dreamd does not understand it."""
+    try:
+        return _SOURCES.validate_python(known)
+    except ValidationError:
+        return {}
+
+
+def _rows(layers: Iterable[Mapping[str, Any]], default: str | None) -> list[dict[str, Any]]:
+    """Return layers, each with whether it is the default."""
+    return [{**layer, "default": layer["name"] == default} for layer in layers]
 
 
 def _digest(choice: BackboneChoice) -> str:

@@ -30,7 +30,7 @@ def layers(backbone: str, word: str | None, config_file: Path, as_json: bool) ->
 
     engine, choice = KnownEngine(config_or_none(config_file)), BackboneChoice(name=backbone)
     if word is not None:
-        _show_labels(word, engine.network(choice).class_labels(), backbone, as_json)
+        _show_labels(word, engine.labels(choice), backbone, as_json)
         return
     described = engine.described_layers(choice)
     if as_json:
@@ -41,7 +41,7 @@ def layers(backbone: str, word: str | None, config_file: Path, as_json: bool) ->
 
 def _show_labels(word: str, labels: Sequence[str], backbone: str, as_json: bool) -> None:
     """Show the classes with a word in their names. Raises UnknownNameError when there is none."""
-    from dreamd.engine.labels import search
+    from dreamd.settings.labels import search
 
     found = search(word, labels)
     if not found:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from dreamd.engine.lookout import Lookout
-from dreamd.errors import UnknownNameError
+from dreamd.errors import UnknownLayerError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -100,15 +100,15 @@ class Backbone:
         """Return the module of a layer, given by its name or its number in the order they run, from 1.
 
         Raises:
-            UnknownNameError: there is no such layer.
+            UnknownLayerError: there is no such layer.
         """
         layers = self._layers()
         if isinstance(layer, int):
             if not 1 <= layer <= len(layers):
-                raise UnknownNameError("layer number", layer, [f"1 to {len(layers)}"])
+                raise UnknownLayerError(layer, layers)
             return list(layers.values())[layer - 1]
         if layer not in layers:
-            raise UnknownNameError("layer", layer, layers)
+            raise UnknownLayerError(layer, layers)
         return layers[layer]
 
     def class_labels(self) -> tuple[str, ...]:

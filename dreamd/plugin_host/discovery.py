@@ -6,6 +6,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -47,6 +48,21 @@ def find_plugins(group: Group, folders: Sequence[Path]) -> Iterator[Candidate]:
     for file in find_drop_ins(folders):
         load = partial(load_drop_in, file, folders)
         yield Candidate(name=name_of(file), origin=str(home_of(file)), version=digest_of(file), load=load)
+
+
+def file_of_module(name: str) -> Path | None:
+    """Return the file of an entry point's module, found where Python looks first and without importing it.
+
+    Args:
+        name: the module, with or without what the entry point names in it: `mine.plugin` or `mine:plugin`.
+    """
+    path: Sequence[str] | None = None
+    file: str | None = None
+    parts = name.partition(":")[0].split(".")
+    for count in range(1, len(parts) + 1):
+        spec = PathFinder.find_spec(".".join(parts[:count]), path)
+        file, path = (spec.origin, spec.submodule_search_locations or ()) if spec else (None, ())
+    return None if file is None else Path(file)
 
 
 def stamp_of(folders: Sequence[Path]) -> tuple[object, ...]:

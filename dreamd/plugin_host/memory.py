@@ -14,7 +14,6 @@ import os
 import shutil
 import sys
 from collections.abc import Collection, Sequence
-from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from dreamd import __version__
 from dreamd.errors import DreamdError, PluginError
 from dreamd.files.caches import user_cache
 from dreamd.files.durable import draft_of
-from dreamd.plugin_host.discovery import Candidate, find_plugins
+from dreamd.plugin_host.discovery import Candidate, file_of_module, find_plugins
 from dreamd.plugin_host.kinds import Group
 
 _MOST_KEPT = 8
@@ -104,15 +103,10 @@ def _home_of(candidate: Candidate) -> Path | None:
     """
     if candidate.origin.startswith("/"):
         return None  # its version tells
-    path: Sequence[str] | None = None
-    file: str | None = None
-    parts = candidate.origin.partition(":")[0].split(".")
-    for count in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:count]), path)
-        file, path = (spec.origin, spec.submodule_search_locations or ()) if spec else (None, ())
+    file = file_of_module(candidate.origin)
     if file is None:
         raise PluginError(f"{candidate.origin} is not found")
-    return Path(file).parent
+    return file.parent
 
 
 def _stamp(file: Path) -> tuple[object, ...]:

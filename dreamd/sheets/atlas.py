@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from torch import nn
 
 from dreamd.engine.backbone import Backbone
-from dreamd.engine.labels import channels_of
 from dreamd.errors import UnknownNameError, UsageError
+from dreamd.settings.labels import channels_of
 from dreamd.settings.merging import resolve
 from dreamd.settings.yamlfile import Document
 from dreamd.sheets.plan import Axis, Cell, Plan

@@ -17,9 +17,10 @@ from dreamd.engine.backbone import Backbone, without_initialisation
 from dreamd.engine.speed.flow import Flow, Pair, flow_of
 from dreamd.engine.speed.folding import fold
 from dreamd.engine.speed.precision import Precision, arrange_network
-from dreamd.errors import FieldPath, PluginError, RecipeError, UnknownNameError, WeightsError
+from dreamd.errors import FieldPath, PluginError, UnknownLayerError, WeightsError
 from dreamd.plugin_host.host import Plugins, Registered
 from dreamd.plugin_host.kinds import Kind
+from dreamd.settings.layer_names import wrong_layer
 from dreamd.settings.recipe import BackboneChoice, Climb, Recipe
 from dreamd.weights import fetching, loading
 from dreamd.weights.known import known_sha256
@@ -162,9 +163,8 @@ def climb_modules(climb: Climb, name: str, backbone: Backbone, place: FieldPath)
             continue
         try:
             modules.append(backbone.module_name(layer.name))
-        except UnknownNameError as error:
-            problem = f"{name}: {error} (`dreamd layers {name}` lists them)"
-            raise RecipeError(problem, field=(*place, "layers", index)) from error
+        except UnknownLayerError as error:
+            raise wrong_layer(name, error, (*place, "layers", index)) from error
     return modules
 
 

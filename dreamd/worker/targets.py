@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from dreamd.engine.backbone import Backbone
-from dreamd.engine.labels import channels_of
 from dreamd.engine.lookout import Lookout, Where
 from dreamd.engine.objective import Term
 from dreamd.engine.references import Referring
 from dreamd.engine.targets import CENTER, Choice, Place
 from dreamd.errors import DreamdError, FieldPath, RecipeError, UnknownNameError, UsageError
 from dreamd.settings.channels import ChannelChoice
+from dreamd.settings.labels import channels_of
 from dreamd.settings.recipe import BackboneChoice, LayerChoice
 
 _PROBE_SIDE = 64

@@ -59,10 +59,15 @@ def folder(tmp_path: Path) -> Path:
 
 def run(folder: Path, *words: str) -> tuple[str, bool]:
     """What a command prints, and whether it loaded torch."""
+    done = call(folder, *words)
+    return done.stdout, done.stderr.splitlines()[-1] == "True" if done.stderr else False
+
+
+def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command; the last line of its errors is whether it loaded torch."""
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "DREAMD_WEIGHTS": str(folder / "weights")}
     command = [sys.executable, "-c", CODE, *words]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    return done.stdout, done.stderr.splitlines()[-1] == "True" if done.stderr else False
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
@@ -114,3 +119,33 @@ def test_a_plugin_that_fails_is_tried_each_time(folder: Path) -> None:
 @pytest.mark.parametrize("words", [("recipe", "list"), ("dream", "nosuch.jpg", "out.png")])
 def test_what_needs_no_plugin_never_loads_torch(folder: Path, words: tuple[str, ...]) -> None:
     assert not run(folder, *words)[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("recipe", "check", "right.yaml"),
+        ("recipe", "explain", "right.yaml"),
+        ("recipe", "schema"),
+        ("plugins", "list"),
+        ("plugins", "show", "octaves"),
+        ("weights", "list"),
+        ("layers", "vgg19"),
+        ("layers", "resnet50", "--json"),
+        ("layers", "efficientnet_lite0", "--labels", "peacock"),
+    ],
+)
+def test_of_its_own_plugins_dreamd_knows_without_torch_from_the_first(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "right.yaml").write_text("layers: [relu4_1]\n", encoding="utf-8")
+    text, loaded = run(tmp_path, *words)
+    assert text
+    assert not loaded
+
+
+def test_a_layer_that_a_shipped_backbone_does_not_have_is_told_with_those_it_has(tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text("backbone: googlenet\nlayers: [inception4z, 1000]\n", encoding="utf-8")
+    told = call(tmp_path, "recipe", "check", "wrong.yaml").stderr
+    assert "no layer 'inception4z'" in told
+    assert "inception4e" in told
+    assert "layers[0]" in told
+    assert told.splitlines()[-1] == "False"

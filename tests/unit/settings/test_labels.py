@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dreamd.engine.labels import channels_of, search
 from dreamd.errors import UnknownNameError
+from dreamd.settings.labels import channels_of, search
 
 LABELS = ("tench, Tinca tinca", "peacock", "crane", "sea anemone", "crane", "T-shirt")
 

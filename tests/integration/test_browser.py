@@ -360,6 +360,28 @@ def test_folders_of_any_name_are_dropped_into_looked_at_and_given_a_recipe(site:
         page.get_by_role("dialog").wait_for(state="hidden")
 
 
+def test_the_recipe_of_the_chosen_folder_is_named_before_the_drop(site: Site, visit: Visit) -> None:
+    site.tree.drop("first.png")
+    site.tree.result("first.png")  # a worker has told what there is
+    site.tree.recipe("named", "extends: weave\nbackbone: {name: tiny, weights: random}\nlayers: [relu1, conv2]\n")
+    site.tree.recipe("wrong", "sed: 1\n")
+    page = visit(site)
+    words = page.locator("#drop-recipe")
+    words.get_by_text("inbox: network tiny").wait_for()
+    page.locator("#drop-folder").fill("named")
+    words.get_by_text("named: network tiny, at relu1, conv2").wait_for()
+    catalogue = site.tree.state / "catalogue.json"
+    known = catalogue.read_bytes()
+    catalogue.unlink()  # it lacks the preset's network, which these tests do without
+    page.locator("#drop-folder").fill("weave")
+    words.get_by_text("weave: preset weave, network efficientnet_lite0, at blocks").wait_for()
+    catalogue.write_bytes(known)
+    page.locator("#drop-folder").fill("wrong")
+    words.get_by_text("wrong: its recipe is wrong, and holds what is dropped").wait_for()
+    words.get_by_role("link", name="Recipe").click()
+    page.locator("#recipe-verdict", has_text="is not a field").wait_for()
+
+
 def test_a_folder_whose_name_is_typed_into_the_address_is_shown(site: Site, visit: Visit) -> None:
     (site.tree.inbox / "50% off").mkdir(exist_ok=True)
     page = visit(site, "#recipes/50% off")

@@ -4,6 +4,7 @@ import { get, listen, place, post } from "./api.js";
 import { byId, notice } from "./dom.js";
 import { folderName, plural } from "./words.js";
 import { showAttention, attentionChanged } from "./attention.js";
+import { setUpChosen, showChosen } from "./chosen.js";
 import { watchDrops } from "./drop.js";
 import { setUpGallery, showGallery, resultsChanged } from "./gallery.js";
 import { showGone, showNow } from "./now.js";
@@ -28,7 +29,7 @@ function showView() {
   closeViewer();
   const shown = VIEWS.includes(view) ? view : "now";
   reveal(shown);
-  const show = { gallery: () => showGallery(fields), attention: showAttention, recipes: () => showRecipes(about || ".") }[shown];
+  const show = { now: showChosen, gallery: () => showGallery(fields), attention: showAttention, recipes: () => showRecipes(about || ".") }[shown];
   show?.().catch((error) => notice(error.message));
 }
 
@@ -120,6 +121,7 @@ window.addEventListener("hashchange", showView);
 setUpViewer();
 setUpGallery();
 setUpRecipes();
+setUpChosen();
 watchDrops(() => status);
 showView();
 listen(onStatus, onGone);

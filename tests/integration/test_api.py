@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -72,6 +73,34 @@ def test_a_key_takes_a_picture_once(api: Api) -> None:
     assert sorted(file.name for file in (api.tree.outbox / "keys").glob("*.png")) == ["once-2.png", "once.png"]
     with refusal(409, "used for another"):
         api.post("twice.png", "a-key", folder="keys")
+
+
+def test_a_key_that_is_being_used_is_refused_until_its_picture_has_come(api: Api) -> None:
+    data = api.tree.picture()
+    path = "/api/v1/jobs?name=slow.png&folder=slow"
+    host, port = load_config(api.tree.config).status.address
+    with socket.create_connection((host, port), 60) as slow:
+        head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nIdempotency-Key: slow\r\nContent-Length: {len(data)}\r\n\r\n"
+        slow.sendall(head.encode() + data[:-1])
+        api.tree.wait_for(lambda: list((api.tree.inbox / ".dreamd" / "uploads").glob("*")), "the upload to begin")
+        with refusal(409, "coming just now"):
+            api.post("slow.png", "slow", data=data, folder="slow")
+        slow.sendall(data[-1:])
+        assert slow.recv(64).startswith(b"HTTP/1.1 201")
+    api.wait(api.post("slow.png", "slow", data=data, folder="slow")["id"])
+    assert [file.name for file in (api.tree.outbox / "slow").glob("*.png")] == ["slow.png"]
+
+
+def test_an_upload_that_breaks_off_leaves_its_key_free(api: Api) -> None:
+    data = api.tree.picture()
+    host, port = load_config(api.tree.config).status.address
+    with socket.create_connection((host, port), 60) as broken:
+        head = "POST /api/v1/jobs?name=off.png&folder=off HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: off\r\n"
+        broken.sendall(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data[:9])
+        uploads = api.tree.inbox / ".dreamd" / "uploads"
+        api.tree.wait_for(lambda: list(uploads.glob("*")), "the upload to begin")
+    api.tree.wait_for(lambda: not list(uploads.glob("*")), "the upload to be over")
+    assert api.wait(api.post("off.png", "off", data=data, folder="off")["id"])["result"] == "off/off.png"
 
 
 def test_pictures_of_one_name_have_jobs_of_their_own(api: Api) -> None:

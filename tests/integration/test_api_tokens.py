@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,6 +78,17 @@ def test_a_program_that_reads_changes_nothing(api: Api) -> None:
     ):  # fmt: skip
         with refusal(403, "'wall'"):
             wall.ask(method, path, b"x")
+
+
+def test_the_command_of_the_manual_shows_a_token(api: Api, tmp_path: Path) -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^```bash\n(.*?)^```$", manual, re.MULTILINE | re.DOTALL)
+    (tmp_path / "camera-token").write_text(f"{token('camera')}\n")
+    (tmp_path / "cat.jpg").write_bytes(api.tree.picture(form="JPEG"))
+    ran = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env={**os.environ, "api": api.url}, capture_output=True, check=True
+    )
+    assert as_program(api, "camera").wait(json.loads(ran.stdout)["id"])["state"] == "done"
 
 
 def test_rights_add_up(api: Api) -> None:

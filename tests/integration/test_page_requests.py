@@ -47,7 +47,9 @@ JSON = st.recursive(
     max_leaves=5,
 )
 QUERY = st.dictionaries(
-    st.sampled_from(["folder", "limit", "before", "name", "search", "job", "mark"]), VALUES, max_size=4
+    st.sampled_from(["folder", "limit", "before", "name", "search", "job", "mark", "recipe", "state"]),
+    VALUES,
+    max_size=4,
 )
 BODY = st.dictionaries(st.sampled_from(["folder", "text", "mark", "jobs", "token"]), TEXTS | JSON, max_size=4)
 ENDLESS = "/events"
@@ -136,12 +138,12 @@ def test_no_request_is_a_fault_of_the_page(config: Config) -> None:
         status = runner.run(ask(app, method, path, fields.encode(), json.dumps(body).encode()))
         assert status < 500 or path in PROBES, (method, path, fields, body)
 
-    app = make_app(config, None, threading.Event())
+    app = make_app(config, None, (), threading.Event())
     with asyncio.Runner() as runner:
         answered()
 
 
 @pytest.mark.parametrize("path", ["/previews/%00", "/static/%00", "/results/%00", "/thumbnails/%00/after/small"])
 def test_a_name_that_no_file_can_have_is_not_there(config: Config, path: str) -> None:
-    app = make_app(config, None, threading.Event())
+    app = make_app(config, None, (), threading.Event())
     assert asyncio.run(ask(app, "GET", path, b"", b"")) in (204, 404)

@@ -54,7 +54,8 @@ def explain(file: str, config_file: Path, as_json: bool) -> None:
 def from_result(file: Path) -> None:
     """Print the recipe that made a result, as YAML.
 
-    FILE is its sidecar, or the picture itself where its recipe says `output: {embed: true}`.
+    It comes from the sidecar, given itself or by the picture that it lies beside, or else out of the picture, where
+    that was made with `output: {embed: true}`.
     """
     print_lines(_text_of_result(file))
 
@@ -150,7 +151,9 @@ def _text_of_result(file: Path) -> Iterator[str]:
     if not file.is_file():
         raise UsageError(f"{file}: there is no such file")
     book = RecipeBook(None)
-    resolved = book.resolve(documents_of(str(file.absolute()), book))
+    sidecar = file.with_name(f"{file.name}.json")
+    source = sidecar if sidecar.is_file() else file
+    resolved = book.resolve(documents_of(str(source.absolute()), book))
     yield f"# from {printable(file.name)}"
     yield from recipe_text(resolved.recipe).splitlines()
 

@@ -69,6 +69,15 @@ def debian_tree() -> Path:
     return tree
 
 
+def _is_init(pid: str) -> bool:
+    """Whether a process is the first one of a machine; nspawn has others on the way there, which soon end."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+    return any(line.startswith("NSpid:") and line.split()[2:] == ["1"] for line in status.splitlines())
+
+
 class Machine:
     """A booted tree; commands run in it, files are seen from outside."""
 
@@ -92,11 +101,18 @@ class Machine:
                 env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
             )  # fmt: skip
         self.leader = wait_for(self._init, "init to start")
+        seen = ""
 
         def is_up() -> bool:
-            return self.run("systemctl", "is-system-running", check=False).strip() in ("running", "degraded")
+            nonlocal seen
+            seen = self.run("systemctl", "is-system-running", check=False).strip()
+            return seen in ("running", "degraded")
 
-        wait_for(is_up, f"the boot: {self._log.read_text()}")
+        try:
+            wait_for(is_up, "the boot")
+        except AssertionError as error:
+            jobs = self.run("systemctl", "list-jobs", check=False)
+            raise AssertionError(f"{error}: {seen}; {jobs}{self._log.read_text()}") from error
 
     def reboot(self) -> None:
         """Reboots from inside, as a person does; nspawn then ends with the code that asks for another start."""
@@ -121,7 +137,7 @@ class Machine:
         if self._container.poll() is not None:
             raise AssertionError(f"systemd-nspawn has ended: {self._log.read_text()}")
         children = Path(f"/proc/{self._container.pid}/task/{self._container.pid}/children").read_text().split()
-        return int(children[0]) if children else None
+        return next((int(child) for child in children if _is_init(child)), None)
 
     def power_off(self) -> None:
         """Ends it, if it runs."""
@@ -134,6 +150,8 @@ class Machine:
         except subprocess.TimeoutExpired:
             self._container.kill()
             self._container.wait()
+            with suppress(ProcessLookupError):  # init outlives nspawn, and would hold the port of the page
+                os.kill(self.leader, signal.SIGKILL)
 
     def run(self, *command: str, check: bool = True, timeout: float = 120) -> str:
         """What a command prints that runs in the machine."""

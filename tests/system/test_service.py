@@ -47,6 +47,26 @@ def test_the_devices_that_a_start_found_are_noted_where_nobody_but_root_may_writ
     assert service.machine.run("stat", "-c", "%U %a", "/run/dreamd.devices").split() == ["root", "640"]
 
 
+def test_the_driver_is_loaded_before_each_start_and_one_that_comes_late_restarts_the_service(
+    service: Service, wait: Callable[..., Any]
+) -> None:
+    machine = service.machine
+    driver = machine.path("/usr/bin/nvidia-modprobe")
+    driver.write_text('#!/bin/sh\necho "$@" >>/run/modprobe.log\n')
+    driver.chmod(0o755)
+    service.stop()
+    service.start()
+    assert machine.run("cat", "/run/modprobe.log") == "\n-c 0 -u\n"
+    main = service.show("MainPID")
+    restart = "/usr/local/lib/dreamd/gpu-devices restart"
+    machine.run("/bin/sh", "-c", f"PATIENCE=0 {restart}")
+    assert service.show("MainPID") == main
+    machine.run("/bin/sh", "-c", f"mkdir /tmp/proc; echo '511 nvidia-uvm' >/tmp/proc/devices; PROC=/tmp/proc {restart}")
+    wait(lambda: service.show("MainPID") not in (main, "0"), "another daemon")
+    wait(lambda: service.show("ActiveState") == "active", "it to be ready")
+    driver.unlink()
+
+
 def as_member(service: Service, line: str, *, check: bool = True) -> str:
     """What a shell says to somebody who is no more than a member of the group."""
     told: str = service.machine.run("runuser", "-u", "nobody", "-g", "dreamd", "--", "/bin/sh", "-c", line, check=check)

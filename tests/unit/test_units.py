@@ -50,6 +50,24 @@ def test_the_documentation_of_a_unit_is_installed(name: str) -> None:
     assert place == "file:///usr/local/share/doc/dreamd/operations.md"
 
 
+@needs_systemd
+def test_a_users_manager_understands_every_line_of_the_users_unit(tmp_path: Path) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    command = ["systemd-analyze", "verify", "--user", "--man=no", str(SYSTEMD / "user" / "dreamd.service")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)
+    missing = f"{tmp_path}/.local/bin/dreamd is not executable"
+    assert [line for line in done.stderr.splitlines() if missing not in line] == []
+
+
+def test_the_users_unit_starts_and_stops_as_the_systems_does() -> None:
+    alike = ("Type", "NotifyAccess", "ExecReload", "Timeout", "KillMode", "WatchdogSec", "Restart", "OOMPolicy")
+    system, user = (
+        [line for line in directives(name) if line.startswith(alike)]
+        for name in ("dreamd.service", "user/dreamd.service")
+    )
+    assert user == system
+
+
 @pytest.mark.parametrize("name", ["dreamd", "dreamd-prune"])
 def test_the_unit_of_another_tree_differs_in_its_folders_only(name: str) -> None:
     expected = []

@@ -239,7 +239,7 @@ class Sidecar(_Message):
         seconds: that the dream took, with decoding and encoding; of pictures dreamed together, each one's part.
         loss_before: of the last ascent's first iteration; None when it is infinite, which JSON does not know.
         loss_after: of its last iteration.
-        notes: what a person should know about how the original was read: that a part of it was missing.
+        notes: what a person should know about how the original was read or the result written: that a part is missing.
         pictures: the SHA-256 of each picture and vector that the recipe names, by its path.
         steps: whether a film strip lies beside the result, which has its name and `.steps.jpg`.
     """

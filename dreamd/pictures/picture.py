@@ -25,7 +25,7 @@ class Picture:
         description: what its authors wrote about it, as far as it is true of a dream of it.
         dpi: dots per inch, across and down; None when nobody said.
         sha256: of the file that it was read from, of the very bytes that were decoded; "" for one that was made.
-        notes: what a person should know about how it was read, in words: that a part was missing.
+        notes: what a person should know about how it was read or written, in words: that a part is missing.
     """
 
     pixels: Bytes

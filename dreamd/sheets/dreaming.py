@@ -91,7 +91,10 @@ class SheetMaker:
             outcomes = [self._outcome(key, cell, problems) for key, cell in zip(keys, plan.cells, strict=True)]
             title = f"{plan.title}; on {start.name}"
             sheet = lay_out(plan, outcomes, title=title, original=original, side=start.side)
+            before = self._keep.pages_of(target)
             pages = save_pages(draw_sheet(sheet), target)
+            for page in before - {page.absolute() for page in pages}:
+                page.unlink(missing_ok=True)
             values = _values(plan, title, outcomes, pages)
             values |= {"folder": str(self._keep.folder), "original": thumbnail_name(original)}
             record = self._keep.record(_name(plan, original), values)

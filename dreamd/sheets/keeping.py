@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -77,6 +78,15 @@ class Keep:
         file = self.folder / f"{name}.json"
         self._write(file, values)
         return file
+
+    def pages_of(self, target: Path) -> set[Path]:
+        """Return the pages that were written for sheets whose first page is that file."""
+        found: set[Path] = set()
+        for file in self.folder.glob("*.json"):
+            with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+                pages = [Path(page) for page in json.loads(file.read_bytes())["pages"]]
+                found.update(pages if pages[:1] == [target.absolute()] else ())
+        return found
 
     def shrink(self) -> None:
         """Remove what was used longest ago, until the rest takes no more than `MOST_BYTES`."""

@@ -307,8 +307,8 @@ class Pipeline:
         with task.timed():
             name, extension = output_format(output.format, dream.picture.format)
             target = order.folder / f"result{extension}"
-            picture = self._session.shared(dream, name, target.name)
-            write_picture(picture, target, format=name, quality=output.quality)
+            dream = self._session.shared(dream, name, target.name)
+            write_picture(dream.picture, target, format=name, quality=output.quality)
             if task.steps is not None:
                 strip, start = task.steps
                 write_durably(order.folder / _STEPS, strip.sheet(start, dream.picture))

@@ -31,6 +31,12 @@ _LONGEST = 2048
 _MOST_KEPT = 8
 """The most pictures, and the most vectors, that are kept in memory."""
 
+_TAKEN = (
+    "; what lies in the inbox is taken to be dreamed: keep it in the folder of named recipes, or let its name begin "
+    "with a dot"
+)
+"""What is said in a daemon of a file that is not there: it may have lain beside its recipe."""
+
 _Read = TypeVar("_Read")
 
 
@@ -89,7 +95,9 @@ class RecipePictures:
             if key not in kept:
                 kept[key] = read(file)
         except OSError as error:
-            raise RecipeError(f"{path}: cannot be read: {error.strerror or error}", field=field) from error
+            taken = isinstance(error, FileNotFoundError) and self._folders is not None
+            hint = _TAKEN if taken else ""
+            raise RecipeError(f"{path}: cannot be read: {error.strerror or error}{hint}", field=field) from error
         kept.move_to_end(key)
         while len(kept) > _MOST_KEPT:
             kept.popitem(last=False)

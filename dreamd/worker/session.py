@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -43,6 +44,8 @@ from dreamd.worker.device import Device, device_name
 from dreamd.worker.fetches import Fetches
 from dreamd.worker.noise import noise_of
 from dreamd.worker.recipe_pictures import RecipePictures
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,8 +216,8 @@ class Session:
             steps=built.recipe.output.steps,
         )
 
-    def shared(self, dream: Dream, picture_format: str, name: str) -> Picture:
-        """Return a dream's picture, which carries its recipe where that asks for it.
+    def shared(self, dream: Dream, picture_format: str, name: str) -> Dream:
+        """Return a dream whose picture carries its recipe where that asks for it, or a note why it does not.
 
         Args:
             dream: the dream.
@@ -223,9 +226,13 @@ class Session:
         """
         picture, built = dream.picture, dream.built
         if not built.recipe.output.embed:
-            return picture
+            return dream
         text = carried_text(built.recipe, built.dreamer.precision)
-        return replace(picture, description=with_recipe(picture.description, text, picture_format, printable(name)))
+        description, problem = with_recipe(picture.description, text, picture_format)
+        if not problem:
+            return replace(dream, picture=replace(picture, description=description))
+        log.warning("%s: %s", printable(name), problem)
+        return replace(dream, picture=replace(picture, notes=(*picture.notes, problem)))
 
     def _threads(self) -> int:
         """Return how many threads compute: on a processor the last bits depend on it. A GPU has none of them."""

@@ -5,6 +5,7 @@ Knows recipes and pictures. Knows no command line and no inbox.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from dataclasses import replace
@@ -70,11 +71,13 @@ def dream_file(
     with progress(path.name) as show:
         strip = FilmStrip(None) if recipe.output.steps else None
         dream = dream_picture(session, picture, build(session, resolved, show), show, strip=strip)
+    _remove_strip(target)
     if strip is not None:
         with draft_of(target.with_name(steps_name(target.name)), durable=True) as draft:
             write_durably(draft, strip.sheet(picture, dream.picture))
     name, _ = output_format(word, dream.picture.format)
-    _write(session.shared(dream, name, target.name), target, name, recipe.output.quality)
+    dream = session.shared(dream, name, target.name)
+    _write(dream.picture, target, name, recipe.output.quality)
     sidecar = session.sidecar(job=new_job_id(), source=path, dream=dream, seconds=time.perf_counter() - start)
     target.with_name(sidecar_name(target.name)).write_text(sidecar.text(), encoding="utf-8")
     return sidecar
@@ -141,6 +144,16 @@ def _sized(resolved: Resolved, size: str | None) -> Resolved:
     except ValidationError as error:
         raise UsageError(f"noise:{size}: write noise:WIDTHxHEIGHT in pixels, such as noise:640x480") from error
     return replace(resolved, recipe=sized)
+
+
+def _remove_strip(target: Path) -> None:
+    """Remove the film strip of the dream that is written over: its sidecar tells whether it has one."""
+    try:
+        told = json.loads(target.with_name(sidecar_name(target.name)).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return
+    if isinstance(told, dict) and told.get("steps") is True:
+        target.with_name(steps_name(target.name)).unlink(missing_ok=True)
 
 
 def _write(picture: Picture, target: Path, name: str, quality: int) -> None:

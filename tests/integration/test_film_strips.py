@@ -34,6 +34,20 @@ def test_the_command_writes_a_strip_beside_the_result_when_the_recipe_asks(warm:
     assert not (tmp_path / "without.png.steps.jpg").exists()
 
 
+def test_the_strip_of_a_dream_that_is_written_over_goes_with_it(warm: Warm, tmp_path: Path) -> None:
+    tree, _ = warm
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(yaml.safe_dump(yaml.safe_load(tree.config.read_text())["defaults"]))
+    words = ["dream", "noise:40x30", "--recipe", str(recipe), "--plugins", str(tree.root / "plugins")]
+    strip = tmp_path / "out.png.steps.jpg"
+    for steps in ("true", "false"):
+        CliRunner().invoke(main, [*words, str(tmp_path / "out.png"), "--set", f"output.steps={steps}"])
+        assert strip.exists() == (steps == "true")
+    strip.write_text("somebody's own")
+    CliRunner().invoke(main, [*words, str(tmp_path / "out.png"), "--set", "output.steps=false"])
+    assert strip.read_text() == "somebody's own"
+
+
 def test_a_daemon_delivers_a_strip_with_its_result_and_keeps_no_frames(warm: Warm) -> None:
     tree, _ = warm
     tree.recipe("strips", "output: {steps: true}\nascent: {iterations: 3}\n")

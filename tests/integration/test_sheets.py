@@ -190,6 +190,22 @@ def test_a_changed_plugin_dreams_anew(folder: Path, run: Callable[..., Result]) 
     assert dreams(folder) == 2
 
 
+def test_pages_of_the_sheet_that_is_written_over_go_with_it(
+    run: Callable[..., Result], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = [Image.new("RGB", (8, 8))] * 3
+    monkeypatch.setattr("dreamd.sheets.dreaming.draw_sheet", lambda _sheet: pages)
+    words = ("sweep", "seed=1", "--on", "sky.png", "--out", "sheet.png")
+    run(*words)
+    (folder / "sheet-4.png").write_text("somebody's own")
+    assert sorted(file.name for file in folder.glob("sheet*")) == [
+        "sheet-2.png", "sheet-3.png", "sheet-4.png", "sheet.png"
+    ]  # fmt: skip
+    del pages[1:]
+    run(*words[:1], "seed=2", *words[2:])
+    assert sorted(file.name for file in folder.glob("sheet*")) == ["sheet-4.png", "sheet.png"]
+
+
 @pytest.mark.parametrize(
     ("texts", "said"),
     [

@@ -5,7 +5,6 @@ Source: PNG third edition (iTXt); ISO 16684-1 (XMP), and its part 3 for the 64 K
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 from xml.dom import minidom
@@ -26,8 +25,6 @@ from dreamd.wording import printable
 if TYPE_CHECKING:
     from pathlib import Path
 
-log = logging.getLogger(__name__)
-
 RECIPE_KEYWORD = "dreamd"
 """The text of a PNG that holds a recipe has this keyword."""
 
@@ -42,29 +39,26 @@ _MAGICS = ((0, b"\x89PNG\r\n"), (0, b"\xff\xd8\xff"), (8, b"WEBP"), (4, b"ftyp")
 """The files that recipes are written into begin with these bytes, at this offset."""
 
 
-def with_recipe(description: Description, recipe: str, picture_format: str, name: str) -> Description:
-    """Return a description that holds a recipe too; one that finds no place is left out, with a warning.
+def with_recipe(description: Description, recipe: str, picture_format: str) -> tuple[Description, str]:
+    """Return a description that holds a recipe too, and why one that finds no place is left out, "" where it has one.
 
     Args:
         description: what is written into the picture beside it.
         recipe: the recipe's text, in ASCII.
         picture_format: Pillow's name of the format that the picture is written in.
-        name: the result's file name, printable, for the log.
     """
-    described = description
     if len(recipe) > MAX_RECIPE_BYTES:
         problem = f"it takes {len(recipe) // 1024} KB, and a recipe has at most {MAX_RECIPE_BYTES // 1024}"
     elif not TARGET_OF_FORMAT[picture_format].describes:
         problem = f"{picture_format} has no place for it; PNG, JPEG, WebP, AVIF and TIFF have"
     elif picture_format == "PNG":
-        return replace(description, texts=(*description.texts, Text(keyword=RECIPE_KEYWORD, text=recipe)))
+        return replace(description, texts=(*description.texts, Text(keyword=RECIPE_KEYWORD, text=recipe))), ""
     else:
         described = replace(description, xmp=_with_property(description.xmp, recipe))
         if picture_format != "JPEG" or len(described.xmp) <= MAX_XMP_SEGMENT:
-            return described
+            return described, ""
         problem = f"with the picture's XMP it takes {len(described.xmp) // 1024} KB, and a JPEG holds 64; PNG holds it"
-    log.warning("%s: the recipe is not written into it: %s", name, problem)
-    return description
+    return description, f"the recipe is not written into it: {problem}"
 
 
 def may_hold_recipe(path: Path) -> bool:

@@ -120,6 +120,8 @@ def test_a_picture_that_cannot_be_read_holds_the_recipe(session, folder, text):
     with pytest.raises(RecipeError) as caught:
         dreams_of(session, [picture()], loss={"name": "guide", "picture": str(file)})
     assert caught.value.field == ("loss", "picture")
+    is_told = "what lies in the inbox is taken to be dreamed" in caught.value.problem
+    assert is_told == (text is None)
 
 
 def test_a_picture_that_ships_with_dreamd_is_read_by_its_name_wherever_pictures_may_lie():
@@ -158,3 +160,14 @@ def test_what_stands_in_the_wrong_place_is_told_before_anything_is_dreamed(sessi
 def test_what_stands_in_its_right_place_is_built(session):
     fields = {"transforms": ["blend", "crops", "noise"], "parameterization": ["bounded", "decorrelated", "fourier"]}
     session.build(Recipe.model_validate({"backbone": {"name": "tiny", "weights": "random"}, **fields}))
+
+
+def test_a_recipe_that_finds_no_place_in_its_result_is_told_in_the_sidecar(session):
+    layers = [{"name": "low", "weight": number} for number in range(1, 500)]
+    recipe = {"backbone": {"name": "tiny", "weights": "random"}, "layers": layers, "output": {"embed": True}}
+    built = session.build(Recipe.model_validate(recipe))
+    dream = Dream(picture=picture(), built=built, loss_before=0, loss_after=0, tiling=None)
+    shared = session.shared(dream, "JPEG", "cat.jpg")
+    (note,) = session.sidecar(job="1", source=Path("cat.jpg"), dream=shared, seconds=0).notes
+    assert note.startswith("the recipe is not written into it: it takes ")
+    assert shared.picture.description == dream.picture.description

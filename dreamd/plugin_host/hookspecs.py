@@ -142,7 +142,7 @@ class RegisterParameterization(Protocol):
         what was encoded gives the image again, as far as the parameters can. Each picture is its own.
 
         The image lies in [0, 1] where it is the recipe's first; the next gets what the one before encoded. A keyword
-        parameter that both have is one field.
+        parameter that both have is one field, with the same annotation and default in both.
         """
 
 

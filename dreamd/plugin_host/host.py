@@ -337,7 +337,8 @@ def _with_those_of(decode: Callable[..., Any], parameters: tuple[Parameter, ...]
     for parameter in parameters_of(decode):
         same = known.setdefault(parameter.name, parameter)
         if (same.schema_, same.required, same.default) != (parameter.schema_, parameter.required, parameter.default):
-            raise PluginError(f"parameter {parameter.name!r} is another for encode than for decode")
+            problem = "is another for encode than for decode; both need the same annotation and default"
+            raise PluginError(f"parameter {parameter.name!r} {problem}")
     return tuple(known.values())
 
 

@@ -21,9 +21,10 @@ from dreamd.plugin_host.catalogue import Catalogue, Entry
 from dreamd.plugin_host.host import LOAD_PLUGINS, Registered
 from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_tools.clauses.common import must
-from dreamd.plugin_tools.clauses.values import SAMPLE_PICTURE, default_values
+from dreamd.plugin_tools.clauses.values import SAMPLE_PICTURE, SAMPLE_VECTOR, default_values
 from dreamd.plugin_tools.recipes import fields_using
 from dreamd.plugin_tools.target import Target
+from dreamd.plugin_tools.tiny import CHANNELS
 from dreamd.settings.recipe import Recipe
 
 _MAX_BYTES = 512_000_000
@@ -95,7 +96,9 @@ def dream_in_worker(
         plain = Recipe.model_validate(
             {"backbone": {"name": "contract_tiny", "weights": "random"}, "ascent": {"iterations": 1}}
         )
-        orders = [(_naming(picture, recipe), picture) for recipe in recipes] + [
+        vector = folder / "vector.txt"
+        vector.write_text(" ".join(map(str, range(1, CHANNELS + 1))), encoding="ascii")
+        orders = [(_naming(picture, vector, recipe), picture) for recipe in recipes] + [
             (plain, file.absolute()) for file in samples
         ]
         with _worker(plugin, folder) as worker:
@@ -105,9 +108,10 @@ def dream_in_worker(
                 worker.dream(recipe, Order(job=f"check-{number}", source=source, folder=folder / str(number)))
 
 
-def _naming(picture: Path, recipe: Recipe) -> Recipe:
-    """Put the path of a real picture into a recipe that names one."""
-    return Recipe.from_json(recipe.to_json().replace(SAMPLE_PICTURE, str(picture)))
+def _naming(picture: Path, vector: Path, recipe: Recipe) -> Recipe:
+    """Put the paths of a real picture and a real vector into a recipe that names such."""
+    text = recipe.to_json().replace(SAMPLE_PICTURE, str(picture)).replace(SAMPLE_VECTOR, str(vector))
+    return Recipe.from_json(text)
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,15 @@ from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.objective import Objective, Term
 from dreamd.engine.scheduled_ascent import Ascend
 
+CHANNELS = 6
+"""The channels of the tiny network's last layer."""
+
 
 def tiny_network(name: str) -> Backbone:
     """Build two convolutions with a pooling between them: a few hundred numbers."""
     del name
     network = nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 6, 3, padding=1), nn.ReLU()
+        nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, CHANNELS, 3, padding=1), nn.ReLU()
     )  # fmt: skip
     layers = {"conv1": "0", "relu1": "1", "pool1": "2", "conv2": "3", "relu2": "4"}
     return Backbone(network=network, layers=layers, default_layer="relu2", min_side=8)

@@ -31,10 +31,7 @@ from dreamd.plugin_tools.clauses.values import (
     variations,
     with_pictures,
 )
-from dreamd.plugin_tools.tiny import tiny_backbone
-
-_CHANNELS = 6
-"""The channels of the activations that are tried, as many as the tiny network's last layer has."""
+from dreamd.plugin_tools.tiny import CHANNELS, tiny_backbone
 
 
 def loss_clauses(item: Registered, device: torch.device) -> Iterator[Clause]:
@@ -42,14 +39,14 @@ def loss_clauses(item: Registered, device: torch.device) -> Iterator[Clause]:
     entry = item.entry
 
     def with_values(values: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
-        return _comparing(item, with_pictures(entry, values, device, channels=_CHANNELS))
+        return _comparing(item, with_pictures(entry, values, device, channels=CHANNELS))
 
     loss = with_values(default_values(entry))
-    activation = random_tensor(2, _CHANNELS, 9, 7, device=device)
+    activation = random_tensor(2, CHANNELS, 9, 7, device=device)
 
     def gives_one_value() -> None:
         for count in (1, 3):
-            value = loss(random_tensor(count, _CHANNELS, 9, 7, device=device))
+            value = loss(random_tensor(count, CHANNELS, 9, 7, device=device))
             must(value.dtype == torch.float32, f"it returned {value.dtype} for float32; keep the dtype")
             must_be_finite(value, "its value")
 
@@ -102,7 +99,7 @@ def _slope(loss: Callable[[Tensor], Tensor], activation: Tensor) -> Tensor:
 
 def _check_tiles(loss: Callable[[Tensor], Tensor], device: torch.device) -> None:
     if (sums := sums_of(loss)) is not None:
-        cells = random_tensor(2, _CHANNELS, 12, 8, device=device)
+        cells = random_tensor(2, CHANNELS, 12, 8, device=device)
         added = sums.part(cells[:, :, :5]) + sums.part(cells[:, :, 5:])
         must_equal(
             sums.finish(added), loss(cells), "the loss of the @summed sums of two parts differs from the whole's"

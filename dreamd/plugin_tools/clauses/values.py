@@ -11,6 +11,7 @@ import torch
 from dreamd.errors import PluginError, RecipeError
 from dreamd.plugin_host.blame import describe_error
 from dreamd.plugin_host.catalogue import Entry
+from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_tools.clauses.common import must, random_tensor
 
 _TYPICAL: dict[str, Any] = {"number": 1.0, "integer": 1, "boolean": True, "string": "a", "array": [], "object": {}}
@@ -18,6 +19,9 @@ _TYPICAL: dict[str, Any] = {"number": 1.0, "integer": 1, "boolean": True, "strin
 
 SAMPLE_PICTURE = "/the/picture/of/the/check"
 """The path of a picture in a check's recipe; where it is dreamed, that of a real one takes its place."""
+
+SAMPLE_VECTOR = "/the/vector/of/the/check"
+"""The path of a vector in a check's recipe; where it is dreamed, that of a real one takes its place."""
 
 _OPEN_ENDS = (
     ("exclusiveMinimum", 0.01),
@@ -39,15 +43,26 @@ def check_documented(entry: Entry) -> None:
 
 
 def default_values(entry: Entry) -> dict[str, Any]:
-    """Guess values for the parameters that have no default. Raises PluginError when none can be guessed."""
-    return {p.name: _candidates(entry, p.name)[0] for p in entry.parameters if p.required}
+    """Guess values for the parameters that have no default. Raises PluginError when none can be guessed.
+
+    A loss that may be given one of several files is given the first: it may need one.
+    """
+    values = {p.name: _candidates(entry, p.name)[0] for p in entry.parameters if p.required}
+    files = _optional_files(entry)
+    if entry.kind is Kind.LOSS and files:
+        values.setdefault(files[0], _candidates(entry, files[0])[-1])
+    return values
+
+
+def _optional_files(entry: Entry) -> list[str]:
+    return [p.name for p in entry.parameters if p.file is not None and not p.required]
 
 
 def with_pictures(
     entry: Entry, values: Mapping[str, Any], device: torch.device, *, channels: int = 3
 ) -> dict[str, Any]:
     """Put tensors in the place of paths, as the engine does it; what a layer sees has so many channels."""
-    shapes = {"picture": (1, 3, 24, 20), "seen": (1, channels, 5, 4)}
+    shapes = {"picture": (1, 3, 24, 20), "seen": (1, channels, 5, 4), "vector": (1, channels, 1, 1)}
     files = {parameter.name: parameter.file for parameter in entry.parameters if parameter.file is not None}
     tensors = {
         name: random_tensor(*shapes[file], device=device, seed=1).sigmoid()
@@ -70,13 +85,15 @@ def variations(entry: Entry, *, most: float = float("inf")) -> Iterator[dict[str
         for value in _candidates(entry, parameter.name):
             is_small = isinstance(value, bool) or not isinstance(value, int | float) or abs(value) <= most
             if is_small and (parameter.required or value != parameter.default):
-                yield {**base, parameter.name: value}
+                others = set(_optional_files(entry)) if parameter.file is not None else set()
+                yield {name: given for name, given in base.items() if name not in others} | {parameter.name: value}
 
 
 def _candidates(entry: Entry, name: str) -> list[Any]:
     (parameter,) = (one for one in entry.parameters if one.name == name)
     if parameter.file is not None:
-        return [SAMPLE_PICTURE] if parameter.required else [parameter.default, SAMPLE_PICTURE]
+        sample = SAMPLE_VECTOR if parameter.file == "vector" else SAMPLE_PICTURE
+        return [sample] if parameter.required else [parameter.default, sample]
     options = parameter.schema_.get("anyOf", [parameter.schema_])
     values = [] if parameter.required else [parameter.default]
     for option in options:

@@ -205,6 +205,34 @@ def test_a_transform_that_fails_for_a_picture_of_one_pixel_is_told_so(tmp_path: 
     assert "of a picture of 1x1 pixels is not-a-number" in found["gives pictures, whatever its parameters allow"]
 
 
+@pytest.mark.slow
+def test_a_loss_that_takes_a_vector_is_given_one(tmp_path: Path) -> None:
+    body = """
+    from dreamd.api import Vector
+
+    def mine(activation, *, vector: Vector):
+        'One.\\n\\nArgs:\\n    vector: the way.'
+        return (activation * vector).flatten(1).mean(1)
+    """
+    assert failures(plugin(tmp_path, "losses", body), slow=True) == {}
+
+
+@pytest.mark.parametrize("other", ["picture: Seen | None = None", "other_vector: Vector | None = None"])
+def test_a_loss_that_needs_one_of_two_files_is_given_one(tmp_path: Path, other: str) -> None:
+    name = other.partition(":")[0]
+    body = f"""
+    from dreamd.api import Seen, Vector
+
+    def mine(activation, *, {other}, vector: Vector | None = None):
+        'One.\\n\\nArgs:\\n    {name}: one.\\n    vector: another.'
+        if ({name} is None) == (vector is None):
+            raise ValueError("one of them")
+        way = vector if {name} is None else {name}.mean((2, 3), keepdim=True)
+        return (activation * way).flatten(1).mean(1)
+    """
+    assert failures(plugin(tmp_path, "losses", body)) == {}
+
+
 def test_a_plugin_that_cannot_be_loaded_is_told_with_its_reason(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("import nothing_of_that_name\n")

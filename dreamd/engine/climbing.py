@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from math import ceil
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,7 +18,7 @@ from dreamd.engine.chain import Scene
 from dreamd.engine.chance import Random
 from dreamd.engine.dreamer import Climb, Dreamer, preparation
 from dreamd.engine.objective import Gradient, WholeGradient
-from dreamd.engine.outset import Comparisons, Outset, held_beside, keeps_original, padded
+from dreamd.engine.outset import Comparisons, Outset, held_beside, held_whatever_the_size, keeps_original, padded
 from dreamd.engine.speed.devices import moved
 from dreamd.engine.speed.graphs import GraphedGradient
 from dreamd.engine.tiles.fitting import Fit, FittedGradient, cost_of
@@ -235,7 +236,8 @@ def batch_limit(dreamer: Dreamer, height: int, width: int, memory: int) -> int:
     fitting = []
     for climb in dreamer.climbs:
         with WholeGradient(dreamer.backbone.network, climb.objective) as whole:
-            cost = cost_of(whole, dreamer.device, preparation(dreamer), side, _pictures_held(dreamer))
+            views = ceil(held_whatever_the_size(climb.chain) / (pixels * 3 * 4))
+            cost = cost_of(whole, dreamer.device, preparation(dreamer), side, _pictures_held(dreamer) + views)
         fitting.append(pictures_that_fit(memory, pixels, only**2 if only else pixels, cost))
     return min(fitting)
 
@@ -256,6 +258,7 @@ def _gradient_for(
         memory=dreamer.memory,
         shortest=dreamer.backbone.min_side,
         pictures=_pictures_held(dreamer),
+        views=held_whatever_the_size(climb.chain),
         generators=generators,
     )
 

@@ -168,9 +168,20 @@ def held_beside(chain: Chain, references: Sequence[tuple[int, Reference]]) -> in
     kept = keeps_original(chain, references)
     if chain.is_bare and not (chain.start or chain.finish or kept):
         return 0
+    per_pixel, _ = _measured(chain)
+    return ceil(max(0.0, per_pixel) / _BYTES_A_PIXEL) + 2 * kept
+
+
+def held_whatever_the_size(chain: Chain) -> int:
+    """Return the bytes that a chain holds of a picture of any size: of the views of one size that transforms make."""
+    return max(0, int(_measured(chain)[1])) if chain.transforms else 0
+
+
+def _measured(chain: Chain) -> tuple[float, float]:
+    """Measure the bytes that a chain holds for each pixel of a picture, and those that it holds besides."""
     small, large = (measure_peak(partial(_once, chain, side), torch.device("cpu")) for side in _MEASURED)
     per_pixel = (large - small) / (_MEASURED[1] ** 2 - _MEASURED[0] ** 2)
-    return ceil(max(0.0, per_pixel) / _BYTES_A_PIXEL) + 2 * kept
+    return per_pixel, small - per_pixel * _MEASURED[0] ** 2
 
 
 _MEASURED = (64, 96)

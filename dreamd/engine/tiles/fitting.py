@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
@@ -119,6 +120,7 @@ class FittedGradient:
         memory: bytes that the process may hold.
         shortest: the shortest side in pixels that the network takes.
         pictures: how many whole pictures, in float32, are held beside the tiles.
+        views: the bytes that views of a picture take, where the network looks at several of them.
         generators: one random source a picture for the place of its tiles, where the network is not local.
     """
 
@@ -130,12 +132,14 @@ class FittedGradient:
         shortest: int,
         pictures: int,
         generators: Sequence[torch.Generator],
+        views: int = 0,
         gradient: Gradient | None = None,
     ) -> None:
         self._whole = whole
         self._gradient: Gradient = gradient or whole
         self._shortest = shortest
         self._pictures = pictures
+        self._views = views
         self._generators = generators
         self._ways: dict[torch.Size, _Way] = {}
         self._held = 0
@@ -237,7 +241,8 @@ class FittedGradient:
     def _chosen_tile(self, x: Tensor, pictures: int, prepare: Prepare) -> int | None:
         """Choose the side in pixels of the tiles for so many pictures of this shape; None to take them whole."""
         shape = torch.Size([pictures, *x.shape[1:]])
-        cost = cost_of(self._whole, x.device, prepare, max(SMALLEST_TILE, self._shortest), self._pictures)
+        held = self._pictures + ceil(self._views / (4 * max(shape[1:].numel(), self._held)))
+        cost = cost_of(self._whole, x.device, prepare, max(SMALLEST_TILE, self._shortest), held)
         tile = choose_tile(self.fit.memory, shape, cost, 0, self._held)
         if tile is not None and (cut := self._cut(x, prepare)) is not None:
             tile = choose_tile(self.fit.memory, shape, cost, max(side.halo for side in cut.sides), self._held)

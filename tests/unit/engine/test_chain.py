@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dreamd.engine.ascent import AscentSettings, At, plain
 from dreamd.engine.backbone import Backbone
@@ -20,7 +21,7 @@ from dreamd.engine.checkpoint import CheckpointFolder, UnfinishedAscent
 from dreamd.engine.dream import Dreamed, dream
 from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.objective import Objective, Term
-from dreamd.engine.outset import held_beside
+from dreamd.engine.outset import held_beside, held_whatever_the_size
 from dreamd.engine.references import ORIGINAL, Reference, Referring
 from dreamd.engine.scheduled_ascent import Ascend
 from dreamd.engine.tiles.fitting import BatchTooLargeError
@@ -494,6 +495,23 @@ def test_what_a_chain_holds_is_measured_and_counts():
     assert held_beside(CHAINS["sigmoid"], []) >= 2
     assert held_beside(CHAINS["spectrum"], []) > held_beside(CHAINS["sigmoid"], [])
     assert held_beside(Chain(finish=(Transform(lambda image, original: image, frozenset({"original"})),)), []) >= 2
+
+
+def views_of(side: int) -> Chain:
+    """Four views of each picture, of one size."""
+
+    def views(image: Tensor) -> Tensor:
+        return F.interpolate(image, (side, side)).repeat_interleave(4, 0)
+
+    return Chain(transforms=(Transform(views),))
+
+
+def test_views_of_one_size_are_counted_in_memory_whatever_the_pictures_size():
+    one = 4 * 3 * 256 * 256 * 4
+    assert held_whatever_the_size(views_of(256)) > 2 * one
+    assert held_whatever_the_size(views_of(64)) < one
+    assert held_whatever_the_size(Chain(transforms=(Transform(lambda image: image * 0.5),))) < 100_000
+    assert held_whatever_the_size(CHAINS["sigmoid"]) == 0
 
 
 def test_views_of_a_large_picture_are_fitted_into_what_it_leaves():

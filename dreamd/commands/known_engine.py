@@ -56,13 +56,15 @@ class KnownEngine:
     @cached_property
     def catalogue(self) -> Catalogue:
         """What the plugins bring."""
-        if "plugins" not in self.__dict__:
-            try:
-                return Catalogue.model_validate(self._memory.recall("catalogue"))
-            except ValidationError:  # nothing is known, or nothing that this dreamd understands
-                if (shipped := self._shipped.catalogue) is not None:
-                    return shipped
-        return self.plugins.catalogue
+        known = None if "plugins" in self.__dict__ else self.known_catalogue()
+        return self.plugins.catalogue if known is None else known
+
+    def known_catalogue(self) -> Catalogue | None:
+        """Return what the plugins bring as far as it is known without loading them; None where it is not."""
+        try:
+            return Catalogue.model_validate(self._memory.recall("catalogue"))
+        except ValidationError:  # nothing is known, or nothing that this dreamd understands
+            return self._shipped.catalogue
 
     def whole_catalogue(self) -> Catalogue:
         """List what all plugins bring, the engine's and the daemon's."""
@@ -110,7 +112,9 @@ class KnownEngine:
         if isinstance(outline, dict) and isinstance(outline.get("layers"), list):
             return [str(name) for name in outline["layers"]]
         described = self._memory.recall(f"layers-{_digest(choice)}")
-        return [str(layer["name"]) for layer in described] if isinstance(described, list) else []
+        if not isinstance(described, list):
+            described = (self._shipped_network(choice) or {}).get("layers", [])
+        return [str(layer["name"]) for layer in described]
 
     def check_layers(self, dream: Recipe) -> None:
         """Check that the layers of a dream exist. Raises RecipeError, with the field."""

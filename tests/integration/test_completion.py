@@ -61,8 +61,7 @@ def test_folders_presets_recipes_plugins_and_jobs_are_completed(tree: Path, comp
     assert complete("status --js") == ["--json"]
 
 
-def test_backbones_and_layers_are_completed_once_they_are_known(complete: Complete) -> None:
-    subprocess.run([DREAMD, "layers", "efficientnet_lite0"], check=True, stdout=subprocess.DEVNULL)
+def test_dreamds_own_backbones_and_their_layers_are_completed_from_the_first(complete: Complete) -> None:
     assert complete("layers efficientnet_lite") == ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
     assert complete("weights fetch vgg1")[:2] == ["vgg11", "vgg13"]
     assert "blocks.4.2" in complete("atlas efficientnet_lite0 --layer blocks.4")

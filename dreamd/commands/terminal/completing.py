@@ -1,7 +1,7 @@
 """What a shell completes: names of folders, jobs, recipes, and of what plugins bring.
 
 Each name comes from where it is known without loading anything heavy: a shell waits for the answer while somebody
-types. What plugins bring is known from the memory of earlier commands; before any, those names are not completed.
+types. What dreamd's own plugins bring ships with it; what others bring is known once an earlier command found it out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
@@ -115,15 +115,13 @@ def layer_names(context: click.Context) -> Iterator[tuple[str, str]]:
 
 
 def _known(context: click.Context, kind: str) -> Iterator[tuple[str, str]]:
-    """Yield what the plugins bring of a kind, as earlier commands found it out."""
-    from dreamd.plugin_host.memory import memory_of
+    """Yield what the plugins bring of a kind, as it ships or as earlier commands found it out."""
+    from dreamd.commands.known_engine import KnownEngine
 
-    config = _config_or_none(context)
-    folders, disable = (config.plugins.engine, config.plugins.disable) if config else ((), ())
-    catalogue: Any = memory_of("dreamd.engine", folders, disable).recall("catalogue") or {}
-    for entry in catalogue.get("entries", ()):
-        if entry["kind"] == kind and "*" not in entry["name"]:
-            yield entry["name"], entry["plugin"]
+    catalogue = KnownEngine(_config_or_none(context)).known_catalogue()
+    for entry in catalogue.entries if catalogue else ():
+        if entry.kind == kind and "*" not in entry.name:
+            yield entry.name, entry.plugin
 
 
 def _config_file(context: click.Context) -> Path:

@@ -20,9 +20,9 @@ from dreamd.plugin_host.kinds import Kind
 _TINY_STRENGTH = 1e-3
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Makings:
-    """What recipes are made of.
+    """What recipes are made of. Told in full it is so long that hypothesis warns of it in place of what failed.
 
     Attributes:
         catalogue: of the plugins.

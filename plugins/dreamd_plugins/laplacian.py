@@ -21,6 +21,9 @@ _KERNEL = (1.0, 4.0, 6.0, 4.0, 1.0)
 _SMALLEST_SIDE = 8
 """Pixels; a level that is smaller is not split again."""
 
+_BAND = 1 << 20
+"""Values that are halved together."""
+
 _TINY = 1e-10
 """Keeps a level of zeros at zero."""
 
@@ -28,34 +31,43 @@ _TINY = 1e-10
 def laplacian(gradient: Tensor, *, levels: Annotated[int, Field(ge=1, le=16)] = 4, normalize: bool = True) -> Tensor:
     """Split each picture's gradient into bands of sizes, bring each band to a mean square of 1, and add them again.
 
+    In place: of a very large picture every copy counts.
+
     Args:
         levels: how often it is split; the rest, of the largest shapes, is one band more.
         normalize: whether the bands are brought to one strength; else the gradient stays as it is, to rounding.
     """
+    gradient = gradient.contiguous()  # one value repeated could not be written to
     bands: list[Tensor] = []
     while len(bands) < levels and min(gradient.shape[2:]) >= _SMALLEST_SIDE:
         smaller = _halved(gradient)
-        bands.append(gradient - _enlarged(smaller, gradient))
+        bands.append(gradient.sub_(_enlarged(smaller, gradient)))
         gradient = smaller
     bands.append(gradient)
     if normalize:
-        bands = [_to_one(band) for band in bands]
+        for band in bands:
+            _to_one(band)
     merged = bands.pop()
     while bands:
         band = bands.pop()
-        merged = _enlarged(merged, band) + band
+        merged = band.add_(_enlarged(merged, band))
     return merged
 
 
-def _to_one(band: Tensor) -> Tensor:
+def _to_one(band: Tensor) -> None:
     strength = band.flatten(1).square().mean(1).sqrt()
-    return band / (strength + _TINY).view(-1, 1, 1, 1)
+    band.div_((strength + _TINY).view(-1, 1, 1, 1))
 
 
 def _halved(picture: Tensor) -> Tensor:
     kernel = _kernel(picture.dtype, picture.device)
     padded = F.pad(picture, (2, 2, 2, 2), mode="replicate")
-    return F.conv2d(padded, kernel.expand(3, 1, 5, 5), stride=2, groups=3)
+    # In bands of rows: for what it halves at once, a processor makes a copy for each value of the kernel.
+    height = max(1, picture.shape[2] * _BAND // picture.numel())
+    return torch.cat([
+        F.conv2d(padded[:, :, 2 * top : 2 * (top + height) + 3], kernel.expand(3, 1, 5, 5), stride=2, groups=3)
+        for top in range(0, (picture.shape[2] + 1) // 2, height)
+    ], 2)  # fmt: skip
 
 
 @lru_cache(maxsize=16)

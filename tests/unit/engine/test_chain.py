@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from dreamd_plugins.laplacian import laplacian
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -25,6 +26,7 @@ from dreamd.engine.outset import held_beside, held_whatever_the_size
 from dreamd.engine.references import ORIGINAL, Reference, Referring
 from dreamd.engine.scheduled_ascent import Ascend
 from dreamd.engine.tiles.fitting import BatchTooLargeError
+from dreamd.engine.tiles.footprint import measure_peak
 from dreamd.errors import PluginError
 
 KEY = "a picture and a recipe"
@@ -488,6 +490,15 @@ def test_a_damaged_file_of_an_unfinished_ascent_is_ignored(tmp_path, change):
 
 
 # Memory
+
+
+def test_the_step_laplacian_makes_few_copies_and_is_the_same_in_bands(monkeypatch):
+    gradient = torch.randn(2, 3, 131, 97, generator=torch.Generator().manual_seed(0))
+    whole = laplacian(gradient.clone())
+    monkeypatch.setattr("dreamd_plugins.laplacian._BAND", 3000)
+    assert torch.equal(laplacian(gradient.clone()), whole)
+    large = torch.zeros(1, 3, 256, 256)
+    assert measure_peak(lambda: laplacian(large), large.device) < 4 * 4 * large.numel()  # times the factor of 1.5
 
 
 def test_what_a_chain_holds_is_measured_and_counts():

@@ -1,6 +1,6 @@
 // The page: which view is shown, and who is told what changes.
 
-import { get, listen, place, post } from "./api.js";
+import { get, listen, place, post, signOut } from "./api.js";
 import { byId, notice } from "./dom.js";
 import { folderName, plural } from "./words.js";
 import { showAttention, attentionChanged } from "./attention.js";
@@ -107,10 +107,7 @@ async function listFolders() {
 }
 
 byId("pause-all").addEventListener("click", pauseOrResume);
-byId("sign-out")?.addEventListener("click", async () => {
-  await fetch("logout", { method: "POST" });
-  location.assign("login");
-});
+byId("sign-out")?.addEventListener("click", signOut);
 byId("drop-folder").addEventListener("focus", () => listFolders().catch(() => {}));
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();

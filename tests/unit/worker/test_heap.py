@@ -22,9 +22,12 @@ def faults():
 
 for _ in range(3):
     iterate(5)
-before = faults()
-iterate(5)
-print(faults() - before)
+anew = []
+for _ in range(3):
+    before = faults()
+    iterate(5)
+    anew.append(faults() - before)
+print(min(anew))  # a system that is short of memory may take some back meanwhile
 """
 
 

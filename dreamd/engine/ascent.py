@@ -146,20 +146,13 @@ def ascend(
     """
     x = x.contiguous() if overwrite else x.clone(memory_format=torch.contiguous_format)
     canvas: Canvas | _Pixels = _Pixels(x) if scene is None else Canvas(x, scene)
-    state: dict[str, Tensor] = {}
-    losses: list[Tensor] = []
-    first = 0
-    if since is not None:
-        canvas.parameters, state, losses, first = since.parameters, since.state, [since.first_loss], since.iteration
     del x
+    state, losses, first = ({}, [], 0) if since is None else _take_up(canvas, since)
     for iteration in range(first, settings.iterations):
         progress = iteration / settings.iterations
         shifts = [_shift(settings.jitter, generator) for generator in generators]
-        gradient, loss = canvas.gradient(gradient_at, partial(_gradient_of_shifted, shifts), progress)
+        gradient, loss = _gradient_at_parameters(canvas, gradient_at, shifts, steps, progress)
         losses = [*losses[:1], loss]
-        for step in steps:
-            gradient = step(gradient, progress)
-        gradient = canvas.pulled(gradient)
         move = optimizer(gradient, state, At(canvas.parameters, progress, settings.momentum))
         # In torch's own order of memory, as what is kept of it will be: sums in another order differ in the last bit.
         state.update({name: value.contiguous() for name, value in state.items()})
@@ -193,6 +186,26 @@ class _Pixels:
 
     def settle(self, progress: float) -> None:
         del progress
+
+
+def _take_up(canvas: Canvas | _Pixels, since: Midway) -> tuple[dict[str, Tensor], list[Tensor], int]:
+    """Put the canvas where an ascent stood; returns the optimizer's state, the losses and the iterations done."""
+    canvas.parameters = since.parameters
+    return since.state, [since.first_loss], since.iteration
+
+
+def _gradient_at_parameters(
+    canvas: Canvas | _Pixels,
+    gradient_at: GradientAt,
+    shifts: Sequence[tuple[int, int]],
+    steps: Sequence[GradientStep],
+    progress: float,
+) -> tuple[Tensor, Tensor]:
+    """Return the gradient at what moves, all steps taken, and the losses `[N]` of the pictures."""
+    gradient, loss = canvas.gradient(gradient_at, partial(_gradient_of_shifted, shifts), progress)
+    for step in steps:
+        gradient = step(gradient, progress)
+    return canvas.pulled(gradient), loss
 
 
 def _go(parameters: Tensor, move: Tensor, rate: float) -> None:

@@ -34,10 +34,6 @@ class Account(Protocol):
         """Return what to take a tile's gradient of, computed of its own cells, and the gradient there."""
         ...
 
-    def seen(self) -> Tensor:
-        """Return the chosen part of the whole activation, float32."""
-        ...
-
 
 @dataclass
 class Assembled:
@@ -74,7 +70,7 @@ class Assembled:
         return self.term.of_channels(cells), held(self.gradient)[(..., *spot)]
 
     def seen(self) -> Tensor:
-        """Return the whole."""
+        """Return the whole, float32."""
         return held(self.whole).float()
 
 
@@ -109,10 +105,6 @@ class Summed:
         """Pull at a tile's own sums."""
         del spot
         return self._part(cells), held(self.gradient)
-
-    def seen(self) -> Tensor:
-        """Is for accounts of whole activations."""
-        raise NotImplementedError
 
     def _part(self, cells: Tensor) -> Tensor:
         return self.sums.part(self.term.of_channels(cells).float())

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from dreamd.commands.demo.painting import clouds
+from tests import plugin_docs as docs
 
 ROOT = Path(__file__).parents[2]
 
 BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture(scope="module")
-def docs() -> ModuleType:
-    """The generator, `tests/plugin_docs.py`."""
-    spec = importlib.util.spec_from_file_location("plugin_docs", ROOT / "tests" / "plugin_docs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def blocks() -> Iterator[tuple[str, str, str]]:
@@ -40,19 +28,19 @@ def blocks() -> Iterator[tuple[str, str, str]]:
 # What the manual says of the code
 
 
-def test_the_reference_is_drawn_from_the_docstrings(docs: ModuleType) -> None:
+def test_the_reference_is_drawn_from_the_docstrings() -> None:
     manual = docs.MANUAL.read_text(encoding="utf-8")
     assert docs.with_reference(manual) == manual, "run `python tests/plugin_docs.py`"
 
 
-def test_every_hook_stands_in_the_reference(docs: ModuleType) -> None:
+def test_every_hook_stands_in_the_reference() -> None:
     manual = docs.MANUAL.read_text(encoding="utf-8")
     for group in docs.GROUPS.values():
         for name, _ in docs.hooks(group):
             assert f"#### `{name}(" in manual
 
 
-def test_the_api_does_not_change_without_a_word_in_the_changelog(docs: ModuleType) -> None:
+def test_the_api_does_not_change_without_a_word_in_the_changelog() -> None:
     now = docs.snapshot()
     assert docs.SNAPSHOT.read_text(encoding="utf-8") == now, "dreamd.api changed: run `python tests/plugin_docs.py`"
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
@@ -61,9 +49,7 @@ def test_the_api_does_not_change_without_a_word_in_the_changelog(docs: ModuleTyp
     )
 
 
-def test_a_change_of_a_name_a_parameter_or_a_hook_shows_in_the_snapshot(
-    docs: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_change_of_a_name_a_parameter_or_a_hook_shows_in_the_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = {docs.snapshot()}
 
     def summed(part: object, finish: object, *, more: int = 0) -> None: ...

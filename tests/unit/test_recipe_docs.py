@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -14,6 +12,7 @@ from dreamd.plugin_host.host import Plugins
 from dreamd.settings.recipe import Recipe
 from dreamd.settings.recipe_book import RecipeBook
 from dreamd.settings.yamlfile import Document, parse_document
+from tests import recipe_docs as docs
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,27 +20,16 @@ EXAMPLES = sorted((ROOT / "examples" / "recipes").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
-def docs() -> ModuleType:
-    """The generator, `tests/recipe_docs.py`."""
-    spec = importlib.util.spec_from_file_location("recipe_docs", ROOT / "tests" / "recipe_docs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
 def plugins() -> Plugins:
     return Plugins("dreamd.engine")
 
 
-def test_the_manual_is_drawn_from_the_code(docs: ModuleType) -> None:
+def test_the_manual_is_drawn_from_the_code() -> None:
     manual = docs.MANUAL.read_text(encoding="utf-8")
     assert docs.with_drawn(manual) == manual, "run `python tests/recipe_docs.py`"
 
 
-def test_the_manual_tells_every_field_and_every_plugin(docs: ModuleType, plugins: Plugins) -> None:
+def test_the_manual_tells_every_field_and_every_plugin(plugins: Plugins) -> None:
     manual = docs.MANUAL.read_text(encoding="utf-8")
     for field in Recipe.model_fields:
         assert f"| `{field}` |" in manual
@@ -52,7 +40,7 @@ def test_the_manual_tells_every_field_and_every_plugin(docs: ModuleType, plugins
                 assert parameter.doc, f"{entry.name}: nothing is said of {parameter.name}"
 
 
-def test_every_block_of_yaml_in_the_manual_is_a_recipe(docs: ModuleType, plugins: Plugins) -> None:
+def test_every_block_of_yaml_in_the_manual_is_a_recipe(plugins: Plugins) -> None:
     blocks = re.findall(r"^```yaml\n(.*?)^```$", docs.MANUAL.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert len(blocks) > 40
     book = RecipeBook(None)

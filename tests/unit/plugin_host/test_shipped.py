@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -13,6 +11,7 @@ from dreamd.plugin_host import discovery
 from dreamd.plugin_host import shipped as shipped_module
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.shipped import CATALOGUE, NETWORKS, SOURCES, Shipped, series_of
+from tests import shipped_catalogue as maker
 
 ROOT = Path(__file__).parents[3]
 
@@ -20,17 +19,6 @@ STALE = "run `python tests/shipped_catalogue.py --catalogue`"
 
 MOST_BYTES = 300_000
 """What all that ships may take on the disk, in bytes."""
-
-
-@pytest.fixture(scope="module")
-def maker() -> ModuleType:
-    """The script that writes what ships."""
-    spec = importlib.util.spec_from_file_location("shipped_catalogue", ROOT / "tests" / "shipped_catalogue.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +37,12 @@ def shipped(*folders: Path, disable: tuple[str, ...] = ()) -> Shipped:
     return Shipped("dreamd.engine", folders, disable)
 
 
-def test_the_catalogue_that_ships_is_what_the_plugins_bring(maker: ModuleType, plugins: Plugins) -> None:
+def test_the_catalogue_that_ships_is_what_the_plugins_bring(plugins: Plugins) -> None:
     assert CATALOGUE.read_text(encoding="utf-8") == maker.catalogue_text(plugins), STALE
     assert shipped().catalogue == plugins.catalogue
 
 
-def test_the_sources_that_ship_are_what_the_plugins_say(maker: ModuleType, plugins: Plugins) -> None:
+def test_the_sources_that_ship_are_what_the_plugins_say(plugins: Plugins) -> None:
     written = json.loads(SOURCES.read_text(encoding="utf-8"))
     if written["torchvision"] == series_of("torchvision"):
         assert SOURCES.read_text(encoding="utf-8") == maker.sources_text(plugins), STALE
@@ -62,7 +50,7 @@ def test_the_sources_that_ship_are_what_the_plugins_say(maker: ModuleType, plugi
         assert shipped().sources == {}
 
 
-def test_every_network_that_ships_is_known_by_a_name_of_the_catalogue(maker: ModuleType, plugins: Plugins) -> None:
+def test_every_network_that_ships_is_known_by_a_name_of_the_catalogue(plugins: Plugins) -> None:
     assert set(maker.NETWORKS_SHIPPED) <= set(plugins.catalogue.names(shipped_module.Kind.BACKBONE))
     for name in maker.NETWORKS_SHIPPED:
         known = shipped().network(name)
@@ -70,7 +58,7 @@ def test_every_network_that_ships_is_known_by_a_name_of_the_catalogue(maker: Mod
         assert known["default"] in [layer["name"] for layer in known["layers"]], name
 
 
-def test_a_network_that_ships_is_what_it_is(maker: ModuleType, plugins: Plugins) -> None:
+def test_a_network_that_ships_is_what_it_is(plugins: Plugins) -> None:
     for name in ("squeezenet1_1", "vgg11"):
         assert shipped().network(name) == json.loads(json.dumps(maker.network(name, plugins))), (
             "run `python tests/shipped_catalogue.py`"
@@ -79,7 +67,7 @@ def test_a_network_that_ships_is_what_it_is(maker: ModuleType, plugins: Plugins)
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_all_networks_that_ship_are_what_they_are(maker: ModuleType, plugins: Plugins) -> None:
+def test_all_networks_that_ship_are_what_they_are(plugins: Plugins) -> None:
     for name in maker.NETWORKS_SHIPPED:
         assert shipped().network(name) == json.loads(json.dumps(maker.network(name, plugins))), name
 

@@ -174,6 +174,26 @@ def _modules_in_order(backbone: Backbone) -> dict[str, torch.Size]:
     return {name: shape for name, shape in order if runs[name] == 1}
 
 
+def distinct_layers(network: nn.Module, layers: Mapping[str, str]) -> Iterator[str]:
+    """Yield those of some layers, module by name, whose activations no other of them has.
+
+    A dropout gives what it was given; a sequence gives what its last module gives; a batch norm that has modules of
+    its own, as timm's have, gives what its activation gives.
+    """
+    modules = set(layers.values())
+    for name, module_name in layers.items():
+        module, (parent, _, _) = network.get_submodule(module_name), module_name.rpartition(".")
+        if isinstance(module, nn.Identity | nn.Dropout):
+            continue
+        if parent in modules and isinstance(network.get_submodule(parent), nn.BatchNorm2d):
+            continue
+        if isinstance(module, nn.Sequential) and len(module):
+            last = list(dict(module.named_children()))[-1]
+            if f"{module_name}.{last}" in modules:
+                continue
+        yield name
+
+
 def _deepest_of_stride_16(shapes: Mapping[str, torch.Size], side: int) -> str:
     """Return the deepest layer of stride 16 or near it: without padding there are fewer cells than pixels by stride."""
     maps = [name for name, shape in shapes.items() if len(shape) == 4 and shape[1] > 1]

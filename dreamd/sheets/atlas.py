@@ -6,11 +6,9 @@ Knows networks by their layers. Knows no weights and dreams nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from torch import nn
-
-from dreamd.engine.backbone import Backbone
+from dreamd.engine.backbone import Backbone, distinct_layers
 from dreamd.errors import UnknownNameError, UsageError
 from dreamd.settings.labels import channels_of
 from dreamd.settings.merging import resolve
@@ -116,31 +114,17 @@ def parse_channels(text: str, count: int, labels: Sequence[str] = ()) -> list[in
 def choose_layers(backbone: Backbone) -> list[str]:
     """Return the names of the layers that stand for all: as deep in the network's tree of modules as a sheet has room.
 
-    So they are the outputs of the blocks. What gives the same activation as another is left out: a dropout, and a
-    sequence, which gives what its last module gives.
+    So they are the outputs of the blocks. What gives the same activation as another is left out.
     """
     layers = backbone.layers or {}
     best: list[str] = []
     for depth in range(max((name.count(".") for name in layers), default=0) + 1):
-        names = list(_distinct(backbone, {name: module for name, module in layers.items() if name.count(".") <= depth}))
+        shallow = {name: module for name, module in layers.items() if name.count(".") <= depth}
+        names = list(distinct_layers(backbone.network, shallow))
         if best and len(names) > _GOOD_NUMBER:
             break
         best = names
     return best
-
-
-def _distinct(backbone: Backbone, layers: dict[str, str]) -> Iterator[str]:
-    """Yield the layers whose activations no other of them has."""
-    modules = set(layers.values())
-    for name, module_name in layers.items():
-        module = backbone.network.get_submodule(module_name)
-        if isinstance(module, nn.Identity | nn.Dropout):
-            continue
-        if isinstance(module, nn.Sequential) and len(module):
-            last = list(dict(module.named_children()))[-1]
-            if f"{module_name}.{last}" in modules:
-                continue
-        yield name
 
 
 def _layer_cell(base: Sequence[Document], layer: str, shape: tuple[int, ...]) -> Cell:

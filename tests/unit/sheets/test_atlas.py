@@ -50,6 +50,25 @@ def test_a_very_large_network_is_shown_by_its_stages() -> None:
     assert choose_layers(network(90)) == ["stem", "stages.0", "stages.1", "pool"]
 
 
+class NormWithActivation(nn.BatchNorm2d):
+    """A batch norm that ends with an activation of its own, as timm's do."""
+
+    def __init__(self) -> None:
+        super().__init__(3)
+        self.act = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated: Tensor = self.act(super().forward(x))
+        return activated
+
+
+def test_a_norm_with_an_activation_of_its_own_is_shown_once() -> None:
+    whole = nn.Sequential(nn.Conv2d(3, 3, 1), NormWithActivation(), nn.Conv2d(3, 3, 1))
+    backbone = Backbone(network=whole).frozen()
+    assert "1.act" in (backbone.layers or {})
+    assert choose_layers(backbone) == ["0", "1", "2"]
+
+
 def test_a_layer_of_one_cell_is_left_out_and_says_so() -> None:
     base = [Document("test", {"backbone": "tiny"})]
     plan = plan_layers(base, "tiny", network(1), every=False)

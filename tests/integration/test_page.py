@@ -213,7 +213,7 @@ def test_every_answer_says_that_nothing_foreign_may_run_or_be_shown_elsewhere(pa
 
 def test_the_page_asks_no_other_host_for_anything(page: Served) -> None:
     folder = Path(dreamd.__file__).parent / "page"
-    texts = [page.get("/").text] + [file.read_text() for file in (folder / "static").iterdir()]
+    texts = [page.get("/").text] + [file.read_text() for file in (folder / "static").rglob("*.*") if file.is_file()]
     for text in texts:
         assert not re.findall(r"(?:https?:)?//(?!www\.w3\.org/2000/svg)[a-z0-9.-]+\.[a-z]{2,}", text)
         assert "innerHTML" not in text

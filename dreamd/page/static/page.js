@@ -3,13 +3,13 @@
 import { get, listen, place, post, signOut } from "./api.js";
 import { byId, notice } from "./dom.js";
 import { folderName, plural } from "./words.js";
-import { showAttention, attentionChanged } from "./attention.js";
-import { setUpChosen, showChosen } from "./chosen.js";
-import { watchDrops } from "./drop.js";
-import { setUpGallery, showGallery, resultsChanged } from "./gallery.js";
-import { showGone, showNow } from "./now.js";
-import { setUpRecipes, showRecipes } from "./recipes.js";
-import { closeViewer, neighboursChanged, setUpViewer, showResult } from "./viewer.js";
+import { showAttention, attentionChanged } from "./attention/attention.js";
+import { setUpChosen, showChosen } from "./now/chosen.js";
+import { watchDrops } from "./now/drop.js";
+import { setUpGallery, showGallery, resultsChanged } from "./gallery/gallery.js";
+import { showGone, showNow } from "./now/now.js";
+import { setUpRecipes, showRecipes } from "./recipes/recipes.js";
+import { closeViewer, neighboursChanged, setUpViewer, showResult } from "./viewer/viewer.js";
 
 const VIEWS = ["now", "gallery", "attention", "recipes"];
 let status = null;

@@ -1,9 +1,9 @@
 // One result: the dream over its original, how it came about, and its recipe for another folder.
 
-import { addressOf, get, place, query } from "./api.js";
-import { byId, make, notice } from "./dom.js";
-import { draftRecipe } from "./recipes.js";
-import { duration, folderName, folderPath, moment } from "./words.js";
+import { addressOf, get, place, query } from "../api.js";
+import { byId, make, notice } from "../dom.js";
+import { draftRecipe } from "../recipes/recipes.js";
+import { duration, folderName, folderPath, moment } from "../words.js";
 
 const MADE_FROM_NOISE = "A dream from nothing: it was made from noise, so there is no original.";
 const DELETED = "Originals are not kept here, so there is nothing to compare with.";

@@ -1,8 +1,8 @@
 // Pictures dropped on the page, or chosen from a file dialog, are sent one after another into a folder of the inbox.
 
-import { get, upload } from "./api.js";
-import { byId, make } from "./dom.js";
-import { folderName, folderPath, size } from "./words.js";
+import { get, upload } from "../api.js";
+import { byId, make } from "../dom.js";
+import { folderName, folderPath, size } from "../words.js";
 
 const SHOWN_SECONDS = 8;
 const waiting = [];

@@ -1,8 +1,8 @@
 // Results, newest first. Only the pages near what is seen are in the document: ten thousand results scroll like sixty.
 
-import { addressOf, get, place, query } from "./api.js";
-import { byId, make, notice } from "./dom.js";
-import { ago, duration, folderName } from "./words.js";
+import { addressOf, get, place, query } from "../api.js";
+import { byId, make, notice } from "../dom.js";
+import { ago, duration, folderName } from "../words.js";
 
 const PAGE = 120;
 const LATEST = 8;

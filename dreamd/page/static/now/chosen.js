@@ -1,8 +1,8 @@
 // Before a picture is dropped: by what recipe the chosen folder dreams.
 
-import { addressOf, get, query } from "./api.js";
-import { byId, make } from "./dom.js";
-import { folderName, folderPath, printable } from "./words.js";
+import { addressOf, get, query } from "../api.js";
+import { byId, make } from "../dom.js";
+import { folderName, folderPath, printable } from "../words.js";
 
 const QUIET_MILLISECONDS = 250;
 const PRESET = /^preset (.+):\d+$/;

@@ -1,8 +1,8 @@
 // A folder's recipe: its own text, judged while it is written, and what it comes to with what it inherits.
 
-import { addressOf, get, post, put, query } from "./api.js";
-import { byId, make, notice } from "./dom.js";
-import { folderName } from "./words.js";
+import { addressOf, get, post, put, query } from "../api.js";
+import { byId, make, notice } from "../dom.js";
+import { folderName } from "../words.js";
 
 const QUIET_MILLISECONDS = 250;
 

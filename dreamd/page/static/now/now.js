@@ -1,8 +1,8 @@
 // What goes on now: the dreams that run, the queue, the workers.
 
-import { post } from "./api.js";
-import { byId, make, notice, refill } from "./dom.js";
-import { count, duration, folderName, plural, printable, size } from "./words.js";
+import { post } from "../api.js";
+import { byId, make, notice, refill } from "../dom.js";
+import { count, duration, folderName, plural, printable, size } from "../words.js";
 
 const MOST_SEGMENTS = 12;
 

@@ -1,8 +1,8 @@
 // What failed, what is held and what is left in the inbox, why, and trying again.
 
-import { addressOf, get, post } from "./api.js";
-import { byId, make, notice } from "./dom.js";
-import { ago, folderName, plural } from "./words.js";
+import { addressOf, get, post } from "../api.js";
+import { byId, make, notice } from "../dom.js";
+import { ago, folderName, plural } from "../words.js";
 
 export async function attentionChanged() {
   const troubles = await get("api/failures");

@@ -16,10 +16,10 @@ from pathlib import Path
 from dreamd.pictures.formats import output_format
 from dreamd.pictures.writing import write_picture
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.recipe_book import RecipeBook
 from dreamd.settings.sections import Limits
-from dreamd.worker.bounds import Bounds
-from dreamd.worker.device import choose_device, free_memory
+from dreamd.worker.machine.bounds import Bounds
+from dreamd.worker.machine.device import choose_device, free_memory
 from dreamd.worker.session import Session
 
 

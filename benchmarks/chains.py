@@ -18,11 +18,11 @@ from benchmarks import nets
 from benchmarks.plan import Plan
 from benchmarks.report import Bar, Row, Table, at_most
 from benchmarks.timing import Way, alternate, clock_of
-from dreamd.engine.ascent import At
-from dreamd.engine.chain import Chain, Parameterization, Transform
+from dreamd.engine.ascents.ascent import At
+from dreamd.engine.ascents.chain import Chain, Parameterization, Transform
 from dreamd.engine.dreamer import Dreamer
-from dreamd.engine.objective import Loss
-from dreamd.engine.references import Reference, Referring
+from dreamd.engine.objectives.objective import Loss
+from dreamd.engine.objectives.references import Reference, Referring
 
 _GPU_ITERATIONS = 30
 """Of a sample on a GPU."""

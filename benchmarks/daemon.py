@@ -20,7 +20,7 @@ from benchmarks.report import Row, Table, at_least
 from benchmarks.timing import Way, alternate
 from dreamd.commands.demo.painting import clouds
 from dreamd.job import JobState
-from dreamd.settings.recipe_book import preset_names
+from dreamd.settings.recipes.recipe_book import preset_names
 from dreamd.tree.journal import Journal
 
 _SIDE = 512

@@ -15,14 +15,14 @@ from benchmarks.report import Row, Table, at_least, at_most
 from benchmarks.timing import Way, alternate
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
-from dreamd.engine.lookout import Lookout
-from dreamd.engine.objective import WholeGradient
+from dreamd.engine.network.lookout import Lookout
+from dreamd.engine.objectives.objective import WholeGradient
 from dreamd.engine.speed.precision import cast
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.merging import resolve, set_fields
-from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_book import RecipeBook
-from dreamd.worker.builder import Builder
+from dreamd.settings.recipes.merging import resolve, set_fields
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.recipe_book import RecipeBook
+from dreamd.worker.recipes.builder import Builder
 
 _CPU = torch.device("cpu")
 

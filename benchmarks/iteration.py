@@ -11,12 +11,12 @@ import sys
 import time
 from functools import partial
 
-from dreamd.engine.objective import Objective, Term, WholeGradient
+from dreamd.engine.objectives.objective import Objective, Term, WholeGradient
 from dreamd.engine.speed.precision import cast, fastest
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.merging import resolve, set_fields
-from dreamd.worker.backbones import Backbones
-from dreamd.worker.device import count_threads, use_threads
+from dreamd.settings.recipes.merging import resolve, set_fields
+from dreamd.worker.machine.device import count_threads, use_threads
+from dreamd.worker.recipes.backbones import Backbones
 
 import torch  # isort: skip
 

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
 
-from dreamd.engine.ascent import AscentSettings
-from dreamd.engine.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone
+from dreamd.engine.ascents.ascent import AscentSettings
+from dreamd.engine.ascents.scheduled_ascent import Ascend
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
-from dreamd.engine.objective import Loss, Objective, Term, summed
-from dreamd.engine.scheduled_ascent import Ascend
+from dreamd.engine.network.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone
+from dreamd.engine.objectives.objective import Loss, Objective, Term, summed
 from dreamd.engine.speed.flow import Flow, flow_of
 from dreamd.engine.speed.graphs import Graphs, Recorder
 from dreamd.engine.speed.precision import Precision, arrange_network, fastest

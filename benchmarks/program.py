@@ -18,7 +18,7 @@ from benchmarks.report import Row, Table, at_least, figure
 from benchmarks.timing import Way, alternate
 from dreamd.commands.demo.painting import clouds
 from dreamd.engine.speed.precision import Precision, fastest
-from dreamd.worker.device import choose_device
+from dreamd.worker.machine.device import choose_device
 
 _LEAST_DB = 49
 """Random weights hardly move a picture at the article's rate: an engine that does nothing comes within 46 dB."""

@@ -20,8 +20,8 @@ from benchmarks.report import Row, Table, at_most
 from benchmarks.timing import Samples, Way, alternate, timed
 from dreamd.commands.demo.painting import clouds
 from dreamd.messages import Batch, Order, Settings
-from dreamd.settings.merging import resolve, set_fields
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.merging import resolve, set_fields
+from dreamd.settings.recipes.recipe_book import RecipeBook
 from dreamd.settings.sections import Limits
 
 _BAR = 1.7

@@ -17,10 +17,10 @@ from dreamd.job import Job, JobState
 from dreamd.weights.sources import Download, Packaged, Source
 
 if TYPE_CHECKING:
-    from dreamd.engine.backbone import Backbone, Layer
-    from dreamd.engine.chance import Random
-    from dreamd.engine.objective import summed
-    from dreamd.engine.scheduled_ascent import Ascend
+    from dreamd.engine.ascents.chance import Random
+    from dreamd.engine.ascents.scheduled_ascent import Ascend
+    from dreamd.engine.network.backbone import Backbone, Layer
+    from dreamd.engine.objectives.objective import summed
     from dreamd.executors.executor import Executor, ExecutorContext
     from dreamd.executors.local import LocalExecutor
     from dreamd.messages import Batch
@@ -48,13 +48,13 @@ hookimpl = pluggy.HookimplMarker("dreamd")
 """Marks a function as the implementation of the hook that it is named after."""
 
 _LAZY = {
-    "Ascend": "dreamd.engine.scheduled_ascent",
-    "Random": "dreamd.engine.chance",
+    "Ascend": "dreamd.engine.ascents.scheduled_ascent",
+    "Random": "dreamd.engine.ascents.chance",
     "Picture": "dreamd.plugin_host.parameters",
     "Seen": "dreamd.plugin_host.parameters",
     "Vector": "dreamd.plugin_host.parameters",
-    "Backbone": "dreamd.engine.backbone",
-    "Layer": "dreamd.engine.backbone",
+    "Backbone": "dreamd.engine.network.backbone",
+    "Layer": "dreamd.engine.network.backbone",
     "Batch": "dreamd.messages",
     "Executor": "dreamd.executors.executor",
     "ExecutorContext": "dreamd.executors.executor",
@@ -69,7 +69,7 @@ _LAZY = {
     "RegisterParameterization": "dreamd.plugin_host.hookspecs",
     "RegisterSchedule": "dreamd.plugin_host.hookspecs",
     "RegisterTransform": "dreamd.plugin_host.hookspecs",
-    "summed": "dreamd.engine.objective",
+    "summed": "dreamd.engine.objectives.objective",
 }
 
 __all__ = [

@@ -28,7 +28,7 @@ from dreamd.errors import DreamdError, HoldCause
 from dreamd.json_text import to_json, without_halves
 from dreamd.plugin_host.catalogue import Catalogue
 
-_SPOKEN = ("messages.py", "settings/recipe.py")
+_SPOKEN = ("messages.py", "settings/recipes/recipe.py")
 """The files that say what the daemon and a worker tell each other."""
 
 

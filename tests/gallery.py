@@ -21,10 +21,10 @@ from PIL import Image
 from dreamd.commands.demo.paintings import painters
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.merging import resolve
-from dreamd.settings.recipe_book import RecipeBook, preset_names
-from dreamd.worker.bounds import Bounds
-from dreamd.worker.device import choose_device
+from dreamd.settings.recipes.merging import resolve
+from dreamd.settings.recipes.recipe_book import RecipeBook, preset_names
+from dreamd.worker.machine.bounds import Bounds
+from dreamd.worker.machine.device import choose_device
 from dreamd.worker.session import Session
 
 ROOT = Path(__file__).parents[1]

@@ -16,8 +16,8 @@ from dreamd.plugin_host.docstrings import summary
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import Parameter, in_words
-from dreamd.settings.recipe import STEPS
-from dreamd.settings.schema import recipe_schema
+from dreamd.settings.recipes.recipe import STEPS
+from dreamd.settings.recipes.schema import recipe_schema
 
 ROOT = Path(__file__).parents[1]
 MANUAL = ROOT / "docs" / "recipes.md"

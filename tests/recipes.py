@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from dreamd.engine.chance import Random as Numbers
+from dreamd.engine.ascents.chance import Random as Numbers
 from dreamd.plugin_host.catalogue import Catalogue, Entry
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind

@@ -1,7 +1,7 @@
 """What ships with dreamd of its own plugins, so that the first command after an install need not load torch.
 
-`python tests/shipped_catalogue.py` writes the files in dreamd/plugin_host/shipped. `--catalogue` leaves the networks as
-they are, which takes seconds instead of minutes: do it when a plugin that brings no network has changed.
+`python tests/shipped_catalogue.py` writes the files in dreamd/plugin_host/finding/shipped. `--catalogue` leaves the
+networks as they are, which takes seconds instead of minutes: do it when a plugin that brings no network has changed.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 
 from dreamd.commands.plugin_loading import bare_network
 from dreamd.plugin_host.catalogue import Catalogue
+from dreamd.plugin_host.finding.shipped import CATALOGUE, NETWORKS, SOURCES, digest_of_module, series_of
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
-from dreamd.plugin_host.shipped import CATALOGUE, NETWORKS, SOURCES, digest_of_module, series_of
-from dreamd.settings.recipe import BackboneChoice
+from dreamd.settings.recipes.recipe import BackboneChoice
 from dreamd.weights.sources import Source
 
 NETWORKS_SHIPPED = (

@@ -13,7 +13,7 @@ from dreamd.commands.terminal.options import FOLDER, PATH, device_option, set_op
 
 if TYPE_CHECKING:
     from dreamd.messages import Sidecar
-    from dreamd.settings.merging import Resolved
+    from dreamd.settings.recipes.merging import Resolved
 
 
 @click.command()
@@ -73,8 +73,8 @@ def print_result(target: Path, sidecar: Sidecar) -> None:
 def _resolve(name: str, assignments: Sequence[str]) -> Resolved:
     """Return the recipe of a file, a sidecar, a picture or a preset, with the command line's fields over it."""
     from dreamd.commands.recipe_lookup import documents_of
-    from dreamd.settings.merging import set_fields
-    from dreamd.settings.recipe_book import RecipeBook
+    from dreamd.settings.recipes.merging import set_fields
+    from dreamd.settings.recipes.recipe_book import RecipeBook
 
     book = RecipeBook(None)
     return book.resolve([*documents_of(name, book), set_fields(assignments)])

@@ -49,7 +49,7 @@ def make_tree(folder: Path) -> list[Path]:
 
 
 def _make_files(folder: Path) -> Iterator[Path]:
-    from dreamd.plugin_host.drop_ins import deny_others  # on demand: the command line is light
+    from dreamd.plugin_host.finding.drop_ins import deny_others  # on demand: the command line is light
 
     with as_file(files("dreamd") / "templates") as templates:
         for template in sorted(templates.rglob("*.yaml")):

@@ -18,16 +18,16 @@ from pydantic import TypeAdapter, ValidationError
 from dreamd.commands.plugin_loading import bare_network, daemon_catalogue, engine_plugins
 from dreamd.commands.terminal.progress import waiting
 from dreamd.plugin_host.catalogue import Catalogue, merged
-from dreamd.plugin_host.memory import memory_of
-from dreamd.plugin_host.shipped import Shipped
-from dreamd.settings.layer_names import check_layer_names
+from dreamd.plugin_host.finding.memory import memory_of
+from dreamd.plugin_host.finding.shipped import Shipped
+from dreamd.settings.recipes.layer_names import check_layer_names
 from dreamd.weights.sources import Source
 
 if TYPE_CHECKING:
-    from dreamd.engine.backbone import Backbone
+    from dreamd.engine.network.backbone import Backbone
     from dreamd.plugin_host.host import Plugins
     from dreamd.settings.config import Config
-    from dreamd.settings.recipe import BackboneChoice, Recipe
+    from dreamd.settings.recipes.recipe import BackboneChoice, Recipe
 
 _SOURCES: TypeAdapter[dict[str, Source | None]] = TypeAdapter(dict[str, Source | None])
 

@@ -26,7 +26,7 @@ def layers(backbone: str, word: str | None, config_file: Path, as_json: bool) ->
     sees. With --labels, list instead the classes that a recipe may name as channels of the layer with their scores.
     """
     from dreamd.commands.known_engine import KnownEngine
-    from dreamd.settings.recipe import BackboneChoice
+    from dreamd.settings.recipes.recipe import BackboneChoice
 
     engine, choice = KnownEngine(config_or_none(config_file)), BackboneChoice(name=backbone)
     if word is not None:
@@ -41,7 +41,7 @@ def layers(backbone: str, word: str | None, config_file: Path, as_json: bool) ->
 
 def _show_labels(word: str, labels: Sequence[str], backbone: str, as_json: bool) -> None:
     """Show the classes with a word in their names. Raises UnknownNameError when there is none."""
-    from dreamd.settings.labels import search
+    from dreamd.settings.recipes.labels import search
 
     found = search(word, labels)
     if not found:

@@ -13,9 +13,9 @@ from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Group, Kind
 
 if TYPE_CHECKING:
-    from dreamd.engine.backbone import Backbone
+    from dreamd.engine.network.backbone import Backbone
     from dreamd.settings.config import Config
-    from dreamd.settings.recipe import BackboneChoice
+    from dreamd.settings.recipes.recipe import BackboneChoice
 
 
 def engine_plugins(config: Config | None, more_folders: Sequence[Path] = ()) -> Plugins:
@@ -32,7 +32,7 @@ def daemon_catalogue(config: Config | None) -> Catalogue:
 
 def bare_network(choice: BackboneChoice, plugins: Plugins) -> Backbone:
     """Build a backbone's network without its weights, to know its layers. Raises UnknownNameError, PluginError."""
-    from dreamd.worker.backbones import build_network  # on demand: it imports torch
+    from dreamd.worker.recipes.backbones import build_network  # on demand: it imports torch
 
     registered = plugins.get(Kind.BACKBONE, choice.name)
     with redirect_stdout(sys.stderr):

@@ -17,7 +17,7 @@ from dreamd.wording import printable
 
 if TYPE_CHECKING:
     from dreamd.settings.config import Config
-    from dreamd.settings.explaining import ExplainedField
+    from dreamd.settings.recipes.explaining import ExplainedField
 
 
 @click.group(cls=InOrder)
@@ -80,7 +80,7 @@ def init_recipe(folder: str, preset: str, config_file: Path) -> None:
 def schema(config_file: Path) -> None:
     """Print a JSON Schema of recipe.yaml, for editors."""
     from dreamd.commands.known_engine import KnownEngine
-    from dreamd.settings.schema import recipe_schema
+    from dreamd.settings.recipes.schema import recipe_schema
 
     print_json(recipe_schema(KnownEngine(config_or_none(config_file)).catalogue))
 
@@ -128,7 +128,7 @@ def _explain(name: str, config: Config | None) -> list[ExplainedField]:
     """Explain every effective field of a recipe. Raises RecipeError."""
     from dreamd.commands.known_engine import KnownEngine
     from dreamd.commands.recipe_lookup import check_whole, find_recipe
-    from dreamd.settings.explaining import explain as explain_fields
+    from dreamd.settings.recipes.explaining import explain as explain_fields
 
     engine = KnownEngine(config)
     resolved = find_recipe(name, config)
@@ -145,8 +145,8 @@ def _explain(name: str, config: Config | None) -> list[ExplainedField]:
 def _text_of_result(file: Path) -> Iterator[str]:
     """Yield the lines of a result's recipe. Raises UsageError when there is no such file, or no recipe in it."""
     from dreamd.commands.recipe_lookup import documents_of
-    from dreamd.settings.recipe_book import RecipeBook
-    from dreamd.settings.recipe_text import recipe_text
+    from dreamd.settings.recipes.recipe_book import RecipeBook
+    from dreamd.settings.recipes.recipe_text import recipe_text
 
     if not file.is_file():
         raise UsageError(f"{file}: there is no such file")

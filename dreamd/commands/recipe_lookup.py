@@ -12,8 +12,8 @@ from dreamd.files.names import DREAM_SUFFIXES
 from dreamd.files.problems import os_errors_explained
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.inbox.recipes import RECIPE_FILES
-from dreamd.settings.merging import Resolved, from_sidecar, with_paths_below
-from dreamd.settings.recipe_book import RecipeBook, preset_names, recipe_file
+from dreamd.settings.recipes.merging import Resolved, from_sidecar, with_paths_below
+from dreamd.settings.recipes.recipe_book import RecipeBook, preset_names, recipe_file
 from dreamd.settings.sections import Limits
 from dreamd.settings.yamlfile import Document, document_of_text
 from dreamd.wording import printable

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dreamd.plugin_host.discovery import Candidate
+from dreamd.plugin_host.finding.discovery import Candidate
 
 log = logging.getLogger(__name__)
 

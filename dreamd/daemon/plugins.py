@@ -14,13 +14,13 @@ from dreamd.errors import ConfigError, DreamdError, PluginError
 from dreamd.executors.executor import ExecutorContext
 from dreamd.executors.guarded import GuardedExecutor
 from dreamd.job import Job
-from dreamd.plugin_host.blame import describe_error
+from dreamd.plugin_host.calling.blame import describe_error
 from dreamd.plugin_host.catalogue import Catalogue, Problem, merged
-from dreamd.plugin_host.discovery import find_plugins, stamp_of
+from dreamd.plugin_host.finding.discovery import find_plugins, stamp_of
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.config import Config
-from dreamd.settings.schema import recipe_schema
+from dreamd.settings.recipes.schema import recipe_schema
 from dreamd.settings.sections import PluginsConfig
 from dreamd.tree.layout import StateFolder
 

@@ -12,12 +12,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from dreamd.engine.chance import Random
+from dreamd.engine.ascents.chance import Random
+from dreamd.engine.ascents.climbing import Climbings, batch_limit, is_for_one, outset_of
+from dreamd.engine.ascents.scheduled_ascent import Ascend, check_finite
 from dreamd.engine.checkpoint import Checkpoint
-from dreamd.engine.climbing import Climbings, batch_limit, is_for_one, outset_of
 from dreamd.engine.dreamer import Dreamer, Progress, arithmetic_of
 from dreamd.engine.glimpse import Glimpse
-from dreamd.engine.scheduled_ascent import Ascend, check_finite
 from dreamd.engine.speed.devices import moved, on_cpu
 from dreamd.engine.tiles.fitting import BatchTooLargeError
 from dreamd.engine.tiles.footprint import is_out_of_memory

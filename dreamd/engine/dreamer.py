@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dreamd.engine.ascent import AscentSettings, GradientStep, Optimizer, plain
-from dreamd.engine.backbone import Backbone
-from dreamd.engine.chain import Chain
-from dreamd.engine.objective import Objective, Prepare
+from dreamd.engine.ascents.ascent import AscentSettings, GradientStep, Optimizer, plain
+from dreamd.engine.ascents.chain import Chain
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.objectives.objective import Objective, Prepare
 from dreamd.engine.speed.deterministic import gpu_algorithms
 from dreamd.engine.speed.graphs import Graphs
 from dreamd.engine.speed.precision import Precision, cast, products_in
 
 if TYPE_CHECKING:
-    from dreamd.engine.scheduled_ascent import Ascend
+    from dreamd.engine.ascents.scheduled_ascent import Ascend
 
 
 @dataclass(frozen=True, kw_only=True)

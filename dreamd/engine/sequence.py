@@ -11,8 +11,8 @@ from functools import partial
 
 from torch import Tensor
 
+from dreamd.engine.ascents.climbing import asks_for_original
 from dreamd.engine.checkpoint import Checkpoint, FinishedAscent, UnfinishedAscent
-from dreamd.engine.climbing import asks_for_original
 from dreamd.engine.dream import Dreamed, dream
 from dreamd.engine.dreamer import Dreamer, Progress
 from dreamd.engine.glimpse import Glimpse

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from dreamd.executors.executor import Executor, ExecutorEvent, WorkerView
 from dreamd.messages import Batch
-from dreamd.plugin_host.blame import describe_error
+from dreamd.plugin_host.calling.blame import describe_error
 
 log = logging.getLogger(__name__)
 

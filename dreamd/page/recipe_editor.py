@@ -19,11 +19,11 @@ from dreamd.files.problems import os_error_explained, refusal
 from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.settings.config import Config, load_config
-from dreamd.settings.explaining import explain
-from dreamd.settings.merging import Resolved
-from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_book import RecipeBook, preset, preset_names, recipe_file
-from dreamd.settings.recipe_text import recipe_text
+from dreamd.settings.recipes.explaining import explain
+from dreamd.settings.recipes.merging import Resolved
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.recipe_book import RecipeBook, preset, preset_names, recipe_file
+from dreamd.settings.recipes.recipe_text import recipe_text
 from dreamd.settings.yamlfile import MAX_BYTES
 from dreamd.tree.layout import StateFolder
 from dreamd.wording import printable

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from dreamd.engine.backbone import Backbone
+    from dreamd.engine.network.backbone import Backbone
     from dreamd.executors.executor import Executor, ExecutorContext
     from dreamd.job import Job
 

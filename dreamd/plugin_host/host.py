@@ -25,14 +25,10 @@ from dreamd import api
 from dreamd.errors import PluginError
 from dreamd.job import Job
 from dreamd.plugin_host import hookspecs
-from dreamd.plugin_host.blame import TookTooLongError, describe_error
-from dreamd.plugin_host.catalogue import Catalogue, Entry, Problem
-from dreamd.plugin_host.discovery import Candidate, find_plugins
-from dreamd.plugin_host.guard import guarded
-from dreamd.plugin_host.kinds import Group, Kind
-from dreamd.plugin_host.listener import Listener
-from dreamd.plugin_host.parameters import SUPPLIED, Parameter, parameters_of, supplied_to
-from dreamd.plugin_host.results import (
+from dreamd.plugin_host.calling.blame import TookTooLongError, describe_error
+from dreamd.plugin_host.calling.guard import guarded
+from dreamd.plugin_host.calling.listener import Listener
+from dreamd.plugin_host.calling.results import (
     Inspector,
     decoded_pictures,
     eight_bit_colours,
@@ -42,7 +38,11 @@ from dreamd.plugin_host.results import (
     pictures_like_the_first,
     views_of_pictures,
 )
-from dreamd.plugin_host.time_limit import time_limit
+from dreamd.plugin_host.calling.time_limit import time_limit
+from dreamd.plugin_host.catalogue import Catalogue, Entry, Problem
+from dreamd.plugin_host.finding.discovery import Candidate, find_plugins
+from dreamd.plugin_host.kinds import Group, Kind
+from dreamd.plugin_host.parameters import SUPPLIED, Parameter, parameters_of, supplied_to
 from dreamd.weights.sources import Source
 from dreamd.wording import suggestion
 

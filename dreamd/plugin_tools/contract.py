@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 
 from dreamd.errors import PluginError, UnknownNameError, UsageError
-from dreamd.plugin_host.blame import TookTooLongError, describe_error
+from dreamd.plugin_host.calling.blame import TookTooLongError, describe_error
+from dreamd.plugin_host.calling.time_limit import time_limit
 from dreamd.plugin_host.host import Registered
-from dreamd.plugin_host.time_limit import time_limit
 from dreamd.plugin_tools.clauses import clauses_of
 from dreamd.plugin_tools.fresh_process import dream_in_worker, load_in_daemon, recipe_with
 from dreamd.plugin_tools.target import Target, find_target

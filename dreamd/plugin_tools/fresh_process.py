@@ -25,7 +25,7 @@ from dreamd.plugin_tools.clauses.values import SAMPLE_PICTURE, SAMPLE_VECTOR, de
 from dreamd.plugin_tools.recipes import fields_using
 from dreamd.plugin_tools.target import Target
 from dreamd.plugin_tools.tiny import CHANNELS
-from dreamd.settings.recipe import Recipe
+from dreamd.settings.recipes.recipe import Recipe
 
 _MAX_BYTES = 512_000_000
 """The largest sample file that a worker dreams, in bytes."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dreamd.errors import UsageError
 from dreamd.files.problems import refusal
-from dreamd.plugin_host.drop_ins import deny_others
+from dreamd.plugin_host.finding.drop_ins import deny_others
 from dreamd.plugin_host.kinds import GROUPS, Kind
 from dreamd.settings.config import Config
 

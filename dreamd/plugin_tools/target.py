@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from dreamd.errors import PluginError, UnknownNameError, UsageError
-from dreamd.plugin_host.drop_ins import find_drop_ins, name_of
+from dreamd.plugin_host.finding.drop_ins import find_drop_ins, name_of
 from dreamd.plugin_host.hookspecs import DaemonHooks, EngineHooks
 from dreamd.plugin_host.host import Plugins, Registered
 from dreamd.plugin_host.kinds import GROUPS, Group

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.ascent import AscentSettings, GradientStep
-from dreamd.engine.backbone import Backbone
+from dreamd.engine.ascents.ascent import AscentSettings, GradientStep
+from dreamd.engine.ascents.scheduled_ascent import Ascend
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
-from dreamd.engine.objective import Objective, Term
-from dreamd.engine.scheduled_ascent import Ascend
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.objectives.objective import Objective, Term
 
 CHANNELS = 6
 """The channels of the tiny network's last layer."""

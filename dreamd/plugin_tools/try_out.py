@@ -13,8 +13,8 @@ from dreamd.plugin_host.host import Registered
 from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_tools.recipes import fields_using
 from dreamd.plugin_tools.target import find_target
-from dreamd.settings.merging import set_fields
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.merging import set_fields
+from dreamd.settings.recipes.recipe_book import RecipeBook
 from dreamd.settings.yamlfile import Document
 from dreamd.worker.display import OpenProgress
 from dreamd.worker.single import dream_file

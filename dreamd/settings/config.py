@@ -14,9 +14,9 @@ from pydantic import (
 
 from dreamd.errors import ConfigError, FieldPath, RecipeError
 from dreamd.settings.fields import FieldModel, complaint
-from dreamd.settings.merging import resolve, with_paths_below
 from dreamd.settings.place import Place
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.merging import resolve, with_paths_below
+from dreamd.settings.recipes.recipe_book import RecipeBook
 from dreamd.settings.sections import (
     TOKEN_RULE,
     JournalConfig,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamd.errors import FieldPath, RecipeError
-from dreamd.settings.merging import NO_PATHS_OF_WEIGHTS
+from dreamd.settings.recipes.merging import NO_PATHS_OF_WEIGHTS
 from dreamd.settings.yamlfile import Document
 
 

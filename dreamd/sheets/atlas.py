@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from dreamd.engine.backbone import Backbone, distinct_layers
+from dreamd.engine.network.backbone import Backbone, distinct_layers
 from dreamd.errors import UnknownNameError, UsageError
-from dreamd.settings.labels import channels_of
-from dreamd.settings.merging import resolve
+from dreamd.settings.recipes.labels import channels_of
+from dreamd.settings.recipes.merging import resolve
 from dreamd.settings.yamlfile import Document
 from dreamd.sheets.plan import Axis, Cell, Plan
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dreamd.errors import RecipeError, UsageError, dotted
-from dreamd.settings.merging import Resolved, set_fields, with_paths_below
-from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.merging import Resolved, set_fields, with_paths_below
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.recipe_book import RecipeBook
 from dreamd.settings.yamlfile import Document, parse_document
 from dreamd.sheets.plan import Axis, Cell, Plan
 from dreamd.wording import suggestion

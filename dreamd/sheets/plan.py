@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dreamd.settings.merging import Resolved
+from dreamd.settings.recipes.merging import Resolved
 
 Kind = Literal["atlas", "sweep"]
 """What a sheet is for: an `atlas` shows what there is in a network, a `sweep` what a recipe's fields do."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dreamd.pictures.picture import Picture, shrunk
-from dreamd.settings.recipe import Recipe
+from dreamd.settings.recipes.recipe import Recipe
 from dreamd.worker.session import Session
 
 

@@ -18,15 +18,22 @@ from dreamd.engine.speed.precision import fastest, winograd_gains
 from dreamd.errors import DreamdError
 from dreamd.logs import configure, inherited_level, inherited_style
 from dreamd.messages import Batch, Importing, Ready, Settings, Unable, read_settings
-from dreamd.plugin_host.discovery import Candidate
+from dreamd.plugin_host.finding.discovery import Candidate
+from dreamd.plugin_host.finding.memory import memory_of
 from dreamd.plugin_host.host import Plugins
-from dreamd.plugin_host.memory import memory_of
 from dreamd.processes import die_with_parent
 from dreamd.worker.answers import Answers
-from dreamd.worker.bounds import Bounds, Room, limit_memory
-from dreamd.worker.device import BrokenDeviceError, choose_device, count_threads, device_name, free_memory, use_threads
 from dreamd.worker.fetches import Fetches
-from dreamd.worker.heap import keep_freed_memory
+from dreamd.worker.machine.bounds import Bounds, Room, limit_memory
+from dreamd.worker.machine.device import (
+    BrokenDeviceError,
+    choose_device,
+    count_threads,
+    device_name,
+    free_memory,
+    use_threads,
+)
+from dreamd.worker.machine.heap import keep_freed_memory
 from dreamd.worker.pipeline import Pipeline
 from dreamd.worker.previews import Previews
 from dreamd.worker.session import Session

@@ -30,14 +30,14 @@ from dreamd.messages import Batch, Done, Order
 from dreamd.pictures.formats import output_format
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.pictures.writing import write_durably, write_picture
-from dreamd.settings.recipe import Recipe
+from dreamd.settings.recipes.recipe import Recipe
 from dreamd.worker.answers import Answers
-from dreamd.worker.bounds import Room
-from dreamd.worker.builder import Built
-from dreamd.worker.device import BrokenDeviceError
 from dreamd.worker.fetches import StillFetchingError
 from dreamd.worker.film_strip import SIDE, FilmStrip, FilmStrips
+from dreamd.worker.machine.bounds import Room
+from dreamd.worker.machine.device import BrokenDeviceError
 from dreamd.worker.previews import Previews
+from dreamd.worker.recipes.builder import Built
 from dreamd.worker.session import Dream, Session
 
 log = logging.getLogger(__name__)

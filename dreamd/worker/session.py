@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dreamd import __version__
-from dreamd.engine.ascent import bands
-from dreamd.engine.chain import resized
+from dreamd.engine.ascents.ascent import bands
+from dreamd.engine.ascents.chain import resized
 from dreamd.engine.checkpoint import Checkpoint, CheckpointFolder
 from dreamd.engine.dream import Dreamed, batch_size
 from dreamd.engine.dreamer import Progress
@@ -32,18 +32,18 @@ from dreamd.messages import Sidecar
 from dreamd.pictures.descriptions.recipe import with_recipe
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.pictures.reading import read_picture
+from dreamd.plugin_host.calling.results import looking_for_nan
 from dreamd.plugin_host.host import Plugins
-from dreamd.plugin_host.results import looking_for_nan
-from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_text import carried_text
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.recipe_text import carried_text
 from dreamd.weights.transfer import OnBytes
 from dreamd.wording import printable
-from dreamd.worker.bounds import Bounds
-from dreamd.worker.builder import Builder, Built
-from dreamd.worker.device import Device, device_name
 from dreamd.worker.fetches import Fetches
-from dreamd.worker.noise import noise_of
-from dreamd.worker.recipe_pictures import RecipePictures
+from dreamd.worker.machine.bounds import Bounds
+from dreamd.worker.machine.device import Device, device_name
+from dreamd.worker.recipes.builder import Builder, Built
+from dreamd.worker.recipes.noise import noise_of
+from dreamd.worker.recipes.recipe_pictures import RecipePictures
 
 log = logging.getLogger(__name__)
 

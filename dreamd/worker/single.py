@@ -22,16 +22,16 @@ from dreamd.pictures.formats import output_format
 from dreamd.pictures.picture import Picture
 from dreamd.pictures.writing import write_durably, write_picture
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.merging import Resolved
-from dreamd.settings.recipe import Recipe
+from dreamd.settings.recipes.merging import Resolved
+from dreamd.settings.recipes.recipe import Recipe
 from dreamd.settings.sections import Limits
 from dreamd.tree.layout import sidecar_name, steps_name
-from dreamd.worker.bounds import Bounds
-from dreamd.worker.builder import Built
-from dreamd.worker.device import choose_device, count_threads, free_memory, use_threads
 from dreamd.worker.display import OpenProgress, Show
 from dreamd.worker.film_strip import FilmStrip, FilmStrips
-from dreamd.worker.heap import keep_freed_memory
+from dreamd.worker.machine.bounds import Bounds
+from dreamd.worker.machine.device import choose_device, count_threads, free_memory, use_threads
+from dreamd.worker.machine.heap import keep_freed_memory
+from dreamd.worker.recipes.builder import Built
 from dreamd.worker.result_names import NOISE, check_source, format_of
 from dreamd.worker.session import Dream, Session
 

@@ -15,13 +15,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.ascent import AscentSettings, ascend
-from dreamd.engine.backbone import Backbone
+from dreamd.engine.ascents.ascent import AscentSettings, ascend
+from dreamd.engine.ascents.scheduled_ascent import Ascend
 from dreamd.engine.checkpoint import CheckpointFolder
 from dreamd.engine.dream import batch_size, dream
 from dreamd.engine.dreamer import Dreamer
-from dreamd.engine.objective import Gradient, Objective, Prepare, Term, WholeGradient
-from dreamd.engine.scheduled_ascent import Ascend
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.objectives.objective import Gradient, Objective, Prepare, Term, WholeGradient
 from dreamd.engine.speed.devices import leaves_broken, moved, on_cpu
 from dreamd.engine.speed.graphs import GraphedGradient, Graphs, Recorder
 from dreamd.engine.speed.precision import Precision, arrange_network, cast

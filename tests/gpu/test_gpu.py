@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from dreamd.engine.ascent import ascend
+from dreamd.engine.ascents.ascent import ascend
 from dreamd.engine.dream import dream
-from dreamd.engine.objective import WholeGradient
+from dreamd.engine.objectives.objective import WholeGradient
 from dreamd.engine.speed.precision import Precision, cast, fastest, products_in
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.merging import resolve, set_fields
-from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_book import RecipeBook
-from dreamd.worker.builder import Builder
-from dreamd.worker.device import choose_device
+from dreamd.settings.recipes.merging import resolve, set_fields
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.recipe_book import RecipeBook
+from dreamd.worker.machine.device import choose_device
+from dreamd.worker.recipes.builder import Builder
 
 if TYPE_CHECKING:
     from dreamd.engine.dreamer import Dreamer

@@ -19,14 +19,14 @@ from dreamd.commands.demo.painting import clouds
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Progress
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.merging import resolve, set_fields
-from dreamd.settings.recipe_book import RecipeBook
-from dreamd.worker.builder import Builder
+from dreamd.settings.recipes.merging import resolve, set_fields
+from dreamd.settings.recipes.recipe_book import RecipeBook
+from dreamd.worker.recipes.builder import Builder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dreamd.worker.builder import Built
+    from dreamd.worker.recipes.builder import Built
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 CASES = {case["name"]: case for case in json.loads((REFERENCE / "cases.json").read_text(encoding="utf-8"))}

@@ -16,22 +16,22 @@ import torchvision
 from torch import nn
 
 from dreamd.commands.demo.painting import clouds
-from dreamd.engine.ascent import AscentSettings
-from dreamd.engine.backbone import Backbone
+from dreamd.engine.ascents.ascent import AscentSettings
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
-from dreamd.engine.objective import Objective, Term
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.objectives.objective import Objective, Term
 from dreamd.errors import PluginError, UnknownNameError, WeightsError
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
-from dreamd.settings.recipe import BackboneChoice
+from dreamd.settings.recipes.recipe import BackboneChoice
 from dreamd.weights.sources import Download, Packaged
-from dreamd.worker.backbones import build_network, load_backbone
+from dreamd.worker.recipes.backbones import build_network, load_backbone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dreamd.engine.backbone import Layer
+    from dreamd.engine.network.backbone import Layer
 
 VGGS = ("vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
 

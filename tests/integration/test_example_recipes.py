@@ -10,8 +10,8 @@ import pytest
 from dreamd.commands.demo.painting import clouds
 from dreamd.pictures.picture import Picture
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.merging import set_fields
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.merging import set_fields
+from dreamd.settings.recipes.recipe_book import RecipeBook
 from dreamd.worker.session import Session
 from dreamd.worker.single import open_session
 

@@ -11,11 +11,11 @@ import torch
 from dreamd.commands.demo.paintings.evening import evening
 from dreamd.pictures.picture import Picture
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.merging import resolve, set_fields
-from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_book import RecipeBook, preset_names
-from dreamd.worker.bounds import Bounds
-from dreamd.worker.device import Device
+from dreamd.settings.recipes.merging import resolve, set_fields
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.recipe_book import RecipeBook, preset_names
+from dreamd.worker.machine.bounds import Bounds
+from dreamd.worker.machine.device import Device
 from dreamd.worker.session import Session
 
 EMBEDDED = "efficientnet_lite0"

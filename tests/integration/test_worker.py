@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 
 from dreamd.messages import Advanced, Batch, Done, Importing, NotDone, Order, Ready, Said, Settings, Unable, from_worker
-from dreamd.settings.merging import resolve, set_fields
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.merging import resolve, set_fields
+from dreamd.settings.recipes.recipe_book import RecipeBook
 from dreamd.worker.answers import Answers, Meter
-from dreamd.worker.bounds import Room
-from dreamd.worker.device import BrokenDeviceError
+from dreamd.worker.machine.bounds import Room
+from dreamd.worker.machine.device import BrokenDeviceError
 from dreamd.worker.main import Worker
 from dreamd.worker.pipeline import Pipeline
 from dreamd.worker.session import Session
@@ -311,7 +311,7 @@ def test_a_folder_that_goes_away_holds_the_picture_and_is_no_fault_of_it(
 def test_a_worker_whose_thread_dies_ends_at_once_and_says_why() -> None:
     """Else the process goes on, and its jobs are waited for until limits.timeout_seconds."""
     program = (
-        "import sys\nfrom dreamd.worker.answers import Answers\nfrom dreamd.worker.bounds import Room\n"
+        "import sys\nfrom dreamd.worker.answers import Answers\nfrom dreamd.worker.machine.bounds import Room\n"
         "from dreamd.worker.pipeline import Pipeline\n"
         "pipeline = Pipeline(None, Answers(sys.stdout.buffer), previews=None, together=1, room=Room(1))\n"
         "pipeline.run(1 / 0 for _ in [0])\n"

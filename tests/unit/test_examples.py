@@ -23,8 +23,8 @@ from dreamd.pictures.reading import read_picture
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_tools.contract import checks_of
-from dreamd.settings.recipe import BackboneChoice
-from dreamd.worker.backbones import load_backbone
+from dreamd.settings.recipes.recipe import BackboneChoice
+from dreamd.worker.recipes.backbones import load_backbone
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

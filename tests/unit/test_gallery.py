@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dreamd.settings.recipe_book import preset_names
+from dreamd.settings.recipes.recipe_book import preset_names
 from tests import gallery
 
 FILES = sorted(gallery.PICTURES.glob("*.jpg"))

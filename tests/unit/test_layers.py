@@ -39,7 +39,7 @@ def _imports(node: ast.AST, *, at_once: bool) -> Iterator[tuple[str, bool]]:
 
 
 def _from_modules(node: ast.ImportFrom) -> set[str]:
-    """`from dreamd.settings import recipe` imports `dreamd.settings.recipe`, and so does `… .recipe import Recipe`."""
+    """Modules that a `from` imports: `from dreamd.tree import journal` imports `dreamd.tree.journal`."""
     assert node.module is not None
     names = {f"{node.module}.{alias.name}" for alias in node.names}
     return {name if name in MODULES else node.module for name in names}

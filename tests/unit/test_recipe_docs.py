@@ -9,8 +9,8 @@ import pytest
 
 from dreamd.errors import RecipeError
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.recipe_book import RecipeBook
 from dreamd.settings.yamlfile import Document, parse_document
 from tests import recipe_docs as docs
 

@@ -16,10 +16,10 @@ from dreamd.plugin_host.catalogue import merged
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.config import Config
-from dreamd.settings.merging import Resolved
-from dreamd.settings.recipe import BackboneChoice
+from dreamd.settings.recipes.merging import Resolved
+from dreamd.settings.recipes.recipe import BackboneChoice
 from dreamd.weights import cache
-from dreamd.worker.device import choose_device, device_name
+from dreamd.worker.machine.device import choose_device, device_name
 
 
 def look_at_device(wanted: str) -> str:

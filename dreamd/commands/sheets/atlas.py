@@ -41,7 +41,7 @@ def atlas(backbone: str, layer: str | None, channels: str | None, every: bool, w
     What is dreamed is kept: the same command goes on where it was broken off, and dreams only what is new.
     """
     from dreamd.commands.plugin_loading import bare_network
-    from dreamd.settings.merging import resolve
+    from dreamd.settings.recipes.merging import resolve
     from dreamd.sheets.atlas import plan_channels, plan_layers
 
     if layer is None and channels is not None:

@@ -32,7 +32,7 @@ from dreamd.wording import printable
 if TYPE_CHECKING:
     from dreamd.plugin_host.host import Plugins
     from dreamd.settings.config import Config
-    from dreamd.settings.recipe_book import RecipeBook
+    from dreamd.settings.recipes.recipe_book import RecipeBook
     from dreamd.settings.yamlfile import Document
     from dreamd.sheets.dreaming import Made
     from dreamd.sheets.plan import Plan
@@ -80,7 +80,7 @@ class Wanted:
     def base(self, preset: str, *over: Document) -> list[Document]:
         """Return the recipe's documents: the named one or a preset, the command's own over it, then the `--set`s."""
         from dreamd.commands.recipe_lookup import documents_of
-        from dreamd.settings.merging import set_fields
+        from dreamd.settings.recipes.merging import set_fields
 
         defaults = [self.config.defaults] if self.config else []
         named = documents_of(self.recipe_name or preset, self.book)

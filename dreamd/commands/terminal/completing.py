@@ -94,7 +94,7 @@ def backbone_names(context: click.Context) -> Iterator[tuple[str, str]]:
 
 def plugin_names(context: click.Context) -> Iterator[tuple[str, str]]:
     """Yield the plugins of engine and daemon; to know their names none is loaded."""
-    from dreamd.plugin_host.discovery import find_plugins
+    from dreamd.plugin_host.finding.discovery import find_plugins
 
     config = _config_or_none(context)
     engine, daemon = (config.plugins.engine, config.plugins.daemon) if config else ((), ())
@@ -105,7 +105,7 @@ def plugin_names(context: click.Context) -> Iterator[tuple[str, str]]:
 def layer_names(context: click.Context) -> Iterator[tuple[str, str]]:
     """Yield the layers of the backbone that the line names, if they are known."""
     from dreamd.commands.known_engine import KnownEngine
-    from dreamd.settings.recipe import BackboneChoice
+    from dreamd.settings.recipes.recipe import BackboneChoice
 
     # Behind an option that has no value yet click parses no arguments, and leaves them in `args`.
     name = context.params.get("backbone") or next(iter(context.args), None)

@@ -26,7 +26,7 @@ from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.messages import Batch, Done, NotDone, Order
 from dreamd.plugin_host.catalogue import Catalogue
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.recipe_book import RecipeBook
 from dreamd.tree.spool import Spool
 from dreamd.wording import printable
 

@@ -14,10 +14,10 @@ from dreamd.files.names import split_name
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import Job
 from dreamd.plugin_host.catalogue import Catalogue
-from dreamd.settings.checking import choices_of
-from dreamd.settings.merging import Resolved
-from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.checking import choices_of
+from dreamd.settings.recipes.merging import Resolved
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.recipe_book import RecipeBook
 
 
 class JobRecipes:

@@ -17,7 +17,7 @@ from weakref import ref
 import torch
 from torch import Tensor
 
-from dreamd.engine.objective import Prepare, WholeGradient, unchanged
+from dreamd.engine.objectives.objective import Prepare, WholeGradient, unchanged
 from dreamd.engine.tiles.fitting import signature_of
 from dreamd.engine.tiles.footprint import is_out_of_memory
 from dreamd.errors import DreamdError

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from dreamd.engine.objective import Sums, Term, check_differentiable
+from dreamd.engine.objectives.objective import Sums, Term, check_differentiable
 from dreamd.errors import PluginError
 
 Spot = tuple[slice, slice]

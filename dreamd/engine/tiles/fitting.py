@@ -16,10 +16,10 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.lookout import Lookout, Sight
-from dreamd.engine.objective import Gradient, Objective, Prepare, Term, WholeGradient, sums_of, unchanged
-from dreamd.engine.references import Referring
-from dreamd.engine.targets import Choice
+from dreamd.engine.network.lookout import Lookout, Sight
+from dreamd.engine.objectives.objective import Gradient, Objective, Prepare, Term, WholeGradient, sums_of, unchanged
+from dreamd.engine.objectives.references import Referring
+from dreamd.engine.objectives.targets import Choice
 from dreamd.engine.tiles.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is_out_of_memory, measure_peak
 from dreamd.engine.tiles.locality import Side, locality_of
 from dreamd.engine.tiles.pooling import pooling_of

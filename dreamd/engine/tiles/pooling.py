@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.lookout import Sight
+from dreamd.engine.network.lookout import Sight
 
 Look = Callable[[Tensor], list[Tensor]]
 """A function from normalised pictures `[N, 3, H, W]` to what is seen in them."""

@@ -16,9 +16,9 @@ from itertools import pairwise, product
 import torch
 from torch import Tensor
 
-from dreamd.engine.objective import Gradient, Objective, Prepare, add_up, sums_of, unchanged
+from dreamd.engine.objectives.objective import Gradient, Objective, Prepare, add_up, sums_of, unchanged
+from dreamd.engine.objectives.targets import as_map
 from dreamd.engine.speed.devices import moved
-from dreamd.engine.targets import as_map
 from dreamd.engine.tiles.accounts import Account, Assembled, Averaged, Spot, Summed, check_part
 from dreamd.engine.tiles.locality import Cells, Side
 

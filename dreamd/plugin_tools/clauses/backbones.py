@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from dreamd.engine.backbone import Backbone
-from dreamd.engine.objective import Objective, Term, WholeGradient
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.objectives.objective import Objective, Term, WholeGradient
 from dreamd.errors import PluginError
 from dreamd.plugin_host.host import Registered
 from dreamd.plugin_tools.clauses.common import (
@@ -27,9 +27,9 @@ from dreamd.plugin_tools.clauses.values import (
     variations,
 )
 from dreamd.plugin_tools.tiny import mean_square
-from dreamd.settings.recipe import BackboneChoice
+from dreamd.settings.recipes.recipe import BackboneChoice
 from dreamd.weights import cache
-from dreamd.worker.backbones import load_backbone
+from dreamd.worker.recipes.backbones import load_backbone
 
 
 def backbone_clauses(item: Registered, name: str, device: torch.device) -> Iterator[Clause]:

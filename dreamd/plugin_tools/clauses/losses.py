@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dreamd.engine.objective import Objective, Term, WholeGradient, sums_of
-from dreamd.engine.references import ORIGINAL
+from dreamd.engine.objectives.objective import Objective, Term, WholeGradient, sums_of
+from dreamd.engine.objectives.references import ORIGINAL
 from dreamd.engine.tiles.locality import locality_of
 from dreamd.engine.tiles.tiling import TiledGradient
 from dreamd.plugin_host.host import Registered

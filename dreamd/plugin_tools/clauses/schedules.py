@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dreamd.engine.scheduled_ascent import Ascend
+from dreamd.engine.ascents.scheduled_ascent import Ascend
 from dreamd.plugin_host.host import Registered
 from dreamd.plugin_tools.clauses.common import (
     Clause,

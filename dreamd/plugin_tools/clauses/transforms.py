@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dreamd.engine.chain import Given, Transform
-from dreamd.engine.chance import Random
+from dreamd.engine.ascents.chain import Given, Transform
+from dreamd.engine.ascents.chance import Random
 from dreamd.plugin_host.host import Registered
 from dreamd.plugin_tools.clauses.common import (
     Clause,

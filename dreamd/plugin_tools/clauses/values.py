@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from dreamd.errors import PluginError, RecipeError
-from dreamd.plugin_host.blame import describe_error
+from dreamd.plugin_host.calling.blame import describe_error
 from dreamd.plugin_host.catalogue import Entry
 from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_tools.clauses.common import must, random_tensor

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dreamd.daemon.load_record import LoadRecord
-from dreamd.plugin_host.discovery import Candidate
+from dreamd.plugin_host.finding.discovery import Candidate
 
 
 def candidate(name: str, version: str = "1", *, own: bool = False) -> Candidate:

@@ -15,11 +15,11 @@ from dreamd_plugins.octaves import octaves
 from dreamd_plugins.smooth import smooth
 from torch import Tensor, nn
 
-from dreamd.engine.ascent import AscentSettings
-from dreamd.engine.backbone import Backbone
+from dreamd.engine.ascents.ascent import AscentSettings
 from dreamd.engine.dream import batch_size, dream
 from dreamd.engine.dreamer import Dreamer
-from dreamd.engine.objective import Objective, Term, WholeGradient
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.objectives.objective import Objective, Term, WholeGradient
 from dreamd.engine.tiles.fitting import BatchTooLargeError, FittedGradient
 from dreamd.engine.tiles.footprint import pictures_that_fit
 

@@ -14,17 +14,17 @@ from dreamd_plugins.laplacian import laplacian
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dreamd.engine.ascent import AscentSettings, At, plain
-from dreamd.engine.backbone import Backbone
-from dreamd.engine.chain import Chain, Parameterization, Transform
-from dreamd.engine.chance import Random
+from dreamd.engine.ascents.ascent import AscentSettings, At, plain
+from dreamd.engine.ascents.chain import Chain, Parameterization, Transform
+from dreamd.engine.ascents.chance import Random
+from dreamd.engine.ascents.outset import held_beside, held_whatever_the_size
+from dreamd.engine.ascents.scheduled_ascent import Ascend
 from dreamd.engine.checkpoint import CheckpointFolder, UnfinishedAscent
 from dreamd.engine.dream import Dreamed, dream
 from dreamd.engine.dreamer import Dreamer
-from dreamd.engine.objective import Objective, Term
-from dreamd.engine.outset import held_beside, held_whatever_the_size
-from dreamd.engine.references import ORIGINAL, Reference, Referring
-from dreamd.engine.scheduled_ascent import Ascend
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.objectives.objective import Objective, Term
+from dreamd.engine.objectives.references import ORIGINAL, Reference, Referring
 from dreamd.engine.tiles.fitting import BatchTooLargeError
 from dreamd.engine.tiles.footprint import measure_peak
 from dreamd.errors import PluginError

@@ -22,13 +22,13 @@ from dreamd_plugins.l2 import l2
 from dreamd_plugins.octaves import octaves
 from torch import Tensor, nn
 
-from dreamd.engine.ascent import AscentSettings
-from dreamd.engine.backbone import Backbone
+from dreamd.engine.ascents.ascent import AscentSettings
+from dreamd.engine.ascents.scheduled_ascent import Ascend
 from dreamd.engine.checkpoint import CheckpointFolder, FinishedAscent
 from dreamd.engine.dream import Dreamed, dream
 from dreamd.engine.dreamer import Dreamer, Progress
-from dreamd.engine.objective import Objective, Term
-from dreamd.engine.scheduled_ascent import Ascend
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.objectives.objective import Objective, Term
 from dreamd.engine.tiles.fitting import Fit
 
 
@@ -428,12 +428,12 @@ IN_A_PROCESS = """
     from pathlib import Path
     import torch
     from torch import nn
-    from dreamd.engine.ascent import AscentSettings
-    from dreamd.engine.backbone import Backbone
+    from dreamd.engine.ascents.ascent import AscentSettings
+    from dreamd.engine.network.backbone import Backbone
     from dreamd.engine.checkpoint import CheckpointFolder
     from dreamd.engine.dream import dream
     from dreamd.engine.dreamer import Dreamer
-    from dreamd.engine.objective import Objective, Term
+    from dreamd.engine.objectives.objective import Objective, Term
     from dreamd_plugins.l2 import l2
 
     def many(image, ascend):

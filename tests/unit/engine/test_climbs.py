@@ -17,15 +17,15 @@ from dreamd_plugins.octaves import octaves
 from dreamd_plugins.single import single
 from torch import Tensor, nn
 
-from dreamd.engine.ascent import AscentSettings
-from dreamd.engine.backbone import Backbone
-from dreamd.engine.chain import Chain, Transform
+from dreamd.engine.ascents.ascent import AscentSettings
+from dreamd.engine.ascents.chain import Chain, Transform
+from dreamd.engine.ascents.scheduled_ascent import Ascend
 from dreamd.engine.checkpoint import CheckpointFolder
 from dreamd.engine.dream import Dreamed, batch_size, dream
 from dreamd.engine.dreamer import Climb, Dreamer, Progress
-from dreamd.engine.objective import Objective, Term
-from dreamd.engine.references import ORIGINAL, Reference, Referring
-from dreamd.engine.scheduled_ascent import Ascend
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.objectives.objective import Objective, Term
+from dreamd.engine.objectives.references import ORIGINAL, Reference, Referring
 from dreamd.engine.sequence import dream_in_sequence
 
 

@@ -14,19 +14,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.ascent import AscentSettings, ascend
-from dreamd.engine.backbone import Backbone, Layer, without_initialisation
+from dreamd.engine.ascents.ascent import AscentSettings, ascend
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer, Progress, arithmetic_of
-from dreamd.engine.lookout import Lookout
-from dreamd.engine.objective import Objective, Term, WholeGradient
+from dreamd.engine.network.backbone import Backbone, Layer, without_initialisation
+from dreamd.engine.network.lookout import Lookout
+from dreamd.engine.objectives.objective import Objective, Term, WholeGradient
 from dreamd.engine.speed.precision import Precision, arrange_network, cast, fastest, products_in
 from dreamd.errors import PluginError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from dreamd.engine.scheduled_ascent import Ascend
+    from dreamd.engine.ascents.scheduled_ascent import Ascend
 
 CPU = torch.device("cpu")
 

@@ -32,12 +32,12 @@ CODE = """
     from pathlib import Path
     import torch
     from torch import nn
-    from dreamd.engine.ascent import AscentSettings
-    from dreamd.engine.backbone import Backbone
+    from dreamd.engine.ascents.ascent import AscentSettings
+    from dreamd.engine.network.backbone import Backbone
     from dreamd.engine.checkpoint import CheckpointFolder
     from dreamd.engine.dream import batch_size, dream
     from dreamd.engine.dreamer import Dreamer
-    from dreamd.engine.objective import Objective, Term
+    from dreamd.engine.objectives.objective import Objective, Term
 
     network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU())
     dreamer = Dreamer(

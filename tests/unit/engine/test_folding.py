@@ -11,16 +11,16 @@ from dreamd_plugins.l2 import l2
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dreamd.engine.backbone import Backbone
-from dreamd.engine.lookout import Lookout
-from dreamd.engine.objective import Objective, Term, WholeGradient
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.network.lookout import Lookout
+from dreamd.engine.objectives.objective import Objective, Term, WholeGradient
 from dreamd.engine.speed.flow import Pair, flow_of
 from dreamd.engine.speed.folding import fold
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.merging import resolve, set_fields
-from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_book import RecipeBook
-from dreamd.worker.builder import Builder
+from dreamd.settings.recipes.merging import resolve, set_fields
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.recipe_book import RecipeBook
+from dreamd.worker.recipes.builder import Builder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

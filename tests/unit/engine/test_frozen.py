@@ -13,9 +13,9 @@ from timm.layers import Conv2dSame, StdConv2dSame
 from torch import Tensor, nn
 from torchvision import models
 
-from dreamd.engine.backbone import Backbone
-from dreamd.engine.lookout import Lookout, Sight
-from dreamd.engine.objective import Objective, Term, WholeGradient
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.network.lookout import Lookout, Sight
+from dreamd.engine.objectives.objective import Objective, Term, WholeGradient
 from dreamd.engine.speed.flow import flow_of
 from dreamd.engine.speed.folding import fold
 from dreamd.engine.speed.frozen import FrozenConv2d, freeze_convolutions, join_clamps

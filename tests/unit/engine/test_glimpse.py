@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.ascent import AscentSettings
-from dreamd.engine.backbone import Backbone
-from dreamd.engine.chain import Chain, Parameterization
+from dreamd.engine.ascents.ascent import AscentSettings
+from dreamd.engine.ascents.chain import Chain, Parameterization
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer, Progress
 from dreamd.engine.glimpse import Glimpse, reduced
-from dreamd.engine.objective import Objective, Term
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.objectives.objective import Objective, Term
 from dreamd.engine.sequence import dream_in_sequence
 
 

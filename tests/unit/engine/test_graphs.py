@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from dreamd.engine.ascent import AscentSettings
-from dreamd.engine.backbone import Backbone
+from dreamd.engine.ascents.ascent import AscentSettings
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
-from dreamd.engine.objective import Objective, Term, WholeGradient
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.objectives.objective import Objective, Term, WholeGradient
+from dreamd.engine.objectives.targets import Choice
 from dreamd.engine.speed.graphs import Compute, GraphedGradient, Graphs
-from dreamd.engine.targets import Choice
 from dreamd.errors import PluginError
 
 

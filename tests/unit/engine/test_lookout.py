@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.lookout import Lookout, Sight, is_activation
+from dreamd.engine.network.lookout import Lookout, Sight, is_activation
 from dreamd.errors import UsageError
 
 

@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.ascent import AscentSettings
-from dreamd.engine.backbone import Backbone
+from dreamd.engine.ascents.ascent import AscentSettings
 from dreamd.engine.checkpoint import CheckpointFolder
 from dreamd.engine.dream import Dreamed, batch_size, dream
 from dreamd.engine.dreamer import Climb, Dreamer
-from dreamd.engine.objective import Objective, Term, WholeGradient
-from dreamd.engine.references import Reference, Referring
-from dreamd.engine.targets import CENTER, Choice, Place
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.objectives.objective import Objective, Term, WholeGradient
+from dreamd.engine.objectives.references import Reference, Referring
+from dreamd.engine.objectives.targets import CENTER, Choice, Place
 from dreamd.engine.tiles.fitting import BatchTooLargeError, FittedGradient
 from dreamd.errors import PluginError, UsageError
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from dreamd.engine.scheduled_ascent import Ascend
+    from dreamd.engine.ascents.scheduled_ascent import Ascend
 
 
 def mean(activation: Tensor) -> Tensor:

@@ -16,12 +16,12 @@ from dreamd_plugins.l2 import l2
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dreamd.engine.ascent import AscentSettings, ascend, bands
-from dreamd.engine.backbone import Backbone
+from dreamd.engine.ascents.ascent import AscentSettings, ascend, bands
+from dreamd.engine.ascents.scheduled_ascent import Ascend
 from dreamd.engine.dream import Dreamed, dream
 from dreamd.engine.dreamer import Dreamer
-from dreamd.engine.objective import Objective, Term, WholeGradient, summed, sums_of
-from dreamd.engine.scheduled_ascent import Ascend
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.objectives.objective import Objective, Term, WholeGradient, summed, sums_of
 from dreamd.engine.tiles.fitting import FittedGradient
 from dreamd.engine.tiles.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is_out_of_memory, measure_peak
 from dreamd.engine.tiles.locality import locality_of
@@ -500,7 +500,7 @@ def test_pictures_too_large_to_hold_twice_are_shifted_all_the_same(monkeypatch: 
         return ascend(x, lambda at: (at.cumsum(3), at.sum((1, 2, 3))), settings, generators=generators).x
 
     expected = end()
-    monkeypatch.setattr("dreamd.engine.ascent._BAND", 500)
+    monkeypatch.setattr("dreamd.engine.ascents.ascent._BAND", 500)
     assert torch.equal(end(), expected)
     assert torch.equal(x, picture(40, 52, batch=2))
 
@@ -623,11 +623,11 @@ IN_A_PROCESS = """
     import json, resource, sys
     import torch
     from torch import nn
-    from dreamd.engine.ascent import AscentSettings
-    from dreamd.engine.backbone import Backbone
+    from dreamd.engine.ascents.ascent import AscentSettings
+    from dreamd.engine.network.backbone import Backbone
     from dreamd.engine.dream import dream
     from dreamd.engine.dreamer import Dreamer
-    from dreamd.engine.objective import Objective, Term
+    from dreamd.engine.objectives.objective import Objective, Term
     from dreamd_plugins.l2 import l2
 
     side, memory, limit = map(int, sys.argv[1:])

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dreamd.engine.ascent import AscentSettings
-from dreamd.engine.backbone import Backbone
+from dreamd.engine.ascents.ascent import AscentSettings
+from dreamd.engine.ascents.scheduled_ascent import Ascend
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
-from dreamd.engine.objective import Objective, Term
-from dreamd.engine.scheduled_ascent import Ascend
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.objectives.objective import Objective, Term
 from dreamd.engine.speed.precision import Precision, arrange_network, winograd_gains
 from dreamd.engine.speed.straight import straight
 from dreamd.engine.speed.winograd import WinogradConv2d, use_winograd

@@ -11,7 +11,7 @@ from textwrap import dedent
 import pytest
 
 from dreamd.errors import UnknownNameError
-from dreamd.plugin_host.discovery import stamp_of
+from dreamd.plugin_host.finding.discovery import stamp_of
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
 from tests.unit.plugin_host.kit import GOOD, load, loss, names, write

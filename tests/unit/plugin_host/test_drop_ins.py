@@ -10,8 +10,8 @@ from textwrap import dedent
 
 import pytest
 
-from dreamd.plugin_host.discovery import stamp_of
-from dreamd.plugin_host.drop_ins import find_drop_ins
+from dreamd.plugin_host.finding.discovery import stamp_of
+from dreamd.plugin_host.finding.drop_ins import find_drop_ins
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
 

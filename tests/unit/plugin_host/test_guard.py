@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from dreamd.api import summed
-from dreamd.engine.objective import sums_of
+from dreamd.engine.objectives.objective import sums_of
 from dreamd.errors import PictureError, PluginError
-from dreamd.plugin_host.guard import guarded
-from dreamd.plugin_host.results import (
+from dreamd.plugin_host.calling.guard import guarded
+from dreamd.plugin_host.calling.results import (
     eight_bit_colours,
     like_the_gradient,
     looking_for_nan,
@@ -147,7 +147,7 @@ def test_a_schedule_that_raises_half_way_is_named_with_its_line() -> None:
 
 def test_what_the_engine_raises_in_an_ascent_is_not_held_against_the_schedule() -> None:
     code = compile("def ascend(image):\n    raise RuntimeError('of the engine')\n", "ascent.py", "exec")
-    engine: dict[str, object] = {"__name__": "dreamd.engine.ascent"}
+    engine: dict[str, object] = {"__name__": "dreamd.engine.ascents.ascent"}
     exec(code, engine)
 
     def schedule(image: Tensor) -> Iterator[Tensor]:

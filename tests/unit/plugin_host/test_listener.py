@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 
 import pytest
 
-import dreamd.plugin_host.listener
+import dreamd.plugin_host.calling.listener
 from dreamd.job import Job
-from dreamd.plugin_host.listener import Listener
+from dreamd.plugin_host.calling.listener import Listener
 
 
 def job(number: int) -> Job:
@@ -44,7 +44,7 @@ def test_a_listener_that_hangs_delays_nobody_and_is_named(caplog: pytest.LogCapt
 def test_a_listener_that_is_far_behind_misses_what_comes_then_and_that_is_said(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.plugin_host.listener, "_MOST_WAITING", 2)
+    monkeypatch.setattr(dreamd.plugin_host.calling.listener, "_MOST_WAITING", 2)
     gate, heard = threading.Event(), list[str]()
 
     def slow(job: Job) -> None:

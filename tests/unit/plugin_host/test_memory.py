@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dreamd.plugin_host import memory as memory_module
-from dreamd.plugin_host.memory import Memory, memory_of
+from dreamd.plugin_host.finding import memory as memory_module
+from dreamd.plugin_host.finding.memory import Memory, memory_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dreamd.plugin_host import discovery
-from dreamd.plugin_host import shipped as shipped_module
+from dreamd.plugin_host.finding import discovery
+from dreamd.plugin_host.finding import shipped as shipped_module
+from dreamd.plugin_host.finding.shipped import CATALOGUE, NETWORKS, SOURCES, Shipped, series_of
 from dreamd.plugin_host.host import Plugins
-from dreamd.plugin_host.shipped import CATALOGUE, NETWORKS, SOURCES, Shipped, series_of
 from tests import shipped_catalogue as maker
 
 ROOT = Path(__file__).parents[3]

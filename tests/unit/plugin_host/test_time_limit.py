@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from dreamd.plugin_host.blame import TookTooLongError
-from dreamd.plugin_host.time_limit import time_limit
+from dreamd.plugin_host.calling.blame import TookTooLongError
+from dreamd.plugin_host.calling.time_limit import time_limit
 
 
 def test_what_takes_too_long_is_ended_although_it_catches_everything() -> None:

@@ -36,10 +36,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dreamd.api import Backbone, Random
-from dreamd.engine.ascent import AscentSettings
+from dreamd.engine.ascents.ascent import AscentSettings
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
-from dreamd.engine.objective import Objective, Term
+from dreamd.engine.objectives.objective import Objective, Term
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:

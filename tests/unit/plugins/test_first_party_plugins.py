@@ -18,10 +18,10 @@ from torch.nn import functional as F
 
 from dreamd.api import Backbone
 from dreamd.commands.demo.painting import clouds
-from dreamd.engine.ascent import AscentSettings
+from dreamd.engine.ascents.ascent import AscentSettings
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
-from dreamd.engine.objective import Objective, Term
+from dreamd.engine.objectives.objective import Objective, Term
 from dreamd.errors import RecipeError
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind

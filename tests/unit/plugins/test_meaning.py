@@ -19,11 +19,11 @@ from dreamd_plugins.mean_square import mean_square
 from torch import Tensor, nn
 
 from dreamd.api import Backbone, Random
-from dreamd.engine.ascent import AscentSettings, Midway, ascend
+from dreamd.engine.ascents.ascent import AscentSettings, Midway, ascend
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
-from dreamd.engine.objective import Objective, Term
-from dreamd.engine.references import Reference, Referring
+from dreamd.engine.objectives.objective import Objective, Term
+from dreamd.engine.objectives.references import Reference, Referring
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from dreamd.errors import RecipeError
-from dreamd.settings.merging import resolve
-from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.merging import resolve
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.recipe_book import RecipeBook
 from dreamd.settings.yamlfile import Document, parse_document
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

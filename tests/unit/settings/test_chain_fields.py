@@ -11,12 +11,12 @@ import pytest
 from dreamd.errors import RecipeError
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.checking import check_recipe
-from dreamd.settings.explaining import explain
-from dreamd.settings.merging import resolve, set_fields
-from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_book import RecipeBook
-from dreamd.settings.schema import recipe_schema
+from dreamd.settings.recipes.checking import check_recipe
+from dreamd.settings.recipes.explaining import explain
+from dreamd.settings.recipes.merging import resolve, set_fields
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.recipe_book import RecipeBook
+from dreamd.settings.recipes.schema import recipe_schema
 from dreamd.settings.yamlfile import parse_document
 
 WHOLE = """

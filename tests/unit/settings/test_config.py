@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from dreamd.errors import ConfigError, FieldError, RecipeError
 from dreamd.settings.config import Config, load_config
-from dreamd.settings.recipe import Recipe
+from dreamd.settings.recipes.recipe import Recipe
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A machine may be busy with something else."""

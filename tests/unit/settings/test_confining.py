@@ -8,7 +8,7 @@ import pytest
 
 from dreamd.errors import ConfigError, RecipeError
 from dreamd.settings.config import load_config
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.recipe_book import RecipeBook
 
 ROOT = PurePosixPath()
 

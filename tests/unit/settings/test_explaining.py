@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import PurePosixPath
 
-from dreamd.settings.explaining import explain
-from dreamd.settings.merging import resolve
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.explaining import explain
+from dreamd.settings.recipes.merging import resolve
+from dreamd.settings.recipes.recipe_book import RecipeBook
 from tests.unit.settings.kit import document, write
 
 # explain

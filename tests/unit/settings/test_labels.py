@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dreamd.errors import UnknownNameError
-from dreamd.settings.labels import channels_of, search
+from dreamd.settings.recipes.labels import channels_of, search
 
 LABELS = ("tench, Tinca tinca", "peacock", "crane", "sea anemone", "crane", "T-shirt")
 

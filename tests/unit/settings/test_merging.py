@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dreamd.errors import RecipeError
-from dreamd.settings.checking import check_recipe
-from dreamd.settings.merging import Resolved, resolve, set_fields
-from dreamd.settings.recipe import Ascent, LayerChoice, Recipe
-from dreamd.settings.recipe_book import RecipeBook, preset_names
+from dreamd.settings.recipes.checking import check_recipe
+from dreamd.settings.recipes.merging import Resolved, resolve, set_fields
+from dreamd.settings.recipes.recipe import Ascent, LayerChoice, Recipe
+from dreamd.settings.recipes.recipe_book import RecipeBook, preset_names
 from dreamd.settings.yamlfile import Document
 from tests.unit.settings.kit import ROOT, document, refusal, refusal_in, resolved, unhurried, write
 

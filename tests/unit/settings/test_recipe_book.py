@@ -12,9 +12,9 @@ import pytest
 
 from dreamd.errors import RecipeError
 from dreamd.messages import Sidecar
-from dreamd.settings.merging import resolve
-from dreamd.settings.recipe import STEPS, Ascent, LayerChoice, Recipe
-from dreamd.settings.recipe_book import RecipeBook, preset_names, recipe_file
+from dreamd.settings.recipes.merging import resolve
+from dreamd.settings.recipes.recipe import STEPS, Ascent, LayerChoice, Recipe
+from dreamd.settings.recipes.recipe_book import RecipeBook, preset_names, recipe_file
 from tests.unit.settings.kit import ROOT, document, refusal_in, resolved, write
 
 # extends

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dreamd.errors import RecipeError
-from dreamd.settings.merging import from_sidecar, resolve
-from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_text import carried_text, recipe_text
+from dreamd.settings.recipes.merging import from_sidecar, resolve
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.recipe_text import carried_text, recipe_text
 from dreamd.settings.yamlfile import document_of_text
 from tests.unit.settings.kit import resolved
 

@@ -10,9 +10,9 @@ import pytest
 
 from dreamd.errors import RecipeError
 from dreamd.plugin_host.catalogue import Catalogue
-from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_book import RecipeBook, preset, preset_names
-from dreamd.settings.schema import recipe_schema
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.recipe_book import RecipeBook, preset, preset_names
+from dreamd.settings.recipes.schema import recipe_schema
 from tests.unit.settings.kit import ROOT, document, resolved
 
 # JSON and its schema

@@ -8,11 +8,11 @@ import pytest
 
 from dreamd.errors import RecipeError
 from dreamd.plugin_host.kinds import Kind
-from dreamd.settings.checking import choices_of
-from dreamd.settings.explaining import explain
-from dreamd.settings.merging import resolve, set_fields
-from dreamd.settings.recipe import Part, Recipe
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.checking import choices_of
+from dreamd.settings.recipes.explaining import explain
+from dreamd.settings.recipes.merging import resolve, set_fields
+from dreamd.settings.recipes.recipe import Part, Recipe
+from dreamd.settings.recipes.recipe_book import RecipeBook
 from tests.unit.settings.kit import ROOT, document, refusal_in, write
 
 SEQUENCE = """image: {max_side: 90}

@@ -8,11 +8,11 @@ import pytest
 
 from dreamd.errors import RecipeError
 from dreamd.plugin_host.kinds import Kind
-from dreamd.settings.checking import choices_of
-from dreamd.settings.explaining import explain
-from dreamd.settings.merging import resolve, set_fields, with_paths_below
-from dreamd.settings.recipe import Recipe, Stage
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.checking import choices_of
+from dreamd.settings.recipes.explaining import explain
+from dreamd.settings.recipes.merging import resolve, set_fields, with_paths_below
+from dreamd.settings.recipes.recipe import Recipe, Stage
+from dreamd.settings.recipes.recipe_book import RecipeBook
 from tests.unit.settings.kit import ROOT, document, refusal, resolved, write
 
 STAGED = """layers: a

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import Tensor, nn
 
-from dreamd.engine.backbone import Backbone
+from dreamd.engine.network.backbone import Backbone
 from dreamd.errors import UsageError
 from dreamd.settings.yamlfile import Document
 from dreamd.sheets.atlas import choose_layers, parse_channels, plan_layers

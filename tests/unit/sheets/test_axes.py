@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dreamd.errors import DreamdError, RecipeError
-from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_book import RecipeBook, preset
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.recipe_book import RecipeBook, preset
 from dreamd.settings.yamlfile import parse_document
 from dreamd.sheets.axes import MOST_CELLS, parse_axis, plan_sweep
 from dreamd.sheets.plan import Cell

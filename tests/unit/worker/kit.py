@@ -10,8 +10,8 @@ from PIL import Image
 
 from dreamd.pictures.picture import Picture
 from dreamd.plugin_host.host import Plugins
-from dreamd.worker.bounds import Bounds
-from dreamd.worker.device import Device
+from dreamd.worker.machine.bounds import Bounds
+from dreamd.worker.machine.device import Device
 from dreamd.worker.session import Session
 
 NETWORK = """

@@ -14,10 +14,10 @@ from dreamd.engine.speed.graphs import Compute, Graphs
 from dreamd.errors import NotANumberError, PluginError
 from dreamd.pictures.picture import Picture
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.recipe import Recipe
-from dreamd.worker.bounds import Bounds
-from dreamd.worker.builder import Builder, Built
-from dreamd.worker.device import Device
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.worker.machine.bounds import Bounds
+from dreamd.worker.machine.device import Device
+from dreamd.worker.recipes.builder import Builder, Built
 from dreamd.worker.session import Session
 
 CPU = Device(torch=torch.device("cpu"), label="cpu")

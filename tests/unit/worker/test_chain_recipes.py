@@ -14,11 +14,11 @@ from PIL import Image
 
 from dreamd.errors import RecipeError
 from dreamd.pictures.picture import Picture
-from dreamd.settings.merging import resolve
-from dreamd.settings.recipe import Recipe
+from dreamd.settings.recipes.merging import resolve
+from dreamd.settings.recipes.recipe import Recipe
 from dreamd.settings.yamlfile import Document
-from dreamd.worker.bounds import Bounds
-from dreamd.worker.recipe_pictures import RecipePictures
+from dreamd.worker.machine.bounds import Bounds
+from dreamd.worker.recipes.recipe_pictures import RecipePictures
 from dreamd.worker.session import Dream, Session
 from tests.unit.worker.kit import fill, picture, plugins_in, session_in
 

@@ -20,10 +20,10 @@ from dreamd.engine.checkpoint import CheckpointFolder
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
 from dreamd.errors import RecipeError
-from dreamd.settings.checking import check_recipe
-from dreamd.settings.explaining import explain
-from dreamd.settings.merging import resolve
-from dreamd.settings.recipe import Recipe
+from dreamd.settings.recipes.checking import check_recipe
+from dreamd.settings.recipes.explaining import explain
+from dreamd.settings.recipes.merging import resolve
+from dreamd.settings.recipes.recipe import Recipe
 from dreamd.settings.yamlfile import Document, parse_document
 from dreamd.worker.session import Session
 from tests.recipes import Makings, any_recipe

@@ -10,7 +10,7 @@ import torch
 from dreamd.engine.speed.devices import leaves_broken
 from dreamd.engine.tiles.footprint import is_out_of_memory
 from dreamd.errors import UsageError
-from dreamd.worker.device import choose_device, count_threads, missing_gpu
+from dreamd.worker.machine.device import choose_device, count_threads, missing_gpu
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 

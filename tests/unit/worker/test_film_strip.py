@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from dreamd.engine.ascent import AscentSettings
-from dreamd.engine.backbone import Backbone
+from dreamd.engine.ascents.ascent import AscentSettings
 from dreamd.engine.checkpoint import CheckpointFolder
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer, Progress
-from dreamd.engine.objective import Objective, Term
+from dreamd.engine.network.backbone import Backbone
+from dreamd.engine.objectives.objective import Objective, Term
 from dreamd.pictures import contact_sheet
 from dreamd.pictures.contact_sheet import Sheet, Tile
 from dreamd.pictures.picture import Picture

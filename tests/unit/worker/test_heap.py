@@ -12,7 +12,7 @@ ITERATIONS = """
 import resource
 import sys
 import torch
-from dreamd.worker.heap import keep_freed_memory
+from dreamd.worker.machine.heap import keep_freed_memory
 
 if sys.argv[1] == "keeping":
     keep_freed_memory(8 << 30)

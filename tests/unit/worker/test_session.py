@@ -14,10 +14,10 @@ from dreamd.engine.checkpoint import FinishedAscent
 from dreamd.messages import Settings
 from dreamd.pictures.picture import Picture
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.recipe import Recipe
+from dreamd.settings.recipes.recipe import Recipe
 from dreamd.worker.answers import Answers
-from dreamd.worker.bounds import Bounds
-from dreamd.worker.device import Device, use_threads
+from dreamd.worker.machine.bounds import Bounds
+from dreamd.worker.machine.device import Device, use_threads
 from dreamd.worker.main import Worker
 from dreamd.worker.session import Session
 

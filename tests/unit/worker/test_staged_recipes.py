@@ -12,18 +12,18 @@ from torch import Tensor
 
 from dreamd.engine.checkpoint import CheckpointFolder
 from dreamd.engine.dreamer import Progress
-from dreamd.engine.objective import Objective
-from dreamd.engine.references import Referring
+from dreamd.engine.objectives.objective import Objective
+from dreamd.engine.objectives.references import Referring
 from dreamd.errors import RecipeError, WeightsError
 from dreamd.messages import Sidecar
 from dreamd.pictures.picture import Picture
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.recipe import Recipe
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.recipe_book import RecipeBook
 from dreamd.settings.yamlfile import parse_document
-from dreamd.worker.bounds import Bounds
-from dreamd.worker.builder import Built
-from dreamd.worker.device import Device
+from dreamd.worker.machine.bounds import Bounds
+from dreamd.worker.machine.device import Device
+from dreamd.worker.recipes.builder import Built
 from dreamd.worker.session import Dream, Session
 from tests.unit.worker.test_chain_recipes import folder as folder
 from tests.unit.worker.test_chain_recipes import one_thread as one_thread

@@ -11,14 +11,14 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from dreamd.engine.objective import Term
-from dreamd.engine.targets import CENTER, Choice, Place
+from dreamd.engine.objectives.objective import Term
+from dreamd.engine.objectives.targets import CENTER, Choice, Place
 from dreamd.errors import RecipeError
 from dreamd.pictures.picture import Picture
 from dreamd.plugin_host.host import Plugins
-from dreamd.settings.recipe import Recipe
-from dreamd.worker.bounds import Bounds
-from dreamd.worker.device import Device
+from dreamd.settings.recipes.recipe import Recipe
+from dreamd.worker.machine.bounds import Bounds
+from dreamd.worker.machine.device import Device
 from dreamd.worker.session import Session
 
 NETWORK = """

@@ -26,7 +26,7 @@ from dreamd.job import Job, JobState
 from dreamd.messages import Done, NotDone, Order, Sidecar
 from dreamd.plugin_host.catalogue import Catalogue, Entry
 from dreamd.plugin_host.kinds import Kind
-from dreamd.settings.recipe_book import RecipeBook
+from dreamd.settings.recipes.recipe_book import RecipeBook
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import Folders
 from dreamd.tree.spool import Spool

@@ -9,7 +9,7 @@ import pytest
 
 from dreamd.daemon.jobs.recipes import result_stem
 from dreamd.job import Job
-from dreamd.settings.recipe import Recipe
+from dreamd.settings.recipes.recipe import Recipe
 
 
 @pytest.mark.parametrize(

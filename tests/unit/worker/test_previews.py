@@ -23,7 +23,7 @@ def test_a_preview_is_small_and_shows_the_picture(tmp_path: Path) -> None:
     Previews(tmp_path / "previews").show(["a", "b"], images)
     for job, colour in (("a", (0, 0, 0)), ("b", (255, 0, 0))):
         with Image.open(tmp_path / "previews" / f"{job}.jpg") as shown:
-            assert shown.size == (SIDE, 60)
+            assert shown.size == (SIDE, SIDE * 300 // 1600)
             assert max(abs(one - other) for one, other in zip(shown.getpixel((9, 9)), colour, strict=True)) < 6
     assert sorted(file.name for file in (tmp_path / "previews").glob("*.*")) == ["a.jpg", "b.jpg"]
 

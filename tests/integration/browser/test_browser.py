@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import shutil
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -15,39 +11,17 @@ import pytest
 
 from dreamd.job import Job, JobState
 from dreamd.tree.journal import Journal
+from tests.browser_site import MARKS, TOKEN, Site, drop, drop_into, faults, seeing, seen
 
 if TYPE_CHECKING:
     from conftest import RunningDaemon, Tree
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
     Make = Callable[..., Tree]
     Run = Callable[..., RunningDaemon]
     Visit = Callable[..., Page]
 
-CHROMIUM = shutil.which("chromium")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: `apt-get install chromium`, then `make browser`"),
-]
-
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--no-proxy-server"),
-)
-WAIT_MILLISECONDS = 60_000
-TOKEN = "correct-horse-battery"
-
-DROP = """([name, data, kind]) => {
-    const bytes = Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0));
-    const carried = new DataTransfer();
-    carried.items.add(new File([bytes], name, {type: kind}));
-    for (const event of ["dragenter", "dragover", "drop"])
-        document.body.dispatchEvent(new DragEvent(event, {dataTransfer: carried, bubbles: true, cancelable: true}));
-}"""
-"""What a browser does when a person lets go of a file over a page."""
-
+pytestmark = MARKS
 
 SCROLL = """async () => {
     let most = 0, worst = 0, last = performance.now();
@@ -61,95 +35,6 @@ SCROLL = """async () => {
     return [document.querySelectorAll("#gallery .page").length, most, worst];
 }"""
 """Scrolls to the end as fast as it goes: how many pages there are, the most tiles at once, the longest frame in ms."""
-
-
-EAGER = """
-import dreamd.worker.previews
-dreamd.worker.previews._SECONDS = 0.0
-dreamd.worker.previews._SHARE = 1.0
-"""
-"""Said in a worker, by way of a plugin: here a preview is waited for, and the one before it was a moment ago."""
-
-
-class Site:
-    """A daemon with a page, at an address that stays the same when it is started again."""
-
-    def __init__(self, tree: Tree, start: Callable[..., RunningDaemon], **status: Any) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            self.port = server.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}{status.get('base_path', '')}/"
-        self.tree = tree
-        self._start = start
-        tree.configure(status={"listen": f"127.0.0.1:{self.port}", **status})
-        self.start()
-
-    def start(self) -> None:
-        self.daemon = self._start(self.tree)
-        self.tree.wait_for(self._answers, "the page")
-
-    def stop(self) -> None:
-        assert self.daemon.stop() == 0, self.daemon.log
-
-    def _answers(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
-        return False
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> Site:
-    tree = make(tmp_path_factory.mktemp("browser") / "tree", limits={"attempts": 1})
-    plugin = tree.root / "plugins" / "tiny.py"
-    plugin.write_text(plugin.read_text() + EAGER)
-    return Site(tree, started)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, headless=True)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """`visit(site)` opens a page as a person of its own; at the end nothing may have gone wrong in it unseen."""
-    troubles: list[str] = []
-    contexts = []
-
-    def open_page(site: Site, place: str = "", *, quiet: bool = False, **options: Any) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1200, "height": 800}, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(WAIT_MILLISECONDS)
-        if not quiet:
-            page.on("console", lambda message: message.type in ("error", "warning") and troubles.append(message.text))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("request", lambda request: request.url.startswith((site.url, "blob:")) or troubles.append(request.url))
-        page.goto(f"{site.url}{place}")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert troubles == []
-
-
-def drop(page: Page, name: str, data: bytes) -> None:
-    page.evaluate(DROP, [name, base64.b64encode(data).decode(), "image/png"])
-
-
-def drop_into(page: Page, folder: str, name: str, data: bytes) -> None:
-    page.locator("#drop-folder").fill(folder)
-    drop(page, name, data)
-
-
-def seen(page: Page, name: str) -> Any:
-    """The tile of a result in what is shown."""
-    return page.locator(f"section:not([hidden]) .tile:has-text('{name}')")
 
 
 def test_a_picture_dropped_on_the_page_comes_out_and_appears_without_reloading(site: Site, visit: Visit) -> None:
@@ -397,12 +282,6 @@ def dreamed(site: Site) -> Site:
     return site
 
 
-def seeing(page: Page, *names: str) -> None:
-    """Wait until the gallery shows these results and no others."""
-    page.wait_for_function("(names) => JSON.stringify([...document.querySelectorAll('#gallery .tile b')]"
-                           ".map((each) => each.textContent)) === JSON.stringify(names)", arg=list(names))  # fmt: skip
-
-
 def test_back_leads_to_where_a_result_was_opened_and_never_into_it_again(dreamed: Site, visit: Visit) -> None:
     page = visit(dreamed)
     page.get_by_role("link", name="Gallery").click()
@@ -614,14 +493,6 @@ def test_the_token_is_asked_for_and_opens_the_page(tmp_path: Path, make: Make, r
 
 
 # Accessibility
-
-
-def faults(page: Page) -> list[str]:
-    """What axe has to say."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page).response["violations"]
-    return [f"{each['id']}: {node['html'][:200]} {node['failureSummary']}" for each in found for node in each["nodes"]]
 
 
 @pytest.fixture(scope="module")

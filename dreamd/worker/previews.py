@@ -25,8 +25,8 @@ from dreamd.tree.looking import is_looked_at
 
 log = logging.getLogger(__name__)
 
-SIDE = 320
-"""The longest side of a preview, in pixels."""
+SIDE = 960
+"""The longest side of a preview, in pixels: the page shows the first of them as wide as it is."""
 
 _SECONDS = 1.0
 """The least seconds from one preview to the next."""

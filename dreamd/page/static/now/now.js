@@ -2,9 +2,8 @@
 
 import { post } from "../api.js";
 import { byId, make, notice, refill } from "../dom.js";
-import { count, duration, folderName, plural, printable, size } from "../words.js";
-
-const MOST_SEGMENTS = 12;
+import { count, duration, folderName, plural, size } from "../words.js";
+import { showRunning } from "./running.js";
 
 export function showNow(status) {
   showNumbers(status);
@@ -34,65 +33,6 @@ function showNumbers(status) {
   refill(byId("numbers"), rows, () =>
     rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))),
   );
-}
-
-function showRunning(status) {
-  const jobs = (status.workers ?? []).flatMap((worker) => worker.jobs);
-  const box = byId("running");
-  refill(box, jobs.map((job) => [job.job, job.ascents]), () => (jobs.length ? jobs.map(card) : [nothing(status)]));
-  for (const job of jobs) update(box.querySelector(`[data-job="${CSS.escape(job.job)}"]`), job);
-}
-
-function nothing(status) {
-  const waits = (status.queued ?? 0) > 0;
-  const text = !waits ? "Nothing runs. Drop a picture, and watch it here."
-    : status.paused.length ? "Nothing runs: what waits is paused." : "A worker is getting ready.";
-  return make("p", { class: "empty" }, text);
-}
-
-function card(job) {
-  const segments = Math.min(MOST_SEGMENTS, Math.max(1, job.ascents));
-  const [name, folder] = parts(job.picture);
-  return make("article", { class: "card dreaming-card", "data-job": job.job },
-    make("div", { class: "nothing" }),
-    make("div", { class: "about" },
-      make("strong", {}, printable(name)),
-      make("span", { class: "soft" }, folderName(folder)),
-      make("span", { class: "step" }),
-      make("div", { class: "octaves", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": `Progress of ${printable(name)}` },
-        ...Array.from({ length: segments }, () => make("span"))),
-    ),
-  );
-}
-
-function update(card, job) {
-  if (card === null) return;
-  const percent = Math.round(job.share * 100);
-  const bar = card.querySelector(".octaves");
-  bar.setAttribute("aria-valuenow", percent);
-  [...bar.children].forEach((segment, index, all) => {
-    segment.style.setProperty("--done", Math.min(1, Math.max(0, job.share * all.length - index)));
-  });
-  card.querySelector(".step").textContent = job.fetching ?? (job.ascents
-    ? `octave ${job.ascent} of ${job.ascents}, iteration ${job.iteration} of ${job.iterations}`
-    : "loading");
-  if (job.preview) preview(card, job);
-}
-
-function preview(card, job) {
-  let image = card.querySelector("img");
-  if (image === null) {
-    image = make("img", { alt: "The dream as it is now" });
-    image.addEventListener("error", () => image.removeAttribute("src"));
-    card.firstChild.replaceWith(image);
-  }
-  const source = `previews/${job.job}?${job.preview}`;
-  if (image.getAttribute("src") !== source) image.src = source;
-}
-
-function parts(picture) {
-  const at = picture.lastIndexOf("/");
-  return at < 0 ? [picture, "."] : [picture.slice(at + 1), picture.slice(0, at)];
 }
 
 function showQueue(status) {

@@ -1,0 +1,82 @@
+// The dreams that run: the first one large, those of the other workers smaller beside it.
+
+import { byId, make, refill } from "../dom.js";
+import { folderName, plural, printable } from "../words.js";
+
+const MOST_SEGMENTS = 12;
+const MOST_BESIDE = 5;
+
+export function showRunning(status) {
+  const jobs = (status.workers ?? []).flatMap((worker) => worker.jobs);
+  const box = byId("running");
+  const shown = jobs.slice(0, 1 + MOST_BESIDE);
+  box.classList.toggle("several", jobs.length > 1);
+  refill(box, [shown.map((job) => [job.job, job.ascents]), jobs.length], () => (jobs.length ? cards(shown, jobs.length) : [nothing(status)]));
+  for (const job of shown) update(box.querySelector(`[data-job="${CSS.escape(job.job)}"]`), job);
+}
+
+function nothing(status) {
+  const waits = (status.queued ?? 0) > 0;
+  const text = !waits ? "Nothing runs. Drop a picture, and watch it here."
+    : status.paused?.length ? "Nothing runs: what waits is paused." : "A worker is getting ready.";
+  return make("p", { class: "empty" }, text);
+}
+
+function cards([first, ...others], number) {
+  const more = number - 1 - others.length;
+  const beside = others.length
+    ? make("div", { class: "beside" }, ...others.map(card), more ? make("p", { class: "soft" }, `and ${plural(more, "picture")} more`) : null)
+    : null;
+  return [card(first), ...(beside ? [beside] : [])];
+}
+
+function card(job) {
+  const segments = Math.min(MOST_SEGMENTS, Math.max(1, job.ascents));
+  const [name, folder] = parts(job.picture);
+  return make("article", { class: "dreaming-card", "data-job": job.job },
+    make("div", { class: "stage" }, make("div", { class: "nothing" })),
+    make("div", { class: "octaves", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": `Progress of ${printable(name)}` },
+      ...Array.from({ length: segments }, () => make("span"))),
+    make("p", { class: "about" }, make("strong", {}, printable(name)), make("span", { class: "folder" }, folderName(folder)), make("span", { class: "step" })),
+  );
+}
+
+function update(card, job) {
+  if (card === null) return;
+  const bar = card.querySelector(".octaves");
+  bar.setAttribute("aria-valuenow", Math.round(job.share * 100));
+  [...bar.children].forEach((segment, index, all) => {
+    segment.style.setProperty("--done", Math.min(1, Math.max(0, job.share * all.length - index)));
+  });
+  card.querySelector(".step").textContent = step(job);
+  if (job.preview) preview(card.querySelector(".stage"), job);
+}
+
+/** Where a dream is, in one line. */
+function step(job) {
+  if (job.fetching) return job.fetching;
+  if (!job.ascents) return "loading";
+  return `octave ${job.ascent} of ${job.ascents}, iteration ${job.iteration} of ${job.iterations}`;
+}
+
+/** The next picture fades in over the last one, once it is here. */
+function preview(stage, job) {
+  const source = `previews/${job.job}?${job.preview}`;
+  if (stage.dataset.source === source) return;
+  stage.dataset.source = source;
+  const image = make("img", { alt: "The dream as it is now", class: "coming", decoding: "async" });
+  image.addEventListener("load", () => {
+    if (stage.dataset.source !== source) return;
+    stage.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+    for (const old of stage.querySelectorAll(":scope > :not(:last-child)")) old.remove();
+    stage.append(image);
+    image.getBoundingClientRect(); // it has been seen through once, and fades in from there
+    image.classList.remove("coming");
+  });
+  image.src = source;
+}
+
+function parts(picture) {
+  const at = picture.lastIndexOf("/");
+  return at < 0 ? [picture, "."] : [picture.slice(at + 1), picture.slice(0, at)];
+}

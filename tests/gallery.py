@@ -3,6 +3,9 @@
 `python tests/gallery.py` (which is `make gallery`) paints the pictures, dreams what is new or has changed, and writes
 the page. A preset's dreams are made anew when its recipe is no longer the one that the page was made with;
 names as arguments make those anew in any case. It takes some minutes for all of them on two cores.
+
+It makes the samples too, which ship with dreamd (`dreamd/presets/samples/`): one small picture as each preset dreams
+it, by which presets are chosen on the page.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from dreamd.commands.demo.paintings import painters
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.recipes.merging import resolve
-from dreamd.settings.recipes.recipe_book import RecipeBook, preset_names
+from dreamd.settings.recipes.recipe_book import RecipeBook, leading_comment, preset_names
 from dreamd.worker.machine.bounds import Bounds
 from dreamd.worker.machine.device import choose_device
 from dreamd.worker.session import Session
@@ -73,6 +76,24 @@ FITTING = {
 OTHERS = ("landscape", "portrait")
 """The pictures for the other presets."""
 
+SAMPLES = PRESETS / "samples"
+"""The samples, a file a preset; with them the picture that they are dreams of, and which recipes they were made by."""
+
+SAMPLED = "portrait"
+"""The picture of the samples: it is the same for all, so that they can be compared."""
+
+SAMPLE_SOURCE = "undreamed.webp"
+"""The picture itself; no preset may have this name."""
+
+SAMPLES_MADE = "made.json"
+"""The file that says by which recipes the samples were made."""
+
+SAMPLE_SIZE = (256, 192)
+"""The width and height of a sample in pixels."""
+
+SAMPLE_QUALITY = 72
+"""Of WebP: a sample takes 6 to 18 KB."""
+
 LINK = re.compile(r"\((images/gallery/[^)]+)\)")
 """A picture in the page."""
 
@@ -106,14 +127,13 @@ class Shown:
 def shown(name: str) -> Shown:
     """Return a preset as the page shows it."""
     text = (PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
-    comment = re.match(r"(?:#.*\n)+", text)
-    assert comment is not None, f"{name} begins with no comment that says what it makes"
+    sentence = leading_comment(text)
+    assert sentence, f"{name} begins with no comment that says what it makes"
     recipe = resolve(RecipeBook(None).documents_of_name(name)).recipe
-    sentence = " ".join(line.removeprefix("#").strip() for line in comment[0].splitlines())
     fields = json.dumps(recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
     digest = hashlib.sha256(fields.encode()).hexdigest()[:12]
     pictures = FITTING.get(name, OTHERS) if recipe.backbone.name in PACKAGED else ()
-    return Shown(name, sentence, text[comment.end() :].strip(), digest, pictures)
+    return Shown(name, sentence, re.sub(r"\A(?:#.*\n)+", "", text).strip(), digest, pictures)
 
 
 def page() -> str:
@@ -146,12 +166,51 @@ def made_with() -> dict[str, str]:
     return dict(re.findall(r"^##+ `(\w+)`\n\n<!-- recipe (\w+) -->", text, re.MULTILINE))
 
 
+def sampled_with() -> dict[str, str]:
+    """Return the digest of the recipe that each preset's sample was made with."""
+    file = SAMPLES / SAMPLES_MADE
+    recipes: dict[str, str] = json.loads(file.read_bytes())["recipes"] if file.exists() else {}
+    return recipes
+
+
 def main(anew: set[str]) -> None:
-    """Dream what is new or has changed or is asked for, and write the page."""
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    before = made_with()
+    """Dream what is new or has changed or is asked for, and write the page and the samples."""
     plugins = Plugins("dreamd.engine")
     session = Session(plugins, choose_device("cpu"), Bounds(max_pixels=1 << 24, max_bytes=1 << 24, memory=4 << 30))
+    _make_samples(session, anew)
+    _make_page(session, anew)
+
+
+def _make_samples(session: Session, anew: set[str]) -> None:
+    SAMPLES.mkdir(parents=True, exist_ok=True)
+    presets = [preset for preset in map(shown, preset_names()) if preset.pictures]
+    digests = {preset.name: preset.digest for preset in presets}
+    made = {name: digest for name, digest in sampled_with().items() if digests.get(name) == digest and name not in anew}
+    _save_sample(_painted(SAMPLED), SAMPLES / SAMPLE_SOURCE)
+    for name, digest in digests.items():
+        file = SAMPLES / f"{name}.webp"
+        if name not in made or not file.exists():
+            _save_sample(_dream(session, name, SAMPLED), file)
+            made[name] = digest
+        _note_samples(made)  # each at once, so that a run that is broken off goes on from there
+    for file in {*SAMPLES.glob("*.webp")} - {SAMPLES / f"{name}.webp" for name in digests} - {SAMPLES / SAMPLE_SOURCE}:
+        file.unlink()
+
+
+def _note_samples(made: dict[str, str]) -> None:
+    record = {"source": SAMPLED, "recipes": dict(sorted(made.items()))}
+    (SAMPLES / SAMPLES_MADE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _save_sample(picture: Image.Image, file: Path) -> None:
+    small = picture.resize(SAMPLE_SIZE, Image.Resampling.LANCZOS)
+    small.save(file, "WEBP", quality=SAMPLE_QUALITY, method=6)
+    print(file.relative_to(ROOT), flush=True)
+
+
+def _make_page(session: Session, anew: set[str]) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    before = made_with()
     wanted: set[Path] = set()
     for preset in map(shown, preset_names()):
         for picture in preset.pictures:

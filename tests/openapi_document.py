@@ -11,6 +11,7 @@ from dreamd.commands.init import make_tree
 from dreamd.page.access.clients import Clients
 from dreamd.page.api.openapi import openapi
 from dreamd.page.api.service import api_operations
+from dreamd.page.recipe_cards import RecipeCards
 from dreamd.page.recipe_editor import Recipes
 from dreamd.page.state import StateView
 from dreamd.page.uploading.uploads import Uploads
@@ -25,7 +26,9 @@ def drawn() -> str:
         make_tree(Path(folder) / "tree")
         config = load_config(Path(folder) / "tree" / "config.yaml")
         state, recipes = StateView(config), Recipes(config, threading.Event())
-        operations = api_operations(config, Clients(None), Uploads(config), state, recipes)
+        operations = api_operations(
+            config, Clients(None), Uploads(config), state, recipes, RecipeCards(config, recipes)
+        )
         return json.dumps(openapi(operations), indent=2) + "\n"
 
 

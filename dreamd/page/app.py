@@ -23,6 +23,7 @@ from dreamd.page.handlers.jobs import Jobs
 from dreamd.page.handlers.machines import Machines
 from dreamd.page.handlers.now import Now
 from dreamd.page.handlers.recipes import RecipeHandlers
+from dreamd.page.recipe_cards import RecipeCards
 from dreamd.page.recipe_editor import Recipes
 from dreamd.page.state import StateView
 from dreamd.page.uploading.uploads import Uploads
@@ -76,14 +77,15 @@ def make_routes(config: Config, clients: Clients, entrance: Entrance | None, rel
         reloads: as `make_app` takes it.
     """
     state, recipes = StateView(config), Recipes(config, reloads)
+    cards = RecipeCards(config, recipes)
     jobs, uploads = Jobs(config, state, recipes), Uploads(config)
     every = [
         *Front(entrance).routes(),
         *Now(config, state, clients).routes(),
         *jobs.routes(),
         *Actions(config, uploads).routes(),
-        *RecipeHandlers(recipes).routes(),
+        *RecipeHandlers(recipes, cards).routes(),
         *Machines(config, entrance).routes(),
-        api_route(api_operations(config, clients, uploads, state, recipes)),
+        api_route(api_operations(config, clients, uploads, state, recipes, cards)),
     ]
     return Routes(every, jobs)

@@ -62,7 +62,7 @@ class Recipes:
     def names(self) -> list[dict[str, str]]:
         """List what a recipe can extend, with the text of each preset."""
         texts = {name: _preset_text(name) for name in preset_names()}
-        return [{"name": name, "text": texts.get(name, "")} for name in self._book().names()]
+        return [{"name": name, "text": texts.get(name, "")} for name in self.book().names()]
 
     def show(self, folder: str) -> dict[str, Any]:
         """Show a folder's own text, its mark (to save over that very text), and its effective fields.
@@ -142,13 +142,13 @@ class Recipes:
         return {"fields": self._fields(resolved), "problem": None}
 
     def _resolve(self, folder: PurePosixPath, text: str) -> Resolved:
-        resolved = self._book().for_draft(folder, text)
+        resolved = self.book().for_draft(folder, text)
         catalogue = self._catalogue()
         if catalogue is not None:
             resolved.check(catalogue)
         return resolved
 
-    def _book(self) -> RecipeBook:
+    def book(self) -> RecipeBook:
         """Return the recipes that the daemon goes by."""
         if self._reloads.is_set():
             self._reloads.clear()

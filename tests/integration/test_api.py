@@ -269,6 +269,16 @@ def test_the_daemon_tells_what_it_does_and_is_paused_and_resumed(api: Api) -> No
     assert "nothing is paused" in api.ask("POST", "/resume")["said"]
 
 
+def test_a_preset_shows_what_it_makes(api: Api) -> None:
+    told = api.get("/presets")
+    preset = next(each for each in told["presets"] if each["name"] == "watchers")
+    pictures = [api.get(f"/{address}") for address in (told["undreamed"], preset["picture"])]
+    assert all(picture[8:12] == b"WEBP" for picture in pictures)
+    assert pictures[0] != pictures[1]
+    with refusal(404, "preset"):
+        api.get("/presets/vgg/picture")
+
+
 # What outlives what
 
 
@@ -312,6 +322,7 @@ def test_what_is_answered_is_what_the_document_says(api: Api) -> None:
         "JobList": api.get("/jobs"),
         "Overview": api.get("/status"),
         "RecipeNames": api.get("/recipes"),
+        "PresetList": api.get("/presets"),
     }
     for name, answer in answers.items():
         schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}

@@ -8,9 +8,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dreamd.files.names import parts_of
-from dreamd.page.api.models import FolderQuery, Nothing, Overview, Paused, RecipeNames
+from dreamd.page.api.models import (
+    FolderQuery,
+    NetworkNeed,
+    Nothing,
+    Overview,
+    Paused,
+    Preset,
+    PresetList,
+    RecipeNames,
+)
 from dreamd.page.api.operations import Answer, Operation, operation
 from dreamd.page.handlers.answers import JsonAnswer
+from dreamd.page.handlers.stored_files import sent_sample
+from dreamd.page.recipe_cards import UNDREAMED, RecipeCards
 from dreamd.page.recipe_editor import Recipes
 from dreamd.page.state import StateView
 from dreamd.settings.config import Config
@@ -20,10 +31,11 @@ from dreamd.tree import control
 class DaemonOperations:
     """Answers what is asked about the daemon."""
 
-    def __init__(self, config: Config, state: StateView, recipes: Recipes) -> None:
+    def __init__(self, config: Config, state: StateView, recipes: Recipes, cards: RecipeCards) -> None:
         self._config = config
         self._state = state
         self._recipes = recipes
+        self._cards = cards
 
     def operations(self) -> list[Operation]:
         """List them, in the order of the document."""
@@ -47,6 +59,23 @@ class DaemonOperations:
                 needs={"read", "drop", "all"},
             ),
             operation(
+                "GET",
+                "/presets",
+                self.list_presets,
+                query=Nothing,
+                answers={200: Answer(words="What there is to choose from.", model=PresetList)},
+                needs={"read", "drop", "all"},
+            ),
+            operation(
+                "GET",
+                "/presets/{name}/picture",
+                self.get_preset_picture,
+                query=Nothing,
+                answers={200: Answer(words="The picture.", media_type="image/webp")},
+                problems={404: "There is no such preset, or no picture of it."},
+                needs={"read", "drop", "all"},
+            ),
+            operation(
                 "POST", "/pause", self.pause, query=FolderQuery, answers=paused, problems=no_folder, needs={"all"}
             ),
             operation(
@@ -63,6 +92,26 @@ class DaemonOperations:
         """List the presets and named recipes, which `recipe` may name."""
         names = await asyncio.to_thread(self._recipes.names)
         return JsonAnswer(RecipeNames(recipes=[each["name"] for each in names]).model_dump())
+
+    async def list_presets(self, _request: Request, _query: Nothing) -> Response:
+        """List the presets and named recipes with what each makes, and what it takes."""
+        cards = await asyncio.to_thread(self._cards.cards)
+        presets = [
+            Preset(
+                name=card.name,
+                kind=card.kind,
+                words=card.words,
+                networks=[NetworkNeed(name=each.name, weights=each.weights) for each in card.networks],
+                picture=None if card.sample is None else f"presets/{card.name}/picture",
+                problem=card.problem,
+            )
+            for card in cards
+        ]
+        return JsonAnswer(PresetList(undreamed=f"presets/{UNDREAMED}/picture", presets=presets).model_dump())
+
+    async def get_preset_picture(self, request: Request, _query: Nothing) -> Response:
+        """Send the small picture of a preset, or with `undreamed` the one that it is a dream of."""
+        return sent_sample(request.path_params["name"])
 
     async def pause(self, _request: Request, query: FolderQuery) -> Response:
         """Start no more jobs from a folder and those below it; what runs is finished."""

@@ -145,6 +145,38 @@ class RecipeNames(BaseModel):
     recipes: list[str]
 
 
+class NetworkNeed(BaseModel):
+    """A network that a recipe dreams with."""
+
+    name: Annotated[str, Field(description="The backbone's name.")]
+    weights: Annotated[
+        Literal["here", "missing", "unknown"],
+        Field(description="Whether its weights are here; `unknown`: a plugin that is not dreamd's own brings it."),
+    ]
+
+
+class Preset(BaseModel):
+    """A preset or a named recipe, by what one chooses it by."""
+
+    name: Annotated[str, Field(description="What `recipe` takes.")]
+    kind: Annotated[
+        Literal["preset", "named"], Field(description="Whether it ships with dreamd, or is the tree's own.")
+    ]
+    words: Annotated[str, Field(description="What it makes.")]
+    networks: list[NetworkNeed]
+    picture: Annotated[
+        str | None, Field(description="The address of its small picture, below that of the API; null: it has none.")
+    ]
+    problem: Annotated[str | None, Field(description="Why it cannot be used; null: it can.")]
+
+
+class PresetList(BaseModel):
+    """What there is to choose from."""
+
+    undreamed: Annotated[str, Field(description="The address of the picture that the small pictures are dreams of.")]
+    presets: list[Preset]
+
+
 class Paused(BaseModel):
     """What is paused now."""
 

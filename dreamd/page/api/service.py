@@ -19,6 +19,7 @@ from dreamd.page.api.posting import Posting
 from dreamd.page.api.problems import problem_of, problem_of_address, problem_of_fault
 from dreamd.page.api.receipts import Receipts
 from dreamd.page.problems import API_PATH
+from dreamd.page.recipe_cards import RecipeCards
 from dreamd.page.recipe_editor import Recipes
 from dreamd.page.state import StateView
 from dreamd.page.uploading.uploads import Uploads
@@ -26,14 +27,14 @@ from dreamd.settings.config import Config
 
 
 def api_operations(
-    config: Config, clients: Clients, uploads: Uploads, state: StateView, recipes: Recipes
+    config: Config, clients: Clients, uploads: Uploads, state: StateView, recipes: Recipes, cards: RecipeCards
 ) -> list[Operation]:
     """List every operation of the API."""
     receipts = Receipts(config.state, config.inbox)
     posting = Posting(config, uploads, recipes, receipts)
     return [
         *JobOperations(config, clients, posting, receipts).operations(),
-        *DaemonOperations(config, state, recipes).operations(),
+        *DaemonOperations(config, state, recipes, cards).operations(),
     ]
 
 

@@ -8,11 +8,12 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from urllib.parse import quote
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import FileResponse, Response, StreamingResponse
 
 from dreamd.job import Job
 from dreamd.page.handlers.answers import NotThereError
 from dreamd.page.outbox import opened_result
+from dreamd.page.recipe_cards import sample_file
 
 _CHUNK_BYTES = 1 << 18
 """The bytes of the pieces in which a file is read and sent."""
@@ -50,6 +51,14 @@ def sent_file(file: BinaryIO, name: str) -> Response:
     }
     media_type = _TYPES.get(PurePosixPath(name).suffix.lower(), "application/octet-stream")
     return StreamingResponse(_chunks(file), media_type=media_type, headers=headers)
+
+
+def sent_sample(name: str, headers: dict[str, str] | None = None) -> Response:
+    """Answer with the small picture of a preset. Raises NotThereError when there is none."""
+    file = sample_file(name)
+    if file is None:
+        raise NotThereError("there is no small picture of this preset")
+    return FileResponse(file, media_type="image/webp", headers=headers)
 
 
 async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -242,6 +242,17 @@ def preset(name: str) -> Document:
     """Read a preset."""
     text = (_presets() / f"{name}.yaml").read_text(encoding="utf-8")
     return parse_document(text, f"preset {name}", RecipeError)
+
+
+def preset_comment(name: str) -> str:
+    """Return what a preset's file says that it makes."""
+    return leading_comment((_presets() / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def leading_comment(text: str) -> str:
+    """Return the comment at the beginning of a recipe's text as one line; "" where there is none."""
+    lines = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return " ".join(line.lstrip("#").strip() for line in lines)
 
 
 def _presets() -> Any:

@@ -12,8 +12,9 @@ from dreamd.engine.network.backbone import Backbone, distinct_layers
 from dreamd.errors import UnknownNameError, UsageError
 from dreamd.settings.recipes.labels import channels_of
 from dreamd.settings.recipes.merging import resolve
+from dreamd.settings.recipes.sweeping import Axis
 from dreamd.settings.yamlfile import Document
-from dreamd.sheets.plan import Axis, Cell, Plan
+from dreamd.sheets.plan import Cell, Plan
 
 _GOOD_NUMBER = 38
 """The most layers of a sheet that one looks through gladly; VGG19 has 37."""

@@ -7,22 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dreamd.settings.recipes.merging import Resolved
+from dreamd.settings.recipes.sweeping import Axis
 
 Kind = Literal["atlas", "sweep"]
 """What a sheet is for: an `atlas` shows what there is in a network, a `sweep` what a recipe's fields do."""
-
-
-@dataclass(frozen=True)
-class Axis:
-    """What differs between the dreams of a sheet.
-
-    Attributes:
-        field: the field's name, dotted: `ascent.lr`, `gradient[0].sigma`.
-        values: its values as they were written, which are YAML.
-    """
-
-    field: str
-    values: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

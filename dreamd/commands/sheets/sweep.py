@@ -22,7 +22,8 @@ def sweep(fields: tuple[str, ...], wanted: Wanted) -> None:
     Values are YAML; commas in brackets and quotes part none. Two fields or more give a table. What is dreamed is kept:
     the same command, or one with more values, dreams only what is new.
     """
-    from dreamd.sheets.axes import parse_axis, plan_sweep
+    from dreamd.settings.recipes.sweeping import parse_axis
+    from dreamd.sheets.axes import plan_sweep
 
     axes = [parse_axis(text) for text in fields]
     plan = plan_sweep(wanted.base(_PRESET), axes, wanted.book)

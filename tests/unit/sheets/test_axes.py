@@ -9,8 +9,9 @@ import pytest
 from dreamd.errors import DreamdError, RecipeError
 from dreamd.settings.recipes.recipe import Recipe
 from dreamd.settings.recipes.recipe_book import RecipeBook, preset
+from dreamd.settings.recipes.sweeping import parse_axis
 from dreamd.settings.yamlfile import parse_document
-from dreamd.sheets.axes import MOST_CELLS, parse_axis, plan_sweep
+from dreamd.sheets.axes import MOST_CELLS, plan_sweep
 from dreamd.sheets.plan import Cell
 
 

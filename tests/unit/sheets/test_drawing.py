@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from dreamd.pictures.contact_sheet import Sheet
+from dreamd.settings.recipes.sweeping import Axis
 from dreamd.sheets.drawing import lay_out, save_pages
 from dreamd.sheets.outcome import Outcome
-from dreamd.sheets.plan import Axis, Cell, Plan
+from dreamd.sheets.plan import Cell, Plan
 
 ORIGINAL = (9, 9, 9)
 

@@ -59,7 +59,7 @@ class Document:
         return self.lines.get(path)
 
 
-class _Loader(yaml.SafeLoader):
+class YamlLoader(yaml.SafeLoader):
     """PyYAML's safe loader, reading numbers such as 1e-3 as YAML 1.2 does.
 
     Stops at a depth that no recipe has: deeper down PyYAML's scanner takes seconds for a kilobyte.
@@ -81,7 +81,7 @@ class _Loader(yaml.SafeLoader):
 NUMBER = re.compile(r"^[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$")
 """YAML 1.2 reads such a text as a number, and PyYAML as a text."""
 
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.0123456789"))
+YamlLoader.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.0123456789"))
 
 
 def read_document(
@@ -118,7 +118,7 @@ def document_of_text(text: str, file: Path | str, error: type[FieldError]) -> Do
 def parse_document(text: str, file: Path | str, error: type[FieldError]) -> Document:
     """Parse the text of a YAML mapping; `file` names it in messages. Raises `error` as `read_document` does."""
     try:
-        loader = _Loader(text)
+        loader = YamlLoader(text)
         try:
             root = loader.get_single_node()
             return _Builder(file, loader, error).document(root)
@@ -163,7 +163,7 @@ def _open_below(root: Path, file: Path) -> int:
 class _Builder:
     """Turns composed nodes into values, counting them and noting their lines."""
 
-    def __init__(self, file: Path | str, loader: _Loader, error: type[FieldError]) -> None:
+    def __init__(self, file: Path | str, loader: YamlLoader, error: type[FieldError]) -> None:
         self._file = file
         self._loader = loader
         self._error = error

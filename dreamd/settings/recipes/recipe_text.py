@@ -5,26 +5,17 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
-import yaml
-
 from dreamd import __version__
 from dreamd.json_text import to_json, without_halves
 from dreamd.settings.recipes.merging import repeating
 from dreamd.settings.recipes.recipe import Recipe
-from dreamd.settings.yamlfile import NUMBER
-
-
-class _Dumper(yaml.SafeDumper):
-    """PyYAML's safe dumper, which quotes a text such as 1e3: dreamd's loader would read it as a number."""
-
-
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.0123456789"))
+from dreamd.settings.yamlwriting import flow_text
 
 
 def recipe_text(recipe: Recipe) -> str:
     """Write a recipe as the text of a recipe file, a line a field."""
     fields = recipe.model_dump(mode="json")
-    return "".join(f"{name}: {_flow(value)}\n" for name, value in fields.items())
+    return "".join(f"{name}: {flow_text(value)}\n" for name, value in fields.items())
 
 
 def carried_text(recipe: Recipe, precision: str) -> str:
@@ -46,10 +37,3 @@ def _without_folders(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_folders(inner) for inner in value]
     return PurePosixPath(value).name if isinstance(value, str) and value.startswith("/") else value
-
-
-def _flow(value: object) -> str:
-    """Write a value on one line of YAML."""
-    options: dict[str, Any] = {"sort_keys": False, "default_flow_style": True, "width": 10_000, "allow_unicode": True}
-    text: str = yaml.dump(value, Dumper=_Dumper, **options)
-    return text.removesuffix("\n").removesuffix("\n...")

@@ -36,7 +36,7 @@ function showView() {
 function reveal(shown) {
   for (const view of VIEWS) {
     byId(`view-${view}`).hidden = view !== shown;
-    const link = document.querySelector(`.top nav a[href="#${view}"]`);
+    const link = document.querySelector(`.views a[href="#${view}"]`);
     if (view === shown) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }

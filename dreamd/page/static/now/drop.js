@@ -75,8 +75,14 @@ export function watchDrops() {
     veil.hidden = true;
     enqueue([...event.dataTransfer.files]);
   });
-  byId("drop-files").addEventListener("change", (event) => {
-    enqueue([...event.target.files]);
-    event.target.value = "";
+  for (const input of [byId("drop-files"), byId("drop-camera")]) {
+    input.addEventListener("change", () => {
+      enqueue([...input.files]);
+      input.value = "";
+    });
+  }
+  byId("add-pictures").addEventListener("click", () => {
+    location.hash = "#now"; // where the folder stands that they go to
+    byId("drop-files").click();
   });
 }

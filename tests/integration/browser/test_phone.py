@@ -1,0 +1,86 @@
+"""The page on a phone: one line of navigation at the thumb, pictures from files and from the camera, and installed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin
+from urllib.request import urlopen
+
+from tests.browser_site import MARKS, Site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    Visit = Callable[..., Page]
+
+pytestmark = MARKS
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+SLOTS = """() => [...document.querySelectorAll(".views > *")].map((slot) => {
+    const box = slot.getBoundingClientRect();
+    return {name: slot.textContent.trim(), left: box.left, right: box.right, top: box.top, bottom: box.bottom};
+})"""
+"""Where each place of the navigation is, in the order in which they are read."""
+
+WIDTH = """(url) => new Promise((done, fail) => {
+    const picture = new Image();
+    picture.onload = () => done(picture.naturalWidth);
+    picture.onerror = fail;
+    picture.src = url;
+})"""
+"""The width of a picture at an address, in pixels."""
+
+
+def test_a_phone_has_one_line_of_navigation_at_its_lower_edge(site: Site, visit: Visit) -> None:
+    page = visit(site, **PHONE)
+    page.locator(".state.is-running").wait_for()
+    slots = sorted(page.evaluate(SLOTS), key=lambda slot: slot["left"])
+    assert [slot["name"] for slot in slots] == ["Now", "Gallery", "Add pictures", "Recipes", "Attention"]
+    assert all(one["right"] <= other["left"] for one, other in pairwise(slots))
+    assert all(slot["bottom"] - slot["top"] >= 44 for slot in slots)  # what a thumb hits, in CSS pixels
+    assert min(slot["top"] for slot in slots) > 844 - 70
+    assert page.locator("header").bounding_box()["height"] < 70
+
+
+def test_what_is_last_on_a_page_is_not_below_the_navigation(site: Site, visit: Visit) -> None:
+    page = visit(site, **PHONE)
+    page.locator(".state.is-running").wait_for()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    end = page.locator("footer").bounding_box()
+    assert end["y"] + end["height"] <= page.locator(".views").bounding_box()["y"]
+
+
+def test_pictures_are_added_from_any_view_and_go_to_the_folder_that_stands_there(site: Site, visit: Visit) -> None:
+    page = visit(site, **PHONE)
+    page.get_by_label("Folder", exact=True).first.fill("beach")
+    page.evaluate("location.hash = '#recipes'")
+    page.locator("#view-recipes").wait_for()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Add pictures").click()
+    chooser.value.set_files({"name": "wave.png", "mimeType": "image/png", "buffer": site.tree.picture()})
+    assert site.tree.result("beach/wave.png").is_file()
+    page.locator("#view-now").wait_for()
+
+
+def test_the_camera_is_offered_where_there_is_a_finger_and_not_where_there_is_a_mouse(site: Site, visit: Visit) -> None:
+    phone, desktop = visit(site, **PHONE), visit(site)
+    assert phone.locator("label.camera").is_visible()
+    assert phone.locator("#drop-camera").get_attribute("capture") == "environment"
+    assert not desktop.locator("label.camera").is_visible()
+
+
+def test_the_page_can_be_installed(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    address = page.evaluate("document.querySelector('link[rel=manifest]').href")
+    with urlopen(address, timeout=30) as answer:
+        assert answer.headers["Content-Type"] == "application/manifest+json"
+        manifest = json.load(answer)
+    assert urljoin(address, manifest["start_url"]) == f"{site.url}#now"
+    assert urljoin(address, manifest["scope"]) == site.url
+    for icon in manifest["icons"]:
+        width = page.evaluate(WIDTH, urljoin(address, icon["src"]))
+        assert icon["sizes"] in ("any", f"{width}x{width}")

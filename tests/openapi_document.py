@@ -11,10 +11,7 @@ from dreamd.commands.init import make_tree
 from dreamd.page.access.clients import Clients
 from dreamd.page.api.openapi import openapi
 from dreamd.page.api.service import api_operations
-from dreamd.page.recipe_cards import RecipeCards
-from dreamd.page.recipe_editor import Recipes
-from dreamd.page.state import StateView
-from dreamd.page.uploading.uploads import Uploads
+from dreamd.page.parts import Parts
 from dreamd.settings.config import load_config
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "openapi.json"
@@ -25,10 +22,7 @@ def drawn() -> str:
     with tempfile.TemporaryDirectory() as folder:
         make_tree(Path(folder) / "tree")
         config = load_config(Path(folder) / "tree" / "config.yaml")
-        state, recipes = StateView(config), Recipes(config, threading.Event())
-        operations = api_operations(
-            config, Clients(None), Uploads(config), state, recipes, RecipeCards(config, recipes)
-        )
+        operations = api_operations(Parts.of(config, Clients(None), threading.Event()))
         return json.dumps(openapi(operations), indent=2) + "\n"
 
 

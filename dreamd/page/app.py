@@ -18,15 +18,13 @@ from dreamd.page.access.sessions import Sessions
 from dreamd.page.api.service import api_operations, api_route
 from dreamd.page.base_path import BelowPath
 from dreamd.page.handlers.actions import Actions
+from dreamd.page.handlers.again import AgainHandlers
 from dreamd.page.handlers.front import Front
 from dreamd.page.handlers.jobs import Jobs
 from dreamd.page.handlers.machines import Machines
 from dreamd.page.handlers.now import Now
 from dreamd.page.handlers.recipes import RecipeHandlers
-from dreamd.page.recipe_cards import RecipeCards
-from dreamd.page.recipe_editor import Recipes
-from dreamd.page.state import StateView
-from dreamd.page.uploading.uploads import Uploads
+from dreamd.page.parts import Parts
 from dreamd.settings.config import Config
 
 
@@ -76,16 +74,17 @@ def make_routes(config: Config, clients: Clients, entrance: Entrance | None, rel
         entrance: takes the token; None where there is none.
         reloads: as `make_app` takes it.
     """
-    state, recipes = StateView(config), Recipes(config, reloads)
-    cards = RecipeCards(config, recipes)
-    jobs, uploads = Jobs(config, state, recipes), Uploads(config)
+    parts = Parts.of(config, clients, reloads)
+    state, recipes, uploads = parts.state, parts.recipes, parts.uploads
+    jobs = Jobs(config, state, recipes)
     every = [
         *Front(entrance).routes(),
         *Now(config, state, clients).routes(),
         *jobs.routes(),
         *Actions(config, uploads).routes(),
-        *RecipeHandlers(recipes, cards).routes(),
+        *RecipeHandlers(recipes, parts.cards).routes(),
+        *AgainHandlers(parts).routes(),
         *Machines(config, entrance).routes(),
-        api_route(api_operations(config, clients, uploads, state, recipes, cards)),
+        api_route(api_operations(parts)),
     ]
     return Routes(every, jobs)

@@ -143,7 +143,7 @@ class Recipes:
 
     def _resolve(self, folder: PurePosixPath, text: str) -> Resolved:
         resolved = self.book().for_draft(folder, text)
-        catalogue = self._catalogue()
+        catalogue = self.catalogue()
         if catalogue is not None:
             resolved.check(catalogue)
         return resolved
@@ -167,14 +167,14 @@ class Recipes:
         return {"text": printable(self._short(str(error))), "line": error.line if is_own else None}
 
     def _fields(self, resolved: Resolved) -> list[dict[str, str]]:
-        fields = explain(resolved, self._catalogue())
+        fields = explain(resolved, self.catalogue())
         return [{"name": field.name, "value": field.text, "origin": self._short(field.origin)} for field in fields]
 
     def _short(self, text: str) -> str:
         """Leave the inbox's place out of a text, because it is the same everywhere on the page."""
         return text.replace(f"{self._config.inbox}/", "").replace(f"{self._config.file.parent}/", "")
 
-    def _catalogue(self) -> Catalogue | None:
+    def catalogue(self) -> Catalogue | None:
         """Read what the workers bring; None before the first one has said so."""
         try:
             return Catalogue.model_validate_json(StateFolder(self._config.state).catalogue.read_bytes())

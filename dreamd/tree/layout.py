@@ -117,6 +117,11 @@ class StateFolder:
         return self.path / "receipts"
 
     @property
+    def comparisons(self) -> Path:
+        """Which jobs are looked at side by side on the page, one file a comparison."""
+        return self.path / "comparisons"
+
+    @property
     def thumbnails(self) -> Path:
         """Small pictures for the page."""
         return self.path / "thumbnails"

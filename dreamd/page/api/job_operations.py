@@ -15,19 +15,19 @@ from dreamd.errors import DreamdError, UsageError
 from dreamd.job import Job, JobState
 from dreamd.json_text import to_json
 from dreamd.page.access.callers import Caller, ForbiddenError, caller_of
-from dreamd.page.access.clients import Clients, household_of
+from dreamd.page.access.clients import household_of
 from dreamd.page.api.following import Following
 from dreamd.page.api.job_view import ApiJobs, Found
 from dreamd.page.api.models import ApiJob, JobList, JobQuery, ListQuery, Nothing, PostQuery
-from dreamd.page.api.operations import Answer, Header, Operation, operation
+from dreamd.page.api.operations import IDEMPOTENCY_KEY, Answer, Operation, operation
 from dreamd.page.api.originals import opened_original
-from dreamd.page.api.posting import Posting
-from dreamd.page.api.receipts import Receipt, Receipts, claimed_files, is_in_inbox, latest_id_now, receipt_id
+from dreamd.page.api.posting import Wanted
+from dreamd.page.api.receipts import Receipt, claimed_files, is_in_inbox, latest_id_now, receipt_id
 from dreamd.page.handlers.answers import JsonAnswer, NotThereError
 from dreamd.page.handlers.stored_files import sent_file, sent_result
 from dreamd.page.outbox import sidecar_of
+from dreamd.page.parts import Parts
 from dreamd.page.recipe_editor import ChangedError
-from dreamd.settings.config import Config
 from dreamd.tree import control
 from dreamd.tree.layout import steps_name
 
@@ -49,13 +49,13 @@ _NO_FILE = "There is no such job, or it has no such file (any more)."
 class JobOperations:
     """Answers what is asked about jobs."""
 
-    def __init__(self, config: Config, clients: Clients, posting: Posting, receipts: Receipts) -> None:
-        self._config = config
-        self._clients = clients
-        self._posting = posting
-        self._receipts = receipts
-        self._jobs = ApiJobs(config, receipts)
-        self._following = Following(config.state)
+    def __init__(self, parts: Parts) -> None:
+        self._config = parts.config
+        self._clients = parts.clients
+        self._posting = parts.posting
+        self._receipts = parts.receipts
+        self._jobs = ApiJobs(parts.config, parts.receipts)
+        self._following = Following(parts.config.state)
 
     def operations(self) -> list[Operation]:
         """List them, in the order of the document."""
@@ -77,13 +77,7 @@ class JobOperations:
                     507: "The disk is full.",
                 },
                 needs={"drop", "all"},
-                headers=(
-                    Header(
-                        name="Idempotency-Key",
-                        words="A name for this one request, up to 255 characters. Sent again with it, for 30 days, the "
-                        "picture is not taken twice.",
-                    ),
-                ),
+                headers=(IDEMPOTENCY_KEY,),
                 body="The picture itself, no form; or a dream file, with a name such as `clouds.dream.yaml`.",
             ),
             operation(
@@ -158,7 +152,7 @@ class JobOperations:
         length = request.headers.get("content-length", "")
         caller = caller_of(request)
         receipt, is_new = await self._posting.post(
-            query,
+            Wanted(name=query.name, folder=query.folder, recipe=query.recipe),
             caller.name,
             request.headers.get("idempotency-key"),
             int(length) if length.isdecimal() else None,

@@ -56,6 +56,23 @@ class PostQuery(Query):
     ] = None
 
 
+class AgainQuery(Query):
+    """What is dreamed again, and how."""
+
+    of: Annotated[
+        Literal["original", "result"],
+        Field(description="`original`: the picture anew, as long as it is kept. `result`: the dream further."),
+    ] = "original"
+    recipe: Annotated[
+        str,
+        Field(
+            description="How it is dreamed: as for `POST /jobs`, over the folder that the picture was in. A job's own "
+            "recipe is in its sidecar."
+        ),
+    ]
+    folder: Annotated[str | None, Field(description="The folder to put it into; left out: that of the job.")] = None
+
+
 class ListQuery(Query):
     """Which jobs to list."""
 

@@ -44,6 +44,14 @@ class Header:
     words: str
 
 
+IDEMPOTENCY_KEY = Header(
+    name="Idempotency-Key",
+    words="A name for this one request, up to 255 characters. Sent again with it, for 30 days, the picture is not "
+    "taken twice.",
+)
+"""The header that makes a request safe to send again."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """One method at one address.

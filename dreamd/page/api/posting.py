@@ -22,7 +22,6 @@ from dreamd.files.nofollow import Entry, opened_file, opened_folder
 from dreamd.files.problems import os_error_explained
 from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.json_text import to_json
-from dreamd.page.api.models import PostQuery
 from dreamd.page.api.receipts import Receipt, Receipts, latest_id_now, receipt_id
 from dreamd.page.recipe_editor import ChangedError, Recipes
 from dreamd.page.uploading.uploads import Uploads
@@ -35,8 +34,26 @@ _LONGEST_KEY = 255
 _DIGEST_DIGITS = 10
 """The digits of a recipe's digest in the name of its folder."""
 
+_OF_RECIPE = re.compile(rf"-[0-9a-f]{{{_DIGEST_DIGITS}}}$")
+"""The end of the name of a recipe's folder."""
+
 _LONGEST_NAME = 40
 """The most characters of a recipe's name in the name of its folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a picture is posted as.
+
+    Attributes:
+        name: what it is called.
+        folder: the folder of the inbox, whose name may be no text.
+        recipe: as `RecipeFolder.of` takes it; None for the folder's own.
+    """
+
+    name: str
+    folder: str
+    recipe: str | None
 
 
 @dataclass(frozen=True)
@@ -52,14 +69,25 @@ class RecipeFolder:
     text: str
 
     @classmethod
-    def of(cls, folder: str, recipe: str) -> RecipeFolder:
-        """Name the folder below another, for a recipe's name or its fields as JSON or YAML. Raises RecipeError."""
+    def of(cls, folder: str, recipe: str, called: str = "") -> RecipeFolder:
+        """Name the folder below another, for a recipe's name or its fields as JSON or YAML.
+
+        Args:
+            folder: the folder above.
+            recipe: the name, or the fields.
+            called: what the folder's name begins with; "" for the recipe's name, if it has one.
+
+        Raises:
+            RecipeError: the fields cannot be read.
+            UsageError: there are none.
+        """
         name = _name_in(recipe)
         text = recipe if name is None else f"extends: {to_json(name, for_people=True)}\n"
         if name is None:
             document_of_text(text, "the recipe", RecipeError)
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_DIGITS]
-        called = re.sub(r"[^\w-]+", "-", name or "recipe", flags=re.ASCII)[:_LONGEST_NAME].strip("-") or "recipe"
+        digest = _digest(text.encode("utf-8", "surrogatepass"))
+        called = re.sub(r"[^\w-]+", "-", called or name or "recipe", flags=re.ASCII)[:_LONGEST_NAME].strip("-")
+        called = called or "recipe"
         return cls(str(PurePosixPath(*parts_of(folder), f"{called}-{digest}")), text)
 
 
@@ -74,16 +102,25 @@ class Posting:
         self._coming: set[str] = set()
 
     async def post(
-        self, query: PostQuery, owner: str, key: str | None, length: int | None, chunks: AsyncIterator[bytes]
+        self,
+        wanted: Wanted,
+        owner: str,
+        key: str | None,
+        length: int | None,
+        chunks: AsyncIterator[bytes],
+        called: str = "",
+        source: str = "",
     ) -> tuple[Receipt, bool]:
         """Take a picture, and return its receipt and whether it is new: for a known key the picture is not read.
 
         Args:
-            query: where to, and how to dream it.
+            wanted: where to, and how to dream it.
             owner: the name of the token that posts it; "" for a person's.
             key: what the program calls this one request, however often it sends it.
             length: how many bytes will come, if the program has said it.
             chunks: the bytes.
+            called: what the folder of the recipe is called, as `RecipeFolder.of` takes it.
+            source: which picture it is, where it is one that was here already: a key is for one picture.
 
         Raises:
             UsageError: folder, name, recipe or key cannot be, or the picture is too large or too slow.
@@ -97,13 +134,13 @@ class Posting:
             raise ChangedError("a picture with this Idempotency-Key is coming just now; ask again when it has come")
         self._coming.add(id_)
         try:
-            asked = to_json([query.folder, query.name, query.recipe])
+            asked = to_json([wanted.folder, wanted.name, wanted.recipe, *([source] if source else [])])
             if key is not None and (known := await asyncio.to_thread(self._receipts.find, id_)) is not None:
                 _check_is_same(known, asked)
                 return known, False
-            folder = await asyncio.to_thread(self._prepared_folder, query)
+            folder = await asyncio.to_thread(self._prepared_folder, wanted, called)
             blank = Receipt(id=id_, owner=owner, asked=asked, path="", draft="", since="")
-            return await self._take(blank, folder, query.name, length, chunks), True
+            return await self._take(blank, folder, wanted.name, length, chunks), True
         finally:
             self._coming.discard(id_)
 
@@ -122,15 +159,32 @@ class Posting:
         assert receipt is not None
         return receipt
 
-    def _prepared_folder(self, query: PostQuery) -> str:
-        """Return the folder to put a picture into, with its recipe in it."""
-        check_name(query.name)
-        if query.recipe is None:
-            return query.folder
-        target = RecipeFolder.of(query.folder, query.recipe)
+    def check(self, folder: str, recipe: str, called: str = "") -> RecipeFolder:
+        """Check a recipe for a folder, and return where its pictures are put. Raises UsageError or RecipeError."""
+        target = RecipeFolder.of(folder, recipe, called)
         problem = self._recipes.check(target.folder, target.text)["problem"]
         if problem is not None:
             raise UsageError(problem["text"].replace(f"{target.folder}/{RECIPE_FILES[0]}", "recipe"))
+        return target
+
+    def home_of(self, folder: str) -> str:
+        """Return the folder above, where a folder is one that a recipe was given; else the folder itself."""
+        above, name = PurePosixPath(folder).parent, PurePosixPath(folder).name
+        if not _OF_RECIPE.search(name):
+            return folder
+        try:
+            with opened_file(self._config.inbox, PurePosixPath(folder, RECIPE_FILES[0])) as file:
+                digest = _digest(file.read(MAX_BYTES + 1))
+        except OSError:
+            return folder
+        return str(above) if name.endswith(f"-{digest}") else folder
+
+    def _prepared_folder(self, wanted: Wanted, called: str) -> str:
+        """Return the folder to put a picture into, with its recipe in it."""
+        check_name(wanted.name)
+        if wanted.recipe is None:
+            return wanted.folder
+        target = self.check(wanted.folder, wanted.recipe, called)
         try:
             self._write_recipe(target)
         except OSError as error:
@@ -150,6 +204,10 @@ class Posting:
                     f"somebody has changed the recipe of {target.folder}; remove that folder's recipe, or leave "
                     f"`recipe` out and give `folder={target.folder}`"
                 )
+
+
+def _digest(recipe: bytes) -> str:
+    return hashlib.sha256(recipe).hexdigest()[:_DIGEST_DIGITS]
 
 
 def _name_in(recipe: str) -> str | None:

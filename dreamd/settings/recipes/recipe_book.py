@@ -58,6 +58,10 @@ class RecipeBook:
 
     def for_draft(self, folder: PurePosixPath, text: str) -> Resolved:
         """Resolve the recipe that a folder would have if this were the text of its own file. Raises RecipeError."""
+        return self.resolve(self.documents_of_draft(folder, text))
+
+    def documents_of_draft(self, folder: PurePosixPath, text: str) -> list[Document]:
+        """Return the documents of the recipe that a folder would have with this text. Raises RecipeError."""
         *outer, own = self._places(folder)
         file = recipe_file(own) or own / RECIPE_FILES[0]
         documents = [*self._defaults]
@@ -65,7 +69,7 @@ class RecipeBook:
             if above := recipe_file(place):
                 documents += self._with_extended(self._document(above), ())
         draft = from_sidecar(document_of_text(text, file, RecipeError))
-        return self.resolve([*documents, *self._with_extended(self._of_inbox(own, draft), ())])
+        return [*documents, *self._with_extended(self._of_inbox(own, draft), ())]
 
     def for_dream_file(self, path: PurePosixPath, *, lies_at: Path | None = None) -> Resolved:
         """Resolve the recipe of a dream file, which goes over its folder's as a deeper folder's recipe would.

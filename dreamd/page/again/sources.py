@@ -1,0 +1,66 @@
+"""What of a done job can be dreamed again: its original, as long as it is kept, and its result."""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePosixPath
+from typing import BinaryIO, Literal
+
+from dreamd.inbox.dream_files import is_dream_file
+from dreamd.job import Job
+from dreamd.page.api.originals import opened_original
+from dreamd.page.handlers.answers import NotThereError
+from dreamd.page.outbox import opened_result, sidecar_of
+from dreamd.settings.config import Config
+from dreamd.wording import printable
+
+Of = Literal["original", "result"]
+"""What is dreamed again: the `original` anew, or the `result` further."""
+
+_WHY_NO_ORIGINAL = {
+    "from_nothing": "It was made from noise, so there is no original.",
+    "deleted": "Originals are not kept here (originals: delete in config.yaml).",
+    "taken": "The result was taken out of the outbox, and with it what tells which original is its own.",
+    "missing": "The original is no longer where originals are kept.",
+}
+"""Why there is no original to dream again, in a sentence."""
+
+_WHY_NO_RESULT = "The result was taken out of the outbox."
+
+
+def opened_source(job: Job, of: Of, config: Config) -> BinaryIO:
+    """Open what is dreamed again. Raises NotThereError, which says why it cannot be had."""
+    if of == "result":
+        file = opened_result(job, config.outbox, PurePosixPath(job.result or ""))
+    else:
+        file = None if is_dream_file(job.name) else opened_original(job, config)
+    if file is None:
+        raise NotThereError(_WHY_NO_RESULT if of == "result" else _WHY_NO_ORIGINAL[_no_original(job, config)])
+    return file
+
+
+def problem_with(job: Job, of: Of, config: Config) -> str | None:
+    """Return why a job's original or result cannot be dreamed again; None when it can."""
+    try:
+        opened_source(job, of, config).close()
+    except NotThereError as error:
+        return str(error)
+    return None
+
+
+def source_name(job: Job, of: Of) -> str:
+    """Return the name under which it is dreamed again, in which all can be seen."""
+    return printable(job.name if of == "original" else PurePosixPath(job.result or "").name)
+
+
+def size_of(file: BinaryIO) -> int:
+    """Return how many bytes an open file has."""
+    return os.fstat(file.fileno()).st_size
+
+
+def _no_original(job: Job, config: Config) -> str:
+    if is_dream_file(job.name):
+        return "from_nothing"
+    if config.originals is None:
+        return "deleted"
+    return "taken" if sidecar_of(job, config.outbox) is None else "missing"

@@ -1,0 +1,65 @@
+"""What the handlers of one tree have in common, made once."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Self
+
+from dreamd.page.access.clients import Clients
+from dreamd.page.again.comparisons import Comparisons
+from dreamd.page.again.dreaming import Again
+from dreamd.page.api.posting import Posting
+from dreamd.page.api.receipts import Receipts
+from dreamd.page.recipe_cards import RecipeCards
+from dreamd.page.recipe_editor import Recipes
+from dreamd.page.state import StateView
+from dreamd.page.uploading.uploads import Uploads
+from dreamd.settings.config import Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What handlers answer with.
+
+    Attributes:
+        config: the config.
+        clients: tells who asks.
+        state: what the daemon says of itself.
+        recipes: the recipes of the tree.
+        cards: presets and named recipes to choose from.
+        uploads: takes pictures into the inbox.
+        receipts: what was given out for pictures that were posted.
+        posting: takes pictures with recipes of their own.
+        comparisons: which jobs are looked at side by side.
+        again: dreams pictures again.
+    """
+
+    config: Config
+    clients: Clients
+    state: StateView
+    recipes: Recipes
+    cards: RecipeCards
+    uploads: Uploads
+    receipts: Receipts
+    posting: Posting
+    comparisons: Comparisons
+    again: Again
+
+    @classmethod
+    def of(cls, config: Config, clients: Clients, reloads: threading.Event) -> Self:
+        """Make them; `reloads` is set when the daemon has read its config anew."""
+        recipes, uploads, receipts = Recipes(config, reloads), Uploads(config), Receipts(config.state, config.inbox)
+        posting, comparisons = Posting(config, uploads, recipes, receipts), Comparisons(config.state)
+        return cls(
+            config=config,
+            clients=clients,
+            state=StateView(config),
+            recipes=recipes,
+            cards=RecipeCards(config, recipes),
+            uploads=uploads,
+            receipts=receipts,
+            posting=posting,
+            comparisons=comparisons,
+            again=Again(config, posting, comparisons),
+        )

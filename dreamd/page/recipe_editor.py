@@ -5,26 +5,32 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from dreamd.errors import DreamdError, RecipeError, UsageError
+from dreamd.errors import DreamdError, FieldPath, RecipeError, UsageError
 from dreamd.files.durable import replace
 from dreamd.files.names import parts_of
 from dreamd.files.nofollow import Entry, folders_below, opened_file, opened_folder
 from dreamd.files.problems import os_error_explained, refusal
 from dreamd.inbox.recipes import RECIPE_FILES
+from dreamd.page.recipe_form.form import Form, recipe_form
+from dreamd.page.recipe_form.standing import lists_of, own_fields
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.settings.config import Config, load_config
+from dreamd.settings.editing.changes import with_value, without_value
 from dreamd.settings.recipes.explaining import explain
-from dreamd.settings.recipes.merging import Resolved
+from dreamd.settings.recipes.merging import Resolved, from_sidecar
 from dreamd.settings.recipes.recipe import Recipe
 from dreamd.settings.recipes.recipe_book import RecipeBook, preset, preset_names, recipe_file
 from dreamd.settings.recipes.recipe_text import recipe_text
-from dreamd.settings.yamlfile import MAX_BYTES
+from dreamd.settings.yamlfile import MAX_BYTES, document_of_text
+from dreamd.settings.yamlwriting import flow_text
 from dreamd.tree.layout import StateFolder
 from dreamd.wording import printable
 
@@ -36,6 +42,21 @@ FOLDERS = 2000
 
 class ChangedError(UsageError):
     """The recipe was changed by somebody else since it was shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A change of one field of a recipe's text.
+
+    Attributes:
+        path: the field.
+        value: its new value, as JSON has it.
+        is_removal: whether the text shall not give the field any more, so that it is inherited.
+    """
+
+    path: FieldPath
+    value: Any = None
+    is_removal: bool = False
 
 
 class Recipes:
@@ -77,6 +98,24 @@ class Recipes:
     def check(self, folder: str, text: str) -> dict[str, Any]:
         """Tell what a text would make of a folder's recipe: its fields, or what is wrong with it, and in which line."""
         return self._judge(PurePosixPath(*parts_of(folder)), text)
+
+    def form(self) -> Form | None:
+        """List the controls of a recipe; None before a worker has said what its plugins bring."""
+        catalogue = self.catalogue()
+        return None if catalogue is None else recipe_form(catalogue)
+
+    def change(self, folder: str, text: str, changes: Sequence[Change]) -> dict[str, Any]:
+        """Change some fields of a recipe's text and nothing else in it; returns the text, and what that comes to.
+
+        Raises:
+            RecipeError: the text cannot be read, or cannot be changed so without touching more of it.
+        """
+        document = document_of_text(text, "the recipe", RecipeError)
+        above: FieldPath = () if from_sidecar(document) is document else ("recipe",)
+        for change in changes:
+            path = (*above, *change.path)
+            text = without_value(text, path) if change.is_removal else with_value(text, path, change.value)
+        return {"text": text, **self.check(folder, text)}
 
     def save(self, folder: str, text: str, mark: str) -> dict[str, Any]:
         """Give a folder this recipe. A text of spaces alone removes its own file's content, and it inherits all.
@@ -138,8 +177,20 @@ class Recipes:
         try:
             resolved = self._resolve(folder, text)
         except RecipeError as error:
-            return {"fields": [], "problem": self._problem(error, folder)}
-        return {"fields": self._fields(resolved), "problem": None}
+            return {"fields": [], "problem": self._problem(error, folder), "standing": None}
+        return {"fields": self._fields(resolved), "problem": None, "standing": self._standing(folder, text, resolved)}
+
+    def _standing(self, folder: PurePosixPath, text: str, resolved: Resolved) -> dict[str, Any]:
+        """Tell what the controls stand at, which fields the text gives, and what it would inherit without those."""
+        own = from_sidecar(document_of_text(text, "the recipe", RecipeError)).data
+        extends = own.get("extends")
+        inherited = self._resolve(folder, "" if extends is None else f"extends: {flow_text(extends)}\n")
+        return {
+            "extends": extends,
+            "own": own_fields(own),
+            "lists": lists_of(resolved.recipe),
+            "inherited": {"fields": self._fields(inherited), "lists": lists_of(inherited.recipe)},
+        }
 
     def _resolve(self, folder: PurePosixPath, text: str) -> Resolved:
         resolved = self.book().for_draft(folder, text)

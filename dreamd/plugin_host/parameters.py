@@ -31,6 +31,10 @@ SUPPLIED: Mapping[Kind, frozenset[str]] = {
 _FILE = "x-dreamd-file"
 """The key in a JSON Schema that marks the path of a file, and says what the function gets of it."""
 
+USUAL = "x-dreamd-usual"
+"""The key in a JSON Schema of a number for the values that people use, `[lowest, highest]`: the page's slider goes from
+one to the other. What may be is said by `minimum` and `maximum`."""
+
 _FILES = {"picture": "the path of a picture", "seen": "the path of a picture", "vector": "the path of a vector's file"}
 """What stands in the path of a file, in words, by what the function gets of it."""
 
@@ -231,7 +235,7 @@ def _plainly_fits(value: object, schema: Mapping[str, Any]) -> bool:
     if "anyOf" in schema:
         return any(_plainly_fits(value, option) for option in schema["anyOf"])
     types = _PLAIN.get(schema.get("type", ""))
-    if types is None or not schema.keys() <= {*_TELLING, "title", _FILE}:
+    if types is None or not schema.keys() <= {*_TELLING, "title", _FILE, USUAL}:
         return False
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         return False

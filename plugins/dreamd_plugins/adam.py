@@ -18,8 +18,8 @@ def adam(
     state: dict[str, Tensor],
     *,
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9,
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999,
-    epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-8,
+    beta2: Annotated[float, Field(ge=0, lt=1, json_schema_extra={"x-dreamd-usual": [0.9, 0.9999]})] = 0.999,
+    epsilon: Annotated[float, Field(gt=0, le=1, json_schema_extra={"x-dreamd-usual": [1e-10, 1e-4]})] = 1e-8,
 ) -> Tensor:
     """Move by `m̂ / (√v̂ + ε)`, with m and v the running means of g and g², both freed from their start at zero.
 

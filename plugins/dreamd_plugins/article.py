@@ -30,8 +30,8 @@ def article(
     image: Tensor,
     ascend: Ascend,
     *,
-    num_octaves: Annotated[int, Field(ge=0, le=1000)] = 100,
-    octave_scale: Annotated[float, Field(gt=1, le=16)] = 2,
+    num_octaves: Annotated[int, Field(ge=0, le=1000, json_schema_extra={"x-dreamd-usual": [10, 100]})] = 100,
+    octave_scale: Annotated[float, Field(gt=1, le=16, json_schema_extra={"x-dreamd-usual": [1.2, 3]})] = 2,
 ) -> Iterator[Tensor]:
     """Dream ever smaller copies of the picture `[N, 3, H, W]`, and blend each dream into the next larger copy.
 

@@ -20,7 +20,7 @@ def blur(
     image: Tensor,
     *,
     progress: float,
-    sigma: Annotated[float, Field(gt=0, le=50)] = 0.5,
+    sigma: Annotated[float, Field(gt=0, le=50, json_schema_extra={"x-dreamd-usual": [0.1, 4]})] = 0.5,
     end: Annotated[float, Field(ge=0, le=50)] | None = None,
 ) -> Tensor:
     """Blur each picture, its edge pixels repeated outwards.

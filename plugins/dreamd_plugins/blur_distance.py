@@ -16,7 +16,9 @@ from torch.nn import functional as F
 from dreamd.api import RegisterLoss, hookimpl
 
 
-def blur_distance(image: Tensor, *, sigma: Annotated[float, Field(gt=0, le=50)] = 1.0) -> Tensor:
+def blur_distance(
+    image: Tensor, *, sigma: Annotated[float, Field(gt=0, le=50, json_schema_extra={"x-dreamd-usual": [0.2, 4]})] = 1.0
+) -> Tensor:
     """Half the sum of the squares of `x - blur(x)`, with the blur held still: `[N, C, H, W]` → `[N]`.
 
     Args:

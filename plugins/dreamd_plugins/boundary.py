@@ -17,7 +17,7 @@ from dreamd.api import RegisterLoss, hookimpl
 def boundary(
     image: Tensor,
     *,
-    width: Annotated[int, Field(ge=1, le=1024)] = 20,
+    width: Annotated[int, Field(ge=1, le=1024, json_schema_extra={"x-dreamd-usual": [1, 100]})] = 20,
     level: Annotated[float, Field(ge=0, le=1)] = 0.5,
 ) -> Tensor:
     """The sum over the frame of the squares of `x - level`: `[N, C, H, W]` → `[N]`.

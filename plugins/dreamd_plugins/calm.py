@@ -21,7 +21,7 @@ def calm(
     *,
     original: Tensor,
     contrast: Annotated[float, Field(gt=0, le=1)] = 0.04,
-    sigma: Annotated[float, Field(gt=0, le=100)] = 4.0,
+    sigma: Annotated[float, Field(gt=0, le=100, json_schema_extra={"x-dreamd-usual": [0.5, 10]})] = 4.0,
     amount: Annotated[float, Field(ge=0, le=1)] = 1.0,
 ) -> Tensor:
     """Return `original + w · (image - original)`, with w rising gently from 0 to 1 with the original's local contrast.

@@ -10,7 +10,11 @@ from torch import Tensor
 from dreamd.api import RegisterGradient, hookimpl
 
 
-def clip(gradient: Tensor, *, limit: Annotated[float, Field(gt=0, le=100)] = 3.0) -> Tensor:
+def clip(
+    gradient: Tensor,
+    *,
+    limit: Annotated[float, Field(gt=0, le=100, json_schema_extra={"x-dreamd-usual": [0.5, 10]})] = 3.0,
+) -> Tensor:
     """Cut off what is largest of each picture's gradient.
 
     Args:

@@ -21,8 +21,8 @@ def crops(
     image: Tensor,
     *,
     random: Random,
-    count: Annotated[int, Field(ge=1, le=64)] = 2,
-    size: Annotated[int, Field(ge=32, le=2048)] = 224,
+    count: Annotated[int, Field(ge=1, le=64, json_schema_extra={"x-dreamd-usual": [1, 8]})] = 2,
+    size: Annotated[int, Field(ge=32, le=2048, json_schema_extra={"x-dreamd-usual": [64, 512]})] = 224,
     box: tuple[Share, Share] = (0.5, 0.95),
     spread: Annotated[float, Field(ge=0, le=1)] = 0.15,
 ) -> Tensor:

@@ -15,7 +15,12 @@ from torch import Tensor
 from dreamd.api import Random, RegisterTransform, hookimpl
 
 
-def jitter(image: Tensor, *, random: Random, pixels: Annotated[int, Field(ge=0, le=4096)] = 32) -> Tensor:
+def jitter(
+    image: Tensor,
+    *,
+    random: Random,
+    pixels: Annotated[int, Field(ge=0, le=4096, json_schema_extra={"x-dreamd-usual": [0, 64]})] = 32,
+) -> Tensor:
     """Shift each picture circularly, down and to the right, by whole pixels.
 
     Args:

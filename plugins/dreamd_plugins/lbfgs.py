@@ -28,7 +28,7 @@ def lbfgs(
     state: dict[str, Tensor],
     *,
     parameters: Tensor,
-    history: Annotated[int, Field(ge=1, le=100)] = 10,
+    history: Annotated[int, Field(ge=1, le=100, json_schema_extra={"x-dreamd-usual": [2, 30]})] = 10,
 ) -> Tensor:
     """Move to where a parabola through the last gradients is greatest: `lr` 1 goes all the way.
 

@@ -16,8 +16,8 @@ from dreamd.api import RegisterTransform, hookimpl
 def magnify(
     image: Tensor,
     *,
-    closer: Annotated[float, Field(ge=0.1, le=10)] = 1.03,
-    degrees: Annotated[float, Field(ge=-180, le=180)] = 0.0,
+    closer: Annotated[float, Field(ge=0.1, le=10, json_schema_extra={"x-dreamd-usual": [0.9, 1.2]})] = 1.03,
+    degrees: Annotated[float, Field(ge=-180, le=180, json_schema_extra={"x-dreamd-usual": [-10, 10]})] = 0.0,
 ) -> Tensor:
     """Enlarge each picture about its centre, keeping its size; by parts of pixels, so that it moves evenly.
 

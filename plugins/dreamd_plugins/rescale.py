@@ -25,8 +25,8 @@ def rescale(
     image: Tensor,
     ascend: Ascend,
     *,
-    num_octaves: Annotated[int, Field(ge=1, le=64)] = 4,
-    octave_scale: Annotated[float, Field(gt=1, le=16)] = 1.8,
+    num_octaves: Annotated[int, Field(ge=1, le=64, json_schema_extra={"x-dreamd-usual": [1, 10]})] = 4,
+    octave_scale: Annotated[float, Field(gt=1, le=16, json_schema_extra={"x-dreamd-usual": [1.1, 2.5]})] = 1.8,
     sizes: Annotated[
         list[Annotated[int, Field(ge=32, le=65536)]],
         Field(min_length=1, max_length=64, json_schema_extra={"uniqueItems": True}),

@@ -20,8 +20,8 @@ def smooth(
     gradient: Tensor,
     *,
     progress: float,
-    sigma: Annotated[float, Field(gt=0, le=100)] = 0.5,
-    growth: Annotated[float, Field(ge=0, le=100)] = 1.0,
+    sigma: Annotated[float, Field(gt=0, le=100, json_schema_extra={"x-dreamd-usual": [0.1, 3]})] = 0.5,
+    growth: Annotated[float, Field(ge=0, le=100, json_schema_extra={"x-dreamd-usual": [0, 4]})] = 1.0,
 ) -> Tensor:
     """Replace each picture's gradient by the mean of three Gaussian blurs of it, in place.
 

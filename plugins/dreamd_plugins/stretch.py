@@ -17,7 +17,7 @@ _MOST = 1 << 22
 def stretch(
     image: Tensor,
     *,
-    percentile: Annotated[float, Field(ge=0, lt=50)] = 1.0,
+    percentile: Annotated[float, Field(ge=0, lt=50, json_schema_extra={"x-dreamd-usual": [0, 5]})] = 1.0,
     amount: Annotated[float, Field(ge=0, le=1)] = 1.0,
 ) -> Tensor:
     """Stretch each picture so that a percentile of its values becomes black and the same from above becomes white.

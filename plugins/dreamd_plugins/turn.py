@@ -23,9 +23,9 @@ def turn(
     image: Tensor,
     *,
     random: Random,
-    degrees: Annotated[float, Field(ge=0, le=180)] = 10.0,
+    degrees: Annotated[float, Field(ge=0, le=180, json_schema_extra={"x-dreamd-usual": [0, 45]})] = 10.0,
     scale: tuple[Scale, Scale] = (0.9, 1.1),
-    shift: Annotated[float, Field(ge=0, le=4096)] = 0.0,
+    shift: Annotated[float, Field(ge=0, le=4096, json_schema_extra={"x-dreamd-usual": [0, 64]})] = 0.0,
     flip: bool = False,
 ) -> Tensor:
     """Warp each picture about its centre, mirrored beyond its edges.

@@ -828,6 +828,42 @@ def test_a_recipe_is_judged_with_the_line_that_is_wrong(page: Served, text: str,
     assert not (page.tree.inbox / "judged").exists()
 
 
+def test_a_field_is_changed_in_the_text_and_nothing_else(page: Served) -> None:
+    text = "# mine\nextends: animals   # for now\nascent: {lr: 0.05}  # fast\n"
+    changes = [{"path": ["ascent", "lr"], "value": 0.1}, {"path": ["extends"], "value": "weave"}]
+    changed = page.ask("POST", "/api/recipe/change", {"folder": "turned", "text": text, "changes": changes}).json
+    assert changed["text"] == "# mine\nextends: weave   # for now\nascent: {lr: 0.1}  # fast\n"
+    assert changed["problem"] is None
+    standing = changed["standing"]
+    assert (standing["extends"], standing["own"]) == ("weave", ["extends", "ascent.lr"])
+    inherited = {field["name"]: (field["value"], field["origin"]) for field in standing["inherited"]["fields"]}
+    assert inherited["ascent.lr"][1].startswith("preset ")
+    back = {"folder": "turned", "text": changed["text"], "changes": [{"path": ["ascent", "lr"]}]}
+    assert page.ask("POST", "/api/recipe/change", back).json["text"] == ("# mine\nextends: weave   # for now\n# fast\n")
+    assert not (page.tree.inbox / "turned").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "words"),
+    [
+        ("seed: [", [{"path": ["seed"], "value": 1}], "is not YAML"),
+        ("a: &b {c: 1}\nd: *b\n", [{"path": ["d", "c"], "value": 2}], "change it in the text"),
+        ("", [{"value": 1}], "a change is"),
+        ("", "seed", "changes must be a list"),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_refused_in_words(page: Served, text: str, changes: object, words: str) -> None:
+    answer = page.ask("POST", "/api/recipe/change", {"folder": "turned", "text": text, "changes": changes})
+    assert (answer.status, words in answer.json["error"]) == (422, True)
+
+
+def test_a_sidecars_recipe_is_changed_where_it_stands(page: Served) -> None:
+    text = '{"job": "x", "recipe": {"seed": 1}, "precision": "fp32"}'
+    changes = [{"path": ["seed"], "value": 2}]
+    changed = page.ask("POST", "/api/recipe/change", {"folder": "turned", "text": text, "changes": changes}).json
+    assert changed["text"] == text.replace("1", "2", 1)
+
+
 def test_names_are_judged_once_a_worker_has_said_what_there_is(page: Served) -> None:
     catalogue = {"entries": [{"kind": "backbone", "name": "tiny", "plugin": "tiny", "origin": "tiny.py"},
                              {"kind": "loss", "name": "l2", "plugin": "l2", "origin": "l2.py"},
@@ -841,6 +877,8 @@ def test_names_are_judged_once_a_worker_has_said_what_there_is(page: Served) -> 
     fields = page.ask("POST", "/api/recipe/check", {"folder": "named", "text": "seed: 1\n"}).json["fields"]
     assert {"name": "backbone.name", "value": '"tiny"', "origin": "config.yaml:3"}.keys() == fields[0].keys()
     assert "backbone.name" in [field["name"] for field in fields]
+    form = page.get("/api/recipe/form").json
+    assert [plugin["name"] for plugin in form["plugins"]["gradient"]] == ["normalize", "smooth"]
     file.unlink()
 
 

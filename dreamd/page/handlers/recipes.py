@@ -9,11 +9,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from dreamd.errors import UsageError
 from dreamd.page.handlers.answers import JsonAnswer, answering
-from dreamd.page.handlers.requests import query_of, read_texts
+from dreamd.page.handlers.requests import query_of, read_json, read_texts, texts_of
 from dreamd.page.handlers.stored_files import FOR_GOOD, sent_sample
 from dreamd.page.recipe_cards import UNDREAMED, RecipeCards
-from dreamd.page.recipe_editor import Recipes
+from dreamd.page.recipe_editor import Change, Recipes
+from dreamd.page.recipe_form.standing import path_of
+
+_MOST_CHANGES = 64
+"""The most fields of a text that are changed at a time."""
 
 
 class RecipeHandlers:
@@ -32,6 +37,8 @@ class RecipeHandlers:
             Route("/presets/{name}.webp", answering(self.sample), methods=["GET"]),
             Route("/api/recipe", answering(self.show), methods=["GET"]),
             Route("/api/recipe", answering(self.save), methods=["PUT"]),
+            Route("/api/recipe/form", answering(self.form), methods=["GET"]),
+            Route("/api/recipe/change", answering(self.change), methods=["POST"]),
             Route("/api/recipe/check", answering(self.check), methods=["POST"]),
         ]
 
@@ -64,7 +71,30 @@ class RecipeHandlers:
         folder, text = await read_texts(request, "folder", "text")
         return JsonAnswer(await asyncio.to_thread(self._recipes.check, folder, text))
 
+    async def form(self, _request: Request) -> Response:
+        """Answer with the controls of a recipe; null before a worker has said what its plugins bring."""
+        form = await asyncio.to_thread(self._recipes.form)
+        return JsonAnswer(None if form is None else asdict(form))
+
+    async def change(self, request: Request) -> Response:
+        """Change fields of a text: `changes` is a list of `{path, value}`, or of `{path}` for a field to inherit."""
+        values = await read_json(request)
+        folder, text = texts_of(values, "folder", "text")
+        changes = values.get("changes")
+        if not isinstance(changes, list) or len(changes) > _MOST_CHANGES:
+            raise UsageError(f"changes must be a list of at most {_MOST_CHANGES}")
+        made = [_change_of(change) for change in changes]
+        return JsonAnswer(await asyncio.to_thread(self._recipes.change, folder, text, made))
+
     async def save(self, request: Request) -> Response:
         """Give a folder a recipe, unless it was changed since `mark` was told."""
         folder, text, mark = await read_texts(request, "folder", "text", "mark")
         return JsonAnswer(await asyncio.to_thread(self._recipes.save, folder, text, mark))
+
+
+def _change_of(values: object) -> Change:
+    """Read a change of a field. Raises UsageError for what is none."""
+    path = path_of(values.get("path")) if isinstance(values, dict) else None
+    if path is None or not isinstance(values, dict):
+        raise UsageError('a change is {"path": ["ascent", "lr"], "value": 0.1}, or without a value to inherit it')
+    return Change(path=path, value=values.get("value"), is_removal="value" not in values)

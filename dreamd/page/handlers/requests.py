@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -54,7 +55,11 @@ async def read_json(request: Request) -> dict[str, Any]:
 
 async def read_texts(request: Request, *names: str) -> tuple[str, ...]:
     """Read a JSON object and return the texts of these names. Raises UsageError."""
-    values = await read_json(request)
+    return texts_of(await read_json(request), *names)
+
+
+def texts_of(values: Mapping[str, Any], *names: str) -> tuple[str, ...]:
+    """Return the texts of these names in a JSON object. Raises UsageError."""
     for name in names:
         if not isinstance(values.get(name), str):
             raise UsageError(f"{name} must be text")

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from dreamd.errors import FieldPath, RecipeError
 from dreamd.plugin_host.kinds import Kind
+from dreamd.plugin_host.parameters import USUAL
 from dreamd.settings.fields import Count, FieldModel, Flag, Integer, Number, Share
 from dreamd.settings.recipes.channels import Channels
 from dreamd.wording import suggestion
@@ -159,12 +160,12 @@ class Ascent(FieldModel):
             keeps it.
     """
 
-    iterations: Integer = Field(default=10, ge=1, le=10_000)
-    lr: Number = 0.05
+    iterations: Integer = Field(default=10, ge=1, le=10_000, json_schema_extra={USUAL: [1, 50]})
+    lr: Number = Field(default=0.05, json_schema_extra={USUAL: [0.005, 0.5]})
     momentum: Number = Field(default=0.0, ge=0.0, le=1.0)
-    jitter: Integer = Field(default=32, ge=0, le=4096)
+    jitter: Integer = Field(default=32, ge=0, le=4096, json_schema_extra={USUAL: [0, 64]})
     optimizer: PluginChoice = PluginChoice(name="plain")
-    lr_end: Number | None = None
+    lr_end: Number | None = Field(default=None, json_schema_extra={USUAL: [0, 0.1]})
 
 
 _SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}")
@@ -182,7 +183,7 @@ class Image(FieldModel):
             `dreamd dream noise`, begins with. A picture that is given keeps its own size.
     """
 
-    max_side: Count | None = None
+    max_side: Count | None = Field(default=None, json_schema_extra={USUAL: [256, 4096]})
     mask: Annotated[str, Field(min_length=1)] | None = None
     size: str = Field(default="640x480", json_schema_extra={"pattern": f"^{_SIZE.pattern}$"})
 
@@ -214,7 +215,7 @@ class Output(FieldModel):
     """
 
     format: OutputFormat = "same"
-    quality: Integer = Field(default=92, ge=1, le=100)
+    quality: Integer = Field(default=92, ge=1, le=100, json_schema_extra={USUAL: [60, 100]})
     name: str = Field(default="{stem}", min_length=1)
     embed: Flag = False
     steps: Flag = False

@@ -176,6 +176,7 @@ def test_a_recipe_is_judged_while_it_is_written_and_counts_once_it_is_saved(site
     page = visit(site, "#recipes/written")
     text = page.locator("#recipe-text")
     page.wait_for_function("() => document.getElementById('recipe-text').value === 'seed: 1\\n'")
+    page.get_by_text("What it comes to").click()
     page.get_by_role("row", name="seed 1 written/recipe.yaml:1").wait_for()
     text.fill("seed: 2\nsed: 3\n")
     page.get_by_text("written/recipe.yaml:2: sed: is not a field; did you mean seed?").wait_for()
@@ -520,7 +521,7 @@ def test_axe_finds_no_fault(troubled: Site, visit: Visit, scheme: str, width: in
                  bypass_csp=True, quiet=True)  # fmt: skip
     page.locator("#latest .tile").first.wait_for()
     found = {"now": faults(page)}
-    for view, sign in (("gallery", ".tile"), ("attention", "li"), ("recipes", "tr")):
+    for view, sign in (("gallery", ".tile"), ("attention", "li"), ("recipes", "nav a")):
         page.evaluate(f"location.hash = '#{view}'")
         page.locator(f"#view-{view} {sign}").first.wait_for()
         found[view] = faults(page)

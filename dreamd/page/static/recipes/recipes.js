@@ -1,25 +1,35 @@
-// A folder's recipe: its own text, judged while it is written, and what it comes to with what it inherits.
+// A folder's recipe: its own text, judged while it is written, beside controls that change it and follow it.
 
 import { addressOf, get, post, put, query } from "../api.js";
 import { byId, make, notice } from "../dom.js";
 import { folderName } from "../words.js";
+import { showCards } from "./cards.js";
+import { buildControls, showControls } from "./controls.js";
+import { standingOf } from "./standing.js";
 
 const QUIET_MILLISECONDS = 250;
+const WORKER_MILLISECONDS = 1500;
+const MOST_UNDO = 100;
 
 let shown = null; // { folder, text, mark }
 const drafts = new Map(); // by folder: what was written and is not saved, { text, mark }; the mark is of what it was written over
 let timer = 0;
 let showing = 0;
 let isWrong = false;
+let form = null;
+let undo = []; // { folder, text, about }: texts before changes by controls
+let changing = Promise.resolve();
 
 export function setUpRecipes() {
   byId("recipe-text").addEventListener("input", () => {
+    undo = [];
     keepDraft();
     clearTimeout(timer);
     timer = setTimeout(judge, QUIET_MILLISECONDS);
     showButtons();
   });
   byId("recipe-form").addEventListener("submit", save);
+  byId("recipe-undo").addEventListener("click", undoLast);
   byId("recipe-revert").addEventListener("click", () => {
     drafts.delete(shown.folder);
     showRecipes(shown.folder).catch((error) => tell(error.message, "bad"));
@@ -57,8 +67,9 @@ export async function showRecipes(folder) {
   const draft = drafts.get(folder);
   // A text that was written over another one than there is now is refused when it is saved.
   shown = { ...found, mark: draft?.mark ?? found.mark };
+  undo = [];
   byId("recipe-label").textContent = `${folderName(folder)}/recipe.yaml`;
-  byId("recipe-text").value = draft?.text ?? shown.text;
+  setText(draft?.text ?? shown.text);
   if (draft) keepDraft();
   await judge();
 }
@@ -72,8 +83,6 @@ async function listFolders(current) {
     make("a", { href: addressOf("recipes", folder), "data-folder": folder, "aria-current": folder === current ? "page" : null },
       make("span", {}, folderName(folder)), make("small", {}, has_recipe ? "own recipe" : "inherits"), make("small", { class: "unsaved" }))));
   showDrafts();
-  const names = await get("api/recipes");
-  byId("recipe-extend").textContent = `extends: ${names.map(({ name }) => name).join(", ")}`;
 }
 
 function showDrafts() {
@@ -84,6 +93,12 @@ function showDrafts() {
 
 const isChanged = () => shown !== null && byId("recipe-text").value !== shown.text;
 
+function setText(text) {
+  const box = byId("recipe-text");
+  box.value = text;
+  box.rows = Math.min(24, Math.max(8, text.split("\n").length + 1));
+}
+
 async function judge() {
   clearTimeout(timer);
   if (shown === null) return;
@@ -92,19 +107,76 @@ async function judge() {
   try {
     const verdict = await post("api/recipe/check", { folder, text });
     if (folder !== shown?.folder || text !== byId("recipe-text").value) return;
-    showVerdict(verdict);
+    await showVerdict(verdict);
   } catch (error) {
     tell(error.message, "bad");
   }
 }
 
-function showVerdict({ fields, problem }) {
-  isWrong = problem !== null;
+/** Changes fields in the text, one change after another; what is written meanwhile is changed too, and never lost. */
+function change(changes, about) {
+  changing = changing.then(() => changeNow(changes, about)).catch((error) => {
+    notice(error.message);
+    return judge(); // the controls go back to what the text says
+  });
+}
+
+async function changeNow(changes, about) {
+  const box = byId("recipe-text");
+  const { folder } = shown;
+  for (;;) {
+    const text = box.value;
+    const changed = await post("api/recipe/change", { folder, text, changes });
+    if (folder !== shown?.folder) return;
+    if (text !== box.value) continue;
+    if (changed.text !== text && undo.at(-1)?.about !== about) undo = [...undo.slice(-MOST_UNDO), { text, about }];
+    setText(changed.text);
+    keepDraft();
+    await showVerdict(changed);
+    return;
+  }
+}
+
+function undoLast() {
+  const last = undo.pop();
+  if (last === undefined) return;
+  setText(last.text);
+  keepDraft();
+  judge();
+}
+
+async function showVerdict(verdict) {
+  isWrong = verdict.problem !== null;
   byId("recipe-text").setAttribute("aria-invalid", isWrong);
-  if (isWrong) tell(problem.text, "bad");
+  if (isWrong) tell(verdict.problem.text, "bad");
   else tell(isChanged() ? "This is right. Pictures from now on are dreamed like this once it is saved." : "", "good");
-  if (!isWrong) showFields(fields);
   showButtons();
+  if (!isWrong) showFields(verdict.fields);
+  await followControls(verdict);
+}
+
+/** Moves the controls to what the text says; a text that is wrong closes them and says why. */
+async function followControls(verdict) {
+  form ??= await get("api/recipe/form");
+  const reason = form === null ? "The settings appear here once a worker has said what there is to choose from."
+    : isWrong ? `The settings rest until the text is right: ${verdict.problem.text}` : "";
+  byId("recipe-closed").hidden = reason === "";
+  byId("recipe-closed").textContent = reason;
+  byId("recipe-controls").disabled = isWrong;
+  byId("recipe-controls").hidden = form === null;
+  if (form === null && !byId("view-recipes").hidden) setTimeout(judge, WORKER_MILLISECONDS);
+  if (form === null || isWrong) return;
+  if (!byId("controls-main").hasChildNodes()) buildControls(form, change);
+  const standing = standingOf(verdict);
+  showControls(standing);
+  showParts(standing);
+  await showCards(standing, shown.folder, change);
+}
+
+function showParts(standing) {
+  const parts = standing.isSequence ? "This recipe is a sequence of dreams" : standing.hasStages ? "Some octaves of this recipe have stages of their own" : "";
+  byId("recipe-parts").hidden = parts === "";
+  byId("recipe-parts").textContent = parts && `${parts}: those are changed in the YAML.`;
 }
 
 function tell(text, kind) {
@@ -124,6 +196,7 @@ function showFields(fields) {
 function showButtons() {
   byId("recipe-save").disabled = !isChanged() || isWrong;
   byId("recipe-revert").disabled = !isChanged();
+  byId("recipe-undo").disabled = undo.length === 0;
 }
 
 async function save(event) {
@@ -142,7 +215,7 @@ async function save(event) {
     shown = saved;
     keepDraft();
     await listFolders(folder);
-    showVerdict(saved);
+    await showVerdict(saved);
   } catch (error) {
     tell(error.message, "bad");
   }

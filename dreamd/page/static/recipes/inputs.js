@@ -1,0 +1,113 @@
+// Inputs for plain values. Each is an element with `show(value)`; `commit(value)` is called when a person has chosen.
+
+import { make } from "../dom.js";
+
+const QUIET_MILLISECONDS = 200;
+const STEPS = 1000;
+let count = 0;
+
+/** A new id, by which a label finds its input. */
+export const freshId = () => `control-${(count += 1)}`;
+
+/** The input of a control. `id` is for its label. */
+export function inputOf(control, id, commit) {
+  const kinds = { number: numberInput, choice: choiceInput, flag: flagInput, text: textInput };
+  return (kinds[control.kind] ?? otherInput)(control, id, commit);
+}
+
+function choiceInput(control, id, commit) {
+  const select = make("select", { id, onchange: () => commit(select.value) }, ...control.options.map((name) => new Option(name)));
+  return { element: select, show: (value) => (select.value = value) };
+}
+
+function flagInput(control, id, commit) {
+  const box = make("input", { id, type: "checkbox", role: "switch", class: "switch", onchange: () => commit(box.checked) });
+  return { element: box, show: (value) => (box.checked = value === true) };
+}
+
+function textInput(control, id, commit) {
+  const box = make("input", {
+    id, type: "text", autocomplete: "off", spellcheck: "false", placeholder: control.optional ? "none" : "",
+    onchange: () => commit(box.value === "" && control.optional ? null : box.value),
+  });
+  return { element: box, show: (value) => document.activeElement !== box && (box.value = value ?? "") };
+}
+
+/** What has no control of its own: it is shown, and changed in the text. */
+function otherInput(control, id) {
+  const text = make("code", { id });
+  const element = make("span", { class: "other" }, text, make("small", { class: "soft" }, " change it in the YAML"));
+  return { element, show: (value) => (text.textContent = JSON.stringify(value ?? null)) };
+}
+
+function numberInput(control, id, commit) {
+  const [low, high] = control.limits;
+  const box = make("input", { id, type: "number", class: "number", step: control.whole ? 1 : "any", min: low, max: high, inputmode: "decimal" });
+  const slider = control.slider ? make("input", { type: "range", ...ends(control), "aria-label": `${control.label}, slider` }) : null;
+  const scale = control.slider ? scaleOf(control) : null;
+  const none = control.optional ? make("input", { type: "checkbox", "aria-label": `${control.label}: none` }) : null;
+  let timer = 0;
+  const say = (value) => {
+    clearTimeout(timer);
+    if (value !== null && (!Number.isFinite(value) || !box.checkValidity())) return;
+    commit(value);
+  };
+  const place = (value) => {
+    if (slider === null || typeof value !== "number") return;
+    slider.value = scale.placeOf(value);
+    slider.setAttribute("aria-valuetext", String(value));
+  };
+  slider?.addEventListener("input", () => {
+    const value = scale.valueAt(Number(slider.value));
+    box.value = value;
+    slider.setAttribute("aria-valuetext", String(value));
+    clearTimeout(timer);
+    timer = setTimeout(() => say(value), QUIET_MILLISECONDS);
+  });
+  box.addEventListener("change", () => {
+    place(Number(box.value));
+    say(box.value === "" && control.optional ? null : box.valueAsNumber);
+  });
+  none?.addEventListener("change", () => say(none.checked ? null : (box.valueAsNumber || start(control))));
+  const element = make("span", { class: `number-input${slider ? "" : " alone"}` }, slider, box,
+    none && make("label", { class: "none" }, none, "none"));
+  return {
+    element,
+    show(value) {
+      const isNone = value === null || value === undefined;
+      if (none) none.checked = isNone;
+      if (slider) slider.disabled = isNone;
+      if (document.activeElement === slider) return; // a person moves it, and is ahead of what dreamd has said
+      if (document.activeElement !== box) box.value = isNone ? "" : value;
+      place(value);
+    },
+  };
+}
+
+/** A number to begin with where there was none. */
+const start = ({ slider, limits, whole }) => {
+  const value = slider ? Math.sqrt(Math.max(slider[0], 1e-9) * slider[1]) : (limits[0] ?? 1);
+  return whole ? Math.round(value) : rounded(value);
+};
+
+const isWide = ({ whole, slider: [low, high] }) => low > 0 && high / low >= (whole ? 1000 : 50);
+
+function ends(control) {
+  const [low, high] = control.slider;
+  if (isWide(control)) return { min: 0, max: STEPS, step: 1 };
+  return { min: low, max: high, step: control.whole ? Math.max(1, Math.round((high - low) / 200)) : (high - low) / 200 };
+}
+
+/** The slider's place of a value, and the value at a place: by factors where the ends are far apart. */
+function scaleOf(control) {
+  const [low, high] = control.slider;
+  const exact = (value) => (control.whole ? Math.round(value) : rounded(value));
+  if (!isWide(control)) return { placeOf: (value) => value, valueAt: exact };
+  const span = Math.log(high / low);
+  return {
+    placeOf: (value) => Math.round((Math.log(Math.max(value, low) / low) / span) * STEPS),
+    valueAt: (place) => exact(low * Math.exp((place / STEPS) * span)),
+  };
+}
+
+const rounded = (value) => Number(value.toPrecision(2 + (Math.abs(value) >= 1)));

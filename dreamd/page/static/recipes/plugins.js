@@ -1,0 +1,101 @@
+// Choosing plugins: one with its parameters, or a list of them in order.
+
+import { make, refill } from "../dom.js";
+import { freshId, inputOf } from "./inputs.js";
+
+/** The choice of one plugin; below it are the rows of its parameters, which inherit as other fields do. */
+export function pluginInput(plugins, path, id, change, rowOf, elsewhere) {
+  const select = make("select", { id, onchange: () => change([{ path: path.split("."), value: select.value }], path) });
+  const doc = make("p", { class: "doc" });
+  const inside = make("div", { class: "parameters" });
+  const isWhole = path.includes("."); // `ascent.optimizer` is one field, whose value is the plugin with its parameters
+  let rows = [];
+  return {
+    element: make("div", {}, select, doc, inside),
+    show(value, standing) {
+      const name = typeof value === "object" ? value?.name : value;
+      refill(select, [plugins.map((each) => each.name), name], () => optionsOf(plugins, name));
+      select.value = name;
+      const plugin = plugins.find((each) => each.name === name);
+      doc.textContent = plugin?.doc ?? "";
+      const controls = (plugin?.controls ?? []).filter((control) => !(`${path}.${control.path}` in elsewhere));
+      refill(inside, [name, controls], () => {
+        rows = controls.map((control) => (isWhole ? wholeRow(control, path, change, () => select.value) : rowOf(control, `${path}.${control.path}`)));
+        return rows.map(({ element }) => element);
+      });
+      for (const row of rows) row.show(isWhole ? value : standing);
+    },
+  };
+}
+
+/** A parameter of a plugin that is written as a whole. */
+function wholeRow(control, path, change, nameOf) {
+  let whole = {};
+  const row = parameterRow(control, (given) => change([{ path: path.split("."), value: { ...whole, name: nameOf(), [control.path]: given } }], path));
+  return { element: row.element, show(value) { whole = typeof value === "object" ? value : {}; row.show(whole); } };
+}
+
+function parameterRow(control, commit) {
+  const id = freshId();
+  const input = inputOf(control, id, commit);
+  return {
+    element: make("div", { class: `control is-${control.kind}` },
+      make("div", { class: "head" }, make("label", { class: "label", for: id }, control.label)),
+      input.element, control.doc ? make("p", { class: "doc soft", title: control.more || null }, control.doc) : null),
+    show: (values) => input.show(values[control.path] === undefined ? control.default : values[control.path]),
+  };
+}
+
+const optionsOf = (plugins, name) => {
+  const names = plugins.map((each) => each.name).filter((each) => !each.includes("*"));
+  return (names.includes(name) || !name ? names : [name, ...names]).map((each) => new Option(each));
+};
+
+/** A list of plugins: each can be changed, moved and taken out, and one can be added. */
+export function stepsInput(plugins, id, commit, label) {
+  const list = make("ol", { class: "steps", id, "aria-label": label });
+  const add = make("select", { "aria-label": `Add to ${label.toLowerCase()}`, onchange: () => add.value && commit([...steps, add.value]) });
+  let steps = [];
+  let rows = [];
+  const set = (at, value) => commit(steps.map((each, index) => (index === at ? value : each)));
+  const move = (at, by) => {
+    const moved = [...steps];
+    moved.splice(at + by, 0, ...moved.splice(at, 1));
+    commit(moved);
+  };
+  const card = (step, at) => {
+    const plugin = plugins.find(({ name }) => name === nameOf(step));
+    const parameters = (plugin?.controls ?? []).map((control) =>
+      parameterRow(control, (value) => set(at, { ...asMapping(steps[at]), [control.path]: value })));
+    const button = (text, words, act, isOff = false) => make("button", {
+      type: "button", class: "quiet small", disabled: isOff, "aria-label": `${words} ${nameOf(step)}`, "data-key": `${words} ${at}`, onclick: act,
+    }, text);
+    return {
+      parameters,
+      element: make("li", { class: "step" },
+        make("div", { class: "head" }, make("span", { class: "label" }, nameOf(step)), make("span", { class: "row tight" },
+          button("↑", "Move up", () => move(at, -1), at === 0),
+          button("↓", "Move down", () => move(at, 1), at === steps.length - 1),
+          button("✕", "Take out", () => commit(steps.filter((_, index) => index !== at))))),
+        plugin?.doc ? make("p", { class: "doc soft" }, plugin.doc) : null,
+        ...parameters.map(({ element }) => element)),
+    };
+  };
+  return {
+    isGroup: true,
+    element: make("div", {}, list, add),
+    show(value) {
+      steps = value ?? [];
+      refill(list, steps.map(nameOf), () => {
+        rows = steps.map(card);
+        return rows.length ? rows.map(({ element }) => element) : [make("li", { class: "soft" }, "nothing")];
+      });
+      rows.forEach(({ parameters }, at) => parameters.forEach((row) => row.show(asMapping(steps[at]))));
+      refill(add, plugins.map(({ name }) => name), () => [new Option("Add…", ""), ...plugins.map(({ name }) => new Option(name))]);
+      add.value = "";
+    },
+  };
+}
+
+const nameOf = (step) => (typeof step === "object" ? step.name : step);
+const asMapping = (step) => (typeof step === "object" ? step : { name: step });

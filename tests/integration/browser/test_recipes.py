@@ -1,0 +1,116 @@
+"""Recipes without YAML, in a real Chromium: cards, controls, the text beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.browser_site import MARKS, Site, faults
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+    Visit = Callable[..., Page]
+
+pytestmark = MARKS
+
+TEXT = "# mine\nextends: classic   # for now\nascent: {iterations: 2, lr: 0.05}   # slow\n"
+IS = "(text) => document.getElementById('recipe-text').value === text"
+
+
+def opened(site: Site, visit: Visit, folder: str, text: str = TEXT, **options: Any) -> Page:
+    """The page of a folder's recipe, with its controls."""
+    site.tree.recipe(folder, text)
+    page = visit(site, f"#recipes/{folder}", **options)
+    control(page, "seed").wait_for()
+    return page
+
+
+def control(page: Page, path: str) -> Locator:
+    return page.locator(f"[data-path='{path}']")
+
+
+def test_a_control_changes_its_own_line_and_comments_stay(site: Site, visit: Visit) -> None:
+    page = opened(site, visit, "controls")
+    box = control(page, "ascent.iterations").get_by_role("spinbutton")
+    box.fill("7")
+    box.press("Enter")
+    page.wait_for_function(IS, arg=TEXT.replace("iterations: 2", "iterations: 7"))
+    slider = control(page, "ascent.iterations").get_by_role("slider")
+    assert slider.input_value() == "7"
+    slider.press("ArrowRight")
+    page.wait_for_function(IS, arg=TEXT.replace("iterations: 2", "iterations: 8"))
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved: controls/recipe.yaml").wait_for()
+    assert (site.tree.inbox / "controls" / "recipe.yaml").read_text() == TEXT.replace("iterations: 2", "iterations: 8")
+
+
+def test_a_written_text_moves_the_controls(site: Site, visit: Visit) -> None:
+    page = opened(site, visit, "written-here")
+    page.locator("#recipe-text").fill("ascent: {lr: 0.25}\noutput: {format: png, embed: true}\n")
+    page.wait_for_function("() => document.querySelector('[data-path=\"ascent.lr\"] [type=number]').value === '0.25'")
+    assert control(page, "output.format").get_by_role("combobox").input_value() == "png"
+    page.get_by_text("More settings").click()
+    assert control(page, "output.embed").get_by_role("switch").is_checked()
+
+
+def test_what_is_set_here_goes_back_to_what_is_inherited(site: Site, visit: Visit) -> None:
+    page = opened(site, visit, "back")
+    row = control(page, "ascent.lr")
+    row.get_by_text("set here").wait_for()
+    row.get_by_role("button", name="back to 0.05").click()
+    page.wait_for_function(IS, arg=TEXT.replace(", lr: 0.05", ""))
+    row.get_by_text("from preset classic").wait_for()
+
+
+def test_a_card_is_what_the_recipe_extends_and_undo_takes_it_back(site: Site, visit: Visit) -> None:
+    page = opened(site, visit, "cards")
+    assert page.get_by_role("radio", name="classic").is_checked()
+    page.get_by_text("ascent goes over classic here.").wait_for()
+    page.get_by_role("radio", name="none").check(force=True)
+    page.wait_for_function(IS, arg=TEXT.replace("extends: classic   # for now", "# for now"))
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_function(IS, arg=TEXT)
+    page.wait_for_function("() => document.querySelector('input[name=preset]:checked').value === 'classic'")
+    page.get_by_role("button", name="Take classic as it is").click()
+    page.wait_for_function(IS, arg="# mine\nextends: classic   # for now\n# slow\n")
+
+
+def test_a_wrong_text_closes_the_controls_with_the_reason_until_it_is_right(site: Site, visit: Visit) -> None:
+    page = opened(site, visit, "closed")
+    text = page.locator("#recipe-text")
+    text.fill("seed: [")
+    page.locator("#recipe-closed", has_text="is not YAML").wait_for()
+    assert control(page, "seed").get_by_role("spinbutton").is_disabled()
+    assert page.get_by_role("radio", name="classic").is_disabled()
+    assert text.input_value() == "seed: ["
+    text.fill("seed: 5")
+    page.wait_for_function("() => document.querySelector('[data-path=seed] [type=number]').value === '5'")
+    assert control(page, "seed").get_by_role("spinbutton").is_enabled()
+
+
+def test_steps_are_added_moved_and_given_values(site: Site, visit: Visit) -> None:
+    page = opened(site, visit, "steps", "gradient:\n  - smooth   # soft\n")
+    page.get_by_text("More settings").click()
+    row = control(page, "gradient")
+    row.get_by_label("Add to gradient").select_option("clip")
+    page.wait_for_function(IS, arg="gradient:\n  - smooth   # soft\n  - clip\n")
+    sigma = row.get_by_label("Sigma", exact=True)
+    sigma.fill("2")
+    sigma.press("Enter")
+    page.wait_for_function(IS, arg="gradient:\n  - {name: smooth, sigma: 2}   # soft\n  - clip\n")
+    row.get_by_role("button", name="Take out clip").click()
+    page.wait_for_function(IS, arg="gradient:\n  - {name: smooth, sigma: 2}   # soft\n")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 390])
+def test_axe_finds_no_fault_in_the_controls(site: Site, visit: Visit, scheme: str, width: int) -> None:
+    page = opened(site, visit, "accessible", viewport={"width": width, "height": 800}, color_scheme=scheme,
+                  reduced_motion="reduce", bypass_csp=True)  # fmt: skip
+    page.get_by_text("More settings").click()
+    control(page, "gradient").wait_for()
+    assert faults(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

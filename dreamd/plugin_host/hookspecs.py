@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from dreamd.engine.network.backbone import Backbone
     from dreamd.executors.executor import Executor, ExecutorContext
     from dreamd.job import Job
+    from dreamd.pictures.film import Film, FilmPlan, FilmWriter
 
 hookspec = pluggy.HookspecMarker("dreamd")
 
@@ -227,6 +228,35 @@ class RegisterDecoder(Protocol):
         """
 
 
+class RegisterFilm(Protocol):
+    """`register` of `dreamd_films`."""
+
+    def __call__(
+        self,
+        name: str,
+        open: Callable[[BinaryIO, CheckSize], Film | None],  # noqa: A002 (what it does)
+        create: Callable[[FilmPlan, Film | None], FilmWriter],
+        *,
+        extensions: tuple[str, ...],
+    ) -> None:
+        """Register what reads and writes films or animations.
+
+        `open(file, check_size)` returns a `dreamd.api.Film`, or None for a file that holds a single picture.
+        `create(plan, source)` returns a `dreamd.api.FilmWriter`. `source` is the film that was dreamed, as your `open`
+        gave it, so that you can copy its sound; None where another plugin read it, or a picture became a film.
+
+        Args:
+            name: the name that messages use.
+            open: is called in a worker, for files with these endings. `file` is open for reading, and no longer than
+                `limits.max_bytes`; it stays open until the film is closed. Call `check_size(width, height)` before you
+                take memory for the pixels of a frame. Raise `dreamd.api.PictureError` for a broken file. Hold a few
+                frames at a time, however long the film is.
+            create: is called in a worker, for results with these endings.
+            extensions: the endings of the files' names, in small letters: `(".mp4", ".mov")`. You cannot have those
+                that another plugin of films has.
+        """
+
+
 class RegisterExecutor(Protocol):
     """`register` of `dreamd_executors`."""
 
@@ -268,6 +298,10 @@ class EngineHooks:
     @hookspec
     def dreamd_decoders(self, register: RegisterDecoder) -> None:
         """Bring decoders: a decoder reads picture files that dreamd cannot read, such as a camera's raw files."""
+
+    @hookspec
+    def dreamd_films(self, register: RegisterFilm) -> None:
+        """Bring what reads and writes films: frames with their times, and the sound as it is."""
 
 
 class DaemonHooks:

@@ -33,8 +33,10 @@ from dreamd.plugin_host.calling.results import (
     decoded_pictures,
     eight_bit_colours,
     encoded_pictures,
+    film_writer,
     like_the_gradient,
     one_value_a_picture,
+    open_film,
     pictures_like_the_first,
     views_of_pictures,
 )
@@ -73,17 +75,22 @@ _OWN_EXTENSIONS = frozenset(
 _OPTIONS: dict[Kind, frozenset[str]] = {
     Kind.BACKBONE: frozenset({"weights"}),
     Kind.DECODER: frozenset({"extensions"}),
+    Kind.FILM: frozenset({"extensions", "create"}),
     Kind.PARAMETERIZATION: frozenset({"decode"}),
     Kind.OPTIMIZER: frozenset({"pictures", "steady"}),
     Kind.TRANSFORM: frozenset({"differentiable"}),
 }
 """The keyword arguments that `register` takes, by kind."""
 
+_SECOND_FUNCTIONS = {Kind.PARAMETERIZATION: "decode", Kind.FILM: "create"}
+"""The kinds of which `register` takes two functions, and the name of the second."""
+
 _INSPECTORS: dict[Kind, Inspector] = {
     Kind.LOSS: one_value_a_picture,
     Kind.GRADIENT: like_the_gradient,
     Kind.SCHEDULE: pictures_like_the_first,
     Kind.DECODER: eight_bit_colours,
+    Kind.FILM: open_film,
     Kind.PARAMETERIZATION: encoded_pictures,
     Kind.OPTIMIZER: like_the_gradient,
     Kind.TRANSFORM: views_of_pictures,
@@ -98,9 +105,10 @@ class Registered:
 
     Attributes:
         entry: the entry.
-        function: the function; a parameterization's is its encode.
+        function: the function; a parameterization's is its encode, a film's its open.
         weights: where a backbone's default weights come from.
         decode: a parameterization's.
+        create: what makes a film's writer.
         pictures: how many pictures an optimizer remembers, or a function of its parameters that says so.
     """
 
@@ -108,6 +116,7 @@ class Registered:
     function: Callable[..., Any]
     weights: Source | Callable[[str], Source] | None = None
     decode: Callable[..., Any] | None = None
+    create: Callable[..., Any] | None = None
     pictures: int | Callable[..., int] = 0
 
     def source(self, name: str) -> Source | None:
@@ -169,8 +178,19 @@ class Plugins:
 
     def decoder(self, path: Path) -> Registered | None:
         """Return what decodes a picture's file by the ending of its name; None: dreamd does it itself."""
-        ending = path.suffix.lower()
-        return next((item for item in self._registered if ending and ending in item.entry.extensions), None)
+        return self._by_extension(Kind.DECODER, path.suffix.lower())
+
+    def film(self, extension: str) -> Registered | None:
+        """Return what reads and writes films of an ending, such as `.mp4`; None: nothing does."""
+        return self._by_extension(Kind.FILM, extension.lower())
+
+    def film_extensions(self) -> list[str]:
+        """Return the endings of the films that can be read and written."""
+        return [end for item in self._registered if item.entry.kind is Kind.FILM for end in item.entry.extensions]
+
+    def _by_extension(self, kind: Kind, extension: str) -> Registered | None:
+        of_kind = (item for item in self._registered if item.entry.kind is kind)
+        return next((item for item in of_kind if extension in item.entry.extensions), None)
 
     def job_changed(self, job: Job) -> None:
         """Have every plugin that listens told that a job changed. Never waits for one."""
@@ -237,15 +257,19 @@ class Plugins:
     def _registrar(self, candidate: Candidate, kind: Kind) -> Callable[..., None]:
         """Make the `register` that a plugin's hook is called with."""
 
-        def register(name: str, function: Callable[..., Any], *decode: Callable[..., Any], **options: Any) -> None:
+        second = _SECOND_FUNCTIONS.get(kind, "decode")
+
+        def register(name: str, function: Callable[..., Any], *others: Callable[..., Any], **options: Any) -> None:
             self._check_name(kind, name)
-            options |= {"decode": decode[0]} if decode else {}
-            for one in (function, *([options.get("decode")] if kind is Kind.PARAMETERIZATION else [])):
+            options |= {second: others[0]} if others else {}
+            for one in (function, *([options.get(second)] if kind in _SECOND_FUNCTIONS else [])):
                 if not callable(one):
                     raise PluginError(f"{kind} {name!r}: {one!r} cannot be called")
             if unknown := options.keys() - _OPTIONS.get(kind, frozenset()):
                 raise PluginError(f"{kind} {name!r}: register takes no {sorted(unknown)[0]!r}")
-            extensions = self._checked_extensions(name, options.get("extensions", ())) if kind is Kind.DECODER else ()
+            extensions: tuple[str, ...] = ()
+            if kind in (Kind.DECODER, Kind.FILM):
+                extensions = self._checked_extensions(kind, name, options.get("extensions", ()))
             entry = _entry(kind, name, candidate, function, extensions, options)
             label = f"{kind} {name!r} of plugin {candidate.name!r}"
             made = function if kind is Kind.EXECUTOR else guarded(function, label, _INSPECTORS.get(kind))
@@ -257,6 +281,7 @@ class Plugins:
                     function=made,
                     weights=source,
                     decode=guarded(options["decode"], label, decoded_pictures) if "decode" in options else None,
+                    create=guarded(options["create"], label, film_writer) if "create" in options else None,
                     pictures=options.get("pictures", 0),
                 )
             )
@@ -272,18 +297,17 @@ class Plugins:
             if (item.entry.kind, item.entry.name) == (kind, name):
                 raise PluginError(f"the {kind} {name!r} is taken by plugin {item.entry.plugin!r}; choose another name")
 
-    def _checked_extensions(self, name: str, extensions: Collection[str]) -> tuple[str, ...]:
+    def _checked_extensions(self, kind: Kind, name: str, extensions: Collection[str]) -> tuple[str, ...]:
         if isinstance(extensions, str) or not extensions:
-            raise PluginError(f'decoder {name!r} needs the endings of its files: `extensions=(".dng", ".cr2")`')
+            raise PluginError(f'{kind} {name!r} needs the endings of its files: `extensions=(".dng", ".cr2")`')
         for extension in extensions:
             if not isinstance(extension, str) or not _EXTENSION.fullmatch(extension):
-                raise PluginError(f"decoder {name!r}: {extension!r} is no ending such as '.dng', in small letters")
-            if extension in _OWN_EXTENSIONS:
-                raise PluginError(f"decoder {name!r}: dreamd reads {extension} files by itself; leave that out")
-            for item in self._registered:
-                if extension in item.entry.extensions:
-                    taken = f"is taken by decoder {item.entry.name!r} of plugin {item.entry.plugin!r}"
-                    raise PluginError(f"decoder {name!r}: {extension} {taken}; leave that out")
+                raise PluginError(f"{kind} {name!r}: {extension!r} is no ending such as '.dng', in small letters")
+            if kind is Kind.DECODER and extension in _OWN_EXTENSIONS:
+                raise PluginError(f"{kind} {name!r}: dreamd reads {extension} files by itself; leave that out")
+            if (item := self._by_extension(kind, extension)) is not None:
+                taken = f"is taken by {kind} {item.entry.name!r} of plugin {item.entry.plugin!r}"
+                raise PluginError(f"{kind} {name!r}: {extension} {taken}; leave that out")
         return tuple(extensions)
 
     def _refuse(self, candidate: Candidate, reason: str) -> None:

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     OPTIMIZER = "optimizer"
     TRANSFORM = "transform"
     DECODER = "decoder"
+    FILM = "film"
     EXECUTOR = "executor"
     NOTIFY = "notify"
 
@@ -38,7 +39,7 @@ class Kind(StrEnum):
     @property
     def has_parameters(self) -> bool:
         """Whether a recipe chooses it, so that the parameters of its function are fields of the recipe."""
-        return self not in (Kind.DECODER, Kind.EXECUTOR, Kind.NOTIFY)
+        return self not in (Kind.DECODER, Kind.FILM, Kind.EXECUTOR, Kind.NOTIFY)
 
 
 _HOOKS = {
@@ -50,6 +51,7 @@ _HOOKS = {
     Kind.OPTIMIZER: "dreamd_optimizers",
     Kind.TRANSFORM: "dreamd_transforms",
     Kind.DECODER: "dreamd_decoders",
+    Kind.FILM: "dreamd_films",
     Kind.EXECUTOR: "dreamd_executors",
     Kind.NOTIFY: "dreamd_job_changed",
 }

@@ -63,14 +63,14 @@ def load_in_daemon(plugin: Target) -> None:
 
 
 def recipe_with(item: Registered, name: str) -> Recipe | None:
-    """Make the recipe of a tiny dream that uses a thing; None for a decoder, which no recipe names."""
+    """Make the recipe of a tiny dream that uses a thing; None for what no recipe names, as a decoder."""
     choice = {"name": name, **default_values(item.entry)}
     fields: dict[str, Any] = {
         "backbone": {"name": "contract_tiny", "weights": "random"},
         "schedule": {"name": "octaves", "num_octaves": 1},
     }
     steps = {"iterations": 2}
-    if item.entry.kind is Kind.DECODER:
+    if item.entry.kind in (Kind.DECODER, Kind.FILM):
         return None
     if item.entry.kind is Kind.BACKBONE:
         choice["weights"] = "random"

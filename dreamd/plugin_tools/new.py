@@ -25,6 +25,7 @@ _IN_A_RECIPE = {
     Kind.TRANSFORM: "in a recipe: `transforms: [{name}]`",
     Kind.BACKBONE: "in a recipe: `backbone: {{name: {name}, weights: random}}`, or the path of your weights",
     Kind.DECODER: "drop one of its files into the inbox",
+    Kind.FILM: "drop one of its films into the inbox",
     Kind.EXECUTOR: "in config.yaml: `workers: {{executor: {name}}}`",
     Kind.NOTIFY: "it is told of every job",
 }

@@ -68,7 +68,7 @@ def _choices(registered: Sequence[Registered]) -> dict[str, Any]:
     for kind, item in firsts.items():
         if kind is Kind.BACKBONE:
             fields["backbone"] = {"name": _single_name(item.entry), **_weights(item)}
-        elif kind is not Kind.DECODER:
+        elif kind not in (Kind.DECODER, Kind.FILM):
             fields |= fields_using(item.entry, {"name": item.entry.name})
     return fields
 

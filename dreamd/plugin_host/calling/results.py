@@ -98,6 +98,60 @@ def eight_bit_colours(label: str, _arguments: tuple[Any, ...], result: Any) -> A
     return result
 
 
+def open_film(label: str, _arguments: tuple[Any, ...], result: Any) -> Any:
+    """Take from what opens films a film, whose errors are told with the plugin's name; None for a single picture."""
+    if result is None:
+        return None
+    _check_has(label, result, "dreamd.api.Film", ("width", "height", "alpha", "frames"))
+    _check_has(label, result, "dreamd.api.Film", ("seconds", "loop", "notes", "read", "close"))
+    return _GuardedFilm(label, result)
+
+
+def film_writer(label: str, _arguments: tuple[Any, ...], result: Any) -> Any:
+    """Take from what creates films a writer."""
+    _check_has(label, result, "dreamd.api.FilmWriter", ("part", "join"))
+    return result
+
+
+class _GuardedFilm:
+    """A plugin's film, whose errors are told with the plugin's name.
+
+    Attributes:
+        own: the film as the plugin gave it.
+    """
+
+    def __init__(self, label: str, film: Any) -> None:
+        self._label = label
+        self.own = film
+        self.width, self.height, self.alpha = int(film.width), int(film.height), bool(film.alpha)
+        self.frames, self.seconds, self.loop, self.notes = film.frames, film.seconds, film.loop, tuple(film.notes)
+
+    def read(self, start: Any = None) -> Iterator[Any]:
+        """Yield the film's frames."""
+        frames = iter(self.own.read(start))
+        while True:
+            try:
+                frame = next(frames)
+            except StopIteration:
+                return
+            except (Exception, SystemExit) as error:
+                if not is_plugins_fault(error):
+                    raise
+                raise PluginError(f"{self._label}: {describe_error(error)}") from error
+            eight_bit_colours(self._label, (), frame.pixels)
+            yield frame
+
+    def close(self) -> None:
+        """Close the film."""
+        self.own.close()
+
+
+def _check_has(label: str, result: Any, what: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        if not hasattr(result, name):
+            raise PluginError(f"{label} returned a {type(result).__name__} without {name!r}; see {what}")
+
+
 def finite(label: str, arguments: tuple[Any, ...], result: Any) -> Any:
     """Refuse a result with not-a-numbers, when those are looked for and the arguments had none."""
     if _looks_for_nan.get() and not _all_finite(result) and all(map(_all_finite, arguments)):

@@ -14,6 +14,7 @@ from dreamd.plugin_tools.clauses.backbones import backbone_clauses
 from dreamd.plugin_tools.clauses.common import Clause
 from dreamd.plugin_tools.clauses.decoders import decoder_clauses
 from dreamd.plugin_tools.clauses.executors import executor_clauses
+from dreamd.plugin_tools.clauses.films import film_clauses
 from dreamd.plugin_tools.clauses.gradients import gradient_clauses
 from dreamd.plugin_tools.clauses.losses import loss_clauses
 from dreamd.plugin_tools.clauses.notifiers import notify_clauses
@@ -31,7 +32,7 @@ def clauses_of(item: Registered, name: str, device: torch.device, samples: Seque
         item: the thing.
         name: its name, or one of its family's.
         device: what to check on.
-        samples: picture files, for a decoder.
+        samples: picture files, for a decoder, or films.
     """
     yield "is documented, with every parameter", partial(check_documented, item.entry)
     by_kind: dict[Kind, Callable[[], Iterator[Clause]]] = {
@@ -43,6 +44,7 @@ def clauses_of(item: Registered, name: str, device: torch.device, samples: Seque
         Kind.TRANSFORM: lambda: transform_clauses(item, device),
         Kind.BACKBONE: lambda: backbone_clauses(item, name, device),
         Kind.DECODER: lambda: decoder_clauses(item, samples),
+        Kind.FILM: lambda: film_clauses(item, samples),
         Kind.EXECUTOR: lambda: executor_clauses(item),
         Kind.NOTIFY: lambda: notify_clauses(item),
     }

@@ -198,6 +198,14 @@ def test_a_decoder_that_does_not_ask_for_the_size_is_told_so(tmp_path: Path) -> 
     assert "it never asks check_size" in wrong["asks check_size before it decodes a.mine"]
 
 
+def test_films_whose_frames_do_not_come_back_are_told_so(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    file = make_plugin("mine", Kind.FILM, tmp_path)
+    file.write_text(file.read_text().replace("for _ in range(self.frames)", "for _ in range(self.frames - 1)"))
+    found = failures(file)
+    assert "of 5 frames it reads 4" in found["reads the frames of .mine that it writes, at their times"]
+
+
 def test_a_transform_that_fails_for_a_picture_of_one_pixel_is_told_so(tmp_path: Path) -> None:
     body = "def mine(image):\n    'One.'\n    return image * image.new_tensor(image.shape[2] - 1.5).sqrt()\n"
     end = "\n@hookimpl\ndef dreamd_transforms(register):\n    register('mine', mine)\n"

@@ -31,6 +31,8 @@ COMMANDS = {
     "jobs": "dreamd.commands.jobs",
     "logs": "dreamd.commands.logs",
     "retry": "dreamd.commands.control",
+    "cancel": "dreamd.commands.control",
+    "dismiss": "dreamd.commands.control",
     "pause": "dreamd.commands.control",
     "resume": "dreamd.commands.control",
     "prune": "dreamd.commands.prune",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from dreamd.wording import suggestion
 
@@ -25,6 +25,41 @@ REMEDIES: dict[HoldCause, str] = {
     "folder": "mount the folder's disk, or mend its permissions; it goes on by itself",
 }
 """What a person can do about each cause of a hold."""
+
+FailureCause = Literal["picture", "crash", "memory", "time", "worker", "error", "cancelled", "replaced", "gone"]
+"""Why a job failed. The picture is broken or too large; it ended every worker that had it; it took too much memory or
+time; its worker was ended for another reason; a plugin or dreamd failed; a person cancelled it; a person put a mended
+dream file in its place; its picture was taken away."""
+
+
+class FailureAdvice(NamedTuple):
+    """What a person can do about a failure.
+
+    Attributes:
+        can_retry: whether another try may end otherwise.
+        remedy: what to do before it, or why it would not help.
+    """
+
+    can_retry: bool
+    remedy: str
+
+
+FAILURES: dict[FailureCause, FailureAdvice] = {
+    "picture": FailureAdvice(False, "the picture itself is at fault: mend it, or drop another one"),
+    "crash": FailureAdvice(
+        False, "it ends whatever worker dreams it: change the picture or its recipe, and drop it anew"
+    ),
+    "memory": FailureAdvice(
+        True, "allow more memory (workers.memory) or smaller pictures (image.max_side); then retry"
+    ),
+    "time": FailureAdvice(True, "allow more time (limits.timeout_seconds), or shorten the recipe; then retry"),
+    "worker": FailureAdvice(True, "its worker was ended and not by the picture, as far as one knows; retry"),
+    "error": FailureAdvice(True, "mend what the reason names; then retry"),
+    "cancelled": FailureAdvice(True, "somebody cancelled it; to retry takes that back"),
+    "replaced": FailureAdvice(False, "a mended dream file was put in its place"),
+    "gone": FailureAdvice(False, "somebody took the picture away while it was worked on"),
+}
+"""What a person can do about each cause of a failure."""
 
 FieldPath = tuple[str | int, ...]
 """Where a value stands in a YAML file: `("layers", 0, "name")`."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from dreamd.errors import HoldCause
+from dreamd.errors import FailureCause, HoldCause
 
 _ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no letter that reads like a digit
 
@@ -38,9 +38,11 @@ class Job:
         started_at: when its last attempt began.
         finished_at: when it was done or failed.
         hold: why it is held, when it is.
+        failure: why it failed, when it has; None also where an earlier version of dreamd did not say.
         reason: what a person should know: why it is held or failed.
         result: the result's path relative to the outbox, once it was or may have been published.
         seconds: how long the dream took.
+        dismissed: whether a person wants to see no more of its failure.
     """
 
     id: str
@@ -56,6 +58,8 @@ class Job:
     reason: str | None = None
     result: str | None = None
     seconds: float | None = None
+    failure: FailureCause | None = None
+    dismissed: bool = False
 
     @property
     def path(self) -> PurePosixPath:

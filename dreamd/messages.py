@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from dreamd import __version__
-from dreamd.errors import DreamdError, HoldCause
+from dreamd.errors import DreamdError, FailureCause, HoldCause
 from dreamd.json_text import to_json, without_halves
 from dreamd.plugin_host.catalogue import Catalogue
 
@@ -147,6 +147,16 @@ class Batch(_Message):
     def jobs(self) -> tuple[str, ...]:
         """The ids of the jobs in it."""
         return tuple(order.job for order in self.orders)
+
+
+class Cancel(_Message):
+    """To a worker: jobs that it need not dream any more, whether it has begun or not.
+
+    Attributes:
+        cancel: the ids of the jobs.
+    """
+
+    cancel: tuple[str, ...]
 
 
 class Importing(_Message):
@@ -292,6 +302,7 @@ class NotDone(_Message):
         final: whether trying again is pointless, because the picture itself is at fault.
         reason: for a person.
         field: the recipe's field that is at fault, if one is.
+        failure: what the job fails of, if it fails by this; None: whoever said so does not know.
         fetching: whether the weights that the job waits for are on their way; a Fetched tells when they are here.
     """
 
@@ -301,6 +312,7 @@ class NotDone(_Message):
     final: bool
     reason: Reason
     field: tuple[str | int, ...] = ()
+    failure: FailureCause | None = None
     fetching: bool = False
 
 
@@ -317,6 +329,14 @@ Said = Importing | Ready | Advanced | Fetching | Fetched | Done | NotDone | Unab
 _SAID: TypeAdapter[Said] = TypeAdapter(
     Annotated[Said, Field(discriminator="type")], config=ConfigDict(defer_build=True)
 )
+
+
+_TOLD: TypeAdapter[Batch | Cancel] = TypeAdapter(Batch | Cancel, config=ConfigDict(defer_build=True))
+
+
+def to_worker(line: bytes) -> Batch | Cancel:
+    """Read what a worker is told after its settings. Raises pydantic's ValidationError when it is neither."""
+    return _TOLD.validate_json(line)
 
 
 def from_worker(line: bytes) -> Said:

@@ -47,11 +47,14 @@ EXECUTOR = '''
 import shutil
 from dreamd.api import hookimpl
 from dreamd.messages import Done, NotDone, Sidecar
+from dreamd.tree.journal import Journal
+from dreamd.tree.layout import StateFolder
 
 class Copy:
-    """Copies instead of dreaming; finds pictures named bad to be broken."""
+    """Copies instead of dreaming; finds pictures named bad to be broken, and cancels those named unwanted."""
     def __init__(self, context):
         self.notify = context.notify
+        self.journal = StateFolder(context.config.state).journal
         self.taken = 0
     def start(self): pass
     def stop(self): pass
@@ -65,6 +68,11 @@ class Copy:
     def submit(self, batch):
         self.taken = 1
         for order in batch.orders:
+            if order.source.name.startswith("unwanted"):
+                with Journal.open(self.journal) as journal:
+                    journal.cancel([order.job])
+                self.notify(NotDone(job="nobody", hold=None, final=True, reason="this one dreams on for ever"))
+                continue
             if order.source.name.startswith("bad"):
                 self.notify(NotDone(job=order.job, hold=None, final=True, reason="it is broken"))
                 continue
@@ -83,12 +91,12 @@ def dreamd_executors(register):
     register("copy", Copy)
 '''
 
-PICTURES = ("good.png", "sub/good.png", "sub/bad.png")
+PICTURES = ("good.png", "sub/good.png", "sub/bad.png", "sub/unwanted.png")
 
 
 @dataclass(frozen=True)
 class Tree:
-    """A tree with three pictures in its inbox, one of them broken.
+    """A tree with four pictures in its inbox, one of them broken and one to be cancelled.
 
     Attributes:
         near: the folder with the config and the inbox.
@@ -180,7 +188,7 @@ class Tree:
         wanted = {
             "outbox": ["good.png", "good.png.json", "sub/good.png", "sub/good.png.json"],
             "done": ["good.png", "sub/good.png"] if self.keeps_originals else [],
-            "failed": ["sub/bad.png", "sub/bad.png.reason.txt"],
+            "failed": [f"sub/{name}.png{end}" for name in ("bad", "unwanted") for end in ("", ".reason.txt")],
             "inbox": [],
         }
         own = ("lock", "inbox-id")

@@ -33,7 +33,7 @@ def asked(config: Config, order: str, values: Mapping[str, object]) -> list[str]
 
     Args:
         config: the config.
-        order: the last part of the order's address: retry, pause or resume.
+        order: the last part of the order's address: retry, cancel, dismiss, pause or resume.
         values: what goes with it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""`dreamd retry`, `pause` and `resume`: what a person tells a daemon, whether it runs or not."""
+"""`dreamd retry`, `cancel`, `dismiss`, `pause` and `resume`: what a person tells a daemon, whether it runs or not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from dreamd.wording import printable
 
 @click.command()
 @click.argument("job_ids", metavar="[ID]...", nargs=-1, shell_complete=complete_job)
-@click.option("--all-failed", is_flag=True, help="Every failed job whose picture is still there.")
+@click.option(
+    "--all-failed",
+    is_flag=True,
+    help="Every failed job whose picture is still there, but what was cancelled or dismissed.",
+)
 @config_option
 def retry(job_ids: tuple[str, ...], all_failed: bool, config_file: Path) -> None:
     """Try failed or held jobs again."""
@@ -30,6 +34,44 @@ def retry(job_ids: tuple[str, ...], all_failed: bool, config_file: Path) -> None
         lines = control.retry(config, job_ids, all_failed=all_failed)
     for line in lines:
         click.echo(printable(line))
+
+
+@click.command()
+@click.argument("job_ids", metavar="[ID]...", nargs=-1, shell_complete=complete_job)
+@click.option("--folder", shell_complete=complete_folder, help="All jobs of this folder of the inbox and below.")
+@config_option
+def cancel(job_ids: tuple[str, ...], folder: str | None, config_file: Path) -> None:
+    """Cancel jobs that wait or run; `retry` takes that back.
+
+    Their pictures go to the failed ones.
+    """
+    from dreamd.tree import control
+
+    if bool(job_ids) == (folder is not None):
+        raise click.UsageError("give the IDs of jobs (see `dreamd jobs`), or --folder FOLDER")
+    config = config_at(config_file)
+    if must_ask(config):
+        place = None if folder is None else control.relative_folder(config, folder)
+        lines: Iterable[str] = asked(config, "cancel", {"folder": place} if place else {"jobs": list(job_ids)})
+    else:
+        lines = control.cancel(config, job_ids, folder=folder)
+    for line in lines:
+        click.echo(printable(line))
+
+
+@click.command()
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True, shell_complete=complete_job)
+@config_option
+def dismiss(job_ids: tuple[str, ...], config_file: Path) -> None:
+    """Show failures no more where what went wrong is listed."""
+    from dreamd.tree import control
+
+    config = config_at(config_file)
+    if must_ask(config):
+        lines = asked(config, "dismiss", {"jobs": list(job_ids)})
+    else:
+        lines = [control.dismiss(config, job_ids)]
+    click.echo("\n".join(map(printable, lines)))
 
 
 @click.command()

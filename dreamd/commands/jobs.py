@@ -55,6 +55,7 @@ def _jobs(file: Path, state: JobState | None, limit: int) -> list[Job]:
 def _line(job: Job) -> str:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.finished_at or job.started_at or job.claimed_at))
     end = f"→ {job.result}" if job.state is JobState.DONE else " ".join((job.reason or "").split("\n"))
+    end = f"(dismissed) {end}" if job.dismissed else end
     seconds = f"{job.seconds:.1f} s" if job.seconds is not None else ""
     return f"{job.id}  {when}  {job.state:<7} {seconds:>8}  {job.path}  {end}"
 
@@ -69,6 +70,8 @@ def _job_values(job: Job) -> dict[str, Any]:
         "started_at": job.started_at,
         "finished_at": job.finished_at,
         "hold": job.hold,
+        "failure": job.failure,
+        "dismissed": job.dismissed,
         "reason": job.reason,
         "result": job.result,
         "seconds": job.seconds,

@@ -11,7 +11,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 
 from dreamd.daemon.events import Crashed, Event, EventQueue, Signalled
@@ -126,7 +126,7 @@ class Loop:
 
     def recover(self) -> bool:
         """Take up what is in work, where nothing of it is known yet; returns whether the inbox is still there."""
-        if self._life.waiting or self._life.running or self._life.moving:
+        if self._life.waiting or self._life.running or self._life.ends.moving:
             return True
         try:
             self._recovery.recover()
@@ -164,10 +164,11 @@ class Loop:
                 self._intake.take_in(now)
         self._life.look_again(now)
         self._life.queue.pause(self._ledger.pauses())
+        self._cancel(self._ledger.take_cancelled())
         self._ledger.tidy(now)
         self._dispatch()
         self._executor.tick(now)  # behind it: a worker that was given something is not idle
-        for move in self._life.take_moves():
+        for move in self._life.ends.take_moves():
             self._publishers.submit(self._move_files, move)
         self._report.write_if_due(now, "draining" if self._stops else "running")
         self._tell_service(now)
@@ -234,7 +235,7 @@ class Loop:
             case Published():
                 self._life.finish(event)
             case PutAway():
-                self._life.note_put_away(event)
+                self._life.ends.note_put_away(event)
             case Crashed(error):
                 raise error
             case _:
@@ -304,7 +305,8 @@ class Loop:
         for job in death.jobs:
             self._report.forget(job)
         self._report.end_fetch()
-        self._life.lose_worker(death.jobs, death.reason, was_ready=death.was_ready)
+        failure = death.failure if death.was_ready else None
+        self._life.lose_worker(death.jobs, death.reason, failure=failure)
 
     # Work
 
@@ -321,6 +323,16 @@ class Loop:
             if batch is None:  # none may start, or the rest is for the next turn
                 return
             self._executor.submit(batch)
+
+    def _cancel(self, job_ids: Collection[str]) -> None:
+        """Cancel jobs. One that a worker has is over for the daemon; the worker is told to stop."""
+        if not job_ids:
+            return
+        running = self._life.cancel(job_ids)
+        for job in running:
+            self._report.forget(job)
+        if running:
+            self._executor.cancel(running)
 
     # Changes
 
@@ -375,8 +387,15 @@ class Loop:
         if not self._until_empty:
             return False
         life = self._life
-        waits = life.queue.has_work or life.running or life.moving or self._intake.has_work or self._report.is_fetching
-        is_away = self._tree.problem is not None and not life.running and not life.moving
+        waits = (
+            life.queue.has_work
+            or life.running
+            or life.ends.moving
+            or life.cancelling
+            or self._intake.has_work
+            or self._report.is_fetching
+        )
+        is_away = self._tree.problem is not None and not life.running and not life.ends.moving
         return self._is_hopeless() or is_away or (self._intake.is_watching and not waits)
 
     def _is_out_of_time(self) -> bool:
@@ -408,7 +427,7 @@ class Loop:
             log.error("%s", self._tree.problem)
             return 1
         life = self._life
-        is_undone = self._tally.ended[JobState.FAILED] or life.waiting or life.not_put_away or self._intake.refused
+        is_undone = self._tally.ended[JobState.FAILED] or life.waiting or life.ends.not_put_away or self._intake.refused
         return 1 if is_undone else 0
 
 

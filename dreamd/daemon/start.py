@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from dreamd.daemon.events import EventQueue, signals_to
 from dreamd.daemon.intake import Intake
+from dreamd.daemon.jobs.endings import Endings
 from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
 from dreamd.daemon.jobs.recipes import JobRecipes
@@ -107,7 +108,8 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
     ledger = Ledger(parts.journal, note_change, keep=config.journal.keep)
     recipes = JobRecipes(config.recipe_book(), parts.spool.work_path)
     attempts, checkpoints = config.limits.attempts, StateFolder(config.state).checkpoints
-    life = Lifecycle(spool=parts.spool, ledger=ledger, recipes=recipes, attempts=attempts, checkpoints=checkpoints)
+    ends = Endings(spool=parts.spool, ledger=ledger, checkpoints=checkpoints)
+    life = Lifecycle(spool=parts.spool, ledger=ledger, recipes=recipes, attempts=attempts, ends=ends)
     intake = Intake(_watcher(config, parts.events), life, until_empty=parts.until_empty)
     page = PageProcess(config.file)
     report = Report(

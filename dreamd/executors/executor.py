@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from dreamd.errors import FailureCause
 from dreamd.messages import Advanced, Batch, Done, Fetched, Fetching, NotDone, Ready
 from dreamd.settings.config import Config
 
@@ -24,12 +25,14 @@ class WorkerDied:
         reason: how it ended, for a person.
         was_ready: whether it had ever been ready; if not, its jobs are not to blame.
         plugin: the plugin that ended it by being loaded, and that workers are started without from now on.
+        failure: what its end says of the jobs; None: nothing, because it was ended by the daemon's own order.
     """
 
     jobs: tuple[str, ...]
     reason: str
     was_ready: bool
     plugin: str | None = None
+    failure: FailureCause | None = "worker"
 
 
 ExecutorEvent = Ready | Advanced | Fetching | Fetched | Done | NotDone | WorkerDied
@@ -113,3 +116,11 @@ class Executor(Protocol):
 
     def stop(self) -> None:
         """End every worker now."""
+
+
+@runtime_checkable
+class StoppingExecutor(Executor, Protocol):
+    """An executor that can stop a dream. One that cannot dreams on, and what comes of it is thrown away."""
+
+    def cancel(self, jobs: Sequence[str]) -> None:
+        """Stop working on jobs, soon; nobody waits for their answers any more, which may come all the same."""

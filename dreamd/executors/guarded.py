@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from dreamd.executors.executor import Executor, ExecutorEvent, WorkerView
+from dreamd.executors.executor import Executor, ExecutorEvent, StoppingExecutor, WorkerView
 from dreamd.messages import Batch
 from dreamd.plugin_host.calling.blame import describe_error
 
@@ -39,6 +39,11 @@ class GuardedExecutor:
 
     def submit(self, batch: Batch) -> None:
         self._try("submit", lambda: self._executor.submit(batch), None)
+
+    def cancel(self, jobs: Sequence[str]) -> None:
+        executor = self._executor
+        if isinstance(executor, StoppingExecutor):
+            self._try("cancel", lambda: executor.cancel(jobs), None)
 
     def workers(self) -> Sequence[WorkerView]:
         return self._try("workers", lambda: _views(self._executor.workers()), ())

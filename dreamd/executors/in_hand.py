@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 
 class InHand:
@@ -24,6 +24,10 @@ class InHand:
     def jobs(self) -> tuple[str, ...]:
         """The ids, in the order in which they were given."""
         return tuple(self._jobs)
+
+    def unanswered_of(self, jobs: Collection[str]) -> set[str]:
+        """Return those of some jobs that the worker has in hand and has not answered for."""
+        return self._unanswered & set(jobs)
 
     @property
     def is_low(self) -> bool:

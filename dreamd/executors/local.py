@@ -37,6 +37,10 @@ class LocalExecutor:
         # The worker that was free may have died since: then the one that is submitted to is started for it.
         min(self._workers, key=lambda worker: (not worker.is_free, worker.in_hand)).submit(batch)
 
+    def cancel(self, jobs: Sequence[str]) -> None:
+        for worker in self._workers:
+            worker.cancel(jobs)
+
     def workers(self) -> Sequence[WorkerView]:
         return [worker.view() for worker in self._workers]
 
@@ -50,7 +54,7 @@ class LocalExecutor:
             worker.tick(now)
 
     def next_deadline(self) -> float | None:
-        return min((due for worker in self._workers if (due := worker.deadline) is not None), default=None)
+        return min((due for worker in self._workers if (due := worker.next_deadline()) is not None), default=None)
 
     def restart(self) -> None:
         self._distrusted.clear()

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dreamd.executors.devices import WorkerDevice
 from dreamd.executors.executor import ExecutorEvent, WorkerDied, WorkerState, WorkerView
 from dreamd.executors.in_hand import InHand
 from dreamd.executors.load import Load
-from dreamd.executors.process import Process
+from dreamd.executors.process import End, Process
 from dreamd.files.problems import refusal
-from dreamd.messages import Advanced, Batch, Done, Fetching, Importing, NotDone, Ready, Settings
+from dreamd.messages import Advanced, Batch, Cancel, Done, Fetching, Importing, NotDone, Ready, Settings
 from dreamd.settings.config import Config
 from dreamd.tree.layout import StateFolder
 
@@ -31,6 +31,9 @@ Else reloads that come faster than a worker starts would keep every picture wait
 _START_SECONDS = 300.0
 """The time that a worker may take to be ready, in seconds; torch from a slow disk takes a minute."""
 
+
+_CANCEL_SECONDS = 2.0
+"""The time in which a worker stops a dream that was cancelled, in seconds, before it is killed."""
 
 _SPARE_SECONDS = 1800.0
 """The wait before a worker is started again whose GPU could not be used, while others work, in seconds: each time costs
@@ -69,6 +72,8 @@ class LocalWorker:
         self._error: str | None = None
         self._is_stopping = False
         self._wants_restart = False
+        self._cancelled: set[str] = set()
+        self._cancelled_due = 0.0
         self.deadline: float | None = None
 
     @property
@@ -90,6 +95,12 @@ class LocalWorker:
             if self._ready is None or (self._in_hand and self._wants_restart):
                 return False
             return self._in_hand.is_low
+
+    def next_deadline(self) -> float | None:
+        """Return when `tick` has something to do next, as a time of `time.monotonic`."""
+        with self._lock:
+            dues = (self.deadline, self._cancelled_due if self._cancelled else None)
+        return min((due for due in dues if due is not None), default=None)
 
     def view(self) -> WorkerView:
         """Show it as it is now."""
@@ -119,7 +130,7 @@ class LocalWorker:
                     self._device.environment(),
                 )
             except OSError as error:
-                self._take_end(f"the worker cannot be started: {refusal(error)}")
+                self._take_end(End(f"the worker cannot be started: {refusal(error)}"))
 
     def submit(self, batch: Batch) -> None:
         """Give it a batch; one that has no process gets one."""
@@ -134,6 +145,22 @@ class LocalWorker:
         if process is not None:
             process.send(batch.line())
 
+    def cancel(self, jobs: Sequence[str]) -> None:
+        """Have it stop working on those of some jobs that it has in hand.
+
+        One that does not stop in time is killed: it may hang, or be in the middle of a step that takes minutes. What
+        else it has in hand is for another process then, with no attempt counted.
+        """
+        with self._lock:
+            mine = self._in_hand.unanswered_of(jobs)
+            process = self._process
+            if not mine or process is None:
+                return
+            if self._ready is not None:
+                self._cancelled |= mine
+                self._cancelled_due = time.monotonic() + _CANCEL_SECONDS
+        process.send(Cancel(cancel=tuple(mine)).line())
+
     def take_answer(self, job: str) -> None:
         """Take note that the loop has the answer for a job, if it is one of this worker's."""
         with self._lock:
@@ -146,6 +173,10 @@ class LocalWorker:
     def tick(self, now: float) -> None:
         """Do what is due: kill a worker that takes too long, start one again, unload one that is idle."""
         with self._lock:
+            if self._cancelled and self._process is not None and now >= self._cancelled_due:
+                self._cancelled.clear()
+                self._process.kill(End("it was ended, for it did not stop a dream that was cancelled", None))
+                return
             if self.deadline is None or now < self.deadline:
                 return
             self.deadline = None
@@ -153,11 +184,11 @@ class LocalWorker:
                 self.start()
                 return
             if self._ready is None:
-                self._process.kill(f"the worker was not ready after {_START_SECONDS:g} s")
+                self._process.kill(End(f"the worker was not ready after {_START_SECONDS:g} s"))
                 return
             if self._in_hand:
                 limit = self._config.limits.timeout_seconds
-                self._process.kill(f"it took longer than limits.timeout_seconds ({limit:g} s)")
+                self._process.kill(End(f"it took longer than limits.timeout_seconds ({limit:g} s)", "time"))
                 return
         if self._wants_restart:
             self._restart_if_idle()
@@ -214,16 +245,19 @@ class LocalWorker:
                     self.deadline = time.monotonic() + _RESTART_PAUSE_SECONDS
             elif isinstance(event, Done | NotDone):
                 self._in_hand.note_answer(event.job)
+                self._cancelled.discard(event.job)
             elif isinstance(event, Fetching) and not self._in_hand:
                 self.deadline = self._idle_deadline()  # a worker that fetches weights is not idle
             if isinstance(event, Advanced | Done):
                 self._load.note(event.busy_seconds)
         self._notify(event)
 
-    def _take_end(self, reason: str) -> None:
+    def _take_end(self, end: End) -> None:
         """Take the end of the process, in its reader's thread and last of all."""
+        reason = end.reason
         with self._lock:
             lost = self._in_hand.take_all()
+            self._cancelled.clear()
             self._load = Load()
             was_ready, self._process, self._ready = self._ready is not None, None, None
             plugin = None
@@ -231,12 +265,12 @@ class LocalWorker:
             is_missed = bool(lost) or not (self._is_stopping or (self._device.is_spare and not was_ready))
             if not self._is_stopping:
                 plugin = self._distrust_plugin(reason)
-                self._error = reason
-                is_over_job = was_ready and bool(lost)
+                self._error = reason if end.failure is not None else None
+                is_over_job = was_ready and (bool(lost) or end.failure is None)
                 wait = self._next_wait(is_explained=is_over_job or plugin is not None)
                 self.deadline = time.monotonic() + (wait if is_missed or plugin else _SPARE_SECONDS)
         if is_missed or plugin:
-            self._notify(WorkerDied(lost, reason, was_ready, plugin))
+            self._notify(WorkerDied(lost, reason, was_ready, plugin, end.failure))
         elif not self._is_stopping:
             log.warning("%s: %s", self._device.name, reason)
 

@@ -10,12 +10,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from pydantic import ValidationError
 
+from dreamd.errors import FailureCause
 from dreamd.executors.executor import ExecutorEvent
 from dreamd.messages import Importing, Settings, Unable, from_worker
+
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
+"""A process ends itself by these signals; others come from elsewhere."""
 
 _KILL_GRACE_SECONDS = 10.0
 """The time that a worker which is asked to end has for it, in seconds, before it is killed."""
@@ -27,6 +32,19 @@ _PIPE_BYTES = 1 << 20
 """The size of the pipe to a worker, in bytes: it holds any order whole, so that the loop never waits for a reader."""
 
 
+@dataclass(frozen=True)
+class End:
+    """How a worker ended.
+
+    Attributes:
+        reason: the same for a person.
+        failure: what it says of the jobs in its hand; None: nothing.
+    """
+
+    reason: str
+    failure: FailureCause | None = "worker"
+
+
 class Process:
     """A running worker process. A thread reads what it says until it ends; another waits for that end."""
 
@@ -34,7 +52,7 @@ class Process:
         self,
         settings: Settings,
         on_message: Callable[[ExecutorEvent | Importing], None],
-        on_end: Callable[[str], None],
+        on_end: Callable[[End], None],
         environment: Mapping[str, str],
     ) -> None:
         """Start it.
@@ -42,7 +60,7 @@ class Process:
         Args:
             settings: the first line that it gets.
             on_message: called with each of its messages, in a thread of its own.
-            on_end: called in the same thread and last of all, with the reason of its end.
+            on_end: called in the same thread and last of all, with how it ended.
             environment: its environment variables.
 
         Raises:
@@ -50,7 +68,7 @@ class Process:
         """
         self._on_message = on_message
         self._on_end = on_end
-        self._blame: str | None = None
+        self._blame: End | None = None
         self._writing = threading.Lock()
         self._popen = subprocess.Popen(
             [sys.executable, "-m", "dreamd.worker.main", str(os.getpid())],
@@ -77,8 +95,8 @@ class Process:
                 self._popen.stdin.write(line)
                 self._popen.stdin.flush()
 
-    def kill(self, blame: str | None = None) -> None:
-        """Kill the process; `blame` is then told as the reason of its end."""
+    def kill(self, blame: End | None = None) -> None:
+        """Kill the process; `blame` is then told as its end."""
         self._blame = self._blame or blame
         self._signal(signal.SIGKILL)
 
@@ -112,25 +130,26 @@ class Process:
         code = self._popen.wait()
         with self._writing, contextlib.suppress(BrokenPipeError):
             self._popen.stdin.close()
-        self._on_end(self._blame or _name_end(code))
+        self._on_end(self._blame or _end_by(code))
 
     def _pass_on(self, line: bytes) -> bool:
         """Pass on the message of a line and return True; a worker that sends anything else is killed."""
         try:
             message = from_worker(line)
         except ValidationError:
-            self.kill(f"it sent something that is no message: {line[:80]!r}")
+            self.kill(End(f"it sent something that is no message: {line[:80]!r}"))
             return False
         if isinstance(message, Unable):
-            self._blame = self._blame or message.reason
+            self._blame = self._blame or End(message.reason)
         else:
             self._on_message(message)
         return True
 
 
-def _name_end(code: int) -> str:
-    """Say how a worker ended, by its exit code."""
+def _end_by(code: int) -> End:
+    """Tell how a worker ended, by its exit code."""
     if code >= 0:
-        return f"the worker ended with code {code}"
+        return End(f"the worker ended with code {code}")
     names = {member.value: member.name for member in signal.Signals}
-    return f"the worker was killed by {names.get(-code, f'signal {-code}')}"
+    reason = f"the worker was killed by {names.get(-code, f'signal {-code}')}"
+    return End(reason, "crash" if -code in _CRASHES else "worker")

@@ -1,4 +1,4 @@
-"""`dreamd retry`, `pause` and `resume`: what a person tells a daemon that may or may not be running.
+"""Orders of a person: retry, cancel, dismiss, pause and resume, for a daemon that may or may not be running.
 
 All of it is done in the folders and the journal, where a daemon finds it at its next look; one that runs is woken by a
 signal. So it works without a daemon too, and nothing is lost when one dies meanwhile.
@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import socket
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -35,6 +36,15 @@ _FORGOTTEN_AT_A_TIME = 1_000
 """The number of jobs that the journal forgets in one commit, so that the daemon need not wait long for its own."""
 
 
+_CANCEL_SECONDS = 3.0
+"""The time in seconds for which a command waits to hear that the daemon has cancelled what it was asked to."""
+
+_LOOK_SECONDS = 0.05
+"""The pause between two looks for that."""
+
+_MOST_NAMED = 20
+"""The most cancelled pictures that are named one by one."""
+
 _MOST_FOLDERS = 10_000
 """The most folders of an inbox among which the one that was meant is looked for."""
 
@@ -42,17 +52,15 @@ _MOST_FOLDERS = 10_000
 def retry(config: Config, job_ids: Sequence[str], *, all_failed: bool) -> Iterator[str]:
     """Give failed pictures back to the inbox, and have the daemon look at held ones now; yields a line for each.
 
+    Of all that failed, what a person has cancelled or dismissed stays: it is given back by its id alone.
+
     Raises:
         UsageError: a job does not exist, or is neither failed nor held.
         FolderError: the inbox is not there.
     """
     check_is_known(config.inbox, StateFolder(config.state))
     with Journal.open(StateFolder(config.state).journal) as journal:
-        jobs = (
-            journal.jobs(state=JobState.FAILED, limit=-1)
-            if all_failed
-            else [_job_to_retry(journal, i) for i in job_ids]
-        )
+        jobs = _failed_by_itself(journal) if all_failed else [_job_to_retry(journal, job_id) for job_id in job_ids]
         yield from (f"{job.path}: looked at again now" for job in jobs if job.state is JobState.HELD)
         failed = [job for job in jobs if job.state is JobState.FAILED]
         for some in _in_lists(give_back_failed(Folders.of(config), failed), _FORGOTTEN_AT_A_TIME):
@@ -64,6 +72,100 @@ def retry(config: Config, job_ids: Sequence[str], *, all_failed: bool) -> Iterat
                 elif not all_failed:
                     raise UsageError(f"{job.path}: its picture is no longer in {config.failed}")
     _wake(config)
+
+
+def cancel(config: Config, job_ids: Sequence[str], *, folder: str | None = None) -> Iterator[str]:
+    """Have jobs that wait or run end as cancelled; yields a line for each, or for many alike.
+
+    A running daemon does it within moments, and else the next one when it starts: until then that is written down.
+
+    Args:
+        config: the config.
+        job_ids: the jobs.
+        folder: cancel all jobs of this folder of the inbox and those below it in place of single ones.
+
+    Raises:
+        UsageError: a job does not exist or has ended, or the folder is none of the inbox.
+    """
+    check_is_known(config.inbox, StateFolder(config.state))
+    config.state.mkdir(parents=True, exist_ok=True)
+    with Journal.open(StateFolder(config.state).journal) as journal:
+        if folder is None:
+            jobs = [_job_to_cancel(journal, job_id) for job_id in job_ids]
+        else:
+            jobs = journal.unfinished_below(relative_folder(config, folder))
+        journal.cancel(job.id for job in jobs)
+        _wake(config)
+        runs = (values := snapshot.read(config.state)) is not None and values["state"] != "stopped"
+        if runs:
+            _await_ends(journal, jobs)
+        yield from _told_of_cancelled(journal, jobs, runs=runs)
+
+
+def dismiss(config: Config, job_ids: Sequence[str]) -> str:
+    """Have failures shown no more where what went wrong is listed; their pictures stay where they are.
+
+    Raises:
+        UsageError: a job does not exist, or has not failed.
+    """
+    with Journal.open(StateFolder(config.state).journal) as journal:
+        for job_id in job_ids:
+            if (job := _job_of(journal, job_id)).state is not JobState.FAILED:
+                raise UsageError(f"job {job_id} is {job.state}, not failed")
+        journal.dismiss(job_ids)
+    _wake(config)
+    return f"dismissed: {len(job_ids)}"
+
+
+def _failed_by_itself(journal: Journal) -> list[Job]:
+    """Return the failed jobs, but for those that a person has cancelled or dismissed."""
+    return [job for job in journal.failures(limit=-1) if job.failure != "cancelled"]
+
+
+def _job_of(journal: Journal, job_id: str) -> Job:
+    job = journal.get(job_id)
+    if job is None:
+        raise UsageError(f"there is no job {job_id!r}; `dreamd jobs` lists them")
+    return job
+
+
+def _job_to_cancel(journal: Journal, job_id: str) -> Job:
+    """Return the job of an id. Raises UsageError when there is none, or when it has ended."""
+    job = _job_of(journal, job_id)
+    if job.state in (JobState.DONE, JobState.FAILED):
+        raise UsageError(f"job {job_id} is {job.state}: there is nothing left to cancel")
+    return job
+
+
+def _await_ends(journal: Journal, jobs: Sequence[Job]) -> None:
+    """Wait a moment for the daemon to end jobs."""
+    end = time.monotonic() + _CANCEL_SECONDS
+    ids = {job.id for job in jobs}
+    while ids & journal.to_cancel() and time.monotonic() < end:
+        time.sleep(_LOOK_SECONDS)
+
+
+def _told_of_cancelled(journal: Journal, jobs: Sequence[Job], *, runs: bool) -> Iterator[str]:
+    """Say what became of jobs that were cancelled: one by one, or of many how many."""
+    to_cancel = journal.to_cancel()
+    said: dict[str, list[Job]] = {}
+    for job in jobs:
+        now = journal.get(job.id)
+        if job.id in to_cancel:
+            words = "cancelled as soon as dreamd comes to it" if runs else "cancelled when dreamd runs again"
+        elif now is not None and now.state is JobState.DONE:
+            words = "came out before it could be cancelled"
+        else:
+            words = "cancelled"
+        said.setdefault(words, []).append(job)
+    for words, some in said.items():
+        if len(jobs) > _MOST_NAMED:
+            yield f"{len(some)} pictures: {words}"
+        else:
+            undo = " (`dreamd retry {}` takes that back)" if words == "cancelled" else ""
+            yield from (f"{job.path}: {words}{undo.format(job.id)}" for job in some)
+    if not jobs:
+        yield "nothing waits or runs there"
 
 
 def pause(config: Config, folder: str) -> str:
@@ -105,9 +207,7 @@ def _in_lists(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def _job_to_retry(journal: Journal, job_id: str) -> Job:
     """Return the job of an id. Raises UsageError when there is none, or when it is neither failed nor held."""
-    job = journal.get(job_id)
-    if job is None:
-        raise UsageError(f"there is no job {job_id!r}; `dreamd jobs --state failed` lists them")
+    job = _job_of(journal, job_id)
     if job.state not in (JobState.FAILED, JobState.HELD):
         raise UsageError(f"job {job_id} is {job.state}, not failed or held")
     return job

@@ -71,6 +71,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Gives a folder's results, the newest first, without sorting them.
         "CREATE INDEX jobs_by_folder ON jobs (folder, state, finished_at, id)",
     ),
+    (
+        "ALTER TABLE jobs ADD COLUMN failure TEXT",
+        "ALTER TABLE jobs ADD COLUMN dismissed INTEGER NOT NULL DEFAULT 0",
+        "CREATE TABLE cancelled (job TEXT PRIMARY KEY) WITHOUT ROWID",
+    ),
 )
 """How to bring a journal of version n to version n + 1; `PRAGMA user_version` counts those done."""
 

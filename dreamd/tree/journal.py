@@ -11,10 +11,9 @@ import os
 import sqlite3
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from unicodedata import normalize
 
-from dreamd.errors import HoldCause
 from dreamd.job import Job, JobState
 from dreamd.tree.database import (
     BrokenError,
@@ -26,6 +25,7 @@ from dreamd.tree.database import (
     open_for_writing,
     set_aside,
 )
+from dreamd.tree.journal_rows import COLUMNS, KEEP_RECIPE, SAVE, Value, job_of, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,23 +33,8 @@ if TYPE_CHECKING:
 _FORGET_ROWS = 1000
 """The number of rows that are removed in one transaction, so that nobody waits long for it."""
 
-_COLUMNS = (
-    "id, folder, name, state, (SELECT text FROM recipes WHERE recipes.id = jobs.recipe), attempts, claimed_at, "
-    "started_at, finished_at, hold, reason, result, seconds"
-)
-_KEEP_RECIPE = "INSERT OR IGNORE INTO recipes (text) VALUES (?)"
-_SAVE = (
-    "INSERT OR REPLACE INTO jobs (id, folder, name, state, recipe, attempts, claimed_at, started_at, finished_at, "
-    "hold, reason, result, seconds) VALUES (?, ?, ?, ?, (SELECT id FROM recipes WHERE text = ?), "
-    "?, ?, ?, ?, ?, ?, ?, ?)"
-)
 _OVER = (JobState.DONE.value, JobState.FAILED.value)
-
-_Value: TypeAlias = str | bytes | int | float | None
-_Row: TypeAlias = tuple[
-    str, bytes, bytes, str, str, int, float, float | None, float | None, HoldCause | None,
-    bytes | None, bytes | None, float | None,
-]  # fmt: skip
+_UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.HELD.value)
 
 
 class Ended(NamedTuple):
@@ -149,11 +134,13 @@ class Journal:
         self.close()
 
     def save(self, jobs: Iterable[Job]) -> None:
-        """Add or replace jobs, all or none."""
-        rows = [_row(job) for job in jobs]
+        """Add or replace jobs, all or none. What has ended need not be cancelled any more."""
+        rows = [row_of(job) for job in jobs]
+        ended = [(row[0],) for row in rows if row[3] in _OVER]
         with self._transaction() as connection:
-            connection.executemany(_KEEP_RECIPE, {(row[4],) for row in rows})
-            connection.executemany(_SAVE, rows)
+            connection.executemany("DELETE FROM cancelled WHERE job = ?", ended)
+            connection.executemany(KEEP_RECIPE, {(row[4],) for row in rows})
+            connection.executemany(SAVE, rows)
 
     def get(self, job_id: str) -> Job | None:
         """Return the job of this id."""
@@ -169,8 +156,21 @@ class Journal:
 
     def unfinished(self) -> list[Job]:
         """Return the jobs that are queued, running or held, by the time of their claim."""
-        states = (JobState.QUEUED, JobState.RUNNING, JobState.HELD)
-        return self._jobs("WHERE state IN (?, ?, ?) ORDER BY id", *states)
+        return self._jobs("WHERE state IN (?, ?, ?) ORDER BY id", *_UNFINISHED)
+
+    def unfinished_below(self, folder: str) -> list[Job]:
+        """Return the jobs of a folder and those below it that have not ended, by the time of their claim."""
+        if folder == ".":
+            return self.unfinished()
+        below = _folder_bytes(folder)
+        bounds = (below, below + b"/", below + b"0")  # "0" is the character behind "/"
+        where = "WHERE (folder = ? OR folder > ? AND folder < ?) AND state IN (?, ?, ?) ORDER BY id"
+        return self._jobs(where, *bounds, *_UNFINISHED)
+
+    def failures(self, limit: int) -> list[Job]:
+        """Return the newest failed jobs that nobody has dismissed, at most `limit`; all of them when it is negative."""
+        where = "WHERE state = ? AND NOT dismissed ORDER BY id DESC LIMIT ?"
+        return self._jobs(where, JobState.FAILED, limit)
 
     def jobs(self, *, state: JobState | None = None, before: str | None = None, limit: int = 100) -> list[Job]:
         """Return the newest jobs first, of one state or of all; at most `limit`, all of them when it is negative.
@@ -180,7 +180,7 @@ class Journal:
             before: only jobs with an id below this one.
             limit: how many.
         """
-        bounds: dict[str, _Value] = {"state = ?": state, "id < ?": before}
+        bounds: dict[str, Value] = {"state = ?": state, "id < ?": before}
         given = {condition: value for condition, value in bounds.items() if value is not None}
         where = f"WHERE {' AND '.join(given)} " if given else ""
         return self._jobs(f"{where}ORDER BY id DESC LIMIT ?", *given.values(), limit)
@@ -206,7 +206,7 @@ class Journal:
         # By state the index would give every result there is, to be sorted with its recipe.
         index = "jobs_by_finish" if folder in (None, ".") else "jobs_by_folder"
         where = ["state = ?"]
-        bounds: list[_Value] = [JobState.DONE.value]
+        bounds: list[Value] = [JobState.DONE.value]
         if folder not in (None, "."):
             below = _folder_bytes(folder or "")
             where.append("(folder = ? OR folder > ? AND folder < ?)")
@@ -280,6 +280,22 @@ class Journal:
         with self._transaction() as connection:
             connection.executemany("DELETE FROM jobs WHERE id = ?", [(job_id,) for job_id in job_ids])
 
+    def cancel(self, job_ids: Iterable[str]) -> None:
+        """Have the daemon cancel jobs; of those that have ended, nothing is written down."""
+        order = "INSERT OR IGNORE INTO cancelled SELECT id FROM jobs WHERE id = ? AND state IN (?, ?, ?)"
+        with self._transaction() as connection:
+            connection.executemany(order, [(job_id, *_UNFINISHED) for job_id in job_ids])
+
+    def to_cancel(self) -> frozenset[str]:
+        """Return the ids of the jobs that are to be cancelled and have not ended."""
+        return frozenset(job for (job,) in self._rows("SELECT job FROM cancelled"))
+
+    def dismiss(self, job_ids: Iterable[str]) -> None:
+        """Have failed jobs shown no more where what went wrong is listed; one that is tried again is another job."""
+        order = "UPDATE jobs SET dismissed = 1 WHERE id = ? AND state = ?"
+        with self._transaction() as connection:
+            connection.executemany(order, [(job_id, JobState.FAILED) for job_id in job_ids])
+
     def paused(self) -> frozenset[str]:
         """Return the folders, with all that is below them, from which no job is to start; "." is the whole inbox."""
         return frozenset(os.fsdecode(folder) for (folder,) in self._rows("SELECT folder FROM paused"))
@@ -301,11 +317,11 @@ class Journal:
         """Return a number that changes when another process has written to the journal; costs a few microseconds."""
         return int(self._rows("PRAGMA data_version")[0][0])
 
-    def _jobs(self, where: str, *values: _Value) -> list[Job]:
-        rows = self._rows(f"SELECT {_COLUMNS} FROM jobs {where}", *values)
-        return [job for row in rows if (job := _job(row)) is not None]
+    def _jobs(self, where: str, *values: Value) -> list[Job]:
+        rows = self._rows(f"SELECT {COLUMNS} FROM jobs {where}", *values)
+        return [job for row in rows if (job := job_of(row)) is not None]
 
-    def _rows(self, sql: str, *values: _Value) -> list[Any]:
+    def _rows(self, sql: str, *values: Value) -> list[Any]:
         with errors_explained(self._path):
             return self._connection.execute(sql, values).fetchall()
 
@@ -323,46 +339,6 @@ class Journal:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with errors_explained(self._path), immediate(self._connection):
             yield self._connection
-
-
-def _row(job: Job) -> tuple[_Value, ...]:
-    return (
-        job.id,
-        os.fsencode(job.folder),
-        os.fsencode(job.name),
-        job.state.value,
-        job.recipe,
-        job.attempts,
-        job.claimed_at,
-        job.started_at,
-        job.finished_at,
-        job.hold,
-        None if job.reason is None else job.reason.encode("utf-8", "surrogatepass"),
-        None if job.result is None else os.fsencode(job.result),
-        job.seconds,
-    )
-
-
-def _job(row: _Row) -> Job | None:
-    """Read a job; None when another version, or whoever else, wrote something into its row that is none."""
-    id_, folder, name, state, recipe, attempts, claimed, started, finished, hold, reason, result, seconds = row
-    if state not in JobState.__members__.values() or hold not in (None, *get_args(HoldCause)):
-        return None
-    return Job(
-        id=id_,
-        folder=PurePosixPath(os.fsdecode(folder)),
-        name=os.fsdecode(name),
-        state=JobState(state),
-        recipe=recipe or "",
-        attempts=attempts,
-        claimed_at=claimed,
-        started_at=started,
-        finished_at=finished,
-        hold=hold,
-        reason=None if reason is None else reason.decode("utf-8", "surrogatepass"),
-        result=None if result is None else os.fsdecode(result),
-        seconds=seconds,
-    )
 
 
 def _holds(path: bytes | None, text: bytes) -> bool:

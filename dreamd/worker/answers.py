@@ -17,7 +17,7 @@ from typing import BinaryIO, NoReturn
 
 from dreamd.engine.dreamer import Progress
 from dreamd.engine.tiles.footprint import is_out_of_memory
-from dreamd.errors import DreamdError, PictureError, RecipeError, hold_cause
+from dreamd.errors import DreamdError, FailureCause, PictureError, RecipeError, hold_cause
 from dreamd.messages import Advanced, Fetched, Fetching, NotDone, Said, Unable
 from dreamd.weights.transfer import OnBytes
 from dreamd.worker.fetches import StillFetchingError
@@ -87,9 +87,15 @@ class Answers:
             return
         log.error("job %s", job, exc_info=error, extra={"job": job})
         reason = f"{type(error).__name__}: {error}"
+        failure: FailureCause = "error"
         if is_out_of_memory(error):
+            failure = "memory"
             reason = f"it takes more memory than a worker may have (workers.memory): {reason}"
-        self.send(NotDone(job=job, hold=None, final=False, reason=reason))
+        self.send(NotDone(job=job, hold=None, final=False, reason=reason, failure=failure))
+
+    def send_cancelled(self, job: str) -> None:
+        """Say that a job is not worked on any more, since it was cancelled."""
+        self.send(NotDone(job=job, hold=None, final=True, reason="it was cancelled", failure="cancelled"))
 
     def progress_of(self, jobs: Sequence[str]) -> Callable[[Progress], None]:
         """Return a callback that says how far a dream of some jobs is."""
@@ -121,6 +127,7 @@ def _refusal(job: str, error: DreamdError) -> NotDone:
         job=job,
         hold=hold_cause(error),
         final=isinstance(error, PictureError),
+        failure="picture" if isinstance(error, PictureError) else None,
         reason=error.problem if isinstance(error, RecipeError) else str(error),
         field=error.field if isinstance(error, RecipeError) else (),
         fetching=isinstance(error, StillFetchingError),

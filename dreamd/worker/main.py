@@ -1,8 +1,8 @@
 """The entry point of a worker process: `python -m dreamd.worker.main PARENT_PID`.
 
-Takes one line of JSON with its settings and then one a batch on its standard input, and answers with lines on its
-standard output (`dreamd/messages.py`). It ends when its input ends, and dies with the daemon. Whatever it prints
-otherwise goes to the log.
+Takes one line of JSON with its settings on its standard input, and then one for each batch and for what is cancelled.
+Answers with lines on its standard output (`dreamd/messages.py`). It ends when its input ends, and dies with the daemon.
+Whatever it prints otherwise goes to the log.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from dreamd.engine.speed.precision import fastest, winograd_gains
 from dreamd.errors import DreamdError
 from dreamd.logs import configure, inherited_level, inherited_style
-from dreamd.messages import Batch, Importing, Ready, Settings, Unable, read_settings
+from dreamd.messages import Importing, Ready, Settings, Unable, read_settings, to_worker
 from dreamd.plugin_host.finding.discovery import Candidate
 from dreamd.plugin_host.finding.memory import memory_of
 from dreamd.plugin_host.host import Plugins
@@ -89,7 +88,7 @@ class Worker:
             together=self._settings.batch or (_TOGETHER_ON_A_GPU if self.device.torch.type == "cuda" else 1),
             room=Room(int(self.memory * _AHEAD_SHARE)),
         )
-        pipeline.run(_batches(commands))
+        pipeline.run(map(to_worker, commands))
 
     def _announce(self, plugin: Candidate) -> None:
         """Say which plugin is loaded next: the daemon must know who it was if that ends this process.
@@ -120,11 +119,6 @@ class Worker:
         memory = memory_of("dreamd.engine", self._settings.plugin_folders, self._settings.disable)
         if memory.recall("catalogue") is None:
             memory.keep("catalogue", self._plugins.catalogue.model_dump(mode="json"))
-
-
-def _batches(commands: BinaryIO) -> Iterator[Batch]:
-    """Read a batch from each line."""
-    return (Batch.model_validate_json(line) for line in commands)
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:

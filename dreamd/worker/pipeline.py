@@ -26,12 +26,13 @@ from dreamd.engine.speed.devices import leaves_broken
 from dreamd.files.nofollow import opened_folder, path_in
 from dreamd.files.problems import os_error_explained
 from dreamd.inbox.dream_files import is_dream_file
-from dreamd.messages import Batch, Done, Order
+from dreamd.messages import Batch, Cancel, Done, Order
 from dreamd.pictures.formats import output_format
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.pictures.writing import write_durably, write_picture
 from dreamd.settings.recipes.recipe import Recipe
 from dreamd.worker.answers import Answers
+from dreamd.worker.cancels import Cancels, StoppedError
 from dreamd.worker.fetches import StillFetchingError
 from dreamd.worker.film_strip import SIDE, FilmStrip, FilmStrips
 from dreamd.worker.machine.bounds import Room
@@ -104,15 +105,16 @@ class Pipeline:
         self._previews = previews
         self._together = together
         self._room = room
+        self._cancels = Cancels()
         self._ordered: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._decoded: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._dreamed: queue.SimpleQueue[tuple[_Task, Dream] | None] = queue.SimpleQueue()
         self._waiting: deque[_Task] = deque()
         self._is_ending = False
 
-    def run(self, batches: Iterable[Batch]) -> None:
+    def run(self, told: Iterable[Batch | Cancel]) -> None:
         """Dream batch after batch, until there are no more and every order is answered."""
-        self._thread("orders", self._take_orders, batches).start()
+        self._thread("orders", self._take_orders, told).start()
         self._thread("decode", self._decode_all).start()
         writers = [self._thread(f"write-{number}", self._write_all) for number in range(_WRITERS)]
         for writer in writers:
@@ -137,10 +139,14 @@ class Pipeline:
 
         return threading.Thread(target=run, name=name, daemon=True)
 
-    def _take_orders(self, batches: Iterable[Batch]) -> None:
-        for batch in batches:
-            recipe = Recipe.from_json(batch.recipe)
-            for order in batch.orders:
+    def _take_orders(self, told: Iterable[Batch | Cancel]) -> None:
+        for each in told:
+            if isinstance(each, Cancel):
+                for job in self._cancels.add(each.cancel):
+                    self._answers.send_cancelled(job)
+                continue
+            recipe = Recipe.from_json(each.recipe)
+            for order in each.orders:
                 self._ordered.put(_Task(order, recipe))
         self._ordered.put(None)
 
@@ -149,6 +155,9 @@ class Pipeline:
     def _decode_all(self) -> None:
         for task in iter(self._ordered.get, None):
             self._room.enter(task)
+            if self._cancels.is_unwanted(task.order.job):
+                self._drop(task)
+                continue
             try:
                 with task.timed():
                     task.picture = self._decode(task)
@@ -174,17 +183,27 @@ class Pipeline:
 
     def _next_tasks(self) -> list[_Task]:
         """Wait for the next picture; returns it with those that may be dreamed together with it, none at the end."""
-        while not self._is_ending and (not self._waiting or not self._decoded.empty()):
-            if (task := self._decoded.get()) is None:
-                self._is_ending = True
-            else:
-                self._waiting.append(task)
+        self._take_decoded()
+        while not self._waiting and not self._is_ending:
+            self._take_decoded()
         if not self._waiting:
             return []
         first = self._waiting[0]
         alike = [task for task in self._waiting if task.is_like(first)][: self._together]
         self._waiting = deque(task for task in self._waiting if task not in alike)
         return alike
+
+    def _take_decoded(self) -> None:
+        """Take what is decoded, once there is something; what was cancelled while it waited is dropped."""
+        while not self._is_ending and (not self._waiting or not self._decoded.empty()):
+            if (task := self._decoded.get()) is None:
+                self._is_ending = True
+            else:
+                self._waiting.append(task)
+        unwanted = [task for task in self._waiting if self._cancels.is_unwanted(task.order.job)]
+        for task in unwanted:
+            self._waiting.remove(task)
+            self._drop(task)
 
     def _dream(self, tasks: Sequence[_Task]) -> None:
         """Dream pictures, as many together as memory allows."""
@@ -207,20 +226,24 @@ class Pipeline:
         while groups:
             group = groups.popleft()
             failure = self._dream_together(group, built)
-            if failure is not None:
+            if isinstance(failure, StoppedError):
+                for task in group:
+                    self._drop(task)
+            elif failure is not None:
                 groups.extendleft(reversed(self._halves(group, failure)))
 
-    def _dream_together(self, tasks: Sequence[_Task], built: Built) -> Exception | None:
+    def _dream_together(self, tasks: Sequence[_Task], built: Built) -> Exception | StoppedError | None:
         """Dream pictures in one batch, and have them written.
 
         Returns the error of a batch that failed, so that what the attempt held is free for the next one.
         """
         jobs = _jobs(tasks)
         strips = self._strips_of(tasks, built)
-        report = self._answers.progress_of(jobs)
+        report = partial(_check_and_report, self._cancels, self._answers.progress_of(jobs))
         start = time.perf_counter()
         try:
-            with self._answers.meter.running():
+            with self._answers.meter.running(), self._cancels.dreaming(jobs):
+                self._cancels.check()
                 dreams = self._session.dream(
                     [task.picture for task in tasks if task.picture is not None],
                     built,
@@ -229,7 +252,7 @@ class Pipeline:
                     on_frame=partial(self._previews.show, jobs),
                     on_glimpse=_each(None if strips is None else strips.show, self._previews.looker(jobs)),
                 )
-        except Exception as error:  # noqa: BLE001 (told to the daemon)
+        except (Exception, StoppedError) as error:  # noqa: BLE001 (told to the daemon)
             if len(tasks) > 1:
                 error.__traceback__ = None  # its frames hold the pictures
             return error
@@ -291,6 +314,9 @@ class Pipeline:
             del finished  # or its pixels would be held until the next one comes
 
     def _write(self, task: _Task, dream: Dream) -> None:
+        if self._cancels.is_unwanted(task.order.job):
+            self._drop(task)
+            return
         try:
             done = self._encode(task, dream)
         except OSError as error:
@@ -298,8 +324,9 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 (told to the daemon)
             self._give_up(task, error)
         else:
-            self._room.leave(task)
-            self._answers.send(done)
+            self._leave(task)
+            if self._cancels.close(done.job):
+                self._answers.send(done)
 
     def _encode(self, task: _Task, dream: Dream) -> Done:
         """Write a result into its order's folder; returns the answer to the order."""
@@ -322,9 +349,19 @@ class Pipeline:
         )
 
     def _give_up(self, task: _Task, error: Exception) -> None:
+        self._leave(task)
+        if self._cancels.close(task.order.job):
+            self._answers.send_not_done(task.order.job, error)
+
+    def _drop(self, task: _Task) -> None:
+        """Be done with an order that was cancelled."""
+        self._leave(task)
+        if self._cancels.close(task.order.job):
+            self._answers.send_cancelled(task.order.job)
+
+    def _leave(self, task: _Task) -> None:
         task.picture = None
         self._room.leave(task)
-        self._answers.send_not_done(task.order.job, error)
 
 
 def _check_device_after(error: Exception) -> None:
@@ -332,6 +369,12 @@ def _check_device_after(error: Exception) -> None:
     if leaves_broken(error):
         first_line = str(error).partition("\n")[0]
         raise BrokenDeviceError(f"the GPU can do nothing more for this process ({first_line}); another one goes on")
+
+
+def _check_and_report(cancels: Cancels, report: Callable[[Progress], None], progress: Progress) -> None:
+    """Say how far a dream is, and stop it when nobody wants it any more. Raises StoppedError."""
+    cancels.check()
+    report(progress)
 
 
 def _report_and_note(report: Callable[[Progress], None], strips: FilmStrips, progress: Progress) -> None:

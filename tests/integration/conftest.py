@@ -180,12 +180,13 @@ def dreamd_executors(register):
 '''
 
 IMPATIENT = """
-import dreamd.daemon.intake, dreamd.daemon.jobs.holds, dreamd.daemon.jobs.lifecycle, dreamd.daemon.page_process
+import dreamd.daemon.intake, dreamd.daemon.jobs.endings, dreamd.daemon.jobs.holds, dreamd.daemon.jobs.lifecycle
+import dreamd.daemon.page_process
 import dreamd.executors.local_worker
 dreamd.daemon.intake._TIDY_SECONDS = 0.1
 dreamd.daemon.jobs.lifecycle._RETRY_SECONDS = 0.1
 dreamd.daemon.jobs.holds._HOLD_SECONDS = (0.5,)
-dreamd.daemon.jobs.lifecycle._TRY_FOLDER_SECONDS = 0.5
+dreamd.daemon.jobs.endings._TRY_FOLDER_SECONDS = 0.5
 dreamd.daemon.page_process._RESTART_SECONDS = (0.1,)
 dreamd.executors.local_worker._RESTART_SECONDS = (0.1,)
 """

@@ -18,6 +18,7 @@ import pytest
 
 import dreamd.executors.local_worker
 import dreamd.executors.process
+from dreamd.errors import FailureCause
 from dreamd.executors.executor import ExecutorContext, ExecutorEvent, WorkerDied, WorkerState, WorkerView
 from dreamd.executors.load import Load
 from dreamd.executors.local import LocalExecutor
@@ -99,8 +100,12 @@ say(type="ready", device=device + "!", device_name=name, precision="fp32", warni
 if device == "brief":
     os._exit(5)
 while line := sys.stdin.readline():
-    for order in json.loads(line)["orders"]:
+    for job in json.loads(line).get("cancel", ()):
+        say(type="not_done", job=job, hold=None, final=True, reason="it was cancelled", failure="cancelled")
+    for order in json.loads(line).get("orders", ()):
         name = order["source"].rpartition("/")[2]
+        if name == "patient":
+            continue
         act(name, order["job"])
         for _ in range(2 if name == "twice" else 1):
             say(type="not_done", job=order["job"], hold=None, final=True, reason=name)
@@ -291,21 +296,21 @@ def test_a_worker_is_told_what_the_config_says_of_its_device(desk: Callable[...,
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"),
+    ("name", "reason", "failure"),
     [
-        ("segfault", "the worker was killed by SIGSEGV"),
-        ("exit", "the worker ended with code 3"),
-        ("realtime", "the worker was killed by signal 40"),
+        ("segfault", "the worker was killed by SIGSEGV", "crash"),
+        ("exit", "the worker ended with code 3", "worker"),
+        ("realtime", "the worker was killed by signal 40", "worker"),
     ],
 )
 def test_the_death_of_a_worker_names_its_jobs_and_how_it_ended(
-    desk: Callable[..., Desk], name: str, reason: str
+    desk: Callable[..., Desk], name: str, reason: str, failure: FailureCause
 ) -> None:
     one = desk("cpu")
     one.event(Ready)
     one.submit("a", name, "b")
     death = one.event(WorkerDied)
-    assert death == WorkerDied((name, "b"), reason, was_ready=True)
+    assert death == WorkerDied((name, "b"), reason, was_ready=True, failure=failure)
     assert [event.job for event in one.all(NotDone)] == ["a"]
 
 
@@ -402,7 +407,7 @@ def test_a_plugin_that_ends_its_worker_is_named_and_the_next_worker_does_without
     one = desk("plugins")
     one.submit("a")
     reason = "the worker was killed by SIGSEGV"
-    assert one.event(WorkerDied) == WorkerDied(("a",), reason, was_ready=False, plugin="killer")
+    assert one.event(WorkerDied) == WorkerDied(("a",), reason, was_ready=False, plugin="killer", failure="crash")
     one.event(Ready)
     assert one.executor.free() == 1
     one.executor.restart()  # as when plugin files have changed: then it is tried again
@@ -484,6 +489,54 @@ def test_a_job_answered_twice_harms_nobody(desk: Callable[..., Desk]) -> None:
     assert one.event(NotDone, 4).job == "b"
 
 
+# Cancelling
+
+
+def test_a_worker_that_stops_what_was_cancelled_lives_on(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu")
+    pid = one.event(Ready) and one.view.pid
+    one.submit("patient")
+    one.executor.cancel(["patient", "nobody's"])
+    assert one.event(NotDone) == NotDone(
+        job="patient", hold=None, final=True, reason="it was cancelled", failure="cancelled"
+    )
+    deadline = one.executor.next_deadline()
+    assert deadline is not None
+    assert deadline > time.monotonic() + 60
+    one.submit("a")
+    one.event(NotDone, 2)
+    assert one.view.pid == pid
+
+
+def test_a_worker_that_does_not_stop_is_killed_and_what_else_it_had_is_not_to_blame(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dreamd.executors.local_worker, "_CANCEL_SECONDS", 0.3)
+    one = desk("cpu")
+    one.event(Ready)
+    one.submit("hang", "b")
+    one.executor.cancel(["hang"])
+    reason = "it was ended, for it did not stop a dream that was cancelled"
+    assert one.event(WorkerDied) == WorkerDied(("hang", "b"), reason, was_ready=True, failure=None)
+    one.event(Ready, 2)  # at once, as after any death over a picture
+    assert one.view.error is None
+    one.submit("b")
+    assert one.event(NotDone).job == "b"
+
+
+def test_to_cancel_what_a_worker_does_not_have_is_nothing(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu")
+    one.event(Ready)
+    one.submit("a")
+    one.event(NotDone)
+    one.executor.cancel(["a", "b"])
+    one.submit("hang")
+    one.until(lambda: one.view.jobs == ("hang",))
+    deadline = one.executor.next_deadline()
+    assert deadline is not None
+    assert deadline > time.monotonic() + 60
+
+
 # Time
 
 
@@ -491,8 +544,8 @@ def test_a_worker_that_takes_too_long_is_killed(desk: Callable[..., Desk]) -> No
     one = desk("cpu", limits={"timeout_seconds": 0.3})
     one.event(Ready)
     one.submit("hang")
-    death = one.event(WorkerDied)
-    assert death == WorkerDied(("hang",), "it took longer than limits.timeout_seconds (0.3 s)", was_ready=True)
+    reason = "it took longer than limits.timeout_seconds (0.3 s)"
+    assert one.event(WorkerDied) == WorkerDied(("hang",), reason, was_ready=True, failure="time")
     one.event(Ready, 2)
     one.submit("segfault")
     assert one.event(WorkerDied, 2).reason == "the worker was killed by SIGSEGV"

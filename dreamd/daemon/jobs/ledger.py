@@ -48,6 +48,7 @@ class Ledger:
         self._seen_version: int | None = None
         self._counted_version: int | None = -1
         self._paused: frozenset[str] = frozenset()
+        self._to_cancel: frozenset[str] = frozenset()
 
     @property
     def version(self) -> int | None:
@@ -86,10 +87,16 @@ class Ledger:
             version = self._journal.data_version()
             if version != self._seen_version:
                 self._paused = self._journal.paused()
+                self._to_cancel |= self._journal.to_cancel()
                 self._seen_version = version
         except DreamdError as error:
             self._mend(error)
         return self._paused
+
+    def take_cancelled(self) -> frozenset[str]:
+        """Take the ids of the jobs that `pauses` has seen that somebody cancelled; each is given once or more often."""
+        taken, self._to_cancel = self._to_cancel, frozenset()
+        return taken
 
     def counts_if_changed(self) -> Mapping[JobState, int] | None:
         """Count the jobs of the journal by state, if others than the ledger's writer have changed it since the last."""

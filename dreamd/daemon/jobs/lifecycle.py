@@ -1,4 +1,4 @@
-"""What happens to a job, from the claim to `done` or `failed`. The only place that changes a job's state.
+"""What happens to a job, from the claim to its end. With `endings`, the only place that changes a job's state.
 
 Each step is written down in the journal, done in the folders, and told to the plugins that listen, in an order after
 which a restart can always tell what is left to do: the folders are the truth, the journal is the memory. Knows no
@@ -8,20 +8,20 @@ process and no clock of the loop's.
 from __future__ import annotations
 
 import logging
-import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
+from dreamd.daemon.jobs.cancelling import Cancelling
+from dreamd.daemon.jobs.endings import Endings
 from dreamd.daemon.jobs.holds import Holds, folder_cause, recipe_cause
 from dreamd.daemon.jobs.ledger import Ledger
-from dreamd.daemon.jobs.publishing import Published, PutAway, explanation_of, publish_result, put_away_original
+from dreamd.daemon.jobs.publishing import Published, publish_result
 from dreamd.daemon.jobs.queue import Scheduler
 from dreamd.daemon.jobs.recipes import JobRecipes, by_recipe
-from dreamd.errors import DreamdError, HoldCause, RecipeError
-from dreamd.files.problems import refusal
+from dreamd.errors import DreamdError, FailureCause, HoldCause, RecipeError
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.messages import Batch, Done, NotDone, Order
@@ -38,12 +38,6 @@ _RETRY_SECONDS = 2.0
 _TRIED_AT_A_TIME = 256
 """The number of jobs that are tried to be begun in a turn of the loop, when a folder or the journal refuses them."""
 
-_TRY_FOLDER_SECONDS = 60.0
-"""The wait between two tries to put an original away when its folder cannot be written, in seconds."""
-
-_PUT_AWAY_AT_A_TIME = 64
-"""The number of originals that are tried again to be put away in a turn of the loop: a share may be slow to refuse."""
-
 
 class Lifecycle:
     """All jobs that are not finished, and every step they can take.
@@ -52,11 +46,11 @@ class Lifecycle:
         queue: the jobs that wait for a worker.
         running: those that a worker has, or whose result is being published, by id.
         held: those that wait for something to be mended.
-        not_put_away: finished ones whose original is in work still.
-        moving: finished ones whose original is being copied to another filesystem.
+        ends: what becomes of those that end.
+        cancelling: those that were cancelled and have not ended yet.
     """
 
-    def __init__(self, *, spool: Spool, ledger: Ledger, recipes: JobRecipes, attempts: int, checkpoints: Path) -> None:
+    def __init__(self, *, spool: Spool, ledger: Ledger, recipes: JobRecipes, attempts: int, ends: Endings) -> None:
         """Set up.
 
         Args:
@@ -64,22 +58,20 @@ class Lifecycle:
             ledger: the memory.
             recipes: the recipes.
             attempts: how often a job is started at most.
-            checkpoints: a folder for the state of long dreams, one folder a job below it.
+            ends: takes the jobs that end.
         """
         self._spool = spool
         self._ledger = ledger
         self._recipes = recipes
         self._attempts = attempts
-        self._checkpoints = checkpoints
         self._publishing: set[str] = set()
-        self._put_away_due: float | None = None
         self._has_more = False
+        self.ends = ends
+        self.cancelling = Cancelling(ends)
+        self._cancelled_late: set[str] = set()
         self.queue = Scheduler()
         self.running: dict[str, Job] = {}
         self.held = Holds()
-        self._to_move: list[Job] = []
-        self.not_put_away: list[Job] = []
-        self.moving: dict[str, Job] = {}
 
     # Coming in
 
@@ -103,7 +95,7 @@ class Lifecycle:
         if not new:
             return
         for job in self.held.take(lambda held: held.path in new and self._recipes.is_own_fault(held)):
-            self.fail(job, f"{job.reason}; a mended one was put in its place")
+            self.ends.fail(job, f"{job.reason}; a mended one was put in its place", "replaced")
 
     def enter(self, jobs: Iterable[Job]) -> None:
         """Give jobs their recipe as it is now, and queue them, or hold those whose recipe is wrong.
@@ -119,7 +111,7 @@ class Lifecycle:
             except RecipeError as error:
                 broken.setdefault((recipe_cause(error), str(error)), []).append(job)
             else:
-                entered.append(replace(job, state=JobState.QUEUED, recipe=recipe, hold=None, reason=None))
+                entered.append(replace(job, state=JobState.QUEUED, recipe=recipe, hold=None, reason=None, failure=None))
         if jobs and (problem := self._absence()) is not None:
             self.hold(jobs, problem)
             return
@@ -171,16 +163,16 @@ class Lifecycle:
         """Queue the jobs whose retry is due or whose hold is over, and try again to put originals away."""
         self._has_more = False
         self.queue.wake(now)
-        if self._put_away_due is not None and self._put_away_due <= now:
-            self._put_some_away()
+        self.ends.try_again(now)
+        self.cancelling.end_some()
         self.held.release_due(now)
         self._go_on()
 
     def next_deadline(self) -> float | None:
         """Return when a held or backed-off job may go on, or is to be begun again at once."""
-        if self._has_more:
+        if self._has_more or self.cancelling:
             return 0.0
-        dues = (self.queue.next_deadline(), self._put_away_due, self.held.next_deadline())
+        dues = (self.queue.next_deadline(), self.ends.next_deadline(), self.held.next_deadline())
         return min((due for due in dues if due is not None), default=None)
 
     # Going on
@@ -215,7 +207,7 @@ class Lifecycle:
                 continue
             # Counted before the start, so that an attempt that takes the worker or the daemon down counts too.
             started.append(replace(job, state=JobState.RUNNING, attempts=job.attempts + 1, started_at=time.time()))
-            source, checkpoint = self._spool.work_path(job), self._checkpoints / job.id
+            source, checkpoint = self._spool.work_path(job), self.ends.checkpoint_of(job)
             orders.append(
                 Order(job=job.id, source=source, root=self._spool.folders.inbox, folder=folder, checkpoint=checkpoint)
             )
@@ -250,26 +242,34 @@ class Lifecycle:
         job = outcome.job
         del self.running[job.id]
         self._publishing.remove(job.id)
+        is_cancelled = job.id in self._cancelled_late
+        self._cancelled_late.discard(job.id)
+        if outcome.result is None and is_cancelled:
+            self.cancelling.add([job])
+            return
         if outcome.result is None:
             assert outcome.problem is not None
             self._hold([_without_attempt(job)], folder_cause(outcome.problem), str(outcome.problem))
             return
-        job = self.mark_done(job, outcome.result)
+        job = self.ends.mark_done(job, outcome.result)
+        self.held.forget_waits()
         self.held.release_behind(job, "weights")
         self.held.release_behind(job, "space")
         self._prove(job.recipe)
         path, result = printable(str(job.path)), printable(str(outcome.result))
         log.info("%s dreamed in %.1f s → %s", path, job.seconds, result, extra=job.about)
         if outcome.problem is not None:
-            self._put_away_later(job, outcome.problem)
+            self.ends.put_away_later(job, outcome.problem)
 
     def give_up(self, message: NotDone) -> None:
         """Take a worker's answer that it has no result: hold the job, try it again, or fail it."""
         job = self._take_from_worker(message.job)
         if job is None:
+            self._forget_stray(message.job)
             return
+        failure = message.failure or ("picture" if message.final else "error")
         if message.hold == "plugin" and self._recipes.is_proven(job.recipe):
-            self._try_again(job, message.reason)  # it works for other pictures: this one is at fault
+            self._try_again(job, message.reason, failure)  # it works for other pictures: this one is at fault
         elif message.hold in ("plugin", "folder"):
             # Nobody else's cause, as far as one knows: another picture may well be dreamed.
             reason = message.reason.replace(job.id, "…")  # the same for all whose share is away
@@ -277,12 +277,18 @@ class Lifecycle:
         elif message.hold is not None:
             self._hold_all_like(_without_attempt(job), message)
         elif message.final:
-            self.fail(job, message.reason)
+            self.ends.fail(job, message.reason, failure)
         else:
-            self._try_again(job, message.reason)
+            self._try_again(job, message.reason, failure)
 
-    def lose_worker(self, jobs: Sequence[str], reason: str, *, was_ready: bool) -> None:
-        """Try the jobs again whose worker is gone. If it had never been ready, the attempt was none."""
+    def lose_worker(self, jobs: Sequence[str], reason: str, *, failure: FailureCause | None) -> None:
+        """Try the jobs again whose worker is gone.
+
+        Args:
+            jobs: the jobs.
+            reason: how the worker ended.
+            failure: what that says of the jobs; None: nothing, so that the attempt was none.
+        """
         others = len(jobs) - 1
         if others:
             reason += f", with {others} other{'s' if others > 1 else ''} in hand; each is tried again alone"
@@ -290,8 +296,8 @@ class Lifecycle:
             job = self._take_from_worker(job_id)
             if job is None:
                 continue
-            if was_ready:
-                self._try_again(job, reason, self._recipes.suspects(job.recipe))
+            if failure is not None:
+                self._try_again(job, reason, failure, self._recipes.suspects(job.recipe))
             else:
                 self._queue([_without_attempt(job)])
 
@@ -307,72 +313,43 @@ class Lifecycle:
             del self.running[job.id]
         self._hold([*map(_without_attempt, running), *queued], cause, reason)
 
+    def cancel(self, job_ids: Collection[str]) -> list[str]:
+        """Take jobs out of whatever they are at, to end them as cancelled; return those that a worker has.
+
+        A result that is being published comes out all the same, unless that fails. Whatever a worker says of a
+        cancelled job from now on is nobody's business any more.
+        """
+        queued = [job for job in self.queue if job.id in job_ids]
+        self.queue.take(queued)
+        held = self.held.take(lambda job: job.id in job_ids)
+        self._cancelled_late |= self._publishing & set(job_ids)
+        running = [job for job in self.running.values() if job.id in job_ids and job.id not in self._publishing]
+        for job in running:
+            del self.running[job.id]
+        self.cancelling.add([*queued, *held, *running])
+        return [job.id for job in running]
+
     def release(self) -> None:
         """Queue what is running: the daemon ends it by its own will, so that the attempts are none."""
         self._queue([_without_attempt(job) for job in self.running.values()])
         self.running.clear()
 
-    # Coming to an end
-
-    def mark_done(self, job: Job, result: PurePosixPath) -> Job:
-        """Take note that a job's result is in the outbox; return the job as it is now."""
-        if job.state is not JobState.DONE:
-            finished_at = time.time()
-            job = replace(job, state=JobState.DONE, result=str(result), finished_at=finished_at, hold=None, reason=None)
-            self._ledger.save_later(job)
-        self.drop_checkpoint(job.id)
-        self.held.forget_waits()
-        return job
-
-    def fail(self, job: Job, reason: str) -> None:
-        """End a job without a result: its original goes to the failed ones, with the reason beside it."""
-        job = replace(job, state=JobState.FAILED, finished_at=time.time(), hold=None, reason=reason)
-        log.error("%s failed: %s", printable(str(job.path)), reason, extra=job.about)
-        self._ledger.save(job)
-        self.drop_checkpoint(job.id)
-        self.put_away(job)
-
-    def put_away(self, job: Job) -> None:
-        """Move the original of a finished job out of work: now, in a thread, or later if it cannot be done now."""
-        try:
-            if self._spool.is_slow_to_put_away(job):
-                self.moving[job.id] = job
-                self._to_move.append(job)
-                return
-        except DreamdError as error:
-            self._put_away_later(job, error)
-            return
-        self.note_put_away(put_away_original(self._spool, job, explanation_of(job)))
-
-    def take_moves(self) -> list[Callable[[], PutAway]]:
-        """Return what puts originals away that have to be copied, for any thread to do; the outcome is to be noted."""
-        jobs, self._to_move = self._to_move, []
-        return [partial(put_away_original, self._spool, job, explanation_of(job)) for job in jobs]
-
-    def note_put_away(self, outcome: PutAway) -> None:
-        """Take note of what became of an original."""
-        self.moving.pop(outcome.job.id, None)
-        if outcome.problem is not None:
-            self._put_away_later(outcome.job, outcome.problem)
+    # Held
 
     def hold(self, jobs: Sequence[Job], error: DreamdError) -> None:
         """Hold jobs because a folder cannot be used, or has no room."""
         self._hold(jobs, folder_cause(error), str(error))
-
-    def drop_checkpoint(self, job_id: str) -> None:
-        """Remove the state of a long dream."""
-        try:
-            shutil.rmtree(self._checkpoints / job_id)
-        except FileNotFoundError:  # nearly always: the dream was a short one
-            return
-        except OSError as error:
-            log.warning("the state of job %s stays in %s: %s", job_id, self._checkpoints, refusal(error))
 
     # Steps
 
     def _take_from_worker(self, job_id: str) -> Job | None:
         """Take a job from its worker; None when it has none, or has answered: its result is being published."""
         return None if job_id in self._publishing else self.running.pop(job_id, None)
+
+    def _forget_stray(self, job_id: str) -> None:
+        """Remove what the worker of a job that was cancelled has kept for it since."""
+        if job_id not in self._publishing:
+            self.ends.drop_checkpoint(job_id)
 
     def _go_on(self) -> None:
         """Queue some of the held jobs whose cause may be gone; the rest at the loop's next turns."""
@@ -386,15 +363,6 @@ class Lifecycle:
             return error
         return None
 
-    def _put_some_away(self) -> None:
-        """Try some originals again; the rest at the next turns, or later when one of these is refused again."""
-        jobs = self.not_put_away[:_PUT_AWAY_AT_A_TIME]
-        del self.not_put_away[:_PUT_AWAY_AT_A_TIME]
-        if not self.not_put_away:
-            self._put_away_due = None
-        for job in jobs:
-            self.put_away(job)
-
     def _queue(self, jobs: Sequence[Job]) -> None:
         if not jobs:
             return
@@ -402,9 +370,9 @@ class Lifecycle:
         for job in jobs:
             self.queue.add(job)
 
-    def _try_again(self, job: Job, reason: str, suspects: str = "") -> None:
+    def _try_again(self, job: Job, reason: str, failure: FailureCause, suspects: str = "") -> None:
         if job.attempts >= self._attempts:
-            self.fail(job, f"{reason} (attempt {job.attempts} of {self._attempts}){suspects}")
+            self.ends.fail(job, f"{reason} (attempt {job.attempts} of {self._attempts}){suspects}", failure)
             return
         reason += suspects
         wait = _RETRY_SECONDS * 2 ** (job.attempts - 1)
@@ -437,11 +405,6 @@ class Lifecycle:
         held = [replace(job, state=JobState.HELD, hold=cause, reason=reason) for job in jobs]
         self.held.add(held)
         self._ledger.save(*held)
-
-    def _put_away_later(self, job: Job, problem: DreamdError) -> None:
-        log.error("%s", problem, extra=job.about)
-        self.not_put_away.append(job)
-        self._put_away_due = time.monotonic() + _TRY_FOLDER_SECONDS
 
 
 def _without_attempt(job: Job) -> Job:

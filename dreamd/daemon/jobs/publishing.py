@@ -79,4 +79,7 @@ def explanation_of(job: Job) -> str:
     when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(job.finished_at))
     folder = "the inbox" if job.folder == PurePosixPath() else f"{printable(str(job.folder))} in the inbox"
     name = printable(job.name)
+    if job.failure == "cancelled":
+        remedy = f"To dream it after all: `dreamd retry {job.id}`, or move it back to {folder}"
+        return f"{name} was cancelled.\n\n{when}. {remedy}."
     return f"{name} could not be dreamed:\n\n{job.reason}\n\n{when}. To try it again, move it back to {folder}."

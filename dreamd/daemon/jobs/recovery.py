@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from dreamd.daemon.jobs.cancelling import CANCELLED
 from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
 from dreamd.daemon.jobs.recipes import JobRecipes, result_stem
@@ -57,6 +58,7 @@ class Recovery:
             checkpoints: the folder for the state of long dreams.
         """
         self._life = life
+        self._ends = life.ends
         self._spool = spool
         self._journal = journal
         self._ledger = ledger
@@ -64,6 +66,7 @@ class Recovery:
         self._attempts = attempts
         self._checkpoints = checkpoints
         self._index = SidecarIndex()
+        self._to_cancel: frozenset[str] = frozenset()
         self._taken_over: set[str] = set()
 
     def recover(self) -> None:
@@ -78,7 +81,7 @@ class Recovery:
         self._ledger.save(*(gone for job in absent if (gone := self._close(job)) is not None))
         if self._checkpoints.is_dir():
             for left in {folder.name for folder in self._checkpoints.iterdir()} - present:
-                self._life.drop_checkpoint(left)
+                self._ends.drop_checkpoint(left)
 
     def take_over(self) -> None:
         """Take up what daemons that shared the inbox and are gone had claimed; where none may, there is nothing."""
@@ -100,6 +103,7 @@ class Recovery:
 
     def _take_up_all(self, claimed: Iterable[tuple[str, PurePosixPath]], remembered: Mapping[str, Job]) -> None:
         waiting: list[Job] = []
+        self._to_cancel = self._journal.to_cancel()
         for job_id, path in claimed:
             job = remembered.get(job_id) or self._journal.get(job_id)
             job = job or Job(id=job_id, folder=path.parent, name=path.name, claimed_at=time.time())
@@ -120,13 +124,16 @@ class Recovery:
             life.hold([replace(job, result=job.result or str(job.path))], error)
             return None
         if result is not None or job.state is JobState.DONE:
-            life.put_away(life.mark_done(job, result or PurePosixPath(job.result or "")))
-        elif job.state is JobState.FAILED and job.reason != _GONE:
-            life.fail(job, job.reason or "it failed before")
+            self._ends.put_away(self._ends.mark_done(job, result or PurePosixPath(job.result or "")))
+        elif job.state is JobState.FAILED and job.failure != "gone" and job.reason != _GONE:
+            self._ends.fail(job, job.reason or "it failed before", job.failure or "error")
+        elif job.id in self._to_cancel:
+            self._ends.fail(job, CANCELLED, "cancelled")
         elif job.attempts >= self._attempts:
-            life.fail(job, f"dreamd or its worker ended in the middle of each of {job.attempts} attempts")
+            reason = f"dreamd or its worker ended in the middle of each of {job.attempts} attempts"
+            self._ends.fail(job, reason, "worker")
         else:
-            return replace(job, finished_at=None, result=None)
+            return replace(job, finished_at=None, result=None, dismissed=False)
         return None
 
     def _close(self, job: Job) -> Job | None:
@@ -144,9 +151,9 @@ class Recovery:
             log.error("%s: %s", printable(str(job.path)), error, extra=job.about)
             return None  # the next start looks again
         if result is not None:
-            self._life.put_away(self._life.mark_done(job, result))
+            self._ends.put_away(self._ends.mark_done(job, result))
             return None
-        return replace(job, state=JobState.FAILED, finished_at=time.time(), hold=None, reason=_GONE)
+        return replace(job, state=JobState.FAILED, finished_at=time.time(), hold=None, reason=_GONE, failure="gone")
 
     def _result_of(self, job: Job) -> PurePosixPath | None:
         """Return the result that an earlier run published. A job that the journal knows as never started has none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,7 +19,7 @@ from dreamd.tree import control
 
 
 class Actions:
-    """Does what the commands `retry`, `pause` and `resume` do, and takes uploads."""
+    """Does what the commands `retry`, `cancel`, `dismiss`, `pause` and `resume` do, and takes uploads."""
 
     def __init__(self, config: Config, uploads: Uploads) -> None:
         self._config = config
@@ -29,6 +29,8 @@ class Actions:
         """List the addresses that are answered here."""
         return [
             Route("/api/retry", answering(self.retry), methods=["POST"]),
+            Route("/api/cancel", answering(self.cancel), methods=["POST"]),
+            Route("/api/dismiss", answering(self.dismiss), methods=["POST"]),
             Route("/api/pause", answering(self.pause), methods=["POST"]),
             Route("/api/resume", answering(self.resume), methods=["POST"]),
             Route("/api/upload", answering(self.upload), methods=["PUT"]),
@@ -36,10 +38,24 @@ class Actions:
 
     async def retry(self, request: Request) -> Response:
         """Try failed or held jobs again: those of `jobs`, or all failed ones."""
-        jobs = (await read_json(request)).get("jobs")
-        if jobs is not None and not (isinstance(jobs, list) and all(isinstance(job, str) for job in jobs)):
-            raise UsageError("jobs must be a list of ids")
+        jobs = _ids_in(await read_json(request))
         return await _do(lambda: list(control.retry(self._config, jobs or [], all_failed=jobs is None)))
+
+    async def cancel(self, request: Request) -> Response:
+        """Cancel jobs that wait or run: those of `jobs`, or all of `folder` and below."""
+        values = await read_json(request)
+        jobs, folder = _ids_in(values), values.get("folder")
+        if (jobs is None) == (folder is None) or not isinstance(folder, str | None):
+            raise UsageError("give jobs, a list of ids, or folder, a text")
+        place = None if folder is None else self._place(folder)
+        return await _do(lambda: list(control.cancel(self._config, jobs or [], folder=place)))
+
+    async def dismiss(self, request: Request) -> Response:
+        """Show the failures of `jobs` no more."""
+        jobs = _ids_in(await read_json(request))
+        if not jobs:
+            raise UsageError("jobs must be a list of ids")
+        return await _do(lambda: [control.dismiss(self._config, jobs)])
 
     async def pause(self, request: Request) -> Response:
         """Start no more jobs from a folder."""
@@ -73,6 +89,16 @@ class Actions:
     def _place(self, folder: str) -> str:
         """Return the path of a folder of the inbox. Raises UsageError for a name that leads elsewhere."""
         return str(self._config.inbox.joinpath(*parts_of(folder)))
+
+
+def _ids_in(values: Mapping[str, object]) -> list[str] | None:
+    """Return the ids that an order gives as `jobs`; None where it gives none. Raises UsageError for anything else."""
+    jobs = values.get("jobs")
+    if jobs is None:
+        return None
+    if not (isinstance(jobs, list) and all(isinstance(job, str) for job in jobs)):
+        raise UsageError("jobs must be a list of ids")
+    return jobs
 
 
 async def _do(act: Callable[[], list[str]]) -> Response:

@@ -24,7 +24,7 @@ class House:
         folders = Folders(inbox=root / "inbox", outbox=root / "out", failed=root / "failed", done=root / "done")
         self.spool = Spool(folders)
         self.tree = Attachment(self.spool, state, has_unfinished=lambda: False)
-        self.life = MagicMock(waiting=0, running={}, moving={})
+        self.life = MagicMock(waiting=0, running={}, ends=MagicMock(moving={}))
         self.recovery = MagicMock()
         config = MagicMock()
         config.limits.attempts = 1
@@ -65,7 +65,7 @@ def test_an_inbox_that_is_let_go_is_free_for_another_daemon(house):
 
 
 def test_what_is_being_moved_is_not_taken_up_a_second_time(house):
-    house.life.moving = {"job": "a job"}
+    house.life.ends.moving = {"job": "a job"}
     with house.tree:
         assert house.loop.recover()
     house.recovery.recover.assert_not_called()

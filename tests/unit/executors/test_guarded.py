@@ -19,6 +19,7 @@ CALLS: dict[str, tuple[Callable[[GuardedExecutor], Any], Any]] = {
     "wake": (lambda executor: executor.wake(), None),
     "free": (lambda executor: executor.free(), 0),
     "submit": (lambda executor: executor.submit(Batch(recipe="{}", orders=())), None),
+    "cancel": (lambda executor: executor.cancel(["a"]), None),
     "workers": (lambda executor: executor.workers(), ()),
     "tick": (lambda executor: executor.tick(time.monotonic()), None),
     "next_deadline": (lambda executor: executor.next_deadline(), None),

@@ -17,6 +17,7 @@ import pytest
 
 import dreamd.daemon.jobs.holds
 import dreamd.tree.spool
+from dreamd.daemon.jobs.endings import Endings
 from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
 from dreamd.daemon.jobs.recipes import JobRecipes
@@ -72,7 +73,7 @@ class House:
             ledger=self.ledger,
             recipes=self.recipes,
             attempts=ATTEMPTS,
-            checkpoints=self.checkpoints,
+            ends=Endings(spool=self.spool, ledger=self.ledger, checkpoints=self.checkpoints),
         )
         return self.life
 
@@ -244,7 +245,7 @@ def test_a_job_answered_twice_has_one_result(house: House) -> None:
     house.done(answer)
     house.done(answer)
     house.life.give_up(refusal(job))
-    house.life.lose_worker([job.id], "the worker was killed by SIGSEGV", was_ready=True)
+    house.life.lose_worker([job.id], "the worker was killed by SIGSEGV", failure="crash")
     assert house.memory(job).state is JobState.DONE
     assert house.files("outbox") == ["cat.png", "cat.png.json"]
     assert house.files("failed") == []
@@ -260,7 +261,7 @@ def test_a_job_answered_again_while_it_is_published_is_published_once(house: Hou
     assert publish is not None
     assert house.life.publish(answer) is None
     house.life.give_up(refusal(job))
-    house.life.lose_worker([job.id], "the worker was killed by SIGSEGV", was_ready=True)
+    house.life.lose_worker([job.id], "the worker was killed by SIGSEGV", failure="crash")
     assert list(house.life.running) == [job.id]
     house.life.finish(publish())
     assert house.memory(job).state is JobState.DONE
@@ -322,7 +323,7 @@ def test_the_death_of_a_worker_costs_its_jobs_an_attempt(house: House) -> None:
     house.drop("cat.png")
     for _ in range(ATTEMPTS):
         job, _ = house.started()
-        house.life.lose_worker([job.id], "the worker was killed by SIGSEGV", was_ready=True)
+        house.life.lose_worker([job.id], "the worker was killed by SIGSEGV", failure="crash")
         house.life.look_again(FAR)
     assert house.memory(job).state is JobState.FAILED
     assert house.memory(job).reason == "the worker was killed by SIGSEGV (attempt 3 of 3)"
@@ -333,7 +334,7 @@ def test_jobs_given_together_are_begun_together_and_after_a_death_each_alone(hou
     batch = house.life.start(2)
     assert batch is not None
     assert [house.memory(house.life.running[id_]).attempts for id_ in batch.jobs] == [1, 1]
-    house.life.lose_worker(batch.jobs, "the worker was killed by SIGSEGV", was_ready=True)
+    house.life.lose_worker(batch.jobs, "the worker was killed by SIGSEGV", failure="crash")
     assert "with 1 other in hand; each is tried again alone" in str(
         next(job for job in house.life.queue if job.id == batch.jobs[0]).reason
     )
@@ -348,7 +349,7 @@ def test_the_death_of_a_worker_that_never_was_ready_costs_no_attempt(house: Hous
     house.drop("cat.png")
     for _ in range(ATTEMPTS + 1):
         job, _ = house.started()
-        house.life.lose_worker([job.id], "the worker ended with code 1", was_ready=False)
+        house.life.lose_worker([job.id], "the worker ended with code 1", failure=None)
     assert (house.memory(job).state, house.memory(job).attempts) == (JobState.QUEUED, 0)
     assert house.dream().attempts == 1
 
@@ -361,14 +362,14 @@ def test_a_picture_that_cannot_be_put_away_is_put_away_later(house: House) -> No
     house.folders.done.write_text("in the way")
     house.done(answer)
     assert house.memory(job).state is JobState.DONE
-    assert [one.id for one in house.life.not_put_away] == [job.id]
+    assert [one.id for one in house.life.ends.not_put_away] == [job.id]
     house.folders.done.unlink()
     house.folders.done.with_name("away").rename(house.folders.done)
     due = house.life.next_deadline()
     assert due is not None
     house.life.look_again(due)
     assert house.files("done") == ["cat.png"]
-    assert house.life.not_put_away == []
+    assert house.life.ends.not_put_away == []
     assert house.life.next_deadline() is None
 
 
@@ -379,14 +380,14 @@ def test_many_originals_that_could_not_be_put_away_leave_the_loop_its_turns(hous
     failed.write_text("in the way")
     for job in list(house.life.queue):
         house.life.queue.take([job])
-        house.life.fail(job, "it broke")
-    names = [job.name for job in house.life.not_put_away]
+        house.life.ends.fail(job, "it broke", "error")
+    names = [job.name for job in house.life.ends.not_put_away]
     assert len(names) == 200
 
     due = house.life.next_deadline()
     assert due is not None
     house.life.look_again(due)
-    assert [job.name for job in house.life.not_put_away] == names[64:] + names[:64]
+    assert [job.name for job in house.life.ends.not_put_away] == names[64:] + names[:64]
     later = house.life.next_deadline()
     assert later is not None
     assert later > time.monotonic() + 30  # what is refused again does not keep the loop turning
@@ -397,7 +398,7 @@ def test_many_originals_that_could_not_be_put_away_leave_the_loop_its_turns(hous
     while (now := house.life.next_deadline()) is not None:
         assert now <= later  # the rest goes on at the next turns
         house.life.look_again(later)
-        left.append(len(house.life.not_put_away))
+        left.append(len(house.life.ends.not_put_away))
     assert left == [136, 72, 8, 0]
     assert len(house.files("failed")) == 400
 
@@ -551,7 +552,7 @@ def test_when_a_worker_dies_the_plugins_that_may_be_behind_it_are_named_but_not_
     reasons = {}
     for _ in range(2 * ATTEMPTS):
         job, _ = house.started()
-        house.life.lose_worker([job.id], "it took too long", was_ready=True)
+        house.life.lose_worker([job.id], "it took too long", failure="time")
         house.life.look_again(FAR)
         reasons[job.name] = house.memory(job).reason
     assert reasons == {
@@ -994,13 +995,13 @@ def test_an_original_that_has_to_be_copied_is_left_to_a_thread(house: House) -> 
         job, _ = house.started()
         house.life.give_up(refusal(job, final=True))
         assert house.memory(job).state is JobState.FAILED
-        assert list(house.life.moving) == [job.id]
+        assert list(house.life.ends.moving) == [job.id]
         assert house.files("failed") == []
-        (move,) = house.life.take_moves()
-        assert house.life.take_moves() == []
-        house.life.note_put_away(move())
+        (move,) = house.life.ends.take_moves()
+        assert house.life.ends.take_moves() == []
+        house.life.ends.note_put_away(move())
         assert house.files("failed") == ["cat.png", "cat.png.reason.txt"]
-        assert not house.life.moving
+        assert not house.life.ends.moving
         assert house.life.next_deadline() is None
     finally:
         shutil.rmtree(far)

@@ -76,6 +76,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE jobs ADD COLUMN dismissed INTEGER NOT NULL DEFAULT 0",
         "CREATE TABLE cancelled (job TEXT PRIMARY KEY) WITHOUT ROWID",
     ),
+    (
+        # By job and not a column of `jobs`: the daemon writes a job's whole row, and people mark it meanwhile.
+        "CREATE TABLE favourites (id TEXT PRIMARY KEY) WITHOUT ROWID",
+        "CREATE TABLE put_away (id TEXT PRIMARY KEY, way TEXT NOT NULL) WITHOUT ROWID",
+    ),
 )
 """How to bring a journal of version n to version n + 1; `PRAGMA user_version` counts those done."""
 

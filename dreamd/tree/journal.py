@@ -12,7 +12,6 @@ import sqlite3
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
-from unicodedata import normalize
 
 from dreamd.job import Job, JobState
 from dreamd.tree.database import (
@@ -26,6 +25,8 @@ from dreamd.tree.database import (
     set_aside,
 )
 from dreamd.tree.journal_rows import COLUMNS, KEEP_RECIPE, SAVE, Value, job_of, row_of
+from dreamd.tree.tables.marks import FAVOURITES, Marks
+from dreamd.tree.tables.seeking import EVERYTHING, SQL_FUNCTIONS, Place, Seeking, folder_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -62,7 +63,8 @@ class Journal:
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
-        connection.create_function("holds", 2, _holds, deterministic=True)
+        for name, function in SQL_FUNCTIONS.items():
+            connection.create_function(name, -1, function, deterministic=True)
         self._path = path
         self._file = OpenFile(path)
 
@@ -162,7 +164,7 @@ class Journal:
         """Return the jobs of a folder and those below it that have not ended, by the time of their claim."""
         if folder == ".":
             return self.unfinished()
-        below = _folder_bytes(folder)
+        below = folder_bytes(folder)
         bounds = (below, below + b"/", below + b"0")  # "0" is the character behind "/"
         where = "WHERE (folder = ? OR folder > ? AND folder < ?) AND state IN (?, ?, ?) ORDER BY id"
         return self._jobs(where, *bounds, *_UNFINISHED)
@@ -187,42 +189,31 @@ class Journal:
 
     def results(
         self,
+        seeking: Seeking = EVERYTHING,
         *,
-        before: tuple[float, str] | None = None,
-        after: tuple[float, str] | None = None,
-        folder: str | None = None,
-        search: str = "",
+        before: Place | None = None,
+        after: Place | None = None,
         limit: int = 100,
     ) -> list[Job]:
-        """Return the dreams that came out, the newest first.
+        """Return the dreams that came out and are sought, in the order that is sought.
 
         Args:
-            before: those older than one with this end and id.
-            after: those newer than one with this end and id; the oldest of them first.
-            folder: those of this folder and the folders below it.
-            search: those whose path in the outbox holds this text, in small or capital letters.
+            seeking: which, and in what order.
+            before: those that follow one at this place in the order.
+            after: those that precede one at this place instead, the nearest of them first.
             limit: at most so many.
         """
-        # By state the index would give every result there is, to be sorted with its recipe.
-        index = "jobs_by_finish" if folder in (None, ".") else "jobs_by_folder"
-        where = ["state = ?"]
-        bounds: list[Value] = [JobState.DONE.value]
-        if folder not in (None, "."):
-            below = _folder_bytes(folder or "")
-            where.append("(folder = ? OR folder > ? AND folder < ?)")
-            bounds += [below, below + b"/", below + b"0"]  # "0" is the character behind "/"
-        if search:
-            where.append("holds(result, ?)")
-            bounds.append(os.fsencode(search))
-        order = "DESC" if after is None else "ASC"
-        for bound, sign in ((before, "<"), (after, ">")):
-            if bound is not None:
-                # The first condition is what the index is searched by, the second what breaks ties.
-                where += [f"finished_at {sign}= ?", f"(finished_at {sign} ? OR id {sign} ?)"]
-                bounds += [bound[0], *bound]
-        order_by = f"ORDER BY finished_at {order}, id {order}"
-        found = f"SELECT id FROM jobs INDEXED BY {index} WHERE {' AND '.join(where)} {order_by} LIMIT ?"
-        return self._jobs(f"WHERE id IN ({found}) {order_by}", *bounds, limit)
+        found, order, bounds = seeking.sql(before=before, after=after)
+        return self._jobs(f"WHERE id IN ({found} {order} LIMIT ?) {order}", *bounds, limit)
+
+    def recipe_texts(self) -> dict[int, str]:
+        """Return the recipes of all jobs, as JSON, by the number that `Seeking` knows each by."""
+        return dict(self._rows("SELECT id, text FROM recipes"))
+
+    @property
+    def marks(self) -> Marks:
+        """What people have marked: favourites, and results that were put away."""
+        return Marks(self._rows, self._transaction)
 
     def latest_number(self) -> int:
         """Return the number of the last change of a job; 0 when there was none."""
@@ -257,11 +248,14 @@ class Journal:
 
     def count_done_before(self, epoch: float) -> int:
         """Return how many jobs `forget_done_before` would forget."""
-        sql = "SELECT COUNT(*) FROM jobs WHERE finished_at < ? AND state = ?"
+        sql = f"SELECT COUNT(*) FROM jobs WHERE finished_at < ? AND state = ? AND id NOT IN ({FAVOURITES})"
         return int(self._rows(sql, epoch, JobState.DONE)[0][0])
 
     def forget_done_before(self, epoch: float) -> int:
-        """Remove the jobs that were done before `epoch`, some at a time so that a daemon need not wait; how many."""
+        """Remove the jobs that were done before `epoch`, some at a time so that a daemon need not wait; how many.
+
+        Favourites stay, here and in `forget_some_before`.
+        """
         forgotten = 0
         while count := self._forget_some(epoch, JobState.DONE):
             forgotten += count
@@ -303,7 +297,7 @@ class Journal:
     def pause(self, folder: str) -> None:
         """Start no more jobs from a folder and those below it; "." is the whole inbox."""
         with self._transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO paused VALUES (?)", (_folder_bytes(folder),))
+            connection.execute("INSERT OR IGNORE INTO paused VALUES (?)", (folder_bytes(folder),))
 
     def resume(self, folder: str | None) -> None:
         """Take back the pause of this very folder, or every pause when it is None."""
@@ -311,7 +305,7 @@ class Journal:
             if folder is None:
                 connection.execute("DELETE FROM paused")
             else:
-                connection.execute("DELETE FROM paused WHERE folder = ?", (_folder_bytes(folder),))
+                connection.execute("DELETE FROM paused WHERE folder = ?", (folder_bytes(folder),))
 
     def data_version(self) -> int:
         """Return a number that changes when another process has written to the journal; costs a few microseconds."""
@@ -326,26 +320,18 @@ class Journal:
             return self._connection.execute(sql, values).fetchall()
 
     def _forget_some(self, epoch: float, state: str) -> int:
-        sql = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE finished_at < ? AND state = ? LIMIT ?)"
+        some = f"SELECT id FROM jobs WHERE finished_at < ? AND state = ? AND id NOT IN ({FAVOURITES}) LIMIT ?"
+        sql = f"DELETE FROM jobs WHERE id IN ({some})"
         with self._transaction() as connection:
             return connection.execute(sql, (epoch, state, _FORGET_ROWS)).rowcount
 
     def _forget_recipes(self) -> None:
-        """Remove the recipes that no job has any more."""
+        """Remove the recipes and the marks that no job has any more."""
         with self._transaction() as connection:
             connection.execute("DELETE FROM recipes WHERE id NOT IN (SELECT recipe FROM jobs)")
+            connection.execute("DELETE FROM put_away WHERE id NOT IN (SELECT id FROM jobs)")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with errors_explained(self._path), immediate(self._connection):
             yield self._connection
-
-
-def _holds(path: bytes | None, text: bytes) -> bool:
-    """Return whether a path holds a text, as people see both: their letters small, and composed in one way."""
-    seen, sought = (normalize("NFC", os.fsdecode(each)).casefold() for each in (path or b"", text))
-    return sought in seen
-
-
-def _folder_bytes(folder: str) -> bytes:
-    return os.fsencode(PurePosixPath(folder))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ UPLOADS = "uploads"
 
 WORK = "work"
 """The folder in the inbox's `.dreamd` where claimed pictures wait; a daemon that shares adds its own name."""
+
+TRASH = "trash"
+"""The folder in the outbox's `.dreamd` where deleted results lie, each in a folder named by its job."""
 
 LOCK = "lock"
 """The file in the inbox's `.dreamd` that a running daemon has locked; a daemon that shares has one of its own too."""
@@ -150,6 +153,11 @@ def sidecar_name(result: str) -> str:
 def steps_name(result: str) -> str:
     """Return the name of a result's film strip."""
     return f"{result}{STEPS}"
+
+
+def trash_folder(job_id: str) -> PurePosixPath:
+    """Return where a job's result lies once it was deleted, relative to the outbox."""
+    return PurePosixPath(HOUSE, TRASH, job_id)
 
 
 def reason_name(picture: str) -> str:

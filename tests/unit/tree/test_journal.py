@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from dreamd.errors import DreamdError
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.tree.journal import Journal
+from dreamd.tree.tables.seeking import Place, Seeking
 
 
 @pytest.fixture
@@ -305,7 +306,7 @@ def test_counting_a_long_history_is_quick(journal, path):
     began = time.perf_counter()
     with Journal.open_readonly(path) as look:
         assert look.counts()[JobState.DONE] == 20_000
-        assert len(look.results(folder="trips", limit=10)) == 10
+        assert len(look.results(Seeking(folder="trips"), limit=10)) == 10
         assert len(look.unfinished()) == 0
     assert time.perf_counter() - began < 0.1
 
@@ -318,8 +319,8 @@ def test_results_come_newest_first_after_the_last_that_is_known(journal):
     journal.save([*jobs, job_of(90, state=JobState.FAILED, finished_at=999.0), job_of(91, state=JobState.QUEUED)])
     newest = sorted(jobs, key=lambda job: (job.finished_at, job.id), reverse=True)
     assert journal.results(limit=7) == newest[:7]
-    assert journal.results(before=(newest[6].finished_at, newest[6].id), limit=7) == newest[7:14]
-    assert journal.results(folder="a", limit=50) == [job for job in newest if job.folder == PurePosixPath("a")]
+    assert journal.results(before=Place(newest[6].finished_at, newest[6].id), limit=7) == newest[7:14]
+    assert journal.results(Seeking(folder="a"), limit=50) == [job for job in newest if job.folder == PurePosixPath("a")]
     assert journal.last_result_at() == newest[0].finished_at
 
 
@@ -327,24 +328,10 @@ def test_results_of_a_folder_include_those_below_it_and_no_namesakes(journal):
     folders = (".", "a", "a/b", "a/b/c", "a b", "a0", "a%", "b/a", "ä")
     done = {"state": JobState.DONE}
     journal.save(job_of(n, f"{folder}/x.png", **done, finished_at=n) for n, folder in enumerate(folders))
-    found = {name: [str(each.folder) for each in journal.results(folder=name)] for name in (".", "a", "a/b", "a%", "b")}
+    sought = {name: journal.results(Seeking(folder=name)) for name in (".", "a", "a/b", "a%", "b")}
+    found = {name: [str(each.folder) for each in results] for name, results in sought.items()}
     assert len(found.pop(".")) == len(folders)
     assert found == {"a": ["a/b/c", "a/b", "a"], "a/b": ["a/b/c", "a/b"], "a%": ["a%"], "b": ["b/a"]}
-
-
-NO_TEXT = os.fsdecode(b"\xff")
-
-
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [("CAT", 2), ("sea/", 2), ("%", 1), ("_", 0), ("küste", 2), (NO_TEXT, 1), ("\0", 0), ("", 5)],
-)
-def test_results_are_searched_by_what_people_see_of_their_paths(journal, text, count):
-    paths = ("sea/Cat.png", "sea/50% off.png", "Küste/cat-2.png", "Ku\u0308ste/x.png", f"{NO_TEXT}.png")
-    journal.save(job_of(n, state=JobState.DONE, finished_at=n, result=path) for n, path in enumerate(paths))
-    assert len(journal.results(search=text)) == count
-    newer = journal.results(search=text, after=(0, job_of(0).id))
-    assert newer == [job for job in reversed(journal.results(search=text)) if job.finished_at > 0]
 
 
 def test_newest_results_are_found_by_an_index_and_not_by_sorting_all(journal):
@@ -358,7 +345,7 @@ def test_newest_results_are_found_by_an_index_and_not_by_sorting_all(journal):
 
     journal._connection.set_progress_handler(count, 100)
     journal.results(limit=10)
-    journal.results(before=(1500.0, "x"), limit=10)
+    journal.results(before=Place(1500.0, "x"), limit=10)
     journal.last_result_at()
     assert steps < 30  # of 100 instructions each; sorting takes a thousand
 

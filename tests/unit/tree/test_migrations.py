@@ -10,6 +10,7 @@ import pytest
 from dreamd.job import Job, JobState
 from dreamd.tree import database
 from dreamd.tree.journal import Journal
+from dreamd.tree.tables.seeking import Seeking
 
 OLD = Path(__file__).parents[2] / "reference" / "journals"
 VERSIONS = range(1, len(database.MIGRATIONS) + 1)
@@ -58,7 +59,7 @@ def test_an_upgrade_remembers_every_job_and_pause(old: Path) -> None:
         assert sorted(journal.jobs(), key=lambda job: job.id) == REMEMBERED
         assert journal.paused() == {"trips"}
         assert journal.counts()[JobState.DONE] == 1
-        assert [job.name for job in journal.results(folder="animals")] == ["cat.jpg"]
+        assert [job.name for job in journal.results(Seeking(folder="animals"))] == ["cat.jpg"]
     assert [file.name for file in old.parent.glob("*.broken-*")] == []
 
 

@@ -1,4 +1,4 @@
-"""`dreamd prune`: makes room in `done`, and forgets old jobs.
+"""`dreamd prune`: makes room in `done`, empties the trash of what was deleted long ago, and forgets old jobs.
 
 Originals of finished pictures go by age or by how much may be kept, the oldest first. Only regular files in the
 config's folder `originals` are removed, and no symlink is followed on the way to one. Works beside a running daemon: an
@@ -7,6 +7,7 @@ original that is on its way there is the newest file there is, and goes last.
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import stat
@@ -34,19 +35,23 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
 @config_option
 def prune(older_than: str | None, keep: str | None, dry_run: bool, config_file: Path) -> None:
-    """Remove old originals, and old jobs from the journal.
+    """Remove old originals, old jobs from the journal, and what was deleted long ago.
 
-    Results and failed pictures are not touched. With --older-than the journal forgets the jobs that were done before,
-    and the dreams of atlas and sweep go that no sheet has shown since.
+    Results that were deleted on the page go for good when they have been in the trash for `trash.keep` of the config;
+    without an option, nothing else goes. Other results and failed pictures are not touched. With --older-than the
+    journal forgets the jobs that were done before, and the dreams of atlas and sweep go that no sheet has shown since.
     """
-    if older_than is None and keep is None:
-        raise click.UsageError("give --older-than AGE, --keep SIZE, or both")
     config = config_at(config_file)
     age = None if older_than is None else parse_age(older_than)
     size = None if keep is None else parse_size(keep)
-    pruned = remove_originals(config, older_than=age, keep_bytes=size, dry_run=dry_run)
     done = "would remove" if dry_run else "removed"
-    click.echo(printable(f"{done} {pruned}"))
+    has_limits = age is not None or size is not None
+    if has_limits:
+        pruned = remove_originals(config, older_than=age, keep_bytes=size, dry_run=dry_run)
+        click.echo(printable(f"{done} {pruned}"))
+    emptied = empty_trash(config, dry_run=dry_run)
+    if emptied.results or not has_limits:
+        click.echo(f"{done} {emptied}")
     if age is not None and (sheets := _forget_sheets(config, age, dry_run=dry_run)):
         click.echo(f"{done} {sheets / 1e6:.1f} MB of sheets")
 
@@ -74,6 +79,24 @@ class Pruned:
             f"{self.files} originals ({self.bytes / 1e6:.0f} MB) and {self.jobs} jobs; "
             f"{self.kept_files} originals ({self.kept_bytes / 1e6:.0f} MB) stay"
         )
+
+
+@dataclass(frozen=True)
+class Emptied:
+    """What was removed from the trash, or would be.
+
+    Attributes:
+        results: how many deleted results.
+        bytes: how many bytes they took.
+        kept: how many stay.
+    """
+
+    results: int
+    bytes: int
+    kept: int
+
+    def __str__(self) -> str:
+        return f"{self.results} deleted results ({self.bytes / 1e6:.0f} MB); {self.kept} stay in the trash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +158,39 @@ def remove_originals(
         kept_bytes=sum(original.bytes for original in found[:kept]),
         jobs=0 if before is None else _forget(config, before, dry_run=dry_run),
     )
+
+
+def empty_trash(config: Config, *, dry_run: bool = False) -> Emptied:
+    """Remove the results that have been in the trash for longer than `trash.keep`, and their small pictures.
+
+    Raises:
+        DreamdError: one cannot be removed, or the journal cannot be written.
+    """
+    from dreamd.tree.steps.trash import Trash
+
+    trash = Trash(config.outbox)
+    there = list(trash.all()) if config.outbox.is_dir() else []
+    keep = config.trash.keep
+    going = [] if keep is None else [each for each in there if each.put_at < time.time() - keep.total_seconds()]
+    if not dry_run:
+        for each in going:
+            trash.remove(each)
+        _lose(config, [each.job for each in going])
+    return Emptied(results=len(going), bytes=sum(each.bytes for each in going), kept=len(there) - len(going))
+
+
+def _lose(config: Config, jobs: list[str]) -> None:
+    """Have the journal remember that results are gone for good, and remove what the page has made of them."""
+    from dreamd.tree.journal import Journal
+    from dreamd.tree.layout import StateFolder
+
+    state = StateFolder(config.state)
+    for job in jobs:
+        for picture in state.thumbnails.glob(f"{glob.escape(job)}-*"):
+            _remove(picture)
+    if jobs and state.journal.exists():
+        with Journal.open(state.journal) as journal:
+            journal.marks.lose(jobs)
 
 
 def _kept(newest_first: list[_Original], before: float | None, keep_bytes: int | None) -> int:

@@ -24,6 +24,7 @@ from dreamd.page.handlers.jobs import Jobs
 from dreamd.page.handlers.machines import Machines
 from dreamd.page.handlers.now import Now
 from dreamd.page.handlers.recipes import RecipeHandlers
+from dreamd.page.handlers.results import Results
 from dreamd.page.parts import Parts
 from dreamd.settings.config import Config
 
@@ -33,11 +34,11 @@ class Routes(NamedTuple):
 
     Attributes:
         all: every address.
-        jobs: the handler that has to be closed.
+        results: the handler that has to be closed.
     """
 
     all: list[BaseRoute]
-    jobs: Jobs
+    results: Results
 
 
 def make_app(config: Config, token: str | None, programs: Sequence[Program], reloads: threading.Event) -> BelowPath:
@@ -59,7 +60,7 @@ def make_app(config: Config, token: str | None, programs: Sequence[Program], rel
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
-        await routes.jobs.close()
+        await routes.results.close()
 
     guarded = Guard(Starlette(routes=routes.all, lifespan=lifespan), config.status, entrance)
     return BelowPath(guarded, base_path)
@@ -76,15 +77,16 @@ def make_routes(config: Config, clients: Clients, entrance: Entrance | None, rel
     """
     parts = Parts.of(config, clients, reloads)
     state, recipes, uploads = parts.state, parts.recipes, parts.uploads
-    jobs = Jobs(config, state, recipes)
+    results = Results(config, parts.results, recipes)
     every = [
         *Front(entrance).routes(),
         *Now(config, state, clients).routes(),
-        *jobs.routes(),
+        *results.routes(),
+        *Jobs(config, state).routes(),
         *Actions(config, uploads).routes(),
         *RecipeHandlers(recipes, parts.cards).routes(),
         *AgainHandlers(parts).routes(),
         *Machines(config, entrance).routes(),
         api_route(api_operations(parts)),
     ]
-    return Routes(every, jobs)
+    return Routes(every, results)

@@ -120,7 +120,7 @@ class Feed:
             found = self._file.stat()
         except FileNotFoundError:
             return ()
-        return found.st_mtime_ns, found.st_ino, tuple(sorted(self._view.preview_stamps().items()))
+        return found.st_mtime_ns, found.st_ino, self._view.marked, tuple(sorted(self._view.preview_stamps().items()))
 
     async def _tell(self, message: bytes) -> None:
         async with self._news:

@@ -11,6 +11,8 @@ from dreamd.page.again.comparisons import Comparisons
 from dreamd.page.again.dreaming import Again
 from dreamd.page.api.posting import Posting
 from dreamd.page.api.receipts import Receipts
+from dreamd.page.gallery.deeds import ResultDeeds
+from dreamd.page.gallery.results import ResultView
 from dreamd.page.recipe_cards import RecipeCards
 from dreamd.page.recipe_editor import Recipes
 from dreamd.page.state import StateView
@@ -33,6 +35,8 @@ class Parts:
         posting: takes pictures with recipes of their own.
         comparisons: which jobs are looked at side by side.
         again: dreams pictures again.
+        results: looks at the results.
+        deeds: what people do with results.
     """
 
     config: Config
@@ -45,16 +49,19 @@ class Parts:
     posting: Posting
     comparisons: Comparisons
     again: Again
+    results: ResultView
+    deeds: ResultDeeds
 
     @classmethod
     def of(cls, config: Config, clients: Clients, reloads: threading.Event) -> Self:
         """Make them; `reloads` is set when the daemon has read its config anew."""
         recipes, uploads, receipts = Recipes(config, reloads), Uploads(config), Receipts(config.state, config.inbox)
+        state = StateView(config)
         posting, comparisons = Posting(config, uploads, recipes, receipts), Comparisons(config.state)
         return cls(
             config=config,
             clients=clients,
-            state=StateView(config),
+            state=state,
             recipes=recipes,
             cards=RecipeCards(config, recipes),
             uploads=uploads,
@@ -62,4 +69,6 @@ class Parts:
             posting=posting,
             comparisons=comparisons,
             again=Again(config, posting, comparisons),
+            results=ResultView(config),
+            deeds=ResultDeeds(config, state.note_marked),
         )

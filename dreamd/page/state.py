@@ -29,6 +29,8 @@ class StateView:
         self._gpus = Gpus()
         self._gpus_seen: list[dict[str, Any]] = []
         self._gpus_due = 0.0
+        self.marked = 0
+        """A number that changes whenever somebody has marked results."""
 
     def state(self) -> dict[str, Any]:
         """Return the snapshot with what belongs to it. Raises DreamdError where there is one that cannot be read."""
@@ -44,7 +46,12 @@ class StateView:
             "workers": [self._worker(worker) for worker in values["workers"]],
             "gpus": self._gpu_values(),
             "not_ready": not_ready(values),
+            "marked": self.marked,
         }
+
+    def note_marked(self) -> None:
+        """Have every open page look at the results again."""
+        self.marked += 1
 
     def preview_stamps(self) -> dict[str, int]:
         """List the previews there are: a number by job that changes with its picture."""

@@ -1,4 +1,4 @@
-"""The process that makes thumbnails: `python -m dreamd.page.thumbnailer PARENT_PID MAX_PIXELS MAX_BYTES`.
+"""The process that makes small pictures: `python -m dreamd.page.thumbnailer PARENT_PID MAX_PIXELS MAX_BYTES`.
 
 Decodes pictures from anywhere, so it is a process of its own, with limits, that has nothing to lose and does not last.
 Takes one line of JSON a picture on its standard input, and answers each with a line: `null`, or what is wrong.
@@ -23,6 +23,7 @@ from dreamd.files.durable import draft_of
 from dreamd.files.nofollow import opened_file, opened_folder
 from dreamd.files.problems import refusal
 from dreamd.json_text import to_json
+from dreamd.page.gallery.before_after import before_after
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.pictures.reading import read_picture
 from dreamd.processes import die_with_parent
@@ -32,6 +33,9 @@ _IDLE_SECONDS = 60.0
 
 _QUALITY = 82
 """The quality of a thumbnail, as WebP counts it."""
+
+_SHARED_QUALITY = 88
+"""The JPEG quality of a picture of before and after, 1 to 100."""
 
 _BASE_BYTES = 1 << 30
 """The bytes that the process may hold beside the picture."""
@@ -70,17 +74,32 @@ def _limit(memory: int) -> None:
 
 
 def _answer(request: dict[str, Any], max_pixels: int, max_bytes: int) -> str | None:
-    """Make the thumbnail that is asked for; return what is wrong, or None."""
+    """Make the thumbnail, or the picture of before and after, that is asked for; return what is wrong, or None."""
     try:
-        root = Path(request["root"])
-        path = _choose(root, [PurePosixPath(path) for path in request["paths"]], request["sha256"])
-        picture = _read(root, path, max_pixels, max_bytes)
-        _write(shrunk(picture, request["side"]), Path(request["target"]))
+        pictures = [_small(source, request["side"], max_pixels, max_bytes) for source in request["sources"]]
+        target = Path(request["target"])
+        if request["layout"] is None:
+            _write(pictures[0], target, "WEBP", quality=_QUALITY, method=3)
+        else:
+            before, after = pictures
+            together = before_after(before, after, request["layout"], request["caption"])
+            _write(together, target, "JPEG", quality=_SHARED_QUALITY, optimize=True)
     except (DreamdError, MemoryError) as error:
         return str(error) or "it is too large for the memory there is"
     except OSError as error:
         return refusal(error)
     return None
+
+
+def _small(source: dict[str, Any], side: int, max_pixels: int, max_bytes: int) -> Image.Image:
+    """Read a source and shrink it."""
+    root = Path(source["root"])
+    path = _choose(root, [PurePosixPath(path) for path in source["paths"]], source["sha256"])
+    picture = shrunk(_read(root, path, max_pixels, max_bytes), side)
+    image = Image.fromarray(picture.pixels)
+    if picture.alpha is not None:
+        image.putalpha(Image.fromarray(picture.alpha))
+    return image
 
 
 def _choose(root: Path, paths: Sequence[PurePosixPath], sha256: str | None) -> PurePosixPath:
@@ -110,12 +129,9 @@ def _read(root: Path, path: PurePosixPath, max_pixels: int, max_bytes: int) -> P
     return read_picture(Path(path.name), max_pixels=max_pixels, max_bytes=max_bytes)
 
 
-def _write(picture: Picture, target: Path) -> None:
-    image = Image.fromarray(picture.pixels)
-    if picture.alpha is not None:
-        image.putalpha(Image.fromarray(picture.alpha))
+def _write(image: Image.Image, target: Path, form: str, **options: int) -> None:
     with draft_of(target, durable=False) as draft:
-        image.save(draft, "WEBP", quality=_QUALITY, method=3)
+        image.save(draft, form, **options)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Small versions of results and originals, kept in the state folder and made when somebody looks.
+"""Small versions of results and originals, and both in one, kept in the state folder and made when somebody looks.
 
 Knows no decoder: a process of its own makes them (`thumbnailer.py`), one after another, and is ended when it takes too
 long. So a hostile picture costs one thumbnail.
@@ -13,12 +13,12 @@ import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from dreamd.job import Job
 from dreamd.json_text import to_json
-from dreamd.page.outbox import sidecar_of
+from dreamd.page.outbox import result_of, sidecar_of
 from dreamd.settings.config import Config
 from dreamd.tree.layout import StateFolder
 
@@ -29,6 +29,15 @@ SIDES = {"small": 320, "large": 1600}
 
 KINDS = ("after", "before")
 """A result is `after`, its original `before`."""
+
+LAYOUTS = ("side", "split")
+"""How a result and its original stand in one picture, as `gallery.before_after` tells."""
+
+_SHARED_SIDE = 1600
+"""The longest side in pixels of each of the two in it."""
+
+_CAPTION_LETTERS = 120
+"""The most letters of a caption."""
 
 _SECONDS = 30.0
 """The time in seconds that a thumbnail may take to be made; one that takes longer is not shown."""
@@ -74,7 +83,28 @@ class Thumbnails:
             size: a name of SIDES.
             is_gone: whether who asked has gone away while others had their turn: whoever scrolls far asks for much.
         """
-        name = thumbnail_name(job.id, kind, size)
+        return await self._get(thumbnail_name(job.id, kind, size), is_gone, job, (kind,), SIDES[size], None)
+
+    async def shared(self, job: Job, layout: str, is_gone: Callable[[], Awaitable[bool]]) -> Path | None:
+        """Find or make a picture of a result and its original; None when one of them is not there.
+
+        Args:
+            job: a done job.
+            layout: one of LAYOUTS.
+            is_gone: as `get` takes it.
+        """
+        name = f"{job.id}-{layout}.jpg"
+        return await self._get(name, is_gone, job, ("before", "after"), _SHARED_SIDE, layout)
+
+    async def _get(
+        self,
+        name: str,
+        is_gone: Callable[[], Awaitable[bool]],
+        job: Job,
+        kinds: Sequence[str],
+        side: int,
+        layout: str | None,
+    ) -> Path | None:
         target = self._folder / name
         if await asyncio.to_thread(target.exists):
             return target
@@ -83,17 +113,19 @@ class Thumbnails:
                 return target
             if time.monotonic() < self._failures.get(name, 0.0) or await is_gone():
                 return None
-            return target if await self._make(job, kind, SIDES[size], target) else None
+            return target if await self._make(job, kinds, side, layout, target) else None
 
     async def close(self) -> None:
         """End the process that makes them."""
         await self._maker.close()
 
-    async def _make(self, job: Job, kind: str, side: int, target: Path) -> bool:
-        request = await asyncio.to_thread(self._request, job, kind)
+    async def _make(self, job: Job, kinds: Sequence[str], side: int, layout: str | None, target: Path) -> bool:
+        sources = await asyncio.to_thread(self._sources, job, kinds)
         problem = "there is no picture"
-        if request is not None:
-            problem = await self._maker.make({**request, "side": side, "target": str(target)}) or ""
+        if sources is not None:
+            about = {"layout": layout, "caption": _caption(job.recipe)}
+            request: dict[str, object] = {"sources": sources, "side": side, **about, "target": str(target)}
+            problem = await self._maker.make(request) or ""
         if not problem and await asyncio.to_thread(sidecar_of, job, self._config.outbox) is None:
             problem = "its result was taken out of the outbox"  # and another may have been shown in its place
             await asyncio.to_thread(target.unlink)
@@ -108,14 +140,20 @@ class Thumbnails:
         self._failures[target.name] = time.monotonic() + _FAILURE_SECONDS
         return False
 
+    def _sources(self, job: Job, kinds: Sequence[str]) -> list[dict[str, object]] | None:
+        """Say which files to make a picture from; None when one of them is not there."""
+        self._folder.mkdir(exist_ok=True)
+        sources = [self._request(job, kind) for kind in kinds]
+        return [each for each in sources if each is not None] if None not in sources else None
+
     def _request(self, job: Job, kind: str) -> dict[str, object] | None:
         """Say which file to make a thumbnail from; None when there is none."""
-        self._folder.mkdir(exist_ok=True)
         sidecar = sidecar_of(job, self._config.outbox)
         if sidecar is None:
             return None
         if kind == "after":
-            return {"root": str(self._config.outbox), "paths": [job.result], "sha256": None}
+            path = result_of(job, self._config.outbox)
+            return None if path is None else {"root": str(self._config.outbox), "paths": [str(path)], "sha256": None}
         sha256 = sidecar.get("input_sha256")
         if self._config.originals is None or not isinstance(sha256, str) or not sha256:
             return None
@@ -181,6 +219,16 @@ def namesakes(job: Job) -> Iterator[str]:
     yield path.with_stem(result.stem).name if path.name else job.name
     yield job.name
     yield from (path.with_stem(f"{path.stem}-{number}").name for number in range(2, _NAMESAKES))
+
+
+def _caption(recipe: str) -> str:
+    """Tell in a line how a dream came about: the layers and the network of its recipe."""
+    try:
+        values = json.loads(recipe)
+        names = [*(each["name"] for each in values["layers"]), values["backbone"]["name"]]
+    except (ValueError, RecursionError, KeyError, TypeError):  # another version's, or none at all
+        return "before and after"
+    return " · ".join(map(str, names))[:_CAPTION_LETTERS]
 
 
 def _sweep(folder: Path) -> None:

@@ -24,6 +24,7 @@ from dreamd.settings.sections import (
     LocalPath,
     PluginsConfig,
     StatusConfig,
+    TrashConfig,
     WatchConfig,
     WeightsConfig,
     WorkersConfig,
@@ -56,6 +57,7 @@ class Config(FieldModel):
     limits: Limits = Limits()
     workers: WorkersConfig = WorkersConfig()
     journal: JournalConfig = JournalConfig()
+    trash: TrashConfig = TrashConfig()
     status: StatusConfig = StatusConfig()
     defaults: Annotated[Document, Field(exclude=True)]
 
@@ -76,6 +78,7 @@ _SECTIONS: dict[str, type[FieldModel]] = {
     "limits": Limits,
     "workers": WorkersConfig,
     "journal": JournalConfig,
+    "trash": TrashConfig,
     "status": StatusConfig,
 }
 """The sections of the file, by their names."""

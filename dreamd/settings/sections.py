@@ -150,6 +150,16 @@ class JournalConfig(FieldModel):
     keep: Age | None = timedelta(days=90)
 
 
+class TrashConfig(FieldModel):
+    """What was deleted on the page.
+
+    Attributes:
+        keep: how long `dreamd prune` leaves a deleted result in the trash; None (null): for ever.
+    """
+
+    keep: Age | None = timedelta(days=30)
+
+
 Right = Literal["read", "drop", "all"]
 """`read`: look at everything. `drop`: post pictures, and look at those. `all`: everything that the page can do."""
 

@@ -416,10 +416,10 @@ def test_results_come_newest_first_and_page_by_page_each_once(page: Served) -> N
     assert seen == [job.id for job in reversed(jobs)]
     assert {each["folder"] for each in page.get("/api/results?folder=many&limit=100").json} == {"many"}
     (first, second), last = jobs[-1:-3:-1], jobs[0]
-    assert page.get(f"/api/results/{second.id}?folder=few").json["newer"] is None
-    assert page.get(f"/api/results/{second.id}?search=MANY/").json["newer"] == first.id
-    assert page.get(f"/api/results/{last.id}?folder=few").json["older"] is None
-    assert page.get(f"/api/results/{first.id}?folder=many&search=many/14").json["older"] == jobs[-3].id
+    assert page.get(f"/api/results/{second.id}?folder=few").json["previous"] is None
+    assert page.get(f"/api/results/{second.id}?search=MANY/").json["previous"] == first.id
+    assert page.get(f"/api/results/{last.id}?folder=few").json["next"] is None
+    assert page.get(f"/api/results/{first.id}?folder=many&search=many/14").json["next"] == jobs[-3].id
     assert page.get("/api/results?before=soon,x").status == 422
     assert page.get("/api/results?folder=../x").status == 422
 
@@ -1101,7 +1101,7 @@ def test_below_a_path_other_paths_are_not_there_and_its_own_gets_its_slash(serve
 def test_every_address_of_the_page_is_relative_to_its_own(page: Served) -> None:
     folder = Path(dreamd.__file__).parent / "page"
     texts = {name: page.get(name).text for name in ("/", "/login")}
-    texts |= {file.name: file.read_text() for file in (folder / "static").iterdir()}
+    texts |= {file.name: file.read_text() for file in (folder / "static").rglob("*.*") if file.is_file()}
     for name, text in texts.items():
         assert not re.findall(
             r"""(?:src|href|action)="/[^"]*|["'`(]/(?:api|static|login|logout|results|previews|thumbnails)\b""", text

@@ -31,7 +31,7 @@ _WHY_NO_RESULT = "The result was taken out of the outbox."
 def opened_source(job: Job, of: Of, config: Config) -> BinaryIO:
     """Open what is dreamed again. Raises NotThereError, which says why it cannot be had."""
     if of == "result":
-        file = opened_result(job, config.outbox, PurePosixPath(job.result or ""))
+        file = opened_result(job, config.outbox, PurePosixPath(job.result or "").name, with_trash=True)
     else:
         file = None if is_dream_file(job.name) else opened_original(job, config)
     if file is None:

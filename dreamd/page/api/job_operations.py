@@ -188,7 +188,7 @@ class JobOperations:
     async def get_result(self, request: Request, _query: Nothing) -> Response:
         """Send the result."""
         job = await self._done_job(request)
-        return await sent_result(job, self._config.outbox, PurePosixPath(job.result or ""))
+        return await sent_result(job, self._config.outbox, PurePosixPath(job.result or "").name)
 
     async def get_original(self, request: Request, _query: Nothing) -> Response:
         """Send the original of a result, as long as it is kept."""
@@ -212,8 +212,7 @@ class JobOperations:
         sidecar = await asyncio.to_thread(sidecar_of, job, self._config.outbox)
         if sidecar is None or not sidecar.get("steps"):
             raise NotThereError("there is no film strip of this job")
-        result = PurePosixPath(job.result or "")
-        return await sent_result(job, self._config.outbox, result.with_name(steps_name(result.name)))
+        return await sent_result(job, self._config.outbox, steps_name(PurePosixPath(job.result or "").name))
 
     def _client(self, request: Request) -> str:
         return household_of(self._clients.address_of(request))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Sequence
 
@@ -71,6 +72,9 @@ def _operation(each: Operation) -> JsonValue:
     if each.body is not None:
         content: dict[str, JsonValue] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
         told["requestBody"] = {"description": each.body, "required": True, "content": content}
+    if each.takes is not None:
+        of_json: dict[str, JsonValue] = {"application/json": {"schema": _reference(each.takes)}}
+        told["requestBody"] = {"description": inspect.getdoc(each.takes) or "", "required": True, "content": of_json}
     return told
 
 
@@ -122,6 +126,7 @@ def _reference(model: type[BaseModel]) -> JsonValue:
 def _schemas(operations: Sequence[Operation]) -> JsonValue:
     models: dict[type[BaseModel], None] = {Problem: None}
     models |= {answer.model: None for each in operations for answer in each.answers.values() if answer.model}
+    models |= {each.takes: None for each in operations if each.takes}
     _, document = models_json_schema([(model, "serialization") for model in models], ref_template=_SCHEMAS, title=None)
     schemas: JsonValue = document["$defs"]
     return schemas

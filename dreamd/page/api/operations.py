@@ -15,10 +15,11 @@ from starlette.routing import Route
 from dreamd.errors import UnknownNameError, UsageError
 from dreamd.page.access.callers import ForbiddenError, caller_of
 from dreamd.page.api.models import Nothing, Query
-from dreamd.page.handlers.requests import query_of
+from dreamd.page.handlers.requests import query_of, read_json
 from dreamd.settings.sections import Right
 
 Q = TypeVar("Q", bound=Query)
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,7 @@ class Operation:
         query: the parameters behind the question mark.
         headers: the headers it takes.
         body: what the body is, in words; None for none.
+        takes: the type of a body of JSON; None where the body is something else.
         endpoint: answers a request.
     """
 
@@ -80,6 +82,7 @@ class Operation:
     query: type[Query]
     headers: tuple[Header, ...]
     body: str | None
+    takes: type[BaseModel] | None
     endpoint: Callable[[Request], Awaitable[Response]]
 
     def route(self) -> Route:
@@ -98,6 +101,7 @@ def operation(
     needs: set[Right],
     headers: tuple[Header, ...] = (),
     body: str | None = None,
+    takes: type[BaseModel] | None = None,
 ) -> Operation:
     """Describe an operation by its handler, whose docstring's first line is its summary.
 
@@ -124,8 +128,17 @@ def operation(
         query=query,
         headers=headers,
         body=body,
+        takes=takes,
         endpoint=endpoint,
     )
+
+
+async def read_model(request: Request, model: type[M]) -> M:
+    """Read a body of JSON. Raises UsageError for a field that is unknown, missing or wrong."""
+    try:
+        return model.model_validate(await read_json(request))
+    except ValidationError as error:
+        raise _explained(error) from error
 
 
 def parse_query(request: Request, query: type[Q]) -> Q:
@@ -141,5 +154,9 @@ def parse_query(request: Request, query: type[Q]) -> Q:
     try:
         return query.model_validate_strings(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise _explained(error) from error
+
+
+def _explained(error: ValidationError) -> UsageError:
+    first = error.errors()[0]
+    return UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")

@@ -22,7 +22,6 @@ from dreamd.page.api.job_view import ApiJobs
 from dreamd.page.handlers.answers import JsonAnswer, NotThereError, answering
 from dreamd.page.handlers.requests import read_json, read_texts
 from dreamd.page.parts import Parts
-from dreamd.page.shown_jobs import JobView
 from dreamd.wording import printable
 
 _LISTED = 60
@@ -60,7 +59,7 @@ class AgainHandlers:
         self._again = parts.again
         self._comparisons = parts.comparisons
         self._view = ComparisonView(parts.config, parts.comparisons, ApiJobs(parts.config, parts.receipts))
-        self._jobs = JobView(parts.config)
+        self._results = parts.results
         self._fields = SweepFields(parts.config, parts.recipes)
 
     def routes(self) -> list[BaseRoute]:
@@ -124,7 +123,7 @@ class AgainHandlers:
         return wishes.swept(base, asked.sweep), asked.sweep.partition("=")[0].strip()
 
     async def _done_job(self, request: Request) -> Job:
-        job = await asyncio.to_thread(self._jobs.job, request.path_params["job"])
+        job = await asyncio.to_thread(self._results.job, request.path_params["job"])
         if job is None or job.state is not JobState.DONE or not job.result:
             raise NotThereError("there is no result of this job")
         return job

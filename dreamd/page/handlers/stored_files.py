@@ -34,12 +34,19 @@ _TYPES = {
 """The type of a result by the name that dreamd gave it, so that no content decides what a browser takes it for."""
 
 
-async def sent_result(job: Job, outbox: Path, path: PurePosixPath) -> Response:
-    """Answer with a job's own file in the outbox. Raises NotThereError when it is not there any more."""
-    file = await asyncio.to_thread(opened_result, job, outbox, path)
+async def sent_result(job: Job, outbox: Path, name: str, *, with_trash: bool = False) -> Response:
+    """Answer with a job's own file in the outbox. Raises NotThereError when it is not there any more.
+
+    Args:
+        job: a done job.
+        outbox: the folder.
+        name: the file's name, which is the result's or of what lies beside it.
+        with_trash: send it from the trash too.
+    """
+    file = await asyncio.to_thread(opened_result, job, outbox, name, with_trash=with_trash)
     if file is None:
-        raise NotThereError("it was taken out of the outbox")
-    return sent_file(file, path.name)
+        raise NotThereError("it was deleted, or taken out of the outbox")
+    return sent_file(file, name)
 
 
 def sent_file(file: BinaryIO, name: str) -> Response:

@@ -294,8 +294,8 @@ def test_back_leads_to_where_a_result_was_opened_and_never_into_it_again(dreamed
     ):
         page.locator("#gallery .tile a").first.click()
         dialog.wait_for()
-        page.get_by_role("button", name="Older result").click()
-        page.wait_for_function("() => !document.getElementById('viewer-newer').disabled")
+        page.get_by_role("button", name="Next result").click()
+        page.wait_for_function("() => !document.getElementById('viewer-previous').disabled")
         close()
         dialog.wait_for(state="hidden")
         page.wait_for_url("**/#gallery")
@@ -325,11 +325,11 @@ def test_a_link_into_a_folder_or_a_search_shows_it_and_leads_on_in_it(dreamed: S
 def follow_link(page: Page) -> None:
     """Go on from the oldest result of a folder, which a link led to."""
     title = page.get_by_role("dialog").locator("#viewer-title")
-    for name, button in (("one.png", "Newer"), ("two.png", "Newer"), ("three.png", "Older"), ("two.png", "Older")):
+    for name, button in (("one.png", "Previous"), ("two.png", "Previous"), ("three.png", "Next"), ("two.png", "Next")):
         title.get_by_text(name).wait_for()
         page.get_by_role("button", name=f"{button} result").click()
     title.get_by_text("one.png").wait_for()
-    assert page.get_by_role("button", name="Older result").is_disabled()
+    assert page.get_by_role("button", name="Next result").is_disabled()
     page.keyboard.press("Escape")
     seeing(page, "three.png", "two.png", "one.png")
 
@@ -400,7 +400,7 @@ def test_results_that_were_taken_away_say_so(site: Site, visit: Visit) -> None:
     page.locator("#gallery .tile a", has_text="whole.png").click()
     page.get_by_text("The result was moved or deleted out of the outbox, and with it").wait_for()
     assert not page.get_by_role("link", name="Open at full size").is_visible()
-    page.get_by_role("button", name="Newer result").click()
+    page.get_by_role("button", name="Previous result").click()
     page.get_by_text("This is its original.").wait_for()
     page.wait_for_function("() => document.getElementById('compare-before').naturalWidth === 30")
 

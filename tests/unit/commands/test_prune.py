@@ -12,11 +12,13 @@ from click.testing import CliRunner
 
 from dreamd.cli import main
 from dreamd.commands.init import make_tree
-from dreamd.commands.prune import parse_age, parse_size, remove_originals
+from dreamd.commands.prune import empty_trash, parse_age, parse_size, remove_originals
 from dreamd.errors import ConfigError, UsageError
 from dreamd.job import Job, JobState
 from dreamd.settings.config import Config, load_config
 from dreamd.tree.journal import Journal
+from dreamd.tree.steps.trash import Trash
+from dreamd.tree.tables.marks import Way
 
 DAY = timedelta(days=1)
 
@@ -162,7 +164,6 @@ def test_sizes_are_read() -> None:
 def test_the_command_says_what_it_did(config: Config) -> None:
     put_away(config, "a.jpg", 2_000_000)
     runner, options = CliRunner(), ["--config", str(config.file)]
-    assert runner.invoke(main, ["prune", *options]).exit_code == 2
     told = runner.invoke(main, ["prune", "--keep", "1MB", "--dry-run", *options])
     assert told.output == "would remove 1 originals (2 MB) and 0 jobs; 0 originals (0 MB) stay\n"
     assert runner.invoke(main, ["prune", "--keep", "1MB", *options]).output.startswith("removed 1 originals (2 MB)")
@@ -182,3 +183,47 @@ def test_dreams_that_no_sheet_has_shown_for_long_go_by_age(config: Config) -> No
     assert "removed 0.2 MB of sheets" in CliRunner().invoke(main, arguments).output
     assert (old.exists(), new.exists()) == (False, True)
     assert "sheets" not in CliRunner().invoke(main, arguments).output
+
+
+def deleted(config: Config, id_: str) -> Job:
+    """A result that was deleted on the page."""
+    job = Job(id=id_, folder=PurePosixPath("sea"), name=f"{id_}.png", state=JobState.DONE, result=f"sea/{id_}.png",
+              finished_at=1.0)  # fmt: skip
+    (config.outbox / "sea").mkdir(exist_ok=True)
+    (config.outbox / "sea" / f"{id_}.png").write_bytes(b"x" * 10)
+    (config.outbox / "sea" / f"{id_}.png.json").write_text(f'{{"job": "{id_}"}}')
+    Trash(config.outbox).put(job)
+    with Journal.open(config.state / "journal.sqlite3") as journal:
+        journal.save([job])
+        journal.marks.put_away([id_], Way.TRASHED)
+    return job
+
+
+def test_what_was_deleted_long_ago_goes_for_good_and_its_thumbnails_with_it(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [deleted(config, id_) for id_ in ("j1", "j2")]
+    thumbnails = config.state / "thumbnails"
+    thumbnails.mkdir()
+    for name in ("j1-after-small.webp", "j10-after-small.webp"):
+        (thumbnails / name).touch()
+    assert empty_trash(config).results == 0
+    later = time.time() + 31 * DAY.total_seconds()
+    monkeypatch.setattr("dreamd.commands.prune.time.time", lambda: later)
+    told = empty_trash(config, dry_run=True)
+    assert [Trash(config.outbox).has(job) for job in jobs] == [True, True]
+    assert empty_trash(config) == told
+    assert (told.results, told.bytes > 20, told.kept) == (2, True, 0)
+    assert [Trash(config.outbox).has(job) for job in jobs] == [False, False]
+    assert [file.name for file in thumbnails.iterdir()] == ["j10-after-small.webp"]
+    with Journal.open(config.state / "journal.sqlite3") as journal:
+        assert journal.marks.put_away_among(["j1", "j2"]) == {"j1": Way.DISMISSED, "j2": Way.DISMISSED}
+
+
+def test_without_an_option_only_the_trash_is_emptied(config: Config) -> None:
+    original = put_away(config, "a.jpg")
+    deleted(config, "j1")
+    config.file.write_text(config.file.read_text().replace("keep: 30d  ", "keep: null "))
+    result = CliRunner().invoke(main, ["prune", "--config", str(config.file)], catch_exceptions=False)
+    assert result.output == "removed 0 deleted results (0 MB); 1 stay in the trash\n"
+    assert original.exists()

@@ -284,7 +284,7 @@ def test_wrong_defaults_are_refused_with_their_line_in_the_config(tmp_path, text
         ("attempts: 3", "attempts: is not a field; did you mean limits.attempts?"),
         ("file: a", "file: is not a field; did you mean failed?"),
         ("zzz: a", "zzz: is not a field; there are inbox, outbox, originals, failed, state, recipes, plugins, weights, "
-                   "watch, limits, workers, journal and 2 more"),
+                   "watch, limits, workers, journal and 3 more"),
         ("plugins: {engin: [x]}", "plugins.engin: is not a field; did you mean engine?"),
         ("watch: {settle_second: 1}", "watch.settle_second: is not a field; did you mean settle_seconds?"),
         ("limits: {attempt: 1}", "limits.attempt: is not a field; did you mean attempts?"),

@@ -18,8 +18,8 @@ let showing = 0;
 export function setUpViewer() {
   const viewer = byId("viewer");
   byId("viewer-close").addEventListener("click", leave);
-  byId("viewer-newer").addEventListener("click", () => step("newer"));
-  byId("viewer-older").addEventListener("click", () => step("older"));
+  byId("viewer-previous").addEventListener("click", () => step("previous"));
+  byId("viewer-next").addEventListener("click", () => step("next"));
   byId("compare-split").addEventListener("input", (event) => split(event.target.value));
   byId("viewer-use").addEventListener("submit", useElsewhere);
   byId("compare-before").addEventListener("error", () => byId("compare-before").hasAttribute("src") && setAlone("single"));
@@ -31,8 +31,8 @@ export function setUpViewer() {
   viewer.addEventListener("click", (event) => event.target === viewer && leave());
   viewer.addEventListener("keydown", (event) => {
     if (event.target.matches("input, pre")) return;
-    if (event.key === "ArrowLeft") step("newer");
-    if (event.key === "ArrowRight") step("older");
+    if (event.key === "ArrowLeft") step("previous");
+    if (event.key === "ArrowRight") step("next");
   });
   document.addEventListener("click", open);
 }
@@ -106,8 +106,8 @@ function show(result) {
 }
 
 function showNeighbours(result) {
-  byId("viewer-newer").disabled = result.newer === null;
-  byId("viewer-older").disabled = result.older === null;
+  byId("viewer-previous").disabled = result.previous === null;
+  byId("viewer-next").disabled = result.next === null;
 }
 
 function facts(result) {

@@ -3,7 +3,9 @@
 import { get, listen, place, post, signOut } from "./api.js";
 import { byId, notice } from "./dom.js";
 import { folderName, plural } from "./words.js";
+import { setUpAgain, showAgain } from "./again/again.js";
 import { showAttention, attentionChanged } from "./attention/attention.js";
+import { compareChanged, setUpCompare, showCompare } from "./compare/compare.js";
 import { setUpChosen, showChosen } from "./now/chosen.js";
 import { watchDrops } from "./now/drop.js";
 import { setUpGallery, showGallery, resultsChanged } from "./gallery/gallery.js";
@@ -11,7 +13,8 @@ import { showGone, showNow } from "./now/now.js";
 import { setUpRecipes, showRecipes } from "./recipes/recipes.js";
 import { closeViewer, neighboursChanged, setUpViewer, showResult } from "./viewer/viewer.js";
 
-const VIEWS = ["now", "gallery", "attention", "recipes"];
+const VIEWS = ["now", "gallery", "attention", "recipes", "again", "compare"];
+const WITHIN = { again: "gallery", compare: "gallery" }; // views without a place of their own in the navigation
 let status = null;
 let finished = null;
 let troubled = null;
@@ -29,15 +32,16 @@ function showView() {
   closeViewer();
   const shown = VIEWS.includes(view) ? view : "now";
   reveal(shown);
-  const show = { now: showChosen, gallery: () => showGallery(fields), attention: showAttention, recipes: () => showRecipes(about || ".") }[shown];
+  const show = { now: showChosen, gallery: () => showGallery(fields), attention: showAttention, recipes: () => showRecipes(about || "."), again: () => showAgain(about, fields), compare: () => showCompare(about) }[shown];
   show?.().catch((error) => notice(error.message));
 }
 
 function reveal(shown) {
   for (const view of VIEWS) {
     byId(`view-${view}`).hidden = view !== shown;
-    const link = document.querySelector(`.views a[href="#${view}"]`);
-    if (view === shown) link.setAttribute("aria-current", "page");
+  }
+  for (const link of document.querySelectorAll(".views a")) {
+    if (link.getAttribute("href") === `#${WITHIN[shown] ?? shown}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   document.title = shown === "now" ? "dreamd" : `dreamd: ${shown}`;
@@ -47,6 +51,7 @@ function onStatus(values) {
   status = values;
   showState();
   showNow(values);
+  compareChanged(values);
   const attention = JSON.stringify([values.failed, values.held, values.left]);
   if (finished !== values.done) {
     finished = values.done;
@@ -119,6 +124,8 @@ setUpViewer();
 setUpGallery();
 setUpRecipes();
 setUpChosen();
+setUpAgain();
+setUpCompare();
 watchDrops(() => status);
 showView();
 listen(onStatus, onGone);

@@ -88,6 +88,8 @@ function show(result) {
   byId("viewer-title").textContent = result.result;
   byId("viewer-recipe").textContent = result.recipe ?? "It is from another version of dreamd, which this one cannot read.";
   byId("viewer-use").hidden = result.recipe === null;
+  byId("viewer-again").href = addressOf("again", result.id);
+  byId("viewer-again").hidden = isTaken;
   byId("viewer-full").href = `results/${result.id}`;
   byId("viewer-full").parentElement.hidden = isTaken;
   byId("viewer-steps").hidden = !result.steps;

@@ -1,0 +1,130 @@
+// A picture that was dreamed, dreamed again: its original or the dream itself, with recipes that are chosen by what they make.
+
+import { addressOf, get, post } from "../api.js";
+import { byId, make, notice } from "../dom.js";
+import { plural } from "../words.js";
+import { card, ownCard, presets, undreamed } from "./cards.js";
+import { isSweeping, setUpSweep, showSweep, sweepAsked, sweepCount } from "./sweep.js";
+
+const QUIET_MILLISECONDS = 250;
+
+let current = null; // what can be dreamed again: { job, name, folder, problems, recipe, most }
+let showing = 0;
+let timer = 0;
+let isWrong = false;
+
+export function setUpAgain() {
+  byId("again-form").addEventListener("submit", start);
+  byId("again-form").addEventListener("change", showCount);
+  byId("again-cards").addEventListener("change", () => { byId("again-edit").hidden = !wantsOwn(); });
+  byId("again-text").addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(judge, QUIET_MILLISECONDS);
+  });
+  setUpSweep(showCount, () => ({ folder: current?.folder ?? ".", text: byId("again-text").value }));
+}
+
+/** Shows what a result can be dreamed again with; `of` and `by` say what is chosen first. */
+export async function showAgain(job, { of = "original", by = "recipes" }) {
+  const turn = ++showing;
+  if (current?.job !== job) {
+    current = null;
+    reveal(false);
+    byId("again-title").textContent = "Dream it again";
+    const asked = Promise.all([get(`api/again/${encodeURIComponent(job)}`), presets({ anew: true })]);
+    const [choices, { undreamed: address, presets: cards }] = await asked.catch((error) => {
+      if (turn === showing) tell(error.message);
+      return [null, {}];
+    });
+    if (turn !== showing || choices === null) return;
+    current = choices;
+    showCards(address, cards);
+    byId("again-text").value = choices.recipe ?? "";
+  }
+  reveal(true);
+  showSource(of);
+  await showSweep(by === "values", current);
+  showCount();
+}
+
+function reveal(isKnown) {
+  for (const part of byId("again-form").children) {
+    if (!part.matches(".bar, #again-problem")) part.hidden = !isKnown;
+  }
+  byId("again-back").hidden = !isKnown;
+}
+
+function showSource(of) {
+  const { job, name, problems } = current;
+  byId("again-title").textContent = `Dream ${name} again`;
+  byId("again-back").href = addressOf("result", job);
+  for (const [kind, side] of [["original", "before"], ["result", "after"]]) {
+    const image = byId(`again-${kind}`);
+    image.hidden = problems[kind] !== null;
+    if (problems[kind] === null) image.src = `thumbnails/${job}/${side}/small`;
+    byId(`again-${kind}-words`).textContent = problems[kind] ?? { original: "as it was before it was dreamed", result: "the dream is what is dreamed" }[kind];
+    document.querySelector(`input[name="again-of"][value="${kind}"]`).disabled = problems[kind] !== null;
+  }
+  const wanted = problems[of] === null ? of : ["original", "result"].find((kind) => problems[kind] === null);
+  tell(wanted === undefined ? `${problems.original} ${problems.result}` : "");
+  if (wanted) document.querySelector(`input[name="again-of"][value="${wanted}"]`).checked = true;
+}
+
+function showCards(address, cards) {
+  const own = current.recipe === null ? [] : [ownCard(false)];
+  byId("again-cards").replaceChildren(undreamed(address), ...own, ...cards.toSorted((one, other) => lacks(one) - lacks(other)).map((each) => card(each)));
+  byId("again-edit").hidden = true;
+}
+
+/** Whether a recipe's weights are not here: such ones come last, in their order. */
+const lacks = ({ networks }) => networks.some(({ weights }) => weights === "missing");
+
+const chosen = () => [...byId("again-cards").querySelectorAll('input[name="recipe"]:checked')].map(({ value }) => value);
+const wantsOwn = () => byId("again-own")?.checked ?? false;
+const source = () => document.querySelector('input[name="again-of"]:checked:enabled')?.value;
+
+function showCount() {
+  if (current === null) return;
+  const number = isSweeping() ? sweepCount() : chosen().length + (wantsOwn() ? 1 : 0);
+  const isTooMany = number > current.most;
+  byId("again-count").textContent = isTooMany ? `at most ${current.most} at once` : "";
+  byId("again-start").textContent = number ? `Dream ${plural(number, "picture")}` : "Dream";
+  byId("again-start").disabled = !number || isTooMany || !source() || (!isSweeping() && wantsOwn() && isWrong);
+}
+
+async function judge() {
+  clearTimeout(timer);
+  const text = byId("again-text").value;
+  const { problem } = await post("api/recipe/check", { folder: `${current.folder}/edited`, text }).catch(({ message }) => ({ problem: { text: message } }));
+  if (text !== byId("again-text").value) return;
+  isWrong = problem !== null;
+  byId("again-text").setAttribute("aria-invalid", isWrong);
+  byId("again-verdict").className = `verdict ${isWrong ? "bad" : "good"}`;
+  byId("again-verdict").textContent = problem?.text ?? "This is right.";
+  showCount();
+}
+
+function tell(problem) {
+  byId("again-problem").hidden = problem === "";
+  byId("again-problem").textContent = problem;
+}
+
+async function start(event) {
+  event.preventDefault();
+  const button = byId("again-start");
+  if (button.disabled) return;
+  button.disabled = true;
+  tell("");
+  const asked = isSweeping() ? sweepAsked() : { recipes: chosen(), text: wantsOwn() ? byId("again-text").value : null };
+  try {
+    const made = await post(`api/again/${current.job}`, { ...asked, of: source(), small: byId("again-small").checked });
+    const broken = made.dreams.filter(({ problem }) => problem);
+    if (broken.length) notice(`${plural(broken.length, "picture")} could not be posted: ${broken[0].problem}`);
+    current = null; // the next time begins anew
+    location.hash = addressOf("compare", made.comparison);
+  } catch (error) {
+    tell(error.message);
+    byId("again-problem").scrollIntoView({ block: "nearest" });
+    showCount();
+  }
+}

@@ -1,0 +1,155 @@
+// Dreams of one picture side by side, while they come and afterwards.
+
+import { addressOf, get } from "../api.js";
+import { byId, make } from "../dom.js";
+import { ago, plural, printable } from "../words.js";
+import { dreamPane, links, originalPane, sharpen, updatePane } from "./panes.js";
+import { Zoom } from "./zoom.js";
+
+const SHARP = 1.4; // from this zoom on the whole pictures are shown
+const QUIET_MILLISECONDS = 900;
+
+let zoom = null;
+let shown = null; // the comparison that is shown
+let showing = 0;
+let running = new Map(); // what workers say of the jobs that run, by job
+let timer = 0;
+let isAsking = false;
+
+export function setUpCompare() {
+  zoom = new Zoom(byId("panes"), onZoom);
+  byId("zoom-in").addEventListener("click", () => zoom.in());
+  byId("zoom-out").addEventListener("click", () => zoom.out());
+  byId("zoom-fit").addEventListener("click", () => zoom.fit());
+  byId("panes-original").addEventListener("click", () => showOriginal(byId("panes-original").getAttribute("aria-pressed") !== "true"));
+}
+
+/** Shows a comparison, or the list of them where none is named. */
+export async function showCompare(about) {
+  const turn = ++showing;
+  byId("panes-tools").hidden = byId("panes").hidden = !about;
+  byId("panes-list").hidden = Boolean(about);
+  if (!about) {
+    shown = null;
+    showList(await get("api/comparisons"), turn);
+    return;
+  }
+  const found = await get(`api/comparisons/${encodeURIComponent(about)}`).catch((error) => {
+    if (turn === showing) lose(error.message);
+    return null;
+  });
+  if (turn !== showing || found === null) return;
+  build(found);
+  update(found);
+}
+
+function lose(problem) {
+  shown = null;
+  byId("panes-title").textContent = "Comparison";
+  byId("panes-about").textContent = problem;
+  byId("panes-tools").hidden = byId("panes").hidden = byId("panes-differences").hidden = true;
+}
+
+/** Something is other than before: a dream may be further, or done. */
+export function compareChanged(status) {
+  running = new Map((status.workers ?? []).flatMap(({ jobs }) => jobs).map((job) => [job.job, job]));
+  if (shown === null || byId("view-compare").hidden) return;
+  if (shown.dreams.every(isOver)) return;
+  for (const [index, dream] of shown.dreams.entries()) show(index, dream);
+  if (!timer && !isAsking) timer = setTimeout(ask, QUIET_MILLISECONDS);
+}
+
+const isOver = ({ told }) => told === null || ["done", "failed", "gone"].includes(told.state);
+
+async function ask() {
+  timer = 0;
+  isAsking = true;
+  const turn = showing;
+  try {
+    const found = await get(`api/comparisons/${encodeURIComponent(shown.id)}`);
+    if (turn === showing) update(found);
+  } catch {
+    // dreamd does not answer, which the page tells; the next news asks again
+  } finally {
+    isAsking = false;
+  }
+}
+
+function build(comparison) {
+  const { source, of, picture, field, dreams } = comparison;
+  byId("panes-title").textContent = field ? `${picture}: ${field}` : picture;
+  byId("panes-again").href = addressOf("again", source, { of: of === "original" ? "" : of, by: field ? "values" : "" });
+  const kind = of === "original" ? "before" : "after";
+  const befores = [`thumbnails/${source}/${kind}/large`];
+  for (const { told } of dreams) if (told?.job && told.state === "done") befores.push(`thumbnails/${told.job}/before/large`);
+  const full = of === "original" ? `api/v1/jobs/${source}/original` : `results/${source}`;
+  byId("panes").style.removeProperty("--ratio");
+  byId("panes").replaceChildren(
+    originalPane(of === "original" ? "the original" : "the dream before", befores, full),
+    ...dreams.map(({ label }) => dreamPane(label, field.split(".").pop())),
+  );
+  byId("panes").classList.toggle("many", dreams.length > 5);
+  showOriginal(false);
+  zoom.fit();
+}
+
+function update(comparison) {
+  shown = comparison;
+  comparison.dreams.forEach((dream, index) => show(index, dream));
+  const left = comparison.dreams.filter((dream) => !isOver(dream)).length;
+  const held = comparison.dreams.filter(({ told }) => told?.state === "held").length;
+  const coming = left - held ? `${plural(left - held, "dream")} to come, which will appear by themselves.` : "";
+  byId("panes-about").textContent = [coming, held ? `${plural(held, "dream")} held until what is wrong is mended.` : ""].filter(Boolean).join(" ");
+  showDifferences(comparison);
+}
+
+function show(index, dream) {
+  const pane = byId("panes").children[index + 1];
+  if (pane) updatePane(pane, dream, running.get(dream.told?.job), acts);
+}
+
+function acts(dream) {
+  if (dream.told?.state === "done" && dream.is_there) return links(dream);
+  if (["failed", "held"].includes(dream.told?.state)) return [make("a", { href: "#attention" }, "Attention")];
+  return [];
+}
+
+function onZoom(scale) {
+  byId("zoom-value").textContent = `${scale < 10 ? Number(scale.toFixed(1)) : Math.round(scale)}×`;
+  byId("zoom-out").disabled = byId("zoom-fit").disabled = scale === 1;
+  if (scale >= SHARP) sharpen(byId("panes"));
+}
+
+/** Every dream gives way to the original for as long as it is asked for, at the same place. */
+function showOriginal(isWanted) {
+  byId("panes-original").setAttribute("aria-pressed", isWanted);
+  byId("panes-original").textContent = isWanted ? "Show the dreams" : "Show the original";
+  const source = byId("panes").querySelector(".original img")?.src;
+  for (const frame of byId("panes").querySelectorAll(".pane:not(.original) .frame")) {
+    frame.querySelector(".instead")?.remove();
+    if (isWanted && source) frame.append(make("img", { class: "instead", src: source, alt: "", draggable: "false" }));
+  }
+}
+
+function showDifferences({ dreams, differences, field }) {
+  const isTold = differences.length > 0 && !(field && differences.length === 1);
+  byId("panes-differences").hidden = !isTold;
+  if (!isTold) return;
+  const names = dreams.map(({ label }) => make("th", { scope: "col" }, printable(label)));
+  const rows = differences.map((each) => make("tr", {},
+    make("td", {}, make("code", {}, each.field)),
+    ...each.values.map((value) => make("td", {}, make("code", {}, value ?? "–")))));
+  byId("panes-table").replaceChildren(make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Field"), ...names)), make("tbody", {}, ...rows));
+}
+
+function showList(comparisons, turn) {
+  if (turn !== showing) return;
+  byId("panes-title").textContent = "Comparisons";
+  byId("panes-about").textContent = comparisons.length ? "" : "Nothing is compared yet. Open a result, and choose “Dream it again”.";
+  byId("panes-differences").hidden = true;
+  byId("panes-list").replaceChildren(...comparisons.map((each) => make("li", {},
+    make("a", { href: addressOf("compare", each.id) },
+      make("img", { src: `thumbnails/${each.source}/${each.of === "original" ? "before" : "after"}/small`, alt: "", loading: "lazy", width: 320, height: 240 }),
+      make("span", {}, make("b", {}, each.picture), make("small", {}, [plural(each.number, "dream"), each.field, ago(each.made_at)].filter(Boolean).join(" · ")))))));
+}
+

@@ -1,0 +1,226 @@
+"""Dreaming a picture again on the page, and the dreams side by side, in a real Chromium beside a real daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.browser_site import MARKS, Site, drop_into, faults, seen
+
+if TYPE_CHECKING:
+    from conftest import RunningDaemon, Tree
+    from playwright.sync_api import Page
+
+    Make = Callable[..., Tree]
+    Run = Callable[..., RunningDaemon]
+    Visit = Callable[..., Page]
+
+pytestmark = MARKS
+
+SEEN_ALIKE = """() => {
+    const images = [...document.querySelectorAll("#panes .frame > img")];
+    return images.length === COUNT && new Set(images.map((image) => getComputedStyle(image).transform)).size === 1;
+}"""
+"""Whether so many pictures are shown, all at one zoom and one place."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> Site:
+    tree = make(tmp_path_factory.mktemp("again-browser") / "tree", limits={"attempts": 1}, recipes="recipes")
+    recipes = tree.root / "recipes"
+    recipes.mkdir(exist_ok=True)
+    (recipes / "third.yaml").write_text("# With another seed.\nseed: 3\n")
+    (recipes / "fourth.yaml").write_text("seed: 4\n")
+    (recipes / "far.yaml").write_text("backbone: {name: far, weights: default}\n")
+    return Site(tree, started)
+
+
+def dreamed(site: Site, page: Page, folder: str) -> str:
+    """Dreams a picture of a folder, and returns its job's id."""
+    drop_into(page, folder, f"{folder}.png", site.tree.picture(64, 48))
+    site.tree.result(f"{folder}/{folder}.png")
+    seen(page, f"{folder}.png").wait_for()
+    job: str = site.tree.sidecar(f"{folder}/{folder}.png")["job"]
+    return job
+
+
+def choose(page: Page, *names: str) -> None:
+    for name in names:
+        page.locator(f".wish[data-name='{name}'] input").check()
+
+
+def wait_until_seen(page: Page, count: int) -> None:
+    page.wait_for_function(SEEN_ALIKE.replace("COUNT", str(count)))
+
+
+def transform(page: Page) -> str:
+    text: str = page.locator("#panes .frame > img").first.evaluate("(image) => getComputedStyle(image).transform")
+    return text
+
+
+def test_a_result_is_dreamed_again_by_several_recipes_and_they_appear_side_by_side(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    job = dreamed(site, page, "several")
+    page.goto(f"{site.url}#result/{job}")
+    page.get_by_role("link", name="Dream it again").click()
+    choose(page, "third", "fourth")
+    assert faults(page) == []
+    page.get_by_role("button", name="Dream 2 pictures").click()
+    wait_until_seen(page, 3)
+    assert page.locator("#panes figcaption b").all_inner_texts() == ["the original", "fourth", "third"]
+    assert faults(page) == []
+    address = page.url
+    page.goto(f"{site.url}#compare")
+    page.locator("#panes-list a").first.click()
+    assert page.url == address
+    page.reload()
+    wait_until_seen(page, 3)
+    page.get_by_text("What differs in their recipes").click()
+    assert page.locator("#panes-table tbody tr").first.inner_text().split() == ["seed", "4", "3"]
+
+
+def test_one_zoom_and_one_place_count_for_all_pictures(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    jobs = [dreamed(site, page, f"zoom-{number}") for number in (1, 2)]
+    page.goto(f"{site.url}#compare/{','.join(jobs)}")
+    wait_until_seen(page, 3)
+    frames = page.locator("#panes .frame")
+    whole = transform(page)
+    frames.nth(1).dblclick()
+    near = transform(page)
+    assert near != whole
+    wait_until_seen(page, 3)
+    box = frames.nth(1).bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 60, box["y"] + 40, steps=3)
+    page.mouse.up()
+    moved = transform(page)
+    assert moved != near
+    page.mouse.wheel(0, -300)
+    page.wait_for_function("document.getElementById('zoom-value').textContent !== '3×'")
+    wait_until_seen(page, 3)
+    frames.nth(2).focus()
+    before = transform(page)
+    page.keyboard.press("ArrowRight")
+    assert transform(page) != before
+    page.keyboard.press("0")
+    assert transform(page) == whole
+    page.keyboard.press("+")
+    assert page.locator("#zoom-value").inner_text() == "1.5×"
+    page.locator("#zoom-fit").click()
+    page.get_by_role("button", name="Show the original").click()
+    sources = page.locator("#panes .instead").evaluate_all("(images) => images.map((image) => image.src)")
+    assert len(sources) == 2
+    assert len(set(sources)) == 1
+
+
+def test_two_fingers_zoom_and_one_pans(site: Site, visit: Visit) -> None:
+    page = visit(site, has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844})
+    job = dreamed(site, page, "pinch")
+    page.goto(f"{site.url}#compare/{job}")
+    wait_until_seen(page, 2)
+    box = page.locator("#panes .frame").first.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": left, "y": top, "id": number} for number, (left, top) in enumerate(places)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", (x - 10, y), (x + 10, y))
+    touch("touchMove", (x - 30, y), (x + 30, y))
+    touch("touchMove", (x - 40, y), (x + 40, y))
+    touch("touchEnd")
+    page.wait_for_function("parseFloat(document.getElementById('zoom-value').textContent) > 2")
+    before = transform(page)
+    touch("touchStart", (x, y))
+    touch("touchMove", (x + 15, y + 10))
+    touch("touchMove", (x + 25, y + 15))
+    touch("touchEnd")
+    assert transform(page) != before
+    wait_until_seen(page, 2)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_field_is_swept_over_values_of_a_range(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    job = dreamed(site, page, "swept")
+    page.goto(f"{site.url}#again/{job}?by=values")
+    page.locator("#sweep-field").select_option("ascent.iterations")
+    page.locator("#sweep-from").fill("1")
+    page.locator("#sweep-to").fill("3")
+    page.locator("#sweep-steps").fill("3")
+    page.get_by_role("button", name="Fill in").click()
+    assert page.locator("#sweep-text").input_value() == "1, 2, 3"
+    assert page.locator("#again-small").is_checked()
+    assert faults(page) == []
+    page.get_by_role("button", name="Dream 3 pictures").click()
+    wait_until_seen(page, 4)
+    assert page.locator("#panes-title").inner_text() == "swept.png: ascent.iterations"
+    labels = page.locator("#panes figcaption b").all_inner_texts()
+    assert labels == ["the original", "iterations 1", "iterations 2", "iterations 3"]
+
+
+def test_names_are_swept_by_ticking_them(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    job = dreamed(site, page, "names")
+    page.goto(f"{site.url}#again/{job}?by=values")
+    page.locator("#sweep-field").select_option("schedule.name")
+    page.locator("#sweep-text").fill("moody")
+    page.locator("#sweep-names").get_by_label("octaves", exact=True).check()
+    assert set(page.locator("#sweep-text").input_value().split(", ")) == {"moody", "octaves"}
+    page.get_by_role("button", name="Dream 2 pictures").wait_for()
+
+
+def test_its_own_recipe_is_edited_and_judged_before_it_is_dreamed(site: Site, visit: Visit) -> None:
+    page = visit(site, quiet=True)  # the browser itself writes of the refusal
+    job = dreamed(site, page, "edited")
+    page.goto(f"{site.url}#again/{job}")
+    page.locator("#again-own").check()
+    text = page.locator("#again-text").input_value()
+    page.locator("#again-text").fill(text.replace("seed: 0", "sed: 7"))
+    page.get_by_text("did you mean seed?").wait_for()
+    assert page.get_by_role("button", name="Dream 1 picture").is_disabled()
+    page.locator("#again-text").fill(text.replace("seed: 0", "seed: 7"))
+    page.get_by_text("This is right.").wait_for()
+    page.get_by_role("button", name="Dream 1 picture").click()
+    wait_until_seen(page, 2)
+    assert page.locator("#panes figcaption b").last.inner_text() == "edited"
+
+
+def test_where_the_original_is_gone_the_dream_is_offered_in_its_place(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    job = dreamed(site, page, "gone")
+    (site.tree.done / "gone" / "gone.png").unlink()
+    page.goto(f"{site.url}#again/{job}")
+    page.get_by_text("The original is no longer where originals are kept.").wait_for()
+    assert page.locator("input[value=original]").is_disabled()
+    assert page.locator("input[value=result]").is_checked()
+    choose(page, "third")
+    page.get_by_role("button", name="Dream 1 picture").click()
+    wait_until_seen(page, 2)
+    assert page.locator("#panes figcaption b").first.inner_text() == "the dream before"
+
+
+def test_an_address_of_no_result_says_so(site: Site, visit: Visit) -> None:
+    page = visit(site, "#again/nothing", quiet=True)
+    page.get_by_role("alert").get_by_text("there is no result of this job").wait_for()
+    page.goto(f"{site.url}#compare/nothing")
+    page.get_by_text("there is no such comparison").wait_for()
+
+
+def test_what_is_held_says_why_beside_what_is_done(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    job = dreamed(site, page, "held")
+    page.goto(f"{site.url}#again/{job}")
+    choose(page, "third", "far")
+    page.get_by_role("button", name="Dream 2 pictures").click()
+    held: Any = page.locator(".pane.bad")
+    held.get_by_text("weights of far are not here").wait_for()
+    page.get_by_text("1 dream held until what is wrong is mended.").wait_for()
+    wait_until_seen(page, 2)

@@ -6,18 +6,16 @@ The dream is one iteration of the embedded network on 640×427 pixels: what it t
 from __future__ import annotations
 
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.plan import BenchmarkError, Plan, run_process
 from benchmarks.report import Row, Table, at_most
-from benchmarks.timing import Samples, Way, alternate, timed
+from benchmarks.timing import ProcessesClock, Samples, Way, alternate
 from dreamd.commands.demo.painting import clouds
 from dreamd.messages import Batch, Order, Settings
 from dreamd.settings.recipes.merging import resolve, set_fields
@@ -41,10 +39,10 @@ def run(plan: Plan) -> Iterator[Table]:
             Way(name="a worker's first picture", run=lambda: _work(folder)),
         ]
         plan.say("import torch, dreamd dream and a worker, from start to exit")
-        processor: dict[Callable[[], object], list[float]] = {way.run: [] for way in ways}
-        samples = alternate(ways, rounds=2 if plan.quick else 9, clock=partial(_clock, processor))
+        clock = ProcessesClock()
+        samples = alternate(ways, rounds=2 if plan.quick else 9, clock=clock)
     rows = [
-        _row(way, taken, processor[way.run], processor[ways[0].run], plan)
+        _row(way, taken, clock.processor[way.run], clock.processor[ways[0].run], plan)
         for way, taken in zip(ways, samples, strict=True)
     ]
     yield Table(
@@ -68,19 +66,6 @@ def _row(way: Way, taken: Samples, processor: list[float], bare: list[float], pl
         bar=None if is_bare or plan.quick else at_most(_BAR, times, f"{_BAR} × import torch"),
         note=f"{times:.2f} times as long; {min(processor):.2f} s of processor, {min(processor) / min(bare):.2f} times",
     )
-
-
-def _clock(processor: dict[Callable[[], object], list[float]], run: Callable[[], object]) -> float:
-    """Return the seconds that a run takes, and note the processor's seconds of the processes that it waited for."""
-    before = _seconds_of_children()
-    seconds = timed(run)
-    processor[run].append(_seconds_of_children() - before)
-    return seconds
-
-
-def _seconds_of_children() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def _dream(folder: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -68,6 +70,31 @@ def spread(values: Sequence[float]) -> float | None:
         return None
     first, middle, third = statistics.quantiles(values, n=4, method="inclusive")
     return (third - first) / middle
+
+
+@dataclass(frozen=True)
+class ProcessesClock:
+    """A clock of ways that run processes to their end, which also notes what the processor worked for them.
+
+    Other processes on the machine lengthen a run, and hardly its processor's seconds.
+
+    Attributes:
+        processor: the processor's seconds of each run of a way, by what runs it.
+    """
+
+    processor: defaultdict[Callable[[], Any], list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def __call__(self, run: Callable[[], Any]) -> float:
+        """Run it; returns the seconds that it took."""
+        before = _seconds_of_children()
+        seconds = timed(run)
+        self.processor[run].append(_seconds_of_children() - before)
+        return seconds
+
+
+def _seconds_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def clock_of(device: torch.device) -> Clock:

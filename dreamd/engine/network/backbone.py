@@ -133,8 +133,12 @@ class Backbone:
         return self.layers
 
 
+_RANDOM_FILLINGS = frozenset({Tensor.normal_, Tensor.uniform_})
+"""What `torch.nn.init` fills with. Modes do not see all of its functions, `kaiming_normal_` for one."""
+
+
 class _WithoutInitialisation(TorchFunctionMode):
-    """Skips `torch.nn.init`, as torch's documentation of `TorchFunctionMode` shows."""
+    """Skips `torch.nn.init`, as torch's documentation of `TorchFunctionMode` shows, and random parameters."""
 
     def __torch_function__(
         self, func: Any, _types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -142,6 +146,8 @@ class _WithoutInitialisation(TorchFunctionMode):
         kwargs = kwargs or {}
         if getattr(func, "__module__", None) == "torch.nn.init":
             return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        if func in _RANDOM_FILLINGS and isinstance(args[0], nn.Parameter):
+            return args[0]
         return func(*args, **kwargs)
 
 

@@ -299,6 +299,8 @@ def test_parameters_built_without_initialisation_are_the_ones_that_are_loaded() 
     with without_initialisation():
         network = nn.Sequential(nn.Conv2d(3, 4, 3))
         nn.init.constant_(tensor=network[0].weight, val=5.0)
+        nn.init.kaiming_normal_(network[0].weight)
+        nn.init.uniform_(network[0].weight)
     assert torch.equal(torch.random.get_rng_state(), before)
     network.load_state_dict(nn.Sequential(nn.Conv2d(3, 4, 3)).state_dict())
     nn.init.constant_(network[0].weight, 5.0)

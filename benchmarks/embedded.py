@@ -22,6 +22,8 @@ from dreamd.plugin_host.host import Plugins
 from dreamd.settings.recipes.merging import resolve, set_fields
 from dreamd.settings.recipes.recipe import Recipe
 from dreamd.settings.recipes.recipe_book import RecipeBook
+from dreamd.worker.machine.device import free_memory
+from dreamd.worker.machine.heap import keep_freed_memory
 from dreamd.worker.recipes.builder import Builder
 
 _CPU = torch.device("cpu")
@@ -82,6 +84,7 @@ def run_octaves(plan: Plan) -> Iterator[Table]:
     """A dream of six octaves, and its gradients alone: the same number, of pictures of the same sizes."""
     picture = nets.picture(64, 96) if plan.quick else nets.picture(_HEIGHT, _WIDTH)
     plan.say(f"{picture.shape[3]}×{picture.shape[2]}")
+    keep_freed_memory(free_memory(_CPU))  # as every dream does
     dreamer = _dreamer("auto")
     pictures = _pictures_of(dreamer, picture)
     ways = {

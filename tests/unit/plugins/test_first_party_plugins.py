@@ -108,26 +108,28 @@ def test_smooth_keeps_channels_and_pictures_apart() -> None:
     assert not blurred.any()
 
 
+@pytest.mark.parametrize("middle", [0.5, 1.0, 1.5, 3.9])
 @pytest.mark.parametrize("size", [(64, 97), (33, 32), (7, 40), (1, 5)])
-def test_smooth_adds_up_in_the_order_of_two_plain_convolutions_to_the_bit(size: tuple[int, int]) -> None:
+def test_smooth_adds_up_in_the_order_of_two_plain_convolutions_to_the_bit(size: tuple[int, int], middle: float) -> None:
     gradient = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
     blurs = []
-    for sigma in (0.5, 1.0, 2.0):
+    for sigma in (middle / 2, middle, 2 * middle):
         radius = max(1, math.ceil(3 * sigma))
         distance = torch.arange(-radius, radius + 1, dtype=torch.float32)
         kernel = torch.exp(-(distance**2) / (2 * sigma**2))
         kernel = (kernel / kernel.sum()).expand(3, 1, -1)
         padded = F.pad(gradient, (radius,) * 4, mode="replicate")
         blurs.append(F.conv2d(F.conv2d(padded, kernel.unsqueeze(2), groups=3), kernel.unsqueeze(3), groups=3))
-    assert torch.equal(smooth(gradient, progress=0.0, sigma=1.0), (blurs[0] + blurs[1] + blurs[2]) / 3)
+    assert torch.equal(smooth(gradient, progress=0.0, sigma=middle), (blurs[0] + blurs[1] + blurs[2]) / 3)
 
 
-def test_smooth_in_bands_is_smooth_in_one_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_smooth_in_bands_and_pieces_is_smooth_in_one_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     gradient = torch.randn(2, 3, 90, 301, generator=torch.Generator().manual_seed(0))
     monkeypatch.setattr("dreamd_plugins.smooth._BANDS", {"cpu": 1 << 22})
     whole = smooth(gradient.clone(), progress=0.5)
-    for band in (1 << 14, 1 << 16):
+    for band, piece in ((1 << 14, 1 << 12), (1 << 16, 1 << 18), (1 << 22, 1 << 13)):
         monkeypatch.setattr("dreamd_plugins.smooth._BANDS", {"cpu": band})
+        monkeypatch.setattr("dreamd_plugins.smooth._PIECE", piece)
         assert torch.equal(smooth(gradient.clone(), progress=0.5), whole)
 
 

@@ -58,14 +58,13 @@ def _multiplies_bf16() -> bool:
 def winograd_gains(precision: Precision, device: torch.device) -> bool:
     """Return whether convolutions in that precision are faster there in Winograd's way.
 
-    The processor's instructions and the library behind matrix products decide, and not the clock, so that a dream has
-    the same last bits each time. It was timed with AVX2, and reckoned for AVX-512. On GPUs cuDNN has ways of its own.
+    The processor's instructions and the libraries behind products decide (MKL for the transforms, oneDNN for the rest),
+    and not the clock, so that a dream has the same last bits each time. It was timed with AVX2, and reckoned for
+    AVX-512. On GPUs cuDNN has ways of its own.
     """
-    if precision is not Precision.FP32 or device.type != "cpu":
+    if precision is not Precision.FP32 or not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
         return False
-    if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
-        return False
-    return torch.backends.cpu.get_cpu_capability().startswith(("AVX2", "AVX512"))
+    return freezing_gains(device)
 
 
 def freezing_gains(device: torch.device) -> bool:

@@ -5,10 +5,7 @@ Neural Networks", 2015): a tile of 4×4 cells comes from 6×6 inputs, as a polyn
 at six points along each side. At each of the 36 pairs of points the products of all tiles are one matrix product, so
 that a cell costs 36/16 multiplications a channel in place of 9.
 
-The points here are 0, ±√2, ±1/√2 and infinity. With them the error is about 1e-6 of the norm at 512 channels, some
-20 roundings of float32. torch's own convolution errs as much with AVX2, and by 2e-7 with AVX-512. And each point's
-reciprocal is among them, so that a kernel turned round has the kernel's own values in another order: one set of values
-serves the convolution and its gradient.
+The points and what follows from them are in `points`, the products in `products`.
 
 Knows convolutions. Knows no devices and no precisions.
 """
@@ -19,24 +16,19 @@ import math
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-import numpy as np
 import torch
-from numpy.polynomial.polynomial import polyfromroots
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dreamd.engine.speed.frozen import FrozenConv2d, Join, freeze, through_clamp
+from dreamd.engine.speed.points import BACKWARD, FORWARD, TILE, WINDOW, Transforms
+from dreamd.engine.speed.products import Products, bytes_kept, grid_of
 
-_TILE, _WINDOW = 4, 6
-"""The cells along a tile's side, and the inputs along a side that they come from."""
-
-_LEAST_CHANNELS = 64 * 96
+_LEAST_CHANNELS = 48 * 48
 """The least C·K of a kernel from C to K channels. Below it the transforms cost more than the products save."""
 _LEAST_TILES = 16
 """The least tiles of a picture."""
 _LEAST_WORK = 25 * 64 * 128
-"""The least tiles times C·K. All three were found by timing sides from 6 to 160 and 64 to 512 channels on two cores
-with AVX2."""
+"""The least tiles times C·K. All three were found by timing sides from 6 to 224 and 32 to 512 channels with AVX2."""
 
 _TILES_AT_ONCE = 192
 """The tiles that are computed at once: enough for a matrix product at full speed, few enough to stay in the cache."""
@@ -54,7 +46,14 @@ def use_winograd(network: nn.Module) -> None:
     for module in network.modules():
         if _is_eligible(module):
             freeze(module, WinogradConv2d)
-            module.register_buffer("values", _values_of(module.weight), persistent=False)
+            assert isinstance(module, WinogradConv2d)
+            module.forth, module.back = Products(turned=False), Products(turned=True)
+
+
+def bytes_of_values(network: nn.Module) -> int:
+    """Return the bytes of all values that a network keeps once all of it has run, forth and back."""
+    convolutions = (module for module in network.modules() if isinstance(module, WinogradConv2d))
+    return sum(bytes_kept(module.weight) for module in convolutions)
 
 
 def _is_eligible(module: nn.Module) -> TypeGuard[nn.Conv2d]:
@@ -82,16 +81,18 @@ class WinogradConv2d(FrozenConv2d):
     The result `[N, K, H, W]` lies in memory with the channels innermost.
 
     Attributes:
-        values: its kernels' values, `[36, K, C]`: four times the weights' memory.
+        forth: multiplies with its kernels' values, of which it keeps four times the weights' memory.
+        back: does so for the gradient, and keeps as much again.
     """
 
-    values: Tensor
+    forth: Products
+    back: Products
 
     def computed(self, x: Tensor, join: Join | None) -> Tensor:
         """Return the convolution, clamped with it if there is a `join`."""
         if not self._gains(x):
             return super().computed(x, join)
-        result: Tensor = _Convolution.apply(x, self.values, self.bias, _padding_of(self), join)
+        result: Tensor = _Convolution.apply(x, self, join)
         return result
 
     def _gains(self, x: Tensor) -> bool:
@@ -107,27 +108,28 @@ def cells_at_once(network: nn.Module) -> int:
     A piece of a picture must begin between two tiles. Otherwise its tiles are others than the whole picture's, and so
     are its last bits, which ReLUs and maxima make more of (2e-3 of the gradient's norm in a VGG19 to relu5_1).
     """
-    return _TILE if any(isinstance(module, WinogradConv2d) for module in network.modules()) else 1
+    return TILE if any(isinstance(module, WinogradConv2d) for module in network.modules()) else 1
 
 
 class _Convolution(torch.autograd.Function):
     """The convolution, clamped if there is a join, and its gradient for the input; weights have none."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, padding: tuple[int, int], join: Join | None
-    ) -> Tensor:
-        ctx.values, ctx.padding, ctx.join = values, padding, join
-        result = _convolve(_Input(x), values.transpose(1, 2), _FORWARD, padding, _After(bias, join))
+    def forward(ctx: Any, x: Tensor, convolution: WinogradConv2d, join: Join | None) -> Tensor:
+        ctx.convolution, ctx.join = convolution, join
+        kernels = _Kernels(convolution.forth, convolution.weight, convolution.out_channels, FORWARD)
+        bias = None if convolution.bias is None else convolution.bias.detach()
+        result = _convolve(_Input(x), kernels, _padding_of(convolution), _After(bias, join))
         ctx.save_for_backward(None if join is None else result)
         return result
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        down, right = (2 - side for side in ctx.padding)
+        convolution: WinogradConv2d = ctx.convolution
+        down, right = (2 - side for side in _padding_of(convolution))
         (result,) = ctx.saved_tensors
-        given = _Input(gradient, result, ctx.join)
-        return _convolve(given, ctx.values, _BACKWARD, (down, right), _After()), None, None, None, None
+        kernels = _Kernels(convolution.back, convolution.weight, convolution.in_channels, BACKWARD)
+        return _convolve(_Input(gradient, result, ctx.join), kernels, (down, right), _After()), None, None
 
 
 @dataclass(frozen=True)
@@ -167,45 +169,59 @@ class _Input:
 
 
 @dataclass(frozen=True)
-class _Transforms:
-    """What turns pixels into values, and values into cells.
+class _Kernels:
+    """What is convolved with.
 
     Attributes:
-        values: gives a window's values at the six points along a side, `[6, 6]`.
-        cells: gives a tile's cells from its window's values, `[16, 36]`.
+        products: multiply with the kernels' values.
+        weight: the kernels, `[K, C, 3, 3]`.
+        channels: of the result.
+        transforms: belong to the products' direction.
     """
 
-    values: Tensor
-    cells: Tensor
+    products: Products
+    weight: Tensor
+    channels: int
+    transforms: Transforms
 
 
-def _convolve(
-    given: _Input, kernels: Tensor, transforms: _Transforms, padding: tuple[int, int], after: _After
-) -> Tensor:
-    """Convolve `[N, C, H, W]` with kernels given by their values `[36, C, K]`."""
+def _convolve(given: _Input, kernels: _Kernels, padding: tuple[int, int], after: _After) -> Tensor:
+    """Convolve `[N, C, H, W]`."""
     x = given.x
-    batch, channels, height, width = x.shape
+    batch, _, height, width = x.shape
     rows, columns = _tiles_along(x.shape, padding)
     top, left = padding
     bottom, right = top + height, left + width
-    pixels = x.new_empty(batch, _TILE * rows + 2, _TILE * columns + 2, channels)
+    pixels = _room_for_pixels(x, rows, columns)
     for zeros in (pixels[:, :top], pixels[:, bottom:], pixels[:, :, :left], pixels[:, :, right:]):
         zeros.zero_()
     given.copy_into(pixels[:, top:bottom, left:right])
-    cells = x.new_empty(batch, rows, _TILE, columns, _TILE, kernels.shape[2])
-    band = _Band(kernels, transforms, after, rows, columns)
+    cells = x.new_empty(batch, rows, TILE, columns, TILE, kernels.channels)
+    band = _Band(kernels, after, x.shape[1], rows, columns)
     for picture, result in zip(pixels, cells, strict=True):
         for row in range(0, rows, band.rows):
-            band.convolve(picture[_TILE * row :], result[row : row + band.rows])
-    whole = cells.view(batch, _TILE * rows, _TILE * columns, -1).permute(0, 3, 1, 2)
+            band.convolve(picture[TILE * row :], result[row : row + band.rows])
+    whole = cells.view(batch, TILE * rows, TILE * columns, -1).permute(0, 3, 1, 2)
     result = whole[:, :, : height + 2 * top - 2, : width + 2 * left - 2]
     return result.contiguous(memory_format=torch.channels_last)
 
 
 def _tiles_along(shape: torch.Size, padding: tuple[int, int]) -> tuple[int, int]:
     """Return how many tiles a result has along its height and width."""
-    down, right = (-(-(side + 2 * zeros - 2) // _TILE) for side, zeros in zip(shape[2:], padding, strict=True))
+    down, right = (-(-(side + 2 * zeros - 2) // TILE) for side, zeros in zip(shape[2:], padding, strict=True))
     return down, right
+
+
+def _room_for_pixels(x: Tensor, rows: int, columns: int) -> Tensor:
+    """Return room for the pixels of some tiles, `[N, H, W, C]`.
+
+    A row of pixels has room for one tile more, so that all windows of a band lie equally far from each other. The last
+    of these begins in the last row and ends two pixels behind it.
+    """
+    batch, channels, height, width = x.shape[0], x.shape[1], TILE * rows + 2, TILE * (columns + 1)
+    flat = x.new_empty((batch * height * width + 2) * channels)
+    flat[-2 * channels :].zero_()
+    return flat[: -2 * channels].view(batch, height, width, channels)
 
 
 class _Band:
@@ -215,25 +231,26 @@ class _Band:
         rows: the rows of tiles in a band.
     """
 
-    def __init__(self, kernels: Tensor, transforms: _Transforms, after: _After, rows: int, columns: int) -> None:
-        self._kernels, self._transforms, self._after, self._columns = kernels, transforms, after, columns
-        _, self._channels, self._out_channels = kernels.shape
-        widest = max(self._channels, self._out_channels)
+    def __init__(self, kernels: _Kernels, after: _After, channels: int, rows: int, columns: int) -> None:
+        self._kernels, self._after, self._channels, self._columns = kernels, after, channels, columns
         bands = math.ceil(rows / max(1, _TILES_AT_ONCE // columns))
         self.rows = math.ceil(rows / bands)  # so that no band is much smaller than the others
-        self._first, self._second = (
-            kernels.new_empty(_WINDOW**2 * self.rows * (columns + 1) * widest) for _ in range(2)
-        )
+        windows = (TILE * self.rows + 2) * (columns + 1)
+        cells = TILE**2 * self.rows * columns * kernels.channels
+        self._first = kernels.weight.new_empty(max(WINDOW * windows * channels, cells))
+        tiles = max(math.prod(grid_of(count)) for count in range(columns, self.rows * columns + 1, columns))
+        self._second = kernels.weight.new_empty(WINDOW**2 * tiles * channels)
 
     def convolve(self, pixels: Tensor, cells: Tensor) -> None:
         """Convolve from the first rows of `pixels` `[H, W, C]` into all of `cells` `[rows, 4, columns, 4, K]`."""
-        rows, columns, channels = len(cells), self._columns, self._channels
-        values = self._values(pixels, rows)
-        products = self._view(self._second, _WINDOW**2, rows * columns, self._out_channels)
-        torch.bmm(values.view(_WINDOW**2, rows * columns, channels), self._kernels, out=products)
-        flat = self._view(self._first, _TILE**2, rows * columns * self._out_channels)
-        torch.mm(self._transforms.cells, products.view(_WINDOW**2, -1), out=flat)
-        tiles = flat.view(_TILE, _TILE, rows, columns, -1).permute(2, 0, 3, 1, 4)
+        rows, columns, kernels = len(cells), self._columns, self._kernels
+        count, grid = rows * columns, grid_of(rows * columns)
+        values = self._view(self._second, math.prod(grid), WINDOW**2, self._channels)
+        self._evaluate(pixels, values, rows)
+        products = kernels.products.of(values, grid, kernels.weight)[:count]
+        flat = self._view(self._first, count, TILE**2, kernels.channels)
+        torch.bmm(kernels.transforms.cells.expand(count, -1, -1), products, out=flat)
+        tiles = flat.view(rows, columns, TILE, TILE, -1).permute(0, 2, 1, 3, 4)
         if self._after.bias is None:
             cells.copy_(tiles)
         else:
@@ -241,78 +258,17 @@ class _Band:
         if self._after.join is not None:
             cells.clamp_(self._after.join.low, self._after.join.high)
 
-    def _values(self, pixels: Tensor, rows: int) -> Tensor:
-        """Compute the values of the windows of some rows of tiles at all pairs of points, `[6, 6, windows·C]`."""
-        columns, channels, line = self._columns, self._channels, pixels.stride(0)
-        one_side = self._view(self._first, rows, _WINDOW, line)
-        for row, values in enumerate(one_side):
-            windows = pixels[_TILE * row : _TILE * row + _WINDOW].view(_WINDOW, line)
-            # Row by row: one `bmm` of all rows has other last bits than of a single one, and tiles would not join.
-            torch.mm(self._transforms.values, windows, out=values)
-        strides = (line, channels, _WINDOW * line, _TILE * channels, 1)
-        apart = self._view(self._second, _WINDOW, _WINDOW, rows * columns * channels)
-        apart.view(_WINDOW, _WINDOW, rows, columns, channels).copy_(
-            one_side.as_strided((_WINDOW, _WINDOW, rows, columns, channels), strides)
-        )
-        both = self._view(self._first, _WINDOW, _WINDOW, rows * columns * channels)
-        torch.bmm(self._transforms.values.expand(_WINDOW, -1, -1), apart, out=both)
-        return both
+    def _evaluate(self, pixels: Tensor, values: Tensor, rows: int) -> None:
+        """Compute the values of the windows of some rows of tiles at all pairs of points, `[tiles, 36, C]`."""
+        channels, across = self._channels, self._columns + 1
+        side, line = self._kernels.transforms.values, WINDOW * channels
+        windows = pixels.as_strided(((TILE * rows + 2) * across, WINDOW, channels), (TILE * channels, channels, 1))
+        along = self._view(self._first, *windows.shape)
+        torch.bmm(side.expand(len(windows), -1, -1), windows, out=along)
+        for row, both in enumerate(values[: rows * self._columns].view(rows, self._columns, WINDOW, line)):
+            lines = along[TILE * row * across :].as_strided((self._columns, WINDOW, line), (line, across * line, 1))
+            torch.bmm(side.expand(self._columns, -1, -1), lines, out=both)
 
     @staticmethod
     def _view(memory: Tensor, *shape: int) -> Tensor:
         return memory[: math.prod(shape)].view(shape)
-
-
-_POINTS = np.array([0, math.sqrt(2), -math.sqrt(2), math.sqrt(0.5), -math.sqrt(0.5)])
-"""The points except infinity, which comes last."""
-_RECIPROCALS = [5, 3, 4, 1, 2, 0]
-"""The places of the points' reciprocals."""
-
-
-def _powers(count: int) -> NDArray[np.floating]:
-    """Return the powers of each point, `[6, count]`. At infinity only a polynomial's highest power is left."""
-    finite = np.vander(_POINTS, count, increasing=True)
-    return np.vstack([finite, np.eye(count)[-1]])
-
-
-def _kernel_values() -> NDArray[np.floating]:
-    """Return what makes a kernel's side its values, `[6, 3]`.
-
-    Each is divided by its point's size, so that it is also the reciprocal's.
-    """
-    return _powers(3) / _sizes()[:, None]
-
-
-def _window_values() -> NDArray[np.floating]:
-    """Return what makes a window's side its values, `[6, 6]`: Lagrange's polynomials, transposed as in Winograd's."""
-    others = [np.delete(_POINTS, index) for index in range(len(_POINTS))]
-    finite = [
-        np.append(polyfromroots(rest), 0) / np.prod(point - rest) for point, rest in zip(_POINTS, others, strict=True)
-    ]
-    values: NDArray[np.floating] = np.vstack([*finite, polyfromroots(_POINTS)]) * _sizes()[:, None]
-    return values
-
-
-def _sizes() -> NDArray[np.floating]:
-    return np.array([*(abs(point) or 1.0 for point in _POINTS), 1.0])
-
-
-def _transforms(order: list[int]) -> _Transforms:
-    """Return the transforms for kernels whose values are those of the points in that order along each side."""
-    cells = _powers(_TILE).T[:, order]
-    return _Transforms(_tensor(_window_values()[order]), _tensor(np.kron(cells, cells)))
-
-
-def _tensor(values: NDArray[np.floating]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32)
-
-
-_KERNEL_VALUES = _tensor(np.kron(_kernel_values(), _kernel_values()))
-_FORWARD, _BACKWARD = _transforms(list(range(_WINDOW))), _transforms(_RECIPROCALS)
-
-
-def _values_of(kernels: Tensor) -> Tensor:
-    """Return the values `[36, K, C]` of kernels `[K, C, 3, 3]` at all pairs of points."""
-    out_channels, channels = kernels.shape[:2]
-    flat = kernels.permute(2, 3, 0, 1).reshape(9, -1)
-    return (_KERNEL_VALUES @ flat).view(_WINDOW**2, out_channels, channels)

@@ -168,4 +168,5 @@ class _LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _storages(values: object) -> list[UntypedStorage]:
-    return [value.untyped_storage() for value in tree_leaves(values) if isinstance(value, Tensor)]
+    tensors = (value for value in tree_leaves(values) if isinstance(value, Tensor))
+    return [tensor.untyped_storage() for tensor in tensors if tensor.layout is torch.strided]

@@ -16,9 +16,12 @@ from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.network.backbone import Backbone
 from dreamd.engine.objectives.objective import Objective, Term
+from dreamd.engine.speed.points import WINDOW, values_of
 from dreamd.engine.speed.precision import Precision, arrange_network, winograd_gains
+from dreamd.engine.speed.products import Products, grid_of
 from dreamd.engine.speed.straight import straight
-from dreamd.engine.speed.winograd import WinogradConv2d, use_winograd
+from dreamd.engine.speed.winograd import WinogradConv2d, bytes_of_values, use_winograd
+from dreamd.engine.tiles.footprint import measure_peak
 from dreamd.engine.tiles.locality import locality_of
 
 CPU = torch.device("cpu")
@@ -78,7 +81,7 @@ def test_values_and_gradients_are_those_of_the_convolution(
 @pytest.mark.parametrize(("channels", "out_channels"), [(96, 64), (64, 256), (512, 512)])
 def test_the_error_is_some_roundings_of_float32_however_many_channels(channels: int, out_channels: int) -> None:
     of, x = convolution(channels, out_channels, padding=1), noise(1, channels, 32, 32)
-    assert max(taken_both_ways(of, x)) < 24 * 2**-24
+    assert max(taken_both_ways(of, x)) < 40 * 2**-24
 
 
 def test_each_picture_of_a_batch_has_the_bits_that_it_has_alone() -> None:
@@ -129,7 +132,7 @@ def test_the_order_of_memory_that_comes_in_changes_no_bit_and_channels_come_out_
 @pytest.mark.parametrize(
     "other",
     [
-        convolution(64, 64),
+        convolution(32, 64),
         convolution(stride=2),
         convolution(dilation=2),
         convolution(groups=2),
@@ -181,6 +184,52 @@ def test_inside_straight_a_cell_depends_on_what_it_sees_alone() -> None:
     with pytest.raises(KeyError), straight():
         raise KeyError
     assert is_winograd(swapped, x)
+
+
+# Products
+
+
+@pytest.mark.parametrize("tiles", [1, 7, 16, 64, 65, 72, 100, 150, 196, 700])
+def test_tiles_are_laid_out_with_few_that_are_computed_for_nothing(tiles: int) -> None:
+    rows, length = grid_of(tiles)
+    assert tiles <= rows * length < tiles + 24
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("channels", "out_channels"), [(64, 96), (128, 512), (50, 70)])
+def test_a_tiles_products_have_the_same_bits_among_any_others(channels: int, out_channels: int, turned: bool) -> None:
+    weight, products = noise(out_channels, channels, 3, 3), Products(turned=turned)
+    values = noise(144, WINDOW**2, out_channels if turned else channels)
+    whole = products.of(values, (3, 48), weight)
+    for grid in [(1, 1), (1, 5), (1, 16), (1, 49), (2, 24), (1, 144), (4, 36)]:
+        tiles = grid[0] * grid[1]
+        assert torch.equal(products.of(values[:tiles].clone(), grid, weight), whole[:tiles]), grid
+    matrices = values_of(weight) if turned else values_of(weight).transpose(1, 2)
+    exact = torch.einsum("tpc,pck->tpk", values.double(), matrices.double())
+    assert error(whole, exact) < 1e-6
+
+
+def test_what_the_values_take_counts_as_memory_of_the_network() -> None:
+    network = nn.Sequential(convolution(padding=1), nn.ReLU(), convolution(128, 64)).requires_grad_(False)
+    assert bytes_of_values(network) == 0
+    use_winograd(network)
+    assert bytes_of_values(network) == 2 * 2 * 36 * 64 * 128 * 4
+
+
+def test_the_memory_of_a_run_can_be_measured_whatever_order_its_values_are_kept_in() -> None:
+    swapped, x = winograd(convolution(padding=1)), noise(1, 64, 40, 40)
+    first, later = measure_peak(lambda: swapped(x), CPU), measure_peak(lambda: swapped(x), CPU)
+    result = 128 * 40 * 40 * 4
+    assert first >= later > 2 * result
+
+
+def test_a_copy_of_a_convolution_that_has_run_convolves_alike() -> None:
+    swapped, x = winograd(convolution(padding=1)), noise(1, 64, 40, 40)
+    expected = swapped(x)
+    assert torch.equal(copy.deepcopy(swapped)(x), expected)
+
+
+# In a dream
 
 
 def small_vgg(precision: Precision, *, exact: bool, memory: int | None = None) -> Dreamer:

@@ -57,7 +57,7 @@ build() {
     problem="no venv can be made with $PYTHON: apt install python3-venv"
     "$PYTHON" -m venv "$1" || return 1
     problem="the software cannot be installed"
-    "$1/bin/python" -m pip install --quiet ${CONSTRAINTS:+--constraint "$CONSTRAINTS"} "$source[service]" || return 1
+    "$1/bin/python" -m pip install --quiet ${CONSTRAINTS:+--constraint "$CONSTRAINTS"} "$source[service,heic]" || return 1
     problem="what was installed does not run"
     "$1/bin/dreamd" --version || return 1
     "$1/bin/python" -m pip freeze --exclude dreamd >"$1/constraints.txt"

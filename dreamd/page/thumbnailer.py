@@ -24,7 +24,7 @@ from dreamd.files.nofollow import opened_file, opened_folder
 from dreamd.files.problems import refusal
 from dreamd.json_text import to_json
 from dreamd.page.gallery.before_after import before_after
-from dreamd.pictures.picture import Picture, shrunk
+from dreamd.pictures.picture import Picture, in_bytes, shrunk
 from dreamd.pictures.reading import read_picture
 from dreamd.processes import die_with_parent
 
@@ -40,7 +40,7 @@ _SHARED_QUALITY = 88
 _BASE_BYTES = 1 << 30
 """The bytes that the process may hold beside the picture."""
 
-_BYTES_A_PIXEL = 16
+_BYTES_A_PIXEL = 40
 """The most bytes a pixel that decoding, colour conversion and shrinking hold together, with room to spare."""
 
 _OUTPUT_BYTES = 32 << 20
@@ -95,7 +95,7 @@ def _small(source: dict[str, Any], side: int, max_pixels: int, max_bytes: int) -
     """Read a source and shrink it."""
     root = Path(source["root"])
     path = _choose(root, [PurePosixPath(path) for path in source["paths"]], source["sha256"])
-    picture = shrunk(_read(root, path, max_pixels, max_bytes), side)
+    picture = shrunk(in_bytes(_read(root, path, max_pixels, max_bytes)), side)
     image = Image.fromarray(picture.pixels)
     if picture.alpha is not None:
         image.putalpha(Image.fromarray(picture.alpha))

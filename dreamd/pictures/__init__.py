@@ -1,6 +1,7 @@
-"""Picture files to pixels and back: any mode, profile and orientation becomes 8-bit sRGB with alpha.
+"""Picture files to pixels and back: any mode, depth, profile and orientation becomes sRGB with alpha.
 
-`containers` takes files apart before a decoder sees them; `descriptions` carries over what authors and cameras wrote.
+`containers` takes files apart before a decoder sees them, `decoders` make values of them, `colours` makes sRGB of
+values and values of sRGB, `encoders` write them; `descriptions` carries over what authors and cameras wrote.
 
 Knows no recipe, no job and no torch.
 """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from dreamd.pictures.colours.conversion import Levels
 from dreamd.pictures.containers.png import ClearColour
+from dreamd.pictures.decoders.raster import Alpha
 from dreamd.pictures.picture import Bytes
 
 _UNDEFINED_ALPHA = ("BMP", "DIB", "ICO", "TGA", "SGI")
@@ -17,33 +19,33 @@ _UNDEFINED_ALPHA = ("BMP", "DIB", "ICO", "TGA", "SGI")
 In the others it is defined: a PNG that is clear everywhere is an empty sheet in every viewer, and stays one.
 """
 
-_HIGH_BYTES, _LOW_BYTES = "RGB;16B", "RGB;16L"
-"""Pillow takes the first or the second of each sample's two bytes, which in a PNG are the high and the low one."""
-
 _BAND_ROWS = 256
 """Pixels are compared so many rows at a time."""
 
 
-def is_unused(alpha: Bytes, picture_format: str) -> bool:
+def is_unused(alpha: Alpha, picture_format: str) -> bool:
     """Tell whether an alpha channel is zero everywhere in a format where that means that nobody wrote it."""
     return picture_format in _UNDEFINED_ALPHA and not alpha.any()
 
 
-def alpha_of_clear_colour(image: Image.Image, clear: ClearColour, stream: BinaryIO) -> Bytes:
+def alpha_of_clear_colour(image: Image.Image, clear: ClearColour) -> Bytes:
     """Return the alpha channel `[H, W]` of a PNG of which one colour is clear.
 
     Args:
-        image: the PNG, decoded: grey in mode 1, L or I;16, or RGB.
+        image: the PNG, decoded: grey in mode 1, L or I;16, or RGB of 8 bit.
         clear: that colour.
-        stream: the PNG, for the other half of its samples where they have 16 bits and Pillow drops the low ones.
     """
     if len(clear.samples) == 1:
         return _clear_where(image, [_as_decoded(clear, image.mode)])
-    if clear.depth == 8:
-        return _clear_where(image, clear.samples)
-    alpha = _clear_where(image, [sample >> 8 for sample in clear.samples])
-    if not alpha.all():
-        alpha |= _clear_where(_with_low_bytes(stream), [sample & 255 for sample in clear.samples])
+    return _clear_where(image, clear.samples)
+
+
+def clear_where(levels: Levels, colour: Sequence[int]) -> NDArray[np.uint16]:
+    """Return the alpha channel of colours of 16 bit, `[H, W, 3]`: 0 where they are that one, 65535 elsewhere."""
+    alpha = np.empty(levels.shape[:2], np.uint16)
+    for top in range(0, len(levels), _BAND_ROWS):
+        is_clear = (levels[top : top + _BAND_ROWS] == np.array(colour, np.uint16)).all(axis=2)
+        alpha[top : top + _BAND_ROWS] = np.where(is_clear, 0, 65_535)
     return alpha
 
 
@@ -63,11 +65,3 @@ def _as_decoded(clear: ClearColour, mode: str) -> int:
     if mode == "1" or clear.depth >= 8:
         return sample
     return sample * 255 // ((1 << clear.depth) - 1)
-
-
-def _with_low_bytes(stream: BinaryIO) -> Image.Image:
-    stream.seek(0)
-    image = Image.open(stream, formats=["PNG"])
-    image.tile = [tile._replace(args=_LOW_BYTES) for tile in image.tile if tile.args == _HIGH_BYTES]
-    image.load()
-    return image

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from dreamd.errors import UnknownNameError
 
@@ -21,6 +22,9 @@ class Target:
         max_side: the longest side it can hold, in pixels.
         alpha: whether it holds an alpha channel.
         describes: whether it holds EXIF and XMP.
+        profiled: whether it holds an ICC profile.
+        grey: whether it holds grey without colours.
+        depths: the bits a sample that it can have.
     """
 
     word: str
@@ -29,14 +33,28 @@ class Target:
     max_side: int
     alpha: bool = False
     describes: bool = False
+    profiled: bool = False
+    grey: bool = False
+    depths: tuple[int, ...] = (8,)
+
+
+_DEEP, _AVIF, _HEIC = (8, 16), (8, 10, 12), (8, 10)
+"""The bits a sample of PNG and TIFF, of AVIF, and of HEIC."""
+
+
+def _rich(word: str, format: str, extension: str, max_side: int, **more: Any) -> Target:  # noqa: A002 (as above)
+    """Return a format that holds EXIF, XMP and a profile."""
+    fields = {"word": word, "format": format, "extension": extension, "max_side": max_side, **more}
+    return Target(**fields, describes=True, profiled=True)
 
 
 _TARGETS = (
-    Target(word="jpeg", format="JPEG", extension=".jpg", max_side=65_500, describes=True),
-    Target(word="png", format="PNG", extension=".png", max_side=_UNBOUNDED, alpha=True, describes=True),
-    Target(word="webp", format="WEBP", extension=".webp", max_side=16_383, alpha=True, describes=True),
-    Target(word="avif", format="AVIF", extension=".avif", max_side=32_768, alpha=True, describes=True),
-    Target(word="tiff", format="TIFF", extension=".tif", max_side=_UNBOUNDED, alpha=True, describes=True),
+    _rich("jpeg", "JPEG", ".jpg", 65_500, grey=True),
+    _rich("png", "PNG", ".png", _UNBOUNDED, alpha=True, grey=True, depths=_DEEP),
+    _rich("webp", "WEBP", ".webp", 16_383, alpha=True),
+    _rich("avif", "AVIF", ".avif", 32_768, alpha=True, depths=_AVIF),
+    _rich("heic", "HEIF", ".heic", 16_384, alpha=True, depths=_HEIC),
+    _rich("tiff", "TIFF", ".tif", _UNBOUNDED, alpha=True, grey=True, depths=_DEEP),
     Target(word="gif", format="GIF", extension=".gif", max_side=65_535, alpha=True),
     Target(word="bmp", format="BMP", extension=".bmp", max_side=_UNBOUNDED),
     Target(word="jpeg2000", format="JPEG2000", extension=".jp2", max_side=_UNBOUNDED, alpha=True),

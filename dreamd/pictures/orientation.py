@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
-from dreamd.pictures.picture import Bytes
 
-
-def upright(array: Bytes, orientation: int) -> Bytes:
-    """Return a contiguous, writable copy of `array` (`[H, W, …]`), turned as EXIF orientation 1 to 8 says."""
+def upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Return a contiguous, writable copy of `[H, W, …]`, of any numbers, turned as EXIF orientation 1 to 8 says."""
     if orientation >= 5:
         array = array.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):

@@ -16,12 +16,16 @@ from dreamd.pictures.containers.ancillary import MAX_TEXT_BYTES, Ancillary, Text
 from dreamd.pictures.containers.jpeg import decoded_comment
 from dreamd.pictures.containers.spliced import Range, spliced
 from dreamd.pictures.damage import left_out_when_broken
+from dreamd.pictures.decoders.raster import DeepLayout
 from dreamd.pictures.descriptions.exif import read_exif
 from dreamd.pictures.kinds import RAW_ADVICE, is_named_raw
 
 if TYPE_CHECKING:
     from PIL import Image
 
+
+_HEAD_BYTES = 256
+"""The kind of a file is told by so many of its first bytes: those of boxes list the kinds that they are."""
 
 _JPEG_2000_MAGICS = (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")
 
@@ -37,6 +41,8 @@ class Prepared:
         jpeg: the layout of a JPEG.
         page: the number of the picture to take, from 0.
         format: Pillow's name of the format, where the decoder sees another one.
+        deep: how libvips decodes it; None where Pillow does, or libheif.
+        is_heic: whether libheif decodes it.
     """
 
     stream: BinaryIO
@@ -45,6 +51,8 @@ class Prepared:
     jpeg: jpeg.JpegLayout | None = None
     page: int = 0
     format: str | None = None
+    deep: DeepLayout | None = None
+    is_heic: bool = False
 
 
 def prepared(file: BinaryIO, name: str) -> Prepared:
@@ -58,7 +66,7 @@ def prepared(file: BinaryIO, name: str) -> Prepared:
         PictureError: it is a camera's raw file, of which a decoder would take the preview for the picture.
     """
     file.seek(0)
-    head = file.read(16)
+    head = file.read(_HEAD_BYTES)
     if head.startswith(png.MAGIC):
         return _png(file, name)
     if head.startswith(jpeg.MAGIC):
@@ -72,14 +80,24 @@ def prepared(file: BinaryIO, name: str) -> Prepared:
     if head.startswith(b"BM"):
         return Prepared(stream=file, ancillary=bitmap.read_bitmap(file, name))
     if head[4:8] == b"ftyp":
-        stream, ancillary = boxes.read_boxes(file, name)
-        return Prepared(stream=stream, ancillary=ancillary)
+        return _boxes(file, head, name)
     if webp.is_webp(head):
         stream, ancillary = webp.read_webp(file)
         return Prepared(stream=stream, ancillary=ancillary)
     if head.startswith(_JPEG_2000_MAGICS):
         return Prepared(stream=spliced(file, [Range(0, file.seek(0, os.SEEK_END)), *_missing_end(file)]))
     return Prepared(stream=file)
+
+
+def _boxes(file: BinaryIO, head: bytes, name: str) -> Prepared:
+    stream, ancillary = boxes.read_boxes(file, name)
+    if boxes.is_heic(head):
+        boxes.check_whole(file)
+        return Prepared(stream=stream, ancillary=ancillary, format="HEIF", is_heic=True)
+    deep = boxes.deep_layout(file)
+    if deep is not None:
+        boxes.check_whole(file)
+    return Prepared(stream=stream, ancillary=ancillary, format="AVIF", deep=deep)
 
 
 def _missing_end(file: BinaryIO) -> list[bytes]:
@@ -91,7 +109,7 @@ def _missing_end(file: BinaryIO) -> list[bytes]:
 
 def _png(file: BinaryIO, name: str) -> Prepared:
     stream, ancillary, clear = png.read_png(file, name)
-    return Prepared(stream=stream, ancillary=ancillary, clear=clear)
+    return Prepared(stream=stream, ancillary=ancillary, clear=clear, format="PNG", deep=png.deep_layout(file))
 
 
 def _tiff(file: BinaryIO, name: str) -> Prepared:
@@ -103,10 +121,11 @@ def _tiff(file: BinaryIO, name: str) -> Prepared:
     if page is None:
         return Prepared(stream=file, ancillary=ancillary)
     if page.number is not None:
-        return Prepared(stream=file, ancillary=ancillary, page=page.number)
+        return Prepared(stream=file, ancillary=ancillary, page=page.number, format="TIFF", deep=page.deep)
     header = tiff.header_for(layout, page)
     rest = Range(len(header), file.seek(0, os.SEEK_END) - len(header))
-    return Prepared(stream=spliced(file, [header, rest]), ancillary=ancillary)
+    stream = spliced(file, [header, rest])
+    return Prepared(stream=stream, ancillary=ancillary, format="TIFF", deep=page.deep)
 
 
 def with_decoders_words(ancillary: Ancillary, image: Image.Image, name: str) -> Ancillary:

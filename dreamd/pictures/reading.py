@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
-import math
 import os
 import stat
 import threading
@@ -22,20 +21,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dreamd.errors import PictureError
-from dreamd.pictures.alpha import alpha_of_clear_colour, is_unused
-from dreamd.pictures.colour import colour_and_alpha, in_srgb
-from dreamd.pictures.cut_jpeg import completed_jpeg
 from dreamd.pictures.damage import BAD_DATA, words_of
-from dreamd.pictures.descriptions.description import Description
-from dreamd.pictures.descriptions.exif import read_exif
-from dreamd.pictures.descriptions.recipe import RECIPE_KEYWORD
-from dreamd.pictures.descriptions.xmp import read_xmp
-from dreamd.pictures.headers import sizes_used_on_loading, sizes_used_on_opening
-from dreamd.pictures.kinds import READABLE, what_it_looks_like
-from dreamd.pictures.orientation import upright
+from dreamd.pictures.decoding import decode as decode_picture
+from dreamd.pictures.kinds import what_it_looks_like
 from dreamd.pictures.picture import Bytes, Picture
-from dreamd.pictures.prepared import Prepared, prepared, with_decoders_words
-from dreamd.pictures.spaces import ADOBE_RGB
 from dreamd.wording import printable
 
 if TYPE_CHECKING:
@@ -68,9 +57,6 @@ _MAX_LOGGED_WARNINGS = 5
 
 _MEGABYTE = 1_000_000
 
-_MAX_DPI = 65_535
-"""JPEG has 16 bits for the dots per inch."""
-
 _NO_FILE = "not a regular file; put a picture's file here"
 
 _one_decode = threading.Lock()
@@ -80,9 +66,10 @@ _one_decode = threading.Lock()
 def read_picture(path: Path, *, max_pixels: int, max_bytes: int, decode: Decode | None = None) -> Picture:
     """Read a picture; of an animation, the first frame.
 
-    The content says what it is, not the name, unless a plugin's decoder is given. Grey of 16 bit is scaled, floats in
-    [0, 1] are taken as they are and other floats are stretched to their own range. The colours become sRGB, whether an
-    ICC profile or the format's own numbers tell them; a broken profile is logged and left out.
+    The content says what it is, not the name, unless a plugin's decoder is given. Floats in [0, 1] are taken as they
+    are and other floats are stretched to their own range. The colours become sRGB, whether an ICC profile or the
+    format's own numbers tell them; a broken profile is logged and left out. What has more than 8 bit, or colours of
+    another space, comes in floats.
 
     Args:
         path: the file; a symbolic link is not followed.
@@ -170,18 +157,11 @@ def _warnings_logged(name: str) -> Iterator[None]:
 
 
 def _decode(file: BinaryIO, name: str, length: int, max_pixels: int) -> Picture:
+    def check_size(width: int, height: int) -> None:
+        _check_pixels((width, height), name, max_pixels)
+
     try:
-        for size in sizes_used_on_opening(file):
-            _check_pixels(size, name, max_pixels)
-        source = prepared(file, name)
-        source.stream.seek(0)
-        with Image.open(source.stream, formats=READABLE) as image:
-            if source.page:
-                image.seek(source.page)
-            for size in (image.size, *sizes_used_on_loading(image)):
-                _check_pixels(size, name, max_pixels)
-            loaded, notes = _loaded(image, source, file, name)
-            return _picture(loaded, source, notes, name)
+        return decode_picture(file, name, check_size)
     except UnidentifiedImageError as error:
         raise PictureError(f"{name}: not a picture that can be read: {what_it_looks_like(file, name)}") from error
     except BAD_DATA as error:
@@ -189,22 +169,6 @@ def _decode(file: BinaryIO, name: str, length: int, max_pixels: int) -> Picture:
             raise
         broken = f"not a picture that can be read ({_what_broke(error, length)})"
         raise PictureError(f"{name}: {broken}; copy it again or save it anew") from error
-
-
-def _loaded(image: Image.Image, source: Prepared, file: BinaryIO, name: str) -> tuple[Image.Image, tuple[str, ...]]:
-    """Decode the pixels; return them, and what is to be said about them."""
-    try:
-        image.load()
-    except OSError as error:
-        if source.jpeg is None or error.errno is not None:
-            raise
-        completed = completed_jpeg(file, source.jpeg, name)
-        if completed is None:
-            raise
-        whole, note = completed
-        log.warning("%s: %s", name, note)
-        return whole, (note,)
-    return image, ()
 
 
 def _decode_with_plugin(decode: Decode, file: BinaryIO, name: str, max_pixels: int) -> Picture:
@@ -231,33 +195,3 @@ def _what_broke(error: BaseException, length: int) -> str:
     if "could not create decoder" in text:  # all that WebP's decoder says
         return f"it is broken, or cut off after {_amount(length)}"
     return words_of(error) or type(error).__name__
-
-
-def _picture(image: Image.Image, source: Prepared, notes: tuple[str, ...], name: str) -> Picture:
-    told = with_decoders_words(source.ancillary, image, name)
-    exif, xmp = read_exif(told.exif, name), read_xmp(told.xmp, name)
-    orientation = told.orientation or exif.orientation or xmp.orientation or 1
-    space = told.space or (ADOBE_RGB if exif.is_adobe_rgb and not told.is_srgb else None)
-    colour, alpha = colour_and_alpha(image)
-    if source.clear is not None:
-        alpha = alpha_of_clear_colour(image, source.clear, source.stream)
-    if alpha is not None and is_unused(alpha, str(image.format)):
-        log.info("%s: its fourth channel is zero everywhere, so it is no alpha channel", name)
-        alpha = None
-    texts = tuple(text for text in told.texts if text.keyword != RECIPE_KEYWORD)  # a result of it has its own
-    dpi = _likely_dpi(told.dpi or exif.dpi)
-    return Picture(
-        pixels=upright(np.asarray(in_srgb(colour, told.profile, space, name)), orientation),
-        alpha=None if alpha is None or alpha.min() == 255 else upright(alpha, orientation),
-        format=source.format or str(image.format),
-        description=Description(exif=exif.kept, xmp=xmp.kept, iptc=told.iptc, texts=texts),
-        dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
-        notes=notes,
-    )
-
-
-def _likely_dpi(dpi: tuple[float, float] | None) -> tuple[float, float] | None:
-    """Return the dots per inch unless they are senseless: Pillow gives 1 for a TIFF that says nothing."""
-    if dpi and all(math.isfinite(value) and 1 < value <= _MAX_DPI for value in dpi):
-        return dpi
-    return None

@@ -17,6 +17,7 @@ import numpy as np
 from dreamd.errors import DreamdError, NoGradientError, UsageError
 from dreamd.json_text import to_json
 from dreamd.pictures.contact_sheet import draw_sheet
+from dreamd.pictures.picture import bytes_of
 from dreamd.sheets.drawing import lay_out, save_pages
 from dreamd.sheets.keeping import Keep, Kept, thumbnail_name
 from dreamd.sheets.outcome import Outcome
@@ -123,7 +124,7 @@ class SheetMaker:
         first = next(cell.recipe for cell in plan.cells if cell.recipe is not None)
         picture = start.picture(self._session, first.recipe)
         name = f"original-{checksum(picture)}"
-        self._keep.keep(name, picture.pixels)
+        self._keep.keep(name, bytes_of(picture.pixels))
         return self._keep.picture(name)
 
     def _dream_all(self, missing: dict[str, Cell], start: Start, problems: dict[str, str], show: Show) -> None:
@@ -149,7 +150,7 @@ class SheetMaker:
             loss_after=dream.loss_after,
             moved=not np.array_equal(dream.picture.pixels, picture.pixels),
         )
-        self._keep.keep(key, dream.picture.pixels, kept)
+        self._keep.keep(key, bytes_of(dream.picture.pixels), kept)
 
     def _outcome(self, key: str | None, cell: Cell, problems: dict[str, str]) -> Outcome:
         if key is None:

@@ -24,7 +24,7 @@ from dreamd.engine.glimpse import Glimpse
 from dreamd.files.durable import draft_of
 from dreamd.files.problems import refusal
 from dreamd.pictures.contact_sheet import Sheet, Tile, draw_sheet
-from dreamd.pictures.picture import Picture, shrunk
+from dreamd.pictures.picture import Picture, bytes_of, shrunk
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ def _is_shown(progress: Progress, iteration: int) -> bool:
 
 
 def _small(picture: Picture) -> Image.Image:
-    return Image.fromarray(shrunk(picture, SIDE).pixels)
+    return Image.fromarray(bytes_of(shrunk(picture, SIDE).pixels))
 
 
 def _encoded(image: Image.Image) -> bytes:

@@ -29,7 +29,7 @@ from dreamd.inbox.dream_files import is_dream_file
 from dreamd.messages import Batch, Cancel, Done, Order
 from dreamd.pictures.formats import output_format
 from dreamd.pictures.picture import Picture, shrunk
-from dreamd.pictures.writing import write_durably, write_picture
+from dreamd.pictures.writing import write_durably
 from dreamd.settings.recipes.recipe import Recipe
 from dreamd.worker.answers import Answers
 from dreamd.worker.cancels import Cancels, StoppedError
@@ -166,7 +166,7 @@ class Pipeline:
             except Exception as error:  # noqa: BLE001 (told to the daemon)
                 self._give_up(task, error)
             else:
-                self._room.hold(task, task.picture.pixels.nbytes)
+                self._room.hold(task, task.picture.nbytes)
                 self._decoded.put(task)
         self._decoded.put(None)
 
@@ -262,6 +262,7 @@ class Pipeline:
         for task, dream in zip(tasks, dreams, strict=True):
             task.seconds += each
             task.picture = None
+            self._room.hold(task, dream.picture.nbytes)
             self._dreamed.put((task, dream))
         return None
 
@@ -335,7 +336,7 @@ class Pipeline:
             name, extension = output_format(output.format, dream.picture.format)
             target = order.folder / f"result{extension}"
             dream = self._session.shared(dream, name, target.name)
-            write_picture(dream.picture, target, format=name, quality=output.quality)
+            dream = self._session.written(dream, target, name)
             if task.steps is not None:
                 strip, start = task.steps
                 write_durably(order.folder / _STEPS, strip.sheet(start, dream.picture))

@@ -17,6 +17,8 @@ _FORMATS = {
     ".png": "png",
     ".webp": "webp",
     ".avif": "avif",
+    ".heic": "heic",
+    ".heif": "heic",
     ".tif": "tiff",
     ".tiff": "tiff",
 }

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,9 +30,13 @@ from dreamd.engine.sequence import dream_in_sequence
 from dreamd.errors import NotANumberError
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.messages import Sidecar
+from dreamd.pictures.colours.conversion import Pixels, are_bytes
+from dreamd.pictures.decoders.raster import Alpha
 from dreamd.pictures.descriptions.recipe import with_recipe
+from dreamd.pictures.encoders.layout import Depth
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.pictures.reading import read_picture
+from dreamd.pictures.writing import write_picture
 from dreamd.plugin_host.calling.results import looking_for_nan
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.recipes.recipe import Recipe
@@ -46,6 +51,9 @@ from dreamd.worker.recipes.noise import noise_of
 from dreamd.worker.recipes.recipe_pictures import RecipePictures
 
 log = logging.getLogger(__name__)
+
+_BAND_ROWS = 256
+"""Colours are put together so many rows at a time, as copies of a large picture count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +242,27 @@ class Session:
         log.warning("%s: %s", printable(name), problem)
         return replace(dream, picture=replace(picture, notes=(*picture.notes, problem)))
 
+    def written(self, dream: Dream, target: Path, picture_format: str) -> Dream:
+        """Write a dream's picture as its recipe says; returns the dream with what is to be said about that.
+
+        Args:
+            dream: the dream.
+            target: where.
+            picture_format: Pillow's name of the format.
+
+        Raises:
+            PictureError: the format cannot hold it.
+            SpaceError: the disk or the quota is full.
+        """
+        recipe, picture = dream.built.recipe, dream.picture
+        output = recipe.output
+        notes = write_picture(
+            picture, target, format=picture_format, quality=output.quality, depth=output.depth, seed=recipe.seed
+        )
+        for note in notes:
+            log.info("%s: %s", printable(target.name), note)
+        return replace(dream, picture=replace(picture, notes=(*picture.notes, *notes)))
+
     def _threads(self) -> int:
         """Return how many threads compute: on a processor the last bits depend on it. A GPU has none of them."""
         return torch.get_num_threads() if self._device.torch.type == "cpu" else 0
@@ -254,8 +283,12 @@ def _to_tensor(pictures: Sequence[Picture]) -> Tensor:
     height, width = pictures[0].pixels.shape[:2]
     images = torch.empty(len(pictures), 3, height, width)
     for image, picture in zip(images, pictures, strict=True):
-        image.copy_(torch.from_numpy(np.ascontiguousarray(picture.pixels)).permute(2, 0, 1))
-    return images.div_(255)
+        pixels = torch.from_numpy(np.ascontiguousarray(picture.pixels)).permute(2, 0, 1)
+        if are_bytes(picture.pixels):
+            image.copy_(pixels).div_(255)
+        else:  # what sRGB lacks is laid aside; `_with_colours_laid_aside` takes it up again
+            image.copy_(pixels).clamp_(0, 1)
+    return images
 
 
 def _mask_of(pictures: Sequence[Picture], built: Built) -> Tensor | None:
@@ -266,20 +299,44 @@ def _mask_of(pictures: Sequence[Picture], built: Built) -> Tensor | None:
         return grey.expand(len(pictures), 1, height, width)
     if built.recipe.image.mask is None or all(picture.alpha is None for picture in pictures):
         return None
-    opaque = np.full((height, width), 255, np.uint8)
-    alphas = [opaque if picture.alpha is None else picture.alpha for picture in pictures]
-    return torch.from_numpy(np.stack(alphas))[:, None].float().div_(255)
+    opaque = np.ones((height, width), np.float32)
+    return torch.from_numpy(np.stack([_opacity(picture.alpha, opaque) for picture in pictures]))[:, None]
+
+
+def _opacity(alpha: Alpha | None, opaque: NDArray[np.float32]) -> NDArray[np.float32]:
+    return opaque if alpha is None else alpha.astype(np.float32) / np.float32(np.iinfo(alpha.dtype).max)
 
 
 def _dream_of(number: int, picture: Picture, built: Built, result: Dreamed) -> Dream:
     """Return the dream of the picture of that number in a batch."""
     return Dream(
-        picture=replace(picture, pixels=_to_pixels(result.images[number])),
+        picture=replace(picture, pixels=_pixels(result.images[number], picture, built.recipe.output.depth)),
         built=built,
         loss_before=result.loss_before[number],
         loss_after=result.loss_after[number],
         tiling=result.tiling,
     )
+
+
+def _pixels(image: Tensor, original: Picture, depth: Depth) -> Pixels:
+    """Return a picture `[3, H, W]` in [0, 1] as `[H, W, 3]`: in bytes where they hold all that is to be written."""
+    if original.pixels.dtype == np.float32:
+        return _with_colours_laid_aside(image, original.pixels)
+    if depth == 16:
+        return image.permute(1, 2, 0).contiguous().numpy()
+    return _to_pixels(image)
+
+
+def _with_colours_laid_aside(image: Tensor, original: Pixels) -> NDArray[np.float32]:
+    """Return a dream in floats with what of the original's colours sRGB lacks, so that it is written as wide as it was.
+
+    A network sees sRGB from 0 to 1, so what is beyond was laid aside.
+    """
+    pixels: NDArray[np.float32] = image.permute(1, 2, 0).contiguous().numpy()
+    for top in range(0, len(pixels), _BAND_ROWS):
+        rows: NDArray[Any] = original[top : top + _BAND_ROWS]
+        pixels[top : top + _BAND_ROWS] += rows - np.clip(rows, 0, 1)
+    return pixels
 
 
 def _to_pixels(image: Tensor) -> NDArray[np.uint8]:

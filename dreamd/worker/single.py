@@ -20,7 +20,7 @@ from dreamd.job import new_job_id
 from dreamd.messages import Sidecar
 from dreamd.pictures.formats import output_format
 from dreamd.pictures.picture import Picture
-from dreamd.pictures.writing import write_durably, write_picture
+from dreamd.pictures.writing import write_durably
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.recipes.merging import Resolved
 from dreamd.settings.recipes.recipe import Recipe
@@ -77,7 +77,8 @@ def dream_file(
             write_durably(draft, strip.sheet(picture, dream.picture))
     name, _ = output_format(word, dream.picture.format)
     dream = session.shared(dream, name, target.name)
-    _write(dream.picture, target, name, recipe.output.quality)
+    with draft_of(target, durable=True) as draft:
+        dream = session.written(dream, draft, name)
     sidecar = session.sidecar(job=new_job_id(), source=path, dream=dream, seconds=time.perf_counter() - start)
     target.with_name(sidecar_name(target.name)).write_text(sidecar.text(), encoding="utf-8")
     return sidecar
@@ -154,9 +155,3 @@ def _remove_strip(target: Path) -> None:
         return
     if isinstance(told, dict) and told.get("steps") is True:
         target.with_name(steps_name(target.name)).unlink(missing_ok=True)
-
-
-def _write(picture: Picture, target: Path, name: str, quality: int) -> None:
-    """Write a picture whole or not at all, in the format of a name of Pillow's."""
-    with draft_of(target, durable=True) as draft:
-        write_picture(picture, draft, format=name, quality=quality)

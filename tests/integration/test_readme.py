@@ -19,7 +19,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 WAIT_SECONDS = 90.0
 
 ELSEWHERE = {
-    "pip install .": "dreamd is installed where the tests run",
+    'pip install ".[heic]"': "dreamd is installed where the tests run",
     "dreamd atlas NET": "takes minutes; tests/integration/test_sheets.py",
     "dreamd sweep FIELD=V1,V2": "takes minutes; tests/integration/test_sheets.py",
     "dreamd weights fetch vgg19": "548 MB; tests/integration/test_weights.py",

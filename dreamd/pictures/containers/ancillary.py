@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dreamd.pictures.spaces import ColourSpace
+from dreamd.pictures.colours.spaces import ColourSpace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +36,7 @@ class Ancillary:
         is_srgb: the format itself says that it is sRGB, whatever EXIF says.
         dpi: dots per inch, across and down.
         orientation: as the format itself tells it, 1 to 8, whatever EXIF and XMP say; None when they are to be asked.
+        notes: what a person should know of what else the file holds, in words.
     """
 
     exif: bytes = b""
@@ -47,6 +48,7 @@ class Ancillary:
     is_srgb: bool = False
     dpi: tuple[float, float] | None = None
     orientation: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 EXIF_MARK = b"Exif\0\0"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO
 
+from dreamd.pictures.colours.spaces import D65, ColourSpace, Point, Primaries, measured_space
 from dreamd.pictures.containers.ancillary import MAX_PROFILE_BYTES, Ancillary
 from dreamd.pictures.damage import left_out_when_broken
-from dreamd.pictures.spaces import D65, ColourSpace, Point, Primaries, measured_space
 
 _FILE_HEADER_BYTES = 14
 _V4_BYTES, _V5_BYTES = 108, 124

@@ -11,16 +11,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from dreamd.pictures.colours.spaces import ColourSpace, coded_space
 from dreamd.pictures.containers.ancillary import EXIF_MARK, MAX_EXIF_BYTES, Ancillary
 from dreamd.pictures.containers.spliced import Piece, Range, spliced
 from dreamd.pictures.damage import left_out_when_broken
-from dreamd.pictures.spaces import ColourSpace, coded_space
+from dreamd.pictures.decoders.raster import DeepLayout
 
 _MAX_META_BYTES = 4 << 20
 """The longest box of what is known about the items that is looked at, in bytes."""
 
 _MAX_BOXES = 64
 """The number of boxes of a file that are looked at."""
+
+_HIGH_BIT_DEPTH, _TWELVE_BIT = 0x40, 0x20
+"""Bits of the third byte of av1C (AV1-ISOBMFF, 2.3.3)."""
+
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 
 _FULL_BOX_BYTES = 4
 """A version and flags stand before the content of some boxes."""
@@ -47,6 +54,31 @@ def read_boxes(file: BinaryIO, name: str) -> tuple[BinaryIO, Ancillary]:
             pieces = [Range(0, at), b"free", Range(at + 4, end - at - 4)]
             exif = _exif(file, meta, item)
     return spliced(file, pieces), Ancillary(exif=exif, space=space)
+
+
+def deep_layout(file: BinaryIO) -> DeepLayout | None:
+    """Return how an AVIF of more than 8 bit is decoded; None where it has 8, or does not say."""
+    _, meta = _meta(file)
+    for kind, content in _boxes(_box(_box(meta, b"iprp"), b"ipco")):
+        if kind == b"av1C" and len(content) >= 4 and content[2] & _HIGH_BIT_DEPTH:
+            return DeepLayout(kind="AVIF", bits=12 if content[2] & _TWELVE_BIT else 10)
+    return None
+
+
+def check_whole(file: BinaryIO) -> None:
+    """Raise ValueError when a part of any item lies behind the end of the file: decoders make do with what is there."""
+    end = file.seek(0, os.SEEK_END)
+    _, meta = _meta(file)
+    for _, is_inside, start, length in _extents(_box(meta, b"iloc")):
+        if not is_inside and start + length > end:
+            raise ValueError("it is truncated: a part of the picture lies behind the end of the file")
+
+
+def is_heic(head: bytes) -> bool:
+    """Tell by the first bytes of a file of boxes whether a codec of HEIC packs its picture, and not AVIF's."""
+    length = int.from_bytes(head[:4], "big")
+    brands = {head[8:12], *(head[at : at + 4] for at in range(16, min(length, len(head)), 4))}
+    return head[4:8] == b"ftyp" and not brands & _AVIF_BRANDS and bool(brands & _HEIC_BRANDS)
 
 
 def _meta(file: BinaryIO) -> tuple[int, bytes]:
@@ -137,7 +169,9 @@ def _exif_item(infos: bytes) -> _Item | None:
 def _exif(file: BinaryIO, meta: bytes, item: _Item) -> bytes:
     """Return the TIFF structure of the item that is EXIF."""
     data = b""
-    for is_inside, start, length in _extents(_box(meta, b"iloc"), item.number):
+    for number, is_inside, start, length in _extents(_box(meta, b"iloc")):
+        if number != item.number:
+            continue
         if length > MAX_EXIF_BYTES - len(data):
             raise ValueError(f"EXIF of {length} bytes is too long")
         if is_inside:
@@ -149,8 +183,8 @@ def _exif(file: BinaryIO, meta: bytes, item: _Item) -> bytes:
     return data[4 + skipped :].removeprefix(EXIF_MARK)
 
 
-def _extents(locations: bytes, item: int) -> Iterator[tuple[bool, int, int]]:
-    """Yield whether each extent of an item lies inside the box of items, where it starts, and its length."""
+def _extents(locations: bytes) -> Iterator[tuple[int, bool, int, int]]:
+    """Yield the item of each extent, whether it lies inside the box of items, where it starts, and its length."""
     if not locations:
         return
     reader = _Reader(locations, [4])
@@ -166,5 +200,4 @@ def _extents(locations: bytes, item: int) -> Iterator[tuple[bool, int, int]]:
                 reader.number(index_size)
             start = base + reader.number(offset_size)
             length = reader.number(length_size)
-            if number == item:
-                yield method == 1, start, length
+            yield number, method == 1, start, length

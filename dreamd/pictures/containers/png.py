@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+from dreamd.pictures.colours.spaces import ColourSpace, Primaries, coded_space, measured_space
 from dreamd.pictures.containers.ancillary import (
     EXIF_MARK,
     MAX_EXIF_BYTES,
@@ -24,7 +25,7 @@ from dreamd.pictures.containers.ancillary import (
 from dreamd.pictures.containers.photoshop import iptc_of
 from dreamd.pictures.containers.spliced import Piece, Range, spliced
 from dreamd.pictures.damage import left_out_when_broken
-from dreamd.pictures.spaces import ColourSpace, Primaries, coded_space, measured_space
+from dreamd.pictures.decoders.raster import DeepLayout
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 
@@ -56,7 +57,12 @@ _RAW_PROFILE = "Raw profile type "
 _OLD_KEYWORDS = ("exif:", "png:", "jpeg:", "tiff:", "Thumb::", _RAW_PROFILE)
 """Texts with these keywords describe the old file or show a small copy of it; they are not carried over."""
 
+_HEADER_BYTES = 13
+
 _GREY, _RGB, _PALETTE = 0, 2, 3
+_DEEP_TYPES = (2, 4, 6)
+"""RGB, grey with alpha, RGB with alpha: Pillow drops their low bytes. Grey alone it decodes whole."""
+
 _BT709, _UNSPECIFIED = 1, 2
 """Numbers of H.273: sRGB's primaries, and none."""
 
@@ -102,6 +108,15 @@ def read_png(file: BinaryIO, name: str) -> tuple[BinaryIO, Ancillary, ClearColou
     with left_out_when_broken("tRNS chunk", name):
         clear = _clear_colour(file, words.found.get(b"tRNS"))
     return spliced(file, pieces), _ancillary(words.found, words.texts, name), clear
+
+
+def with_chunks(whole: bytes, chunks: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return a PNG with more chunks, each of a kind and data, behind its header."""
+    start = len(MAGIC) + 8 + _HEADER_BYTES + 4
+    packed = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return b"".join([whole[:start], *packed, whole[start:]])
 
 
 class _Words:
@@ -173,6 +188,13 @@ def _checked(file: BinaryIO, chunk: _Chunk, room: int) -> bytes:
     if len(tail) < 4 or zlib.crc32(chunk.kind + data) != int.from_bytes(tail, "big"):
         raise ValueError("its checksum is wrong")
     return data
+
+
+def deep_layout(file: BinaryIO) -> DeepLayout | None:
+    """Return how a PNG of 16-bit colours, or of grey with alpha, is decoded; None where Pillow decodes it as it is."""
+    file.seek(len(MAGIC) + 8 + 8)
+    depth, colour_type = (*file.read(2), 0, 0)[:2]
+    return DeepLayout(kind="PNG", bits=16) if depth == 16 and colour_type in _DEEP_TYPES else None
 
 
 def _colour_type(file: BinaryIO) -> int:

@@ -10,34 +10,47 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from dreamd.pictures.colours.spaces import D65, ColourSpace, Primaries, measured_space
 from dreamd.pictures.containers.ancillary import MAX_EXIF_BYTES, MAX_PROFILE_BYTES, Ancillary
 from dreamd.pictures.containers.directory import SHORT, Directory, Entry, Order, block_bytes, byte_order, read_directory
 from dreamd.pictures.containers.photoshop import iptc_of
 from dreamd.pictures.damage import left_out_when_broken
-from dreamd.pictures.spaces import D65, ColourSpace, Primaries, measured_space
+from dreamd.pictures.decoders.raster import DeepLayout
 
 MAGICS = (b"II*\0", b"MM\0*")
 
-XMP_TAG, IPTC_TAG, RESOURCES_TAG, EXIF_TAG, GPS_TAG = 700, 33_723, 34_377, 34_665, 34_853
+XMP_TAG, IPTC_TAG, RESOURCES_TAG, EXIF_TAG, GPS_TAG, PROFILE_TAG = 700, 33_723, 34_377, 34_665, 34_853, 34_675
 
 _INTEROPERABILITY, _INTEROPERABILITY_INDEX, _EXIF_SPACE, _SRGB, _ADOBE_RGB = 40_965, 1, 40_961, 1, 2
 
 _SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC = 254, 255, 256, 257, 259, 262
-_ORIENTATION, _SUB_DIRECTORIES, _WHITE_POINT, _PRIMARIES, _PROFILE, _DNG_VERSION = 274, 330, 318, 319, 34_675, 50_706
+_BITS, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT, _EXTRA_SAMPLES = 258, 277, 322, 323, 338
+_ORIENTATION, _SUB_DIRECTORIES, _WHITE_POINT, _PRIMARIES, _DNG_VERSION = 274, 330, 318, 319, 50_706
 
 _LAYOUT_TAGS = {
     *(_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC),
-    *(_SUB_DIRECTORIES, _DNG_VERSION),
+    *(_SUB_DIRECTORIES, _DNG_VERSION, _BITS, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT, _EXTRA_SAMPLES),
 }
 
 _NOT_DESCRIPTIONS = {*range(256, 264), *range(273, 274), *range(278, 281), *range(320, 326), 347, *range(512, 522)}
 """These tags tell where pixels are and how they are packed."""
+
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
+"""These photometric interpretations are of grey and of colours."""
+
+_DEEP_BITS = ((16,), (32,))
+
+_ASSOCIATED, _UNASSOCIATED = 1, 2
+"""These kinds of an extra sample are alpha channels, the first one with colours that are multiplied by it."""
 
 _COLOUR_FILTER, _LINEAR_RAW = 32_803, 34_892
 """These photometric interpretations are of a sensor's own values."""
 
 _RAW_COMPRESSIONS = (32_767, 32_769, 32_770, 34_713, 65_000, 65_535)
 """These compressions are used by cameras alone: Sony, Nikon, Samsung, Kodak, Pentax."""
+
+_MOST_SAMPLES = 8
+"""The most channels of a picture that is decoded, of which at most four are used."""
 
 _MAX_DIRECTORIES = 64
 """The number of directories of a file that are looked at."""
@@ -61,6 +74,7 @@ class Page:
         is_reduced: whether it says of itself that it is a smaller copy of another.
         is_mask: whether it says of itself that it is a mask of another.
         is_raw: whether it holds a sensor's own values.
+        deep: how it is to be decoded where it has 16 bit or more in several channels; None where Pillow decodes it.
     """
 
     offset: int
@@ -70,6 +84,7 @@ class Page:
     is_reduced: bool
     is_mask: bool
     is_raw: bool
+    deep: DeepLayout | None = None
 
     @property
     def area(self) -> int:
@@ -166,7 +181,31 @@ def _page(directory: Directory, order: Order, offset: int, number: int | None) -
         height=value(_HEIGHT),
         is_reduced=bool(value(_SUBFILE) & 1) or value(_OLD_SUBFILE) == 2,
         is_mask=bool(value(_SUBFILE) & 4),
+        deep=_deep(directory, order, number),
         is_raw=value(_PHOTOMETRIC) in (_COLOUR_FILTER, _LINEAR_RAW) or value(_COMPRESSION) in _RAW_COMPRESSIONS,
+    )
+
+
+def _deep(directory: Directory, order: Order, number: int | None) -> DeepLayout | None:
+    """Return how a page of deep channels is decoded; None for grey alone, and for inks, which Pillow decodes."""
+
+    def values(tag: int) -> tuple[int, ...]:
+        return directory.get(tag, Entry(4, b"")).numbers(order)
+
+    bits, samples, photometric = values(_BITS), (*values(_SAMPLES), 1)[0], (*values(_PHOTOMETRIC), -1)[0]
+    colours = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3}.get(photometric)
+    if tuple(sorted(set(bits))) not in _DEEP_BITS or colours is None or not 1 < samples <= _MOST_SAMPLES:
+        return None
+    extra = (*values(_EXTRA_SAMPLES), 0)[0]
+    width, height = ((*values(tag), 0)[0] for tag in (_TILE_WIDTH, _TILE_HEIGHT))
+    return DeepLayout(
+        kind="TIFF",
+        bits=16,
+        page=number or 0,
+        tile=(width, height),
+        has_alpha=samples > colours and extra in (_ASSOCIATED, _UNASSOCIATED),
+        is_associated=extra == _ASSOCIATED,
+        white_is_zero=photometric == _WHITE_IS_ZERO,
     )
 
 
@@ -197,7 +236,7 @@ def read_tiff_ancillary(file: BinaryIO, layout: TiffLayout, name: str) -> Ancill
         exif[_EXIF_SPACE] = Entry(SHORT, struct.pack(f"{order}H", _ADOBE_RGB))
     packet = main.pop(XMP_TAG, None)
     iptc = main.pop(IPTC_TAG, None) or main.pop(RESOURCES_TAG, None)
-    profile = main.pop(_PROFILE, None)
+    profile = main.pop(PROFILE_TAG, None)
     return Ancillary(
         exif=block_bytes(main, {EXIF_TAG: exif, GPS_TAG: gps}, order) if main or exif or gps else b"",
         xmp=packet.data if packet else b"",
@@ -209,10 +248,10 @@ def read_tiff_ancillary(file: BinaryIO, layout: TiffLayout, name: str) -> Ancill
 
 def _description(file: BinaryIO, order: Order, offset: int) -> dict[int, Entry]:
     def is_description(tag: int) -> bool:
-        return tag not in _NOT_DESCRIPTIONS and tag != _PROFILE
+        return tag not in _NOT_DESCRIPTIONS and tag != PROFILE_TAG
 
     def is_profile(tag: int) -> bool:
-        return tag == _PROFILE
+        return tag == PROFILE_TAG
 
     longest, room = _DESCRIPTION_BYTES, 4 * _DESCRIPTION_BYTES
     found, _ = read_directory(file, order, offset, wanted=is_description, longest=longest, room=room)

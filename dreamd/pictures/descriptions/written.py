@@ -29,7 +29,7 @@ from dreamd.pictures.containers.directory import (
 from dreamd.pictures.containers.jpeg import XMP_MARK
 from dreamd.pictures.containers.photoshop import IDENTIFIER as PHOTOSHOP_MARK
 from dreamd.pictures.containers.photoshop import resources_with
-from dreamd.pictures.containers.tiff import EXIF_TAG, GPS_TAG, IPTC_TAG, XMP_TAG
+from dreamd.pictures.containers.tiff import EXIF_TAG, GPS_TAG, IPTC_TAG, PROFILE_TAG, XMP_TAG
 from dreamd.pictures.descriptions.description import Description
 from dreamd.pictures.descriptions.exif import exif_with_texts
 from dreamd.wording import printable
@@ -57,7 +57,7 @@ _TAG_OF_KEYWORD = {
 """A PNG's keyword leads to the EXIF tag of the same meaning; the last is where picture generators put it in JPEGs."""
 
 _HEX_COLUMNS = 72
-_WITH_EXIF = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF")
+_WITH_EXIF = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF")
 _LONGEST_VALUE = 1 << 30
 
 
@@ -82,9 +82,9 @@ def described_for(picture_format: str, description: Description, name: str) -> d
         texts = texts[1:]
     if picture_format in _WITH_EXIF:
         exif, texts = _with_texts(exif, texts)
-    if picture_format in ("JPEG", "WEBP", "AVIF") and exif:
+    if picture_format in ("JPEG", "WEBP", "AVIF", "HEIF") and exif:
         options["exif"] = EXIF_MARK + exif
-    if picture_format in ("WEBP", "AVIF") and description.xmp:
+    if picture_format in ("WEBP", "AVIF", "HEIF") and description.xmp:
         options["xmp"] = description.xmp
     _log_lost(picture_format, description, texts, name)
     return options
@@ -118,6 +118,15 @@ def _for_png(description: Description) -> dict[str, object]:
     if description.exif:
         options["exif"] = description.exif
     return options
+
+
+def png_chunks(description: Description) -> list[tuple[bytes, bytes]]:
+    """Return the chunks of a PNG that hold a description, each by its kind and its data."""
+    options = _for_png(description)
+    info, exif = options["pnginfo"], options.get("exif")
+    assert isinstance(info, PngInfo)
+    chunks = [(kind, data) for kind, data, *_ in info.chunks]
+    return [*chunks, (b"eXIf", exif)] if isinstance(exif, bytes) else chunks
 
 
 def _in_hex(profile: bytes) -> bytes:
@@ -173,13 +182,13 @@ def _value(tag: int, text: str, order: Order) -> Entry:
 # ---- TIFF
 
 
-def describe_tiff(file: io.BytesIO, description: Description) -> None:
+def describe_tiff(file: io.BytesIO, description: Description, *, profile: bytes = b"") -> None:
     """Write a description into a TIFF of one page: a new directory at its end, with all that the old one says.
 
     libtiff, which Pillow writes TIFF with, refuses some cameras' EXIF as a whole and makes other texts of texts.
     """
     exif, _others = _with_texts(description.exif, description.texts)
-    if not exif and not description.xmp and not description.iptc:
+    if not exif and not description.xmp and not description.iptc and not profile:
         return
     file.seek(0)
     header = file.read(8)
@@ -200,6 +209,8 @@ def describe_tiff(file: io.BytesIO, description: Description) -> None:
         main[XMP_TAG] = Entry(1, description.xmp)
     if description.iptc:
         main[IPTC_TAG] = Entry(UNDEFINED, description.iptc)
+    if profile:
+        main[PROFILE_TAG] = Entry(UNDEFINED, profile)
     end = file.seek(0, io.SEEK_END)
     end += file.write(b"\0" * (end % 2))
     file.write(block_bytes(main, inner, order, end))

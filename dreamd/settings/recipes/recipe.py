@@ -22,8 +22,11 @@ from dreamd.settings.fields import Count, FieldModel, Flag, Integer, Number, Sha
 from dreamd.settings.recipes.channels import Channels
 from dreamd.wording import suggestion
 
-OutputFormat = Literal["same", "png", "jpeg", "webp", "avif", "tiff"]
+OutputFormat = Literal["same", "png", "jpeg", "webp", "avif", "tiff", "heic"]
 """The formats that a result may be written in; `same` is the picture's own."""
+
+OutputDepth = Literal["same", 8, 16]
+"""The bits a channel that a result may have; `same` are the picture's own."""
 
 PrecisionName = Literal["auto", "fp32", "bf16", "tf32"]
 """The precisions that a recipe may ask for; `auto` is the fastest that the device has."""
@@ -207,6 +210,8 @@ class Output(FieldModel):
     Attributes:
         format: the result's file format; `same` is the picture's own.
         quality: for formats that lose something.
+        depth: bits a channel: `same` is the picture's own, as far as the format holds them. PNG and TIFF hold 8 and 16,
+            AVIF 8, 10 and 12, HEIC 8 and 10, the others 8. What has more is dithered where it becomes 8, by `seed`.
         name: the result's name without its extension; may hold {stem}, {job}, {backbone}, {loss}, {schedule}, {seed}.
         embed: whether the recipe is written into the result, so that whoever has the picture can dream so too: into a
             text of PNG, into XMP of JPEG, WebP, AVIF and TIFF. Of paths only the last name is.
@@ -216,6 +221,7 @@ class Output(FieldModel):
 
     format: OutputFormat = "same"
     quality: Integer = Field(default=92, ge=1, le=100, json_schema_extra={USUAL: [60, 100]})
+    depth: OutputDepth = "same"
     name: str = Field(default="{stem}", min_length=1)
     embed: Flag = False
     steps: Flag = False

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from dreamd.errors import FieldPath, PictureError, RecipeError, UnknownNameError
-from dreamd.pictures.picture import shrunk
+from dreamd.pictures.picture import bytes_of, shrunk
 from dreamd.pictures.reading import read_picture
 from dreamd.settings.recipes.merging import PACKAGED
 from dreamd.worker.machine.bounds import Bounds
@@ -119,7 +119,7 @@ class RecipePictures:
             picture = read_picture(file, max_pixels=self._max_pixels, max_bytes=self._max_bytes)
         except PictureError as error:
             raise RecipeError(str(error), field=field) from error
-        pixels = torch.from_numpy(np.ascontiguousarray(shrunk(picture, _LONGEST).pixels))
+        pixels = torch.from_numpy(np.ascontiguousarray(bytes_of(shrunk(picture, _LONGEST).pixels)))
         image = pixels.permute(2, 0, 1)[None].float().div(255).contiguous()
         return RecipePicture(image, picture.sha256)
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from dreamd.errors import PictureError
-from dreamd.pictures.picture import Picture
+from dreamd.pictures.picture import Picture, in_bytes
 from dreamd.pictures.reading import read_picture
 
 Opened = Callable[..., Picture]
@@ -22,6 +22,12 @@ MAX_BYTES = 512 * 2**20
 
 
 def read(path: Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Picture:
+    """Read a picture as an ordinary screen shows it."""
+    return in_bytes(read_deep(path, max_pixels=max_pixels, max_bytes=max_bytes))
+
+
+def read_deep(path: Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Picture:
+    """Read a picture in its own depth."""
     return read_picture(path, max_pixels=max_pixels, max_bytes=max_bytes)
 
 

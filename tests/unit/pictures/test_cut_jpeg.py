@@ -40,8 +40,8 @@ def test_a_picture_without_its_end_mark_is_the_same_picture(
         assert np.array_equal(result.pixels, opened(whole).pixels)
         assert all(note in caplog.text for note in result.notes)
         if image.mode != "L":  # which libjpeg can do without
-            assert result.notes == ("its end mark is missing; the picture is whole",) or "finest" in result.notes[0]
-        assert opened(whole).notes == ()
+            assert result.notes[0] == "its end mark is missing; the picture is whole" or "finest" in result.notes[0]
+        assert all("missing" not in note for note in opened(whole).notes)
 
 
 def test_a_few_missing_rows_are_filled_and_said(opened: Opened) -> None:

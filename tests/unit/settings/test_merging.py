@@ -166,9 +166,9 @@ def test_layers_are_a_name_a_number_a_mapping_or_a_list_of_them(text, layers):
         ("ascent: {jitter: 4097}", "ascent.jitter: must be at most 4096, not 4097"),
         ("image: {max_side: 0}", "image.max_side: must be at least 1, not 0"),
         ("image: {max_side: big}", "image.max_side: must be a whole number, not 'big'"),
-        ("output: {format: jpg}", "output.format: must be same, png, jpeg, webp, avif or tiff, not 'jpg'; "
+        ("output: {format: jpg}", "output.format: must be same, png, jpeg, webp, avif, tiff or heic, not 'jpg'; "
                                   "did you mean jpeg?"),
-        ("output: {format: 3}", "output.format: must be same, png, jpeg, webp, avif or tiff, not 3"),
+        ("output: {format: 3}", "output.format: must be same, png, jpeg, webp, avif, tiff or heic, not 3"),
         ("output: {quality: 101}", "output.quality: must be at most 100, not 101"),
         ("output: {name: 5}", "output.name: must be text, not 5"),
         ("output: {name: ''}", "output.name: must be text that is not empty, not ''"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dreamd.pictures.spaces import coded_space, measured_space
+from dreamd.pictures.colours.spaces import coded_space, measured_space
 from tests import badfiles
 from tests.badfiles import chunk, jpeg_with, png_with, saved
 from tests.unit.pictures.kit import Opened, no_more_memory_than, smooth

@@ -1,0 +1,72 @@
+"""libheif decodes HEIC, by the extra `heic`, in the depth that the picture has.
+
+It turns the picture itself, so that no orientation is left to apply, and hands 10 and 12 bit over at the upper end of
+16, so that white is not 65535.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from dreamd.errors import PictureError
+from dreamd.pictures.decoders.raster import CheckSize, DeepPicture, Raster
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+INSTALL = "HEIC needs the package pillow-heif: install dreamd with its extra, pip install 'dreamd[heic]'"
+"""This is what to do where HEIC can be neither read nor written."""
+
+
+def decode_heic(stream: BinaryIO, check_size: CheckSize, name: str) -> DeepPicture:
+    """Decode the main picture of a HEIC.
+
+    Args:
+        stream: the prepared file.
+        check_size: called before memory is taken.
+        name: its name, printable.
+
+    Raises:
+        PictureError: `check_size` says so, or pillow-heif is not installed.
+        ValueError: it is broken or cut off.
+        OSError: the disk failed.
+    """
+    try:
+        import pillow_heif  # an extra
+    except ImportError as error:
+        raise PictureError(f"{name}: a HEIC picture; {INSTALL}") from error
+    stream.seek(0)
+    try:
+        opened = pillow_heif.open_heif(stream, convert_hdr_to_8bit=False)
+        image = opened[opened.primary_index]
+        check_size(*image.size)
+        values = np.asarray(image)
+    except (ValueError, RuntimeError, EOFError, SyntaxError, IndexError) as error:
+        raise ValueError(f"a HEIC picture that is broken or cut off: {error}") from error
+    bits = image.info.get("bit_depth")
+    raster = _raster(values, bits if isinstance(bits, int) else 8, is_associated=image.premultiplied_alpha)
+    profile, xmp = (image.info.get(key) for key in ("icc_profile", "xmp"))
+    return DeepPicture(
+        raster=raster,
+        profile=profile if isinstance(profile, bytes) else b"",
+        xmp=xmp if isinstance(xmp, bytes) else b"",
+    )
+
+
+def _raster(values: NDArray[Any], bits: int, *, is_associated: bool) -> Raster:
+    channels = 1 if values.ndim == 2 else values.shape[2]
+    alpha = values[..., channels - 1] if channels in (2, 4) else None
+    levels = values if values.ndim == 2 else values[..., 0] if channels < 3 else values[..., :3]
+    is_deep = values.dtype == np.uint16
+    kind, full = (np.uint16, 65_535) if is_deep else (np.uint8, 255)
+    white = ((1 << bits) - 1) << (16 - bits) if is_deep else 255
+    levels = levels.astype(kind, copy=False)
+    if alpha is None:
+        return Raster(levels=levels, white=white, depth=bits if is_deep else 8)
+    whole = np.rint(np.minimum(alpha / np.float32(white), 1) * full).astype(kind)
+    if is_associated:
+        share = np.maximum(whole, 1).astype(np.float32)[..., None] / full
+        levels = np.rint(np.minimum(levels / share, white)).astype(kind)
+    return Raster(levels=levels, white=white, depth=bits if is_deep else 8, alpha=whole)

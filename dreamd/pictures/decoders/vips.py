@@ -1,0 +1,156 @@
+"""libvips decodes what has more than 8 bit a sample: PNG, TIFF and AVIF, value for value.
+
+It reads through the prepared stream, never by a name, and only by the loader that is asked for. Its header is read
+before any pixel, so that sizes are checked first; a file that is cut off is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+
+from dreamd.pictures.colours.conversion import Levels
+from dreamd.pictures.decoders.raster import CheckSize, DeepLayout, DeepPicture, Raster
+from dreamd.pictures.decoders.rasters import stretched_floats
+
+_WHITE = 65_535
+
+pyvips.cache_set_max(0)  # a file is decoded once, and a cache would keep its pixels
+pyvips.block_untrusted_set(True)
+
+
+@dataclass(eq=False)
+class _Feed:
+    """Feeds libvips from a stream, and keeps the first error of the disk, which libvips has no word for."""
+
+    stream: BinaryIO
+    error: OSError | None = field(default=None)
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self.stream.read(size)
+        except OSError as error:
+            self.error = self.error or error
+            return b""
+
+    def seek(self, offset: int, whence: int) -> int:
+        try:
+            return self.stream.seek(offset, whence)
+        except OSError as error:
+            self.error = self.error or error
+            return -1
+
+
+def decode_deep(stream: BinaryIO, layout: DeepLayout, check_size: CheckSize) -> DeepPicture:
+    """Decode a picture of more than 8 bit.
+
+    Args:
+        stream: the prepared file.
+        layout: what is known of it.
+        check_size: called before memory is taken.
+
+    Raises:
+        PictureError: `check_size` says so.
+        ValueError: it is broken or cut off.
+        OSError: the disk failed.
+    """
+    check_size(*layout.tile)
+    feed = _Feed(stream)
+    stream.seek(0)
+    source = pyvips.SourceCustom()
+    source.on_read(feed.read)
+    source.on_seek(feed.seek)
+    try:
+        image = _opened(source, layout)
+        check_size(image.width, image.height)
+        values: NDArray[Any] = image.numpy()
+    except pyvips.Error as error:
+        if feed.error is not None:
+            raise feed.error from error
+        reason = error.detail.strip().partition("\n")[0]
+        raise ValueError(f"it is broken or cut off: {reason}") from error
+    blobs = {name: _blob(image, name) for name in ("icc-profile-data", "xmp-data")}
+    raster = _raster(values, layout)
+    return DeepPicture(raster=raster, profile=blobs["icc-profile-data"], xmp=blobs["xmp-data"])
+
+
+def _opened(source: pyvips.SourceCustom, layout: DeepLayout) -> pyvips.Image:
+    options = {"access": "sequential", "fail_on": "truncated"}
+    if layout.kind == "PNG":
+        return pyvips.Image.pngload_source(source, **options)
+    if layout.kind == "TIFF":
+        return pyvips.Image.tiffload_source(source, page=layout.page, **options)
+    return pyvips.Image.heifload_source(source, **options)
+
+
+def _blob(image: pyvips.Image, name: str) -> bytes:
+    return bytes(image.get(name)) if image.get_typeof(name) else b""
+
+
+def _raster(values: NDArray[Any], layout: DeepLayout) -> Raster:
+    values = values if values.ndim == 3 else values[..., None]
+    colours = 3 if values.shape[2] >= 3 else 1
+    alpha = values[..., colours] if layout.has_alpha and values.shape[2] > colours else None
+    levels = values[..., :3] if colours == 3 else values[..., 0]
+    if values.dtype != np.uint16:
+        return _from_wide(levels, alpha)
+    white = _white(layout)
+    if layout.white_is_zero:
+        levels = (_WHITE - levels).astype(np.uint16)
+    if alpha is None:
+        return Raster(levels=levels, white=white, depth=layout.bits)
+    if white != _WHITE:  # an alpha channel always fills its type
+        alpha = np.rint(np.minimum(alpha / np.float32(white), 1) * _WHITE).astype(np.uint16)
+    if layout.is_associated:
+        levels = separated(levels, alpha)
+    return Raster(levels=levels, white=white, depth=layout.bits, alpha=alpha)
+
+
+def _white(layout: DeepLayout) -> int:
+    """Return the value of white: what has 10 or 12 bit comes shifted to the upper end of 16."""
+    return ((1 << layout.bits) - 1) << (16 - layout.bits)
+
+
+def separated(levels: NDArray[np.uint16], alpha: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Return colours that were multiplied by an alpha channel as they were before; under what is clear they are 0."""
+    share = np.maximum(alpha, 1).astype(np.float32) / _WHITE
+    share = share if levels.ndim == 2 else share[..., None]
+    whole: NDArray[np.uint16] = np.rint(np.minimum(levels / share, _WHITE)).astype(np.uint16)
+    return whole
+
+
+def _from_wide(levels: NDArray[Any], alpha: NDArray[Any] | None) -> Raster:
+    """Return values of 32 bit, whole or not, as a raster."""
+    if levels.dtype.kind == "u":
+        scale = float(np.iinfo(levels.dtype).max)
+        raster = Raster(levels=(levels / scale).astype(np.float32), white=1, depth=16)
+        shares = None if alpha is None else alpha / scale
+    else:
+        raster = stretched_floats(levels.astype(np.float32))
+        shares = None if alpha is None else np.nan_to_num(alpha.astype(np.float64))
+    if shares is None:
+        return raster
+    sixteen = np.rint(np.clip(shares, 0, 1) * _WHITE).astype(np.uint16)
+    return Raster(levels=raster.levels, white=1, depth=16, alpha=sixteen)
+
+
+def through_tables(levels: Levels, profile: bytes) -> NDArray[np.uint16]:
+    """Return values of 16 bit, grey `[H, W]` or `[H, W, 3]`, through an ICC profile with tables, as sRGB `[H, W, 3]`.
+
+    Raises:
+        ValueError: the profile is broken.
+    """
+    height, width = levels.shape[:2]
+    bands = 1 if levels.ndim == 2 else 3
+    image = pyvips.Image.new_from_memory(np.ascontiguousarray(levels), width, height, bands, "ushort")
+    image = image.copy(interpretation="grey16" if bands == 1 else "rgb16")
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    try:
+        shown: NDArray[np.uint16] = image.icc_transform("srgb", embedded=True, depth=16).numpy()
+    except pyvips.Error as error:
+        raise ValueError(error.detail.strip().partition("\n")[0]) from error
+    return shown

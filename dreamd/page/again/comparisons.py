@@ -11,9 +11,8 @@ import secrets
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dreamd.errors import DreamdError
 from dreamd.files.durable import draft_of
@@ -58,7 +57,6 @@ class Comparison(BaseModel):
         picture: the name of that picture.
         field: the field that was swept; "" where recipes are compared.
         dreams: what came of it.
-        discarded: the ids of the jobs whose results were discarded last, to be taken back.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -69,8 +67,7 @@ class Comparison(BaseModel):
     of: Of
     picture: str
     field: str = ""
-    dreams: Annotated[tuple[Compared, ...], Field(max_length=200)]
-    discarded: tuple[str, ...] = ()
+    dreams: tuple[Compared, ...]
 
 
 class Comparisons:

@@ -18,8 +18,9 @@ from dreamd.page.again.wishes import MOST_AT_ONCE
 from dreamd.page.api.job_view import ApiJobs, Found
 from dreamd.page.api.models import ApiJob
 from dreamd.page.handlers.answers import NotThereError
-from dreamd.page.outbox import sidecar_of
+from dreamd.page.outbox import result_of
 from dreamd.settings.config import Config
+from dreamd.tree.layout import trash_folder
 from dreamd.wording import printable
 
 _MOST_DIFFERENCES = 40
@@ -34,13 +35,15 @@ class ShownDream:
         label: what it is called beside the others.
         told: its job; None where its picture could not be posted, or is forgotten.
         problem: why there is no job.
-        is_there: whether its result is in the outbox.
+        is_there: whether its result is in the outbox, or in the trash.
+        is_discarded: whether it is in the trash.
     """
 
     label: str
     told: ApiJob | None
     problem: str | None
     is_there: bool
+    is_discarded: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +118,12 @@ class ComparisonView:
         if found is None and problem is None:
             problem = "The journal has forgotten this job."
         job = None if found is None else found.job
-        is_there = job is not None and bool(job.result) and sidecar_of(job, self._config.outbox) is not None
+        path = None if job is None or not job.result else result_of(job, self._config.outbox)
+        is_discarded = job is not None and path is not None and trash_folder(job.id) in path.parents
         told = None if found is None else found.told
-        return ShownDream(label=dream.label, told=told, problem=problem, is_there=is_there)
+        return ShownDream(
+            label=dream.label, told=told, problem=problem, is_there=path is not None, is_discarded=is_discarded
+        )
 
 
 def differences(recipes: Sequence[str]) -> Iterator[Difference]:

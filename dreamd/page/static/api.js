@@ -17,7 +17,7 @@ export async function signOut() {
 async function answer(response) {
   if (response.status === 401) signIn();
   const values = await response.json().catch(() => ({ error: `dreamd answered ${response.status}` }));
-  if (!response.ok) throw new Error(values.error ?? `dreamd answered ${response.status}`);
+  if (!response.ok) throw new Error(values.error ?? values.detail ?? `dreamd answered ${response.status}`);
   return values;
 }
 

@@ -224,3 +224,33 @@ def test_what_is_held_says_why_beside_what_is_done(site: Site, visit: Visit) -> 
     held.get_by_text("weights of far are not here").wait_for()
     page.get_by_text("1 dream held until what is wrong is mended.").wait_for()
     wait_until_seen(page, 2)
+
+
+def test_the_best_is_kept_and_the_rest_discarded_and_brought_back(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    job = dreamed(site, page, "kept")
+    page.goto(f"{site.url}#again/{job}")
+    choose(page, "third", "fourth")
+    page.get_by_role("button", name="Dream 2 pictures").click()
+    wait_until_seen(page, 3)
+    (fourth,), (third,) = (list(site.tree.outbox.glob(f"kept/{name}-*/kept.png")) for name in ("fourth", "third"))
+    page.locator(".pane", has_text="third").get_by_role("button", name="Keep this").click()
+    page.get_by_text("1 dream in the trash.").wait_for()
+    assert not fourth.exists()
+    assert third.exists()
+    assert page.locator(".pane.discarded b").all_inner_texts() == ["fourth"]
+    page.locator("#panes-about").get_by_role("button", name="Bring back").click()
+    page.locator(".pane.discarded").wait_for(state="detached")
+    assert fourth.exists()
+    assert page.get_by_role("button", name="Keep this").count() == 2
+
+
+def test_a_dream_that_is_held_is_cancelled_beside_the_others(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    job = dreamed(site, page, "cancelled")
+    page.goto(f"{site.url}#again/{job}")
+    choose(page, "far")
+    page.get_by_role("button", name="Dream 1 picture").click()
+    page.locator(".pane.bad").get_by_text("weights of far are not here").wait_for()
+    page.locator(".pane.bad").get_by_role("button", name="Cancel").click()
+    page.locator(".pane.bad .word").get_by_text("failed").wait_for()

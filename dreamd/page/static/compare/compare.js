@@ -1,7 +1,7 @@
 // Dreams of one picture side by side, while they come and afterwards.
 
-import { addressOf, get } from "../api.js";
-import { byId, make } from "../dom.js";
+import { addressOf, get, post } from "../api.js";
+import { byId, make, notice, refill } from "../dom.js";
 import { ago, plural, printable } from "../words.js";
 import { dreamPane, links, originalPane, sharpen, updatePane } from "./panes.js";
 import { Zoom } from "./zoom.js";
@@ -45,6 +45,7 @@ export async function showCompare(about) {
 
 function lose(problem) {
   shown = null;
+  delete byId("panes-about").dataset.basis;
   byId("panes-title").textContent = "Comparison";
   byId("panes-about").textContent = problem;
   byId("panes-tools").hidden = byId("panes").hidden = byId("panes-differences").hidden = true;
@@ -96,23 +97,63 @@ function build(comparison) {
 function update(comparison) {
   shown = comparison;
   comparison.dreams.forEach((dream, index) => show(index, dream));
-  const left = comparison.dreams.filter((dream) => !isOver(dream)).length;
-  const held = comparison.dreams.filter(({ told }) => told?.state === "held").length;
-  const coming = left - held ? `${plural(left - held, "dream")} to come, which will appear by themselves.` : "";
-  byId("panes-about").textContent = [coming, held ? `${plural(held, "dream")} held until what is wrong is mended.` : ""].filter(Boolean).join(" ");
+  showAbout(comparison);
   showDifferences(comparison);
+}
+
+function showAbout({ dreams }) {
+  const left = dreams.filter((dream) => !isOver(dream)).length;
+  const held = dreams.filter(({ told }) => told?.state === "held").length;
+  const coming = left - held ? `${plural(left - held, "dream")} to come, which will appear by themselves.` : "";
+  const words = [coming, held ? `${plural(held, "dream")} held until what is wrong is mended.` : ""].filter(Boolean).join(" ");
+  const discarded = dreams.filter(({ is_discarded: isDiscarded }) => isDiscarded).map(({ told }) => told.job);
+  refill(byId("panes-about"), [words, discarded], () => [words, ...(discarded.length ? [
+    ` ${plural(discarded.length, "dream")} in the trash. `,
+    make("button", { type: "button", class: "quiet", "data-key": "undo", onclick: () => change("restore", discarded) }, "Bring back"),
+  ] : [])]);
+}
+
+/** The results that can be kept or discarded. */
+const kept = () => shown.dreams.filter(({ told, is_there: isThere, is_discarded: isDiscarded }) => told?.state === "done" && isThere && !isDiscarded);
+
+/** Keeps one dream, and moves the others that are done into the trash, from where they come back. */
+const keep = (job) => change("delete", kept().map(({ told }) => told.job).filter((other) => other !== job));
+
+async function change(deed, jobs) {
+  try {
+    await post(`api/v1/results/${deed}`, { jobs });
+  } catch (error) {
+    notice(error.message);
+  }
+  await ask();
+}
+
+async function cancel(job) {
+  try {
+    const { said } = await post("api/cancel", { jobs: [job] });
+    said.forEach(notice);
+  } catch (error) {
+    notice(error.message);
+  }
+  await ask();
 }
 
 function show(index, dream) {
   const pane = byId("panes").children[index + 1];
-  if (pane) updatePane(pane, dream, running.get(dream.told?.job), acts);
+  if (pane) updatePane(pane, dream, running.get(dream.told?.job), acts, kept().length > 1);
 }
 
-function acts(dream) {
-  if (dream.told?.state === "done" && dream.is_there) return links(dream);
-  if (["failed", "held"].includes(dream.told?.state)) return [make("a", { href: "#attention" }, "Attention")];
-  return [];
+function acts(dream, isOneOfMany) {
+  const { told, is_there: isThere, is_discarded: isDiscarded } = dream;
+  if (isDiscarded) return [act("Bring back", () => change("restore", [told.job]))];
+  if (told?.state === "done") {
+    return isThere ? [...links(dream), ...(isOneOfMany ? [act("Keep this, discard the rest", () => keep(told.job))] : [])] : [];
+  }
+  const attention = ["failed", "held"].includes(told?.state) ? [make("a", { href: "#attention" }, "Attention")] : [];
+  return told?.job && !isOver(dream) ? [...attention, act("Cancel", () => cancel(told.job))] : attention;
 }
+
+const act = (word, onclick) => make("button", { type: "button", class: "plain", onclick }, word);
 
 function onZoom(scale) {
   byId("zoom-value").textContent = `${scale < 10 ? Number(scale.toFixed(1)) : Math.round(scale)}×`;
@@ -145,6 +186,7 @@ function showDifferences({ dreams, differences, field }) {
 function showList(comparisons, turn) {
   if (turn !== showing) return;
   byId("panes-title").textContent = "Comparisons";
+  delete byId("panes-about").dataset.basis;
   byId("panes-about").textContent = comparisons.length ? "" : "Nothing is compared yet. Open a result, and choose “Dream it again”.";
   byId("panes-differences").hidden = true;
   byId("panes-list").replaceChildren(...comparisons.map((each) => make("li", {},

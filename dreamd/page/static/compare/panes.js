@@ -1,7 +1,7 @@
 // The pictures of a comparison: each a frame with its dream as it is now, and what is to be said of it below.
 
 import { addressOf } from "../api.js";
-import { make } from "../dom.js";
+import { make, refill } from "../dom.js";
 import { duration, printable } from "../words.js";
 
 const WORDS = { received: "in the inbox", queued: "waits", running: "dreaming", held: "held", done: "", failed: "failed", gone: "taken out of the inbox" };
@@ -22,7 +22,7 @@ export const dreamPane = (label, field) => make("figure", { class: "pane" },
 const frame = (label) => make("div", { class: "frame", tabindex: 0, role: "group", "aria-label": printable(label) }, make("p", { class: "word" }));
 
 /** Shows a dream as it is now; `running` is what the worker says of it. */
-export function updatePane(pane, dream, running, acts) {
+export function updatePane(pane, dream, running, acts, isOneOfMany) {
   const { told, problem, is_there: isThere } = dream;
   const state = told?.state;
   const bar = pane.querySelector(".bar-of");
@@ -33,13 +33,11 @@ export function updatePane(pane, dream, running, acts) {
   if (state === "done" && isThere) setPicture(pane, { small: `thumbnails/${told.job}/after/large`, full: `results/${told.job}`, others: [] });
   else if (state === "running" && running?.preview) setPicture(pane, { small: `previews/${told.job}?${running.preview}`, full: null, others: [] });
   else if (state !== "running" || !pane.dataset.small) setWord(pane, word(dream));
-  const said = problem ?? (state === "done" ? (isThere ? took(told) : "") : (told.reason ?? ""));
+  const said = problem ?? (state === "done" ? (isThere ? took(dream) : "") : (told.reason ?? ""));
   pane.querySelector(".said").textContent = said;
   pane.classList.toggle("bad", Boolean(problem) || state === "failed" || state === "held");
-  const key = JSON.stringify([state, isThere]);
-  if (pane.dataset.acts === key) return;
-  pane.dataset.acts = key;
-  pane.querySelector(".acts").replaceChildren(...acts(dream));
+  pane.classList.toggle("discarded", dream.is_discarded);
+  refill(pane.querySelector(".acts"), [state, isThere, dream.is_discarded, isOneOfMany], () => acts(dream, isOneOfMany));
 }
 
 function word({ told, problem, is_there: isThere }) {
@@ -48,7 +46,7 @@ function word({ told, problem, is_there: isThere }) {
   return told.state === "running" ? "is begun" : WORDS[told.state];
 }
 
-const took = ({ seconds }) => (seconds === null ? "" : duration(seconds));
+const took = ({ told: { seconds }, is_discarded: isDiscarded }) => (isDiscarded ? "in the trash" : seconds === null ? "" : duration(seconds));
 
 function setWord(pane, text) {
   delete pane.dataset.small;

@@ -140,7 +140,7 @@ def _picture(decoded: _Decoded, name: str) -> Picture:
     else:
         values = Inks(image=Image.fromarray(upright(np.asarray(values.image), orientation), values.image.mode))
     colours = coloured(values, told.profile, space, name)
-    notes = (*told.notes, *colours.notes)
+    notes = tuple(dict.fromkeys((*told.notes, *xmp.notes, *colours.notes)))
     for note in notes:
         log.info("%s: %s", name, note)
     texts = tuple(text for text in told.texts if text.keyword != RECIPE_KEYWORD)  # a result of it has its own
@@ -152,7 +152,9 @@ def _picture(decoded: _Decoded, name: str) -> Picture:
         depth=values.depth if isinstance(values, Raster) else 8,
         profile=colours.profile,
         is_grey=colours.is_grey,
-        description=Description(exif=exif.kept, xmp=xmp.kept, iptc=told.iptc, texts=texts),
+        description=Description(
+            exif=exif.kept, xmp=xmp.kept, iptc=told.iptc, texts=texts, has_thumbnail=exif.has_thumbnail
+        ),
         dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
         notes=(*decoded.notes, *notes),
     )

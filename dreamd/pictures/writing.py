@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dreamd.errors import PictureError
 from dreamd.files.problems import os_errors_explained
+from dreamd.pictures.colours.profiles import space_of_profile
+from dreamd.pictures.descriptions.renewing import renewed
 from dreamd.pictures.encoders.heif import encode_heic
 from dreamd.pictures.encoders.layout import Depth, Layout, laid_out
 from dreamd.pictures.encoders.pillow import encode_by_pillow
@@ -56,8 +59,14 @@ def write_picture(
         limit = f"{width} x {height} pixels, but {target.word} holds {target.max_side} a side"
         raise PictureError(f"{name}: {limit}; set output.format to png")
     layout = laid_out(picture, target, depth=depth, seed=seed)
-    write_durably(path, _encode(layout, picture, target, quality, name).getbuffer())
+    described = replace(picture, description=renewed(picture, is_srgb=not layout.profile or _is_srgb(layout.profile)))
+    write_durably(path, _encode(layout, described, target, quality, name).getbuffer())
     return layout.notes
+
+
+def _is_srgb(profile: bytes) -> bool:
+    space = space_of_profile(profile)
+    return space is not None and space.is_srgb
 
 
 def _encode(layout: Layout, picture: Picture, target: Target, quality: int, name: str) -> io.BytesIO:

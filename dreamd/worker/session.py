@@ -33,6 +33,7 @@ from dreamd.messages import Sidecar
 from dreamd.pictures.colours.conversion import Pixels, are_bytes
 from dreamd.pictures.decoders.raster import Alpha
 from dreamd.pictures.descriptions.recipe import with_recipe
+from dreamd.pictures.descriptions.reducing import reduced
 from dreamd.pictures.encoders.layout import Depth
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.pictures.reading import read_picture
@@ -225,15 +226,19 @@ class Session:
         )
 
     def shared(self, dream: Dream, picture_format: str, name: str) -> Dream:
-        """Return a dream whose picture carries its recipe where that asks for it, or a note why it does not.
+        """Return a dream whose picture carries what its recipe wants of its description, and the recipe if it asks so.
+
+        Where that finds no place, a note says why.
 
         Args:
             dream: the dream.
             picture_format: Pillow's name of the format that it is written in.
             name: the result's file name, for the log.
         """
-        picture, built = dream.picture, dream.built
-        if not built.recipe.output.embed:
+        built, output = dream.built, dream.built.recipe.output
+        picture = replace(dream.picture, description=reduced(dream.picture.description, output.metadata))
+        dream = replace(dream, picture=picture)
+        if not output.embed:
             return dream
         text = carried_text(built.recipe, built.dreamer.precision)
         description, problem = with_recipe(picture.description, text, picture_format)

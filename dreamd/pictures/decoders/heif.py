@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from dreamd.errors import PictureError
+from dreamd.pictures.containers.companions import GAIN_MAP_NOTE, other_pictures_note
 from dreamd.pictures.decoders.raster import CheckSize, DeepPicture, Raster
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_GAIN_MAP = "hdrgainmap"
+"""The kind of an auxiliary picture that Apple's phones add holds this word."""
 
 INSTALL = "HEIC needs the package pillow-heif: install dreamd with its extra, pip install 'dreamd[heic]'"
 """This is what to do where HEIC can be neither read nor written."""
@@ -47,11 +51,16 @@ def decode_heic(stream: BinaryIO, check_size: CheckSize, name: str) -> DeepPictu
         raise ValueError(f"a HEIC picture that is broken or cut off: {error}") from error
     bits = image.info.get("bit_depth")
     raster = _raster(values, bits if isinstance(bits, int) else 8, is_associated=image.premultiplied_alpha)
+    notes = () if len(opened) < 2 else (other_pictures_note(len(opened)),)
+    auxiliaries = image.info.get("aux")
+    if isinstance(auxiliaries, dict) and any(_GAIN_MAP in str(kind) for kind in auxiliaries):
+        notes += (GAIN_MAP_NOTE,)
     profile, xmp = (image.info.get(key) for key in ("icc_profile", "xmp"))
     return DeepPicture(
         raster=raster,
         profile=profile if isinstance(profile, bytes) else b"",
         xmp=xmp if isinstance(xmp, bytes) else b"",
+        notes=notes,
     )
 
 

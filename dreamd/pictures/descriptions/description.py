@@ -16,9 +16,11 @@ class Description:
         xmp: an XMP packet; b"" for none.
         iptc: IPTC-IIM records; b"" for none.
         texts: comments and the like.
+        has_thumbnail: whether the EXIF held a small copy of the picture, and a new one is to be made.
     """
 
     exif: bytes = b""
     xmp: bytes = b""
     iptc: bytes = b""
     texts: tuple[Text, ...] = ()
+    has_thumbnail: bool = False

@@ -7,7 +7,7 @@ name in any encoding comes out as it went in.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dreamd.pictures.containers.ancillary import EXIF_MARK
 from dreamd.pictures.containers.directory import (
@@ -20,6 +20,7 @@ from dreamd.pictures.containers.directory import (
     read_directory,
 )
 from dreamd.pictures.damage import left_out_when_broken
+from dreamd.pictures.descriptions.exif_block import parsed_exif
 
 MAX_KEPT_BYTES = 65_527
 """One segment of a JPEG holds so many bytes of EXIF, beside the mark in front of them."""
@@ -56,12 +57,14 @@ class Exif:
         is_adobe_rgb: whether the camera wrote Adobe RGB.
         dpi: dots per inch, across and down; None when it does not say.
         kept: what is true of the result too, as a TIFF structure; b"" for nothing.
+        has_thumbnail: whether it holds a small copy of the picture.
     """
 
     orientation: int | None = None
     is_adobe_rgb: bool = False
     dpi: tuple[float, float] | None = None
     kept: bytes = b""
+    has_thumbnail: bool = False
 
 
 def read_exif(block: bytes, name: str) -> Exif:
@@ -83,8 +86,15 @@ def read_exif(block: bytes, name: str) -> Exif:
             is_adobe_rgb=_is_adobe_rgb(block, order, exif, name),
             dpi=_dpi(main, order, name),
             kept=_kept(main, exif, gps, order),
+            has_thumbnail=_has_thumbnail(block, name),
         )
     return Exif()
+
+
+def _has_thumbnail(block: bytes, name: str) -> bool:
+    with left_out_when_broken("EXIF thumbnail", name):
+        return bool(parsed_exif(block, longest=MAX_KEPT_BYTES).thumbnail)
+    return False
 
 
 def _directory(block: bytes, order: Order, offset: int) -> dict[int, Entry]:
@@ -148,6 +158,12 @@ def _without_pointers(directory: Directory) -> dict[int, Entry]:
     return {tag: entry for tag, entry in directory.items() if tag not in _DROPPED_TAGS and entry.kind != POINTER}
 
 
+def without_orientation(block: bytes) -> bytes:
+    """Return EXIF that does not say which way is up, as in formats with a box that does; b"" stays that."""
+    old = parsed_exif(block, longest=MAX_KEPT_BYTES)
+    return replace(old, main={tag: entry for tag, entry in old.main.items() if tag != _ORIENTATION}).block()
+
+
 def exif_with_texts(block: bytes, texts: dict[int, Entry]) -> bytes:
     """Return EXIF with these values in its inner directory or, where the tag is kept there, in its main one.
 
@@ -155,12 +171,9 @@ def exif_with_texts(block: bytes, texts: dict[int, Entry]) -> bytes:
         block: what `read_exif` kept; b"" for nothing.
         texts: values by their tags; those that the EXIF has stay as they are.
     """
-    order: Order = byte_order(block) if block else "<"
-    main = _directory(block, order, int.from_bytes(block[4:8], "little" if order == "<" else "big")) if block else {}
-    exif, gps = (_inner(block, order, main, tag, "") for tag in (_EXIF, _GPS))
-    for tag in (_EXIF, _GPS):
-        main.pop(tag, None)
+    old = parsed_exif(block, longest=MAX_KEPT_BYTES)
+    main, exif = dict(old.main), dict(old.exif)
     for tag, entry in texts.items():
         (main if tag in _KEPT_TAGS else exif).setdefault(tag, entry)
-    whole = block_bytes(main, {_EXIF: exif, _GPS: gps}, order)
+    whole = replace(old, main=main, exif=exif).block()
     return whole if len(whole) <= MAX_KEPT_BYTES else block

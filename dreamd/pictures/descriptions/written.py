@@ -31,7 +31,7 @@ from dreamd.pictures.containers.photoshop import IDENTIFIER as PHOTOSHOP_MARK
 from dreamd.pictures.containers.photoshop import resources_with
 from dreamd.pictures.containers.tiff import EXIF_TAG, GPS_TAG, IPTC_TAG, PROFILE_TAG, XMP_TAG
 from dreamd.pictures.descriptions.description import Description
-from dreamd.pictures.descriptions.exif import exif_with_texts
+from dreamd.pictures.descriptions.exif import exif_with_texts, without_orientation
 from dreamd.wording import printable
 
 log = logging.getLogger(__name__)
@@ -82,6 +82,8 @@ def described_for(picture_format: str, description: Description, name: str) -> d
         texts = texts[1:]
     if picture_format in _WITH_EXIF:
         exif, texts = _with_texts(exif, texts)
+    if picture_format == "AVIF":  # of an EXIF with one Pillow makes another, with other encodings
+        exif = without_orientation(exif)
     if picture_format in ("JPEG", "WEBP", "AVIF", "HEIF") and exif:
         options["exif"] = EXIF_MARK + exif
     if picture_format in ("WEBP", "AVIF", "HEIF") and description.xmp:

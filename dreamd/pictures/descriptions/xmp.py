@@ -12,6 +12,7 @@ from xml.dom import Node, minidom
 from xml.parsers.expat import ExpatError
 
 from dreamd.pictures.containers.ancillary import MAX_XMP_BYTES
+from dreamd.pictures.containers.companions import GAIN_MAP_NOTE
 from dreamd.pictures.damage import left_out_when_broken
 
 _TIFF = "http://ns.adobe.com/tiff/1.0/"
@@ -63,10 +64,12 @@ class Xmp:
     Attributes:
         orientation: 1 to 8; None when it does not say.
         kept: the packet as it is true of the result, which stands upright; b"" for none.
+        notes: what it tells of that lies in the file beside the picture, in words.
     """
 
     orientation: int | None = None
     kept: bytes = b""
+    notes: tuple[str, ...] = ()
 
 
 def read_xmp(packet: bytes, name: str) -> Xmp:
@@ -81,11 +84,64 @@ def read_xmp(packet: bytes, name: str) -> Xmp:
     with left_out_when_broken("XMP", name):
         root = parsed_xmp(packet.rstrip(b"\0"))
         orientation = None
+        notes: set[str] = set()
         for element in list(_elements(root, 0)):
+            notes |= _companions(element)
             orientation = _make_true(element) or orientation
             _drop_if_emptied(element)
-        return Xmp(orientation=orientation, kept=packet_of(root))
+        return Xmp(orientation=orientation, kept=packet_of(root), notes=tuple(sorted(notes)))
     return Xmp()
+
+
+_GAIN_MAP_SPACES = {"http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.apple.com/HDRGainMap/1.0/"}
+_MOTION = {("http://ns.google.com/photos/1.0/camera/", name) for name in ("MotionPhoto", "MicroVideo")}
+
+_MOTION_NOTE = "it is a motion photo: its picture was dreamed, and its film is left out"
+
+
+def _companions(element: minidom.Element) -> set[str]:
+    """Return, in words, what an element tells of that lies in the file beside the picture."""
+    properties = [(item.namespaceURI, item.localName) for item in (element.attributes or {}).values()]
+    properties.append((element.namespaceURI, element.localName))
+    notes = set()
+    if any(space in _GAIN_MAP_SPACES for space, _ in properties):
+        notes.add(GAIN_MAP_NOTE)
+    if any(told in _MOTION for told in properties):
+        notes.add(_MOTION_NOTE)
+    return notes
+
+
+_PLACES = {
+    *((_PHOTOSHOP, name) for name in ("City", "State", "Country")),
+    *(("http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/", name) for name in ("Location", "CountryCode")),
+    *(
+        ("http://iptc.org/std/Iptc4xmpExt/2008-02-29/", name)
+        for name in ("LocationShown", "LocationCreated", "WorldRegion", "CountryName", "ProvinceState", "Sublocation")
+    ),
+}
+"""These properties tell the place by its names."""
+
+_PLACE_WORDS = ("gps", "latitude", "longitude", "altitude")
+"""A property of any namespace whose name holds one of these tells the place by numbers, as drones write it too."""
+
+
+def without_location(packet: bytes) -> bytes:
+    """Return XMP that `read_xmp` kept without what tells the place; b"" stays that."""
+    if not packet:
+        return b""
+    root = parsed_xmp(packet)
+    for element in list(_elements(root, 0)):
+        for attribute in list((element.attributes or {}).values()):
+            if _is_place(attribute.namespaceURI, attribute.localName):
+                element.removeAttributeNode(attribute)
+        for child in list(element.childNodes):
+            if child.nodeType == Node.ELEMENT_NODE and _is_place(child.namespaceURI, child.localName):
+                element.removeChild(child)
+    return packet_of(root)
+
+
+def _is_place(space: str | None, name: str | None) -> bool:
+    return (space, name) in _PLACES or any(word in (name or "").lower() for word in _PLACE_WORDS)
 
 
 def packet_of(root: minidom.Element) -> bytes:

@@ -212,6 +212,8 @@ class Output(FieldModel):
         quality: for formats that lose something.
         depth: bits a channel: `same` is the picture's own, as far as the format holds them. PNG and TIFF hold 8 and 16,
             AVIF 8, 10 and 12, HEIC 8 and 10, the others 8. What has more is dithered where it becomes 8, by `seed`.
+        metadata: what authors and cameras wrote, EXIF, XMP, IPTC and texts: `keep` carries it over, `strip` leaves all
+            of it out, `strip_location` leaves out where the picture was taken, in all of them. A profile stays.
         name: the result's name without its extension; may hold {stem}, {job}, {backbone}, {loss}, {schedule}, {seed}.
         embed: whether the recipe is written into the result, so that whoever has the picture can dream so too: into a
             text of PNG, into XMP of JPEG, WebP, AVIF and TIFF. Of paths only the last name is.
@@ -222,6 +224,7 @@ class Output(FieldModel):
     format: OutputFormat = "same"
     quality: Integer = Field(default=92, ge=1, le=100, json_schema_extra={USUAL: [60, 100]})
     depth: OutputDepth = "same"
+    metadata: Literal["keep", "strip", "strip_location"] = "keep"
     name: str = Field(default="{stem}", min_length=1)
     embed: Flag = False
     steps: Flag = False

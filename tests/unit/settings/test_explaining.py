@@ -59,6 +59,7 @@ def test_explain_shows_every_effective_field_and_where_it_came_from(catalogue, i
         "output.format": ('"same"', "built-in"),
         "output.quality": ("92", "built-in"),
         "output.depth": ('"same"', "built-in"),
+        "output.metadata": ('"keep"', "built-in"),
         "output.name": ('"{stem}"', "built-in"),
         "output.embed": ("false", "built-in"),
         "output.steps": ("false", "built-in"),

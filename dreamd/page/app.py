@@ -25,6 +25,7 @@ from dreamd.page.handlers.machines import Machines
 from dreamd.page.handlers.now import Now
 from dreamd.page.handlers.recipes import RecipeHandlers
 from dreamd.page.handlers.results import Results
+from dreamd.page.handlers.studio import StudioHandlers
 from dreamd.page.parts import Parts
 from dreamd.settings.config import Config
 
@@ -34,11 +35,13 @@ class Routes(NamedTuple):
 
     Attributes:
         all: every address.
-        results: the handler that has to be closed.
+        results: a handler that has to be closed.
+        studio: another.
     """
 
     all: list[BaseRoute]
     results: Results
+    studio: StudioHandlers
 
 
 def make_app(config: Config, token: str | None, programs: Sequence[Program], reloads: threading.Event) -> BelowPath:
@@ -61,6 +64,7 @@ def make_app(config: Config, token: str | None, programs: Sequence[Program], rel
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         await routes.results.close()
+        await routes.studio.close()
 
     guarded = Guard(Starlette(routes=routes.all, lifespan=lifespan), config.status, entrance)
     return BelowPath(guarded, base_path)
@@ -78,6 +82,7 @@ def make_routes(config: Config, clients: Clients, entrance: Entrance | None, rel
     parts = Parts.of(config, clients, reloads)
     state, recipes, uploads = parts.state, parts.recipes, parts.uploads
     results = Results(config, parts.results, recipes)
+    studio = StudioHandlers(parts, results.thumbnails)
     every = [
         *Front(entrance).routes(),
         *Now(config, state, clients).routes(),
@@ -86,7 +91,8 @@ def make_routes(config: Config, clients: Clients, entrance: Entrance | None, rel
         *Actions(config, uploads).routes(),
         *RecipeHandlers(recipes, parts.cards).routes(),
         *AgainHandlers(parts).routes(),
+        *studio.routes(),
         *Machines(config, entrance).routes(),
         api_route(api_operations(parts)),
     ]
-    return Routes(every, results)
+    return Routes(every, results, studio)

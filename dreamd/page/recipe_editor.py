@@ -117,6 +117,10 @@ class Recipes:
             text = without_value(text, path) if change.is_removal else with_value(text, path, change.value)
         return {"text": text, **self.check(folder, text)}
 
+    def effective(self, folder: str, text: str) -> str:
+        """Return the effective recipe, as JSON, that a folder would have by a text. Raises RecipeError."""
+        return self._resolve(PurePosixPath(*parts_of(folder)), text).json
+
     def save(self, folder: str, text: str, mark: str) -> dict[str, Any]:
         """Give a folder this recipe. A text of spaces alone removes its own file's content, and it inherits all.
 

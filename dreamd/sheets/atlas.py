@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from dreamd.engine.network.backbone import Backbone, distinct_layers
 from dreamd.errors import UnknownNameError, UsageError
@@ -16,6 +17,12 @@ from dreamd.settings.recipes.sweeping import Axis
 from dreamd.settings.yamlfile import Document
 from dreamd.sheets.plan import Cell, Plan
 
+_QUICK: dict[str, Any] = {
+    "schedule": {"num_octaves": 3},
+    "gradient": [{"name": "smooth", "sigma": 0.8}, {"name": "natural", "amount": 0.6}, "normalize"],
+}
+"""The fields over the preset `classic` when no recipe is given: a dream of a second or two, in natural colours."""
+
 _GOOD_NUMBER = 38
 """The most layers of a sheet that one looks through gladly; VGG19 has 37."""
 
@@ -24,6 +31,16 @@ _MOST_CHANNELS = 64
 
 _RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
 """A channel, or a range with both ends: `7`, `0-63`."""
+
+
+def over_for_atlas(backbone: str, *, quick: bool) -> list[Document]:
+    """Return what goes over the recipe of an atlas, which is of one network, and no sequence of several.
+
+    Args:
+        backbone: the network's name.
+        quick: whether nobody has given a recipe, so that the dreams are to be quick ones.
+    """
+    return [Document("atlas", {**(_QUICK if quick else {}), "backbone": backbone, "sequence": []})]
 
 
 def plan_layers(base: Sequence[Document], name: str, backbone: Backbone, *, every: bool) -> Plan:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from dreamd.errors import DreamdError, NoGradientError, UsageError
 from dreamd.json_text import to_json
-from dreamd.pictures.contact_sheet import draw_sheet
+from dreamd.pictures.contact_sheet import Sheet, draw_sheet
 from dreamd.pictures.picture import bytes_of
 from dreamd.sheets.drawing import lay_out, save_pages
 from dreamd.sheets.keeping import Keep, Kept, thumbnail_name
@@ -68,13 +68,14 @@ class SheetMaker:
         self._keep = keep
         self._progress = progress
 
-    def make(self, plan: Plan, start: Start, target: Path) -> Made:
+    def make(self, plan: Plan, start: Start, target: Path | None, *, about: Mapping[str, object] | None = None) -> Made:
         """Make a sheet. What cannot be dreamed is told in its place.
 
         Args:
             plan: what is on it.
             start: the picture that the dreams begin with.
-            target: the file of its first page, whose suffix chooses the format.
+            target: the file of its first page, whose suffix chooses the format; None for the record alone.
+            about: what else the record is to say.
 
         Raises:
             UsageError: a recipe is wrong, or there is no picture; nothing was dreamed then.
@@ -91,17 +92,24 @@ class SheetMaker:
         finally:
             outcomes = [self._outcome(key, cell, problems) for key, cell in zip(keys, plan.cells, strict=True)]
             title = f"{plan.title}; on {start.name}"
-            sheet = lay_out(plan, outcomes, title=title, original=original, side=start.side)
-            before = self._keep.pages_of(target)
-            pages = save_pages(draw_sheet(sheet), target)
-            for page in before - {page.absolute() for page in pages}:
-                page.unlink(missing_ok=True)
-            values = _values(plan, title, outcomes, pages)
+            pages = []
+            if target is not None:
+                sheet = lay_out(plan, outcomes, title=title, original=original, side=start.side)
+                pages = self._draw(sheet, target)
+            values = {**_values(plan, title, outcomes, pages), **(about or {})}
             values |= {"folder": str(self._keep.folder), "original": thumbnail_name(original)}
             record = self._keep.record(_name(plan, original), values)
             self._keep.shrink()
         dreamed = sum(self._keep.find(key) is not None for key in missing)
         return Made(outcomes=outcomes, dreamed=dreamed, pages=pages, record=record, values=values)
+
+    def _draw(self, sheet: Sheet, target: Path) -> list[Path]:
+        """Draw the pages, and remove those that an earlier sheet of that name had more."""
+        before = self._keep.pages_of(target)
+        pages = save_pages(draw_sheet(sheet), target)
+        for page in before - {page.absolute() for page in pages}:
+            page.unlink(missing_ok=True)
+        return pages
 
     def _keys(self, plan: Plan, start: Start, show: Show) -> list[str | None]:
         """Build every recipe; returns the name that each dream is kept under, None for what cannot be dreamed."""

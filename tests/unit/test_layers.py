@@ -70,7 +70,7 @@ FLOORS = [
     {"weights", "pictures", "engine", "inbox"},
     {"api"},
     {"plugin_host"},
-    {"messages", "settings"},
+    {"messages", "settings", "studio"},
     {"tree"},
     {"executors", "worker"},
     {"daemon", "page", "plugin_tools", "sheets"},

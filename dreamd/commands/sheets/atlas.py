@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from dreamd.commands.sheets.making import Wanted, file_name, make, sheet_options
 from dreamd.commands.terminal.completing import complete_backbone, complete_layer
-
-if TYPE_CHECKING:
-    from dreamd.settings.yamlfile import Document
-
-_QUICK: dict[str, Any] = {
-    "schedule": {"num_octaves": 3},
-    "gradient": [{"name": "smooth", "sigma": 0.8}, {"name": "natural", "amount": 0.6}, "normalize"],
-}
-"""The fields over the preset `classic` when no recipe is given: a dream of a second or two, in natural colours."""
 
 
 @click.command()
@@ -42,14 +32,14 @@ def atlas(backbone: str, layer: str | None, channels: str | None, every: bool, w
     """
     from dreamd.commands.plugin_loading import bare_network
     from dreamd.settings.recipes.merging import resolve
-    from dreamd.sheets.atlas import plan_channels, plan_layers
+    from dreamd.sheets.atlas import over_for_atlas, plan_channels, plan_layers
 
     if layer is None and channels is not None:
         raise click.UsageError("--channels needs --layer: which layer's?")
     if layer is not None and every:
         raise click.UsageError("--all is for layers, and --layer for the channels of one")
     plugins = wanted.plugins()
-    base = wanted.base("classic", *_over(backbone, quick=wanted.recipe_name is None))
+    base = wanted.base("classic", *over_for_atlas(backbone, quick=wanted.recipe_name is None))
     network = bare_network(resolve(base).recipe.backbone, plugins)
     if layer is None:
         plan = plan_layers(base, backbone, network, every=every)
@@ -57,10 +47,3 @@ def atlas(backbone: str, layer: str | None, channels: str | None, every: bool, w
     which = int(layer) if layer.isdecimal() else layer
     plan = plan_channels(base, backbone, network, layer=which, channels=channels)
     sys.exit(make(plan, wanted, plugins, file_name("atlas", backbone, layer)))
-
-
-def _over(backbone: str, *, quick: bool) -> list[Document]:
-    """Return what goes over the recipe: an atlas is of one network, and no sequence of several."""
-    from dreamd.settings.yamlfile import Document
-
-    return [Document("atlas", {**(_QUICK if quick else {}), "backbone": backbone, "sequence": []})]

@@ -31,7 +31,7 @@ class Results:
         self._config = config
         self._view = view
         self._recipes = recipes
-        self._thumbnails = Thumbnails(config)
+        self.thumbnails = Thumbnails(config)
 
     def routes(self) -> list[BaseRoute]:
         """List the addresses that are answered here."""
@@ -46,7 +46,7 @@ class Results:
 
     async def close(self) -> None:
         """End the process that makes thumbnails."""
-        await self._thumbnails.close()
+        await self.thumbnails.close()
 
     async def results(self, request: Request) -> Response:
         """List results as they are sought; `before` is the place of the last one that is known."""
@@ -71,7 +71,7 @@ class Results:
         if kind not in KINDS or size not in SIDES:
             raise NotThereError("there is nothing here")
         job = await self._done_job(request)
-        file = await self._thumbnails.get(job, kind, size, request.is_disconnected)
+        file = await self.thumbnails.get(job, kind, size, request.is_disconnected)
         if file is None:
             raise NotThereError("there is nothing here")
         return FileResponse(file, media_type="image/webp", headers={"Cache-Control": FOR_GOOD})
@@ -82,7 +82,7 @@ class Results:
         if layout not in LAYOUTS:
             raise NotThereError("there is nothing here")
         job = await self._done_job(request)
-        file = await self._thumbnails.shared(job, layout, request.is_disconnected)
+        file = await self.thumbnails.shared(job, layout, request.is_disconnected)
         if file is None:
             raise NotThereError("the original or the dream is not there any more, or cannot be shown")
         name = f"{PurePosixPath(job.result or '').stem}-before-after.jpg"

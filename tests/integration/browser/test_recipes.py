@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
 pytestmark = MARKS
 
 TEXT = "# mine\nextends: classic   # for now\nascent: {iterations: 2, lr: 0.05}   # slow\n"
+DROP_ON_TRIAL = """(data) => {
+    const bytes = Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0));
+    const carried = new DataTransfer();
+    carried.items.add(new File([bytes], "mine.png", {type: "image/png"}));
+    for (const event of ["dragenter", "dragover", "drop"])
+        document.getElementById("trial").dispatchEvent(
+            new DragEvent(event, {dataTransfer: carried, bubbles: true, cancelable: true}));
+}"""
+"""What a browser does when a person lets go of a file over the place for trials."""
+
+ANOTHER = "(first) => document.querySelector('#trial-after img').getAttribute('src') !== first"
 IS = "(text) => document.getElementById('recipe-text').value === text"
 
 
@@ -114,3 +126,55 @@ def test_axe_finds_no_fault_in_the_controls(site: Site, visit: Visit, scheme: st
     control(page, "gradient").wait_for()
     assert faults(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_recipe_is_tried_before_it_is_saved_and_again_after_a_change(site: Site, visit: Visit) -> None:
+    page = opened(site, visit, "tried")
+    page.get_by_role("button", name="Try it", exact=True).click()
+    page.locator("#trial-words", has_text="dreamed in").wait_for()
+    after = page.locator("#trial-after img")
+    first = after.get_attribute("src")
+    page.wait_for_function("(image) => image.complete && image.naturalWidth === 256", arg=after.element_handle())
+    box = control(page, "ascent.lr").get_by_role("spinbutton")
+    box.fill("0.2")
+    box.press("Enter")
+    page.wait_for_function(
+        "(first) => document.querySelector('#trial-after img').getAttribute('src') !== first", arg=first
+    )
+    page.locator("#trial-words", has_text="dreamed in").wait_for()
+    assert (site.tree.inbox / "tried" / "recipe.yaml").read_text() == TEXT
+    assert not (site.tree.outbox / "tried").exists()
+
+
+def test_a_trial_is_dreamed_on_a_dropped_picture_that_is_no_upload(site: Site, visit: Visit) -> None:
+    page = opened(site, visit, "dropped-here")
+    page.evaluate(DROP_ON_TRIAL, base64.b64encode(site.tree.picture(80, 40)).decode())
+    page.locator("#trial-words", has_text="dreamed in").wait_for()
+    after = page.locator("#trial-after img")
+    page.wait_for_function("(image) => image.naturalWidth === 80", arg=after.element_handle())
+    assert page.locator("#trial-source").input_value() == "data"
+    assert page.locator("#veil").is_hidden()
+    assert not list(site.tree.inbox.rglob("mine.png"))
+
+
+def test_a_trial_is_cancelled(site: Site, visit: Visit) -> None:
+    page = opened(site, visit, "cancelled", "ascent: {iterations: 10000}\n")
+    page.get_by_role("button", name="Try it", exact=True).click()
+    page.locator("#trial-after img").wait_for()
+    page.locator("#trial").get_by_role("button", name="Cancel").click()
+    page.locator("#trial-progress").wait_for(state="hidden")
+
+
+def test_layers_are_chosen_from_what_each_makes(site: Site, visit: Visit) -> None:
+    page = opened(site, visit, "looking", "layers: relu1   # my own\n", bypass_csp=True, reduced_motion="reduce")
+    page.get_by_role("button", name="Choose by looking").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Nobody has looked at tiny yet.").wait_for()
+    dialog.get_by_role("button", name="Make it").click()
+    dialog.locator(".layer-tile").nth(2).wait_for()
+    assert dialog.get_by_role("checkbox", name="relu1").is_checked()
+    assert faults(page) == []
+    dialog.get_by_role("checkbox", name="conv2").check(force=True)
+    dialog.get_by_role("button", name="Use these 2 layers").click()
+    page.wait_for_function(IS, arg="layers: [relu1, conv2]   # my own\n")
+    control(page, "layers").get_by_label("Weight of conv2").wait_for()

@@ -70,10 +70,11 @@ export function watchDrops() {
   window.addEventListener("dragover", (event) => carriesFiles(event) && event.preventDefault());
   window.addEventListener("drop", (event) => {
     if (!carriesFiles(event)) return;
+    const isTaken = event.defaultPrevented; // by a place on the page that is for pictures of its own
     event.preventDefault();
     depth = 0;
     veil.hidden = true;
-    enqueue([...event.dataTransfer.files]);
+    if (!isTaken) enqueue([...event.dataTransfer.files]);
   });
   for (const input of [byId("drop-files"), byId("drop-camera")]) {
     input.addEventListener("change", () => {

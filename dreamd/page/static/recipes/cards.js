@@ -23,10 +23,8 @@ export async function showCards(standing, folder, change) {
   const { presets, undreamed } = await load();
   const chosen = standing.extends ?? "";
   const none = { name: "", words: folder === "." ? "No preset: the defaults of the config." : "No preset: what the folder above it does.", picture: undreamed, networks: [] };
-  const known = presets.some(({ name }) => name === chosen) || chosen === "";
   refill(byId("recipe-cards"), presets, () => [none, ...presets].map((preset) => card(preset, change)));
   for (const input of byId("recipe-cards").querySelectorAll("input")) input.checked = input.value === chosen;
-  byId("recipe-cards").classList.toggle("is-unknown", !known);
   showOver(standing, chosen, change);
 }
 

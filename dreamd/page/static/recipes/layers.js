@@ -1,6 +1,8 @@
 // Which layers of the network are looked at: chips, each with its weight, and a field to add one by its name.
 
-import { make, refill } from "../dom.js";
+import { make, notice, refill } from "../dom.js";
+import { openAtlas } from "./atlas.js";
+import { nameOf } from "./names.js";
 
 /** The control of `layers`. */
 export function layersControl(id, commit) {
@@ -17,7 +19,9 @@ export function layersControl(id, commit) {
     event.preventDefault();
     add();
   });
+  const choose = () => openAtlas(backbone, layers, commit).catch((error) => notice(error.message));
   let layers = [];
+  let backbone = "";
   const set = (at, weight) => commit(layers.map((each, index) => (index === at ? weighted(each, weight) : each)));
   const chip = (layer, at) => make("li", { class: "layer-chip" },
     make("code", {}, nameOf(layer)),
@@ -32,15 +36,16 @@ export function layersControl(id, commit) {
   return {
     isGroup: false,
     element: make("div", { class: "layers-input" }, chips,
-      make("div", { class: "row tight" }, name, make("button", { type: "button", class: "quiet", onclick: add }, "Add"))),
-    show(value) {
+      make("div", { class: "row tight" },
+        make("button", { type: "button", onclick: choose }, "Choose by looking…"), name, make("button", { type: "button", class: "quiet", onclick: add }, "Add"))),
+    show(value, standing) {
       layers = value ?? [];
+      backbone = standing.value("backbone.name");
       refill(chips, layers, () => (layers.length ? layers.map(chip) : [make("li", { class: "soft" }, "the network's own default")]));
     },
   };
 }
 
-export const nameOf = (layer) => (typeof layer === "object" ? layer.name : layer);
 const weightOf = (layer) => (typeof layer === "object" ? (layer.weight ?? 1) : 1);
 
 /** A layer with another weight, in its shortest form. */

@@ -2,6 +2,7 @@
 
 import { make, refill } from "../dom.js";
 import { freshId, inputOf } from "./inputs.js";
+import { asMapping, nameOf } from "./names.js";
 
 /** The choice of one plugin; below it are the rows of its parameters, which inherit as other fields do. */
 export function pluginInput(plugins, path, id, change, rowOf, elsewhere) {
@@ -96,6 +97,3 @@ export function stepsInput(plugins, id, commit, label) {
     },
   };
 }
-
-const nameOf = (step) => (typeof step === "object" ? step.name : step);
-const asMapping = (step) => (typeof step === "object" ? step : { name: step });

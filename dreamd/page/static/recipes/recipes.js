@@ -3,9 +3,11 @@
 import { addressOf, get, post, put, query } from "../api.js";
 import { byId, make, notice } from "../dom.js";
 import { folderName } from "../words.js";
+import { setUpAtlas } from "./atlas.js";
 import { showCards } from "./cards.js";
 import { buildControls, showControls } from "./controls.js";
 import { standingOf } from "./standing.js";
+import { changed, setUpTrial, showTrial } from "./trial.js";
 
 const QUIET_MILLISECONDS = 250;
 const WORKER_MILLISECONDS = 1500;
@@ -28,6 +30,8 @@ export function setUpRecipes() {
     timer = setTimeout(judge, QUIET_MILLISECONDS);
     showButtons();
   });
+  setUpAtlas();
+  setUpTrial(() => ({ folder: shown?.folder ?? ".", text: byId("recipe-text").value, isWrong }));
   byId("recipe-form").addEventListener("submit", save);
   byId("recipe-undo").addEventListener("click", undoLast);
   byId("recipe-revert").addEventListener("click", () => {
@@ -71,6 +75,7 @@ export async function showRecipes(folder) {
   byId("recipe-label").textContent = `${folderName(folder)}/recipe.yaml`;
   setText(draft?.text ?? shown.text);
   if (draft) keepDraft();
+  showTrial(folder).catch((error) => notice(error.message));
   await judge();
 }
 
@@ -152,6 +157,7 @@ async function showVerdict(verdict) {
   else tell(isChanged() ? "This is right. Pictures from now on are dreamed like this once it is saved." : "", "good");
   showButtons();
   if (!isWrong) showFields(verdict.fields);
+  changed(verdict.fields);
   await followControls(verdict);
 }
 

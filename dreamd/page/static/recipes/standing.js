@@ -37,4 +37,4 @@ export function inWords(value) {
 }
 
 /** An origin as people read it: "built-in" is dreamd's own default, and a line number helps only beside a text. */
-export const sourceOf = (origin) => (origin === "built-in" ? "dreamd" : origin.replace(/:\d+$/, ""));
+export const sourceOf = (origin) => (origin === "built-in" ? "dreamd's own default" : origin.replace(/:\d+$/, ""));

@@ -1,0 +1,79 @@
+"""The studio's process, as the page sees it: orders go in, answers come out, and it may end at any time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from dreamd.studio import LINE_BYTES, StudioAnswer, StudioOrder, read_answer
+
+log = logging.getLogger(__name__)
+
+
+class StudioProcess:
+    """Starts the process when there is an order, and passes on what it answers."""
+
+    def __init__(
+        self, config_file: Path, on_answer: Callable[[StudioAnswer], None], on_end: Callable[[], None], *, nice: int = 0
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            config_file: the config that it works by.
+            on_answer: is given every answer.
+            on_end: is called when the process has ended, whatever was waiting for it.
+            nice: by how much its priority is lower than the page's (nice(2)).
+        """
+        arguments = (str(config_file), str(os.getpid()), str(nice))
+        self._command = (sys.executable, "-m", "dreamd.sheets.studio.main", *arguments)
+        self._on_answer = on_answer
+        self._on_end = on_end
+        self._process: Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+
+    async def send(self, order: StudioOrder) -> None:
+        """Send an order, to a new process where there is none."""
+        async with self._starting:
+            process = self._process
+            if process is None:
+                process = self._process = await asyncio.create_subprocess_exec(
+                    *self._command, stdin=PIPE, stdout=PIPE, limit=LINE_BYTES
+                )
+                self._reader = asyncio.create_task(self._read(process))
+        assert process.stdin is not None
+        process.stdin.write(order.line())
+        with contextlib.suppress(ConnectionError):  # it ends just now, which its reader tells
+            await process.stdin.drain()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def close(self) -> None:
+        """End the process, and wait until it has ended."""
+        self.kill()
+        if self._reader is not None:
+            await self._reader
+
+    async def _read(self, process: Process) -> None:
+        assert process.stdout is not None
+        try:
+            while line := await process.stdout.readline():
+                self._on_answer(read_answer(line))
+        except ValueError as error:  # pydantic's ValidationError is one: a line is too long, or no answer
+            log.warning("the studio is ended: %s", "it sent no answer" if isinstance(error, ValidationError) else error)
+            process.kill()
+        await process.wait()
+        self._process = None
+        self._on_end()

@@ -7,7 +7,7 @@ that is new in the model has its control without a word here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
@@ -82,7 +82,7 @@ class Control:
     label: str
     doc: str = ""
     more: str = ""
-    options: tuple[str, ...] = ()
+    options: tuple[str | int, ...] = ()
     plugin: str = ""
     whole: bool = False
     optional: bool = False
@@ -199,11 +199,11 @@ def _control(path: str, field: Mapping[str, Any], default: Any = None) -> Contro
     plain = [each for each in variants if each.get("type") != "null"]
     shared: dict[str, Any] = {"path": path, "label": _label(path.rpartition(".")[2]), "default": default}
     shared |= {"optional": len(plain) < len(variants), **_words(field)}
+    if options := _options(plain):
+        return Control(kind="choice", options=options, **shared)
     if len(plain) != 1:
         return Control(kind="other", **shared)
     (value,) = plain
-    if "enum" in value and all(isinstance(option, str) for option in value["enum"]):
-        return Control(kind="choice", options=tuple(value["enum"]), **shared)
     match value.get("type"):
         case "boolean":
             return Control(kind="flag", **shared)
@@ -218,6 +218,17 @@ def _control(path: str, field: Mapping[str, Any], default: Any = None) -> Contro
             return Control(kind="number", whole=type_ == "integer", limits=limits, slider=slider, **shared)
         case _:
             return Control(kind="other", **shared)
+
+
+def _options(variants: Sequence[Mapping[str, Any]]) -> tuple[str | int, ...]:
+    """Return the words and numbers that a field takes where it takes no others; () for any other field."""
+    options: list[str | int] = []
+    for variant in variants:
+        values = variant.get("enum", [variant["const"]] if "const" in variant else [])
+        if not values or not all(isinstance(value, str | int) for value in values):
+            return ()
+        options += values
+    return tuple(options)
 
 
 def _slider(

@@ -16,8 +16,10 @@ export function inputOf(control, id, commit) {
 }
 
 function choiceInput(control, id, commit) {
-  const select = make("select", { id, onchange: () => commit(select.value) }, ...control.options.map((name) => new Option(name)));
-  return { element: select, show: (value) => (select.value = value) };
+  const given = () => control.options.find((option) => String(option) === select.value) ?? null;
+  const names = [...(control.optional ? [new Option("none", "")] : []), ...control.options.map((name) => new Option(name))];
+  const select = make("select", { id, onchange: () => commit(given()) }, ...names);
+  return { element: select, show: (value) => (select.value = value ?? "") };
 }
 
 function flagInput(control, id, commit) {

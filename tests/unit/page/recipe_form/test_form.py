@@ -70,7 +70,8 @@ def test_a_slider_stays_within_the_limits_and_reaches_the_default(form):
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("layers", "layers"), ("ascent.lr", "number"), ("output.format", "choice"), ("output.embed", "flag"),
+        ("layers", "layers"), ("ascent.lr", "number"), ("output.format", "choice"), ("output.depth", "choice"),
+        ("output.embed", "flag"),
         ("gradient", "steps"), ("schedule", "plugin"), ("ascent.optimizer", "plugin"), ("image.mask", "text"),
     ],
 )  # fmt: skip

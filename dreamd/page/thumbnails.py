@@ -24,7 +24,7 @@ from dreamd.tree.layout import StateFolder
 
 log = logging.getLogger(__name__)
 
-SIDES = {"small": 320, "large": 1600}
+SIDES = {"small": 320, "medium": 720, "large": 1600}
 """The longest side in pixels, by the name of a size."""
 
 KINDS = ("after", "before")
@@ -42,7 +42,7 @@ _CAPTION_LETTERS = 120
 _SECONDS = 30.0
 """The time in seconds that a thumbnail may take to be made; one that takes longer is not shown."""
 
-_CACHE_BYTES = 256 << 20
+_CACHE_BYTES = 512 << 20
 """The most bytes that all thumbnails take together."""
 
 _SWEEP_EVERY = 64

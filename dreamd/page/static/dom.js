@@ -26,9 +26,19 @@ export function refill(element, basis, children) {
   if (hadFocus) element.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
 
-/** Tells something in passing, to eyes and to screen readers. */
-export function notice(text) {
+/** Tells something in passing, to eyes and to screen readers; with a `way` back it has a button, and stays longer. */
+export function notice(text, way = null) {
   const line = make("p", {}, text);
+  if (way) line.append(" ", make("button", { type: "button", class: "way", onclick: () => take(way, line) }, way.label));
   byId("notices").append(line);
-  setTimeout(() => line.remove(), 6000);
+  setTimeout(() => line.remove(), way ? 12000 : 6000);
+}
+
+async function take(way, line) {
+  line.remove();
+  try {
+    await way.act();
+  } catch (error) {
+    notice(error.message);
+  }
 }

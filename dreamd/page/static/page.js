@@ -8,7 +8,7 @@ import { showAttention, attentionChanged } from "./attention/attention.js";
 import { compareChanged, setUpCompare, showCompare } from "./compare/compare.js";
 import { setUpChosen, showChosen } from "./now/chosen.js";
 import { watchDrops } from "./now/drop.js";
-import { setUpGallery, showGallery, resultsChanged } from "./gallery/gallery.js";
+import { marksChanged, setUpGallery, showGallery, resultsChanged } from "./gallery/gallery.js";
 import { showGone, showNow } from "./now/now.js";
 import { setUpRecipes, showRecipes } from "./recipes/recipes.js";
 import { closeViewer, neighboursChanged, setUpViewer, showResult } from "./viewer/viewer.js";
@@ -18,6 +18,7 @@ const WITHIN = { again: "gallery", compare: "gallery" }; // views without a plac
 let status = null;
 let finished = null;
 let troubled = null;
+let marked = null;
 
 function showView() {
   const { view, about, fields } = place(location.hash);
@@ -56,6 +57,11 @@ function onStatus(values) {
   if (finished !== values.done) {
     finished = values.done;
     Promise.all([resultsChanged(), neighboursChanged()]).catch(() => (finished = null)); // asked again with the next news
+  }
+  if (marked !== values.marked) {
+    const isFirst = marked === null;
+    marked = values.marked;
+    if (!isFirst) Promise.all([marksChanged(), resultsChanged(), neighboursChanged()]).catch((error) => notice(error.message));
   }
   if (troubled !== attention) {
     troubled = attention;

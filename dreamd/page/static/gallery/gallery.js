@@ -1,74 +1,91 @@
-// Results, newest first. Only the pages near what is seen are in the document: ten thousand results scroll like sixty.
+// Results in full rows. Only the pages near what is seen are in the document: ten thousand results scroll like sixty.
 
-import { addressOf, get, place, query } from "../api.js";
+import { get, query } from "../api.js";
 import { byId, make, notice } from "../dom.js";
-import { ago, duration, folderName } from "../words.js";
+import { dismiss, star } from "./deeds.js";
+import { watchKeys } from "./keys.js";
+import { layOut, ratioOf, rowHeight } from "./rows.js";
+import { DEFAULTS, isSame, nothingFound, setUpSeeking, showSeeking } from "./seeking.js";
+import * as selection from "./selection.js";
+import { tile, watchPresses } from "./tile.js";
 
 const PAGE = 120;
-const LATEST = 8;
+const LATEST = 12;
 const NEAR = "1500px 0px";
 
-const QUIET_MILLISECONDS = 250;
-
-let wanted = { folder: "", search: "" };
+let wanted = DEFAULTS;
 let pages = [];
 let isLoading = false;
 let isComplete = false;
 let isBegun = false;
 let known = new Set();
 let latest = [];
-let timer = 0;
-
-/** One result; `sought` is what it was found by, which the viewer goes on through. */
-export function tile(result, { isFresh = false, sought = {} } = {}) {
-  const item = make("li", { class: isFresh ? "tile fresh" : "tile" },
-    make("a", { href: addressOf("result", result.id, sought), "data-key": result.id },
-      result.has_picture ? picture(result) : blank(result),
-      make("span", { class: "caption" }, make("b", {}, result.result.split("/").pop()),
-        make("small", {}, `${folderName(result.folder)} · ${ago(result.finished_at)}`,
-          result.seconds === null ? "" : ` · ${duration(result.seconds)}`)),
-    ));
-  return item;
-}
-
-function picture(result) {
-  const image = make("img", { src: `thumbnails/${result.id}/after/small`, alt: "", loading: "lazy", decoding: "async", width: 320, height: 240 });
-  image.addEventListener("error", () => image.replaceWith(blank(result)));
-  return image;
-}
-
-const blank = (result) =>
-  make("span", { class: "blank" }, result.is_there ? "cannot be shown" : "no longer in the outbox");
+let width = 0;
 
 export function setUpGallery() {
-  byId("gallery-folder").addEventListener("change", (event) => {
-    location.hash = addressOf("gallery", "", { ...wanted, folder: event.target.value });
-  });
-  byId("gallery-search").addEventListener("input", (event) => {
-    clearTimeout(timer);
-    timer = setTimeout(() => search(event.target.value), QUIET_MILLISECONDS);
-  });
-  byId("gallery-more").addEventListener("click", loadOlder);
+  const gallery = byId("gallery");
+  setUpSeeking(() => wanted, (sought) => showGallery(sought).catch((error) => notice(error.message)));
+  byId("gallery-more").addEventListener("click", loadMore);
   atEnd.observe(byId("gallery-more"));
+  selection.setUpSelection({ shown: all, draw: drawSelection, trash: () => wanted.show === "trash" });
+  gallery.addEventListener("click", clicked);
+  gallery.addEventListener("press", (event) => !selection.isSelected(idOf(event.target)) && selection.toggle(resultOf(event.target)));
+  watchPresses(gallery);
+  watchPresses(byId("latest"));
+  watchKeys(gallery, resultOf, {
+    toggle: selection.toggle, extend: selection.extendTo, remove: selection.removeSelected,
+    selectAll: selection.selectAll, clear: selection.clear, star: (result) => favour(result),
+  });
+  document.addEventListener("keydown", (event) => event.key === "Escape" && !byId("viewer").open && selection.clear());
+  new ResizeObserver(layOutAll).observe(gallery);
+  new ResizeObserver(layOutLatest).observe(byId("latest"));
 }
 
-/** What is searched stands in the address, which is one for all that is typed. */
-function search(text) {
-  if (text === wanted.search || place(location.hash).view !== "gallery") return;
-  history.replaceState(history.state, "", addressOf("gallery", "", { ...wanted, search: text }));
-  showGallery({ ...wanted, search: text }).catch((error) => notice(error.message));
+const all = () => pages.flatMap((page) => page.results);
+const idOf = (element) => element.closest(".tile")?.dataset.id;
+const resultOf = (element) => all().find(({ id }) => id === idOf(element));
+
+function clicked(event) {
+  const result = event.target.closest(".tile") && resultOf(event.target);
+  if (!result || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest(".star")) favour(result);
+  else if (event.target.closest(".dismiss")) selection.tried(() => dismiss([result.id]));
+  else if (event.shiftKey) selection.extendTo(result);
+  else if (event.target.closest(".pick") || selection.isSelecting()) selection.toggle(result);
+  else return;
+  event.preventDefault();
+  event.stopPropagation(); // no result is opened
 }
 
-export async function showGallery({ folder = "", search = "" }) {
-  const isOther = folder !== wanted.folder || search !== wanted.search;
-  wanted = { folder, search };
-  if (document.activeElement !== byId("gallery-search")) byId("gallery-search").value = search;
+async function favour(result) {
+  result.is_favourite = !result.is_favourite;
+  drawFavourite(result);
+  if (await selection.tried(() => star([result.id], result.is_favourite))) return;
+  result.is_favourite = !result.is_favourite;
+  drawFavourite(result);
+}
+
+function drawFavourite({ id, is_favourite: isFavourite }) {
+  const item = byId("gallery").querySelector(`[data-id="${CSS.escape(id)}"]`);
+  item?.classList.toggle("favourite", isFavourite);
+  item?.querySelector(".star")?.setAttribute("aria-pressed", String(isFavourite));
+}
+
+function drawSelection() {
+  for (const item of byId("gallery").querySelectorAll(".tile")) {
+    const isSelected = selection.isSelected(item.dataset.id);
+    if (item.classList.contains("selected") === isSelected) continue;
+    item.classList.toggle("selected", isSelected);
+    item.querySelector(".pick")?.setAttribute("aria-pressed", String(isSelected));
+  }
+}
+
+export async function showGallery(fields) {
+  const sought = { ...DEFAULTS, ...fields };
+  const isOther = !isSame(sought, wanted);
+  wanted = sought;
   if (isOther || !isBegun) restart();
-  const folders = (await get("api/folders")).map((each) => each.folder).filter((each) => each !== ".");
-  if (folder && !folders.includes(folder)) folders.push(folder); // it is gone, and its results are still there
-  const choice = byId("gallery-folder");
-  choice.replaceChildren(new Option("all", ""), ...folders.map((each) => new Option(folderName(each), each)));
-  choice.value = wanted.folder;
+  await showSeeking(wanted);
 }
 
 function restart() {
@@ -78,18 +95,18 @@ function restart() {
   known = new Set();
   isComplete = isLoading = false;
   byId("gallery").replaceChildren();
-  loadOlder();
+  selection.clear();
+  loadMore();
 }
 
-const atEnd = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && loadOlder(), { rootMargin: NEAR });
+const atEnd = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && loadMore(), { rootMargin: NEAR });
 
 /** Pages far from what is seen leave their place empty, as high as they were. */
 const near = new IntersectionObserver((entries) => {
-  for (const { target, isIntersecting, boundingClientRect } of entries) {
+  for (const { target, isIntersecting } of entries) {
     const page = pages.find((each) => each.element === target);
     if (page === undefined || page.isFilled === isIntersecting) continue;
     if (!isIntersecting && target.contains(document.activeElement)) continue;
-    if (!isIntersecting) target.style.minHeight = `${boundingClientRect.height}px`;
     fill(page, isIntersecting);
   }
 }, { rootMargin: NEAR });
@@ -97,15 +114,33 @@ const near = new IntersectionObserver((entries) => {
 function fill(page, isFilled) {
   page.isFilled = isFilled;
   if (!isFilled) page.element.querySelectorAll("img").forEach((image) => image.removeAttribute("src")); // ends its loading
-  page.element.replaceChildren(...(isFilled ? page.results.map((result) => tile(result, { sought: wanted })) : []));
-  if (isFilled) page.element.style.minHeight = "";
+  page.element.replaceChildren(...(isFilled ? page.results.map(tileOf) : []));
+  layOutPage(page);
+  if (isFilled && page.isStale) refresh(page).catch((error) => notice(error.message));
+}
+
+const tileOf = (result, isFresh = false) =>
+  tile(result, { sought: wanted, isSelected: selection.isSelected(result.id), canMark: true, isFresh: isFresh === true });
+
+/** Every page but the last is full rows from its first to its last picture, so that nobody sees where one ends. */
+function layOutPage(page) {
+  if (!width) return;
+  const isEnd = isComplete && page === pages.at(-1);
+  const height = layOut(page.isFilled ? [...page.element.children] : null, page.results.map(ratioOf), width, { isEnd });
+  page.element.style.minHeight = page.isFilled ? "" : `${height}px`;
+}
+
+function layOutAll() {
+  const now = byId("gallery").clientWidth;
+  if (now === width || now === 0) return;
+  width = now;
+  pages.forEach(layOutPage);
 }
 
 function addPage(results, where) {
-  const element = make("ul", { class: "grid page", "aria-label": "Results" });
-  const page = { results, element, isFilled: false };
+  const element = make("ul", { class: "rows page", "aria-label": "Results" });
+  const page = { results, element, isFilled: false, isStale: false };
   results.forEach(({ id }) => known.add(id));
-  fill(page, true);
   if (where === "start") {
     pages.unshift(page);
     byId("gallery").prepend(element);
@@ -113,22 +148,23 @@ function addPage(results, where) {
     pages.push(page);
     byId("gallery").append(element);
   }
+  fill(page, true);
   near.observe(element);
 }
 
-async function loadOlder() {
+async function loadMore() {
   if (isLoading || isComplete || !isBegun) return;
   isLoading = true;
   byId("gallery").setAttribute("aria-busy", "true");
   const asked = wanted;
-  const last = pages.at(-1)?.results.at(-1);
-  const before = last && `${last.finished_at},${last.id}`;
+  const before = pages.at(-1)?.results.at(-1)?.place;
   try {
     const results = await get(`api/results?${query({ limit: PAGE, ...asked, before })}`);
     if (asked !== wanted) return;
     isComplete = results.length < PAGE;
     if (results.length) addPage(results, "end");
-    else if (!pages.length) byId("gallery").append(make("p", { class: "empty" }, nothing()));
+    else if (pages.length) layOutPage(pages.at(-1));
+    showNothing();
     byId("gallery-more").hidden = isComplete;
     atEnd.unobserve(byId("gallery-more")); // it is told of once more, where the end is still near
     atEnd.observe(byId("gallery-more"));
@@ -142,9 +178,9 @@ async function loadOlder() {
   }
 }
 
-function nothing() {
-  if (wanted.search) return `No result of this name${wanted.folder ? ` in ${folderName(wanted.folder)}` : ""}.`;
-  return "No results yet. What is dreamed appears here by itself.";
+function showNothing() {
+  byId("gallery").querySelector(".empty")?.remove();
+  if (isComplete && !all().length) byId("gallery").append(make("p", { class: "empty" }, nothingFound(wanted)));
 }
 
 /** New results come to the top without moving what is looked at. */
@@ -155,10 +191,17 @@ export async function resultsChanged() {
   const list = byId("latest");
   list.replaceChildren(...latest.map((result) => tile(result, { isFresh: !isFirst && !before.has(result.id) })));
   if (!latest.length) list.append(make("li", { class: "soft" }, "Nothing has been dreamed yet."));
+  layOutLatest();
   if (isBegun) await addNewest();
 }
 
+function layOutLatest() {
+  const room = byId("latest").clientWidth;
+  if (room && latest.length) layOut([...byId("latest").children], latest.map(ratioOf), room, { wanted: 0.8 * rowHeight(room), isEnd: true });
+}
+
 async function addNewest() {
+  if (wanted.sort !== DEFAULTS.sort) return; // they stand elsewhere in another order, and are there when it is asked for again
   const asked = wanted;
   const newest = await get(`api/results?${query({ limit: PAGE, ...asked })}`);
   if (asked !== wanted) return;
@@ -168,13 +211,56 @@ async function addNewest() {
   }
   const fresh = newest.filter(({ id }) => !known.has(id));
   if (!fresh.length) return;
-  byId("gallery").querySelector(".empty")?.remove();
   const first = pages[0];
-  if (first === undefined || first.results.length + fresh.length > 2 * PAGE) {
-    addPage(fresh, "start");
-    return;
+  if (first === undefined || first.results.length + fresh.length > 2 * PAGE) addPage(fresh, "start");
+  else {
+    fresh.forEach(({ id }) => known.add(id));
+    first.results = [...fresh, ...first.results];
+    if (first.isFilled) first.element.prepend(...fresh.map((result) => tileOf(result, true)));
+    layOutPage(first);
   }
-  fresh.forEach(({ id }) => known.add(id));
-  first.results = [...fresh, ...first.results];
-  if (first.isFilled) first.element.prepend(...fresh.map((result) => tile(result, { isFresh: true, sought: wanted })));
+  showNothing();
+}
+
+/** Somebody has marked results, here or in another browser: what is seen is asked for again, the rest when it is seen. */
+export async function marksChanged() {
+  for (const page of pages) page.isStale = true;
+  await Promise.all(pages.filter((page) => page.isFilled).map(refresh));
+  if (isBegun && !pages.length) restart();
+}
+
+/** Takes what is now between the page before and the page behind. */
+async function refresh(page) {
+  const asked = wanted;
+  const at = pages.indexOf(page);
+  const before = pages.slice(0, at).findLast(({ results }) => results.length)?.results.at(-1).place;
+  const behind = new Set(pages.slice(at + 1).find(({ results }) => results.length)?.results.map(({ id }) => id));
+  page.isStale = false;
+  const found = await get(`api/results?${query({ limit: PAGE, ...asked, before })}`);
+  if (asked !== wanted || !pages.includes(page)) return;
+  const end = found.findIndex(({ id }) => behind.has(id));
+  const ids = new Set(page.results.map(({ id }) => id));
+  const last = found.findLastIndex(({ id }) => ids.has(id));
+  const results = end >= 0 ? found.slice(0, end) : isComplete && page === pages.at(-1) ? found : found.slice(0, last + 1);
+  if (JSON.stringify(results) === JSON.stringify(page.results)) return;
+  page.results.forEach(({ id }) => known.delete(id));
+  results.forEach(({ id }) => known.add(id));
+  page.results = results;
+  update(page);
+  selection.forget((id) => !known.has(id));
+  showNothing();
+}
+
+/** Gives a page the tiles of its results; those that stay are the same as before, so that nothing flickers. */
+function update(page) {
+  const tiles = new Map([...page.element.children].map((item) => [item.dataset.id, item]));
+  const focused = document.activeElement?.closest(".tile");
+  const next = focused && [...page.element.children].indexOf(focused);
+  page.element.replaceChildren(...page.results.map((result) => tiles.get(result.id) ?? tileOf(result)));
+  page.results.forEach(drawFavourite);
+  layOutPage(page);
+  if (focused && page.element.children.length) {
+    const there = focused.isConnected ? focused : page.element.children[Math.min(next, page.element.children.length - 1)];
+    there?.querySelector("a")?.focus({ preventScroll: true });
+  }
 }

@@ -50,7 +50,7 @@ function open(event) {
 export async function showResult(id, fields) {
   const viewer = byId("viewer");
   const turn = ++showing;
-  sought = { folder: fields.folder, search: fields.search };
+  sought = fields;
   try {
     const result = await ask(id);
     if (turn !== showing) return;

@@ -1,0 +1,117 @@
+// One result as a tile: its picture as it is, its original while somebody looks closer, and what it is called on demand.
+
+import { addressOf } from "../api.js";
+import { make } from "../dom.js";
+import { ago, duration, folderName } from "../words.js";
+import { ratioOf } from "./rows.js";
+
+const HOVER_MILLISECONDS = 140;
+const PRESS_MILLISECONDS = 420;
+const SIDES = { small: 320, medium: 720 };
+
+/** One result; `sought` is what it was found by, which the viewer goes on through. */
+export function tile(result, { isFresh = false, sought = {}, isSelected = false, canMark = false } = {}) {
+  const name = result.result.split("/").pop();
+  const link = make("a", { href: addressOf("result", result.id, sought), "data-key": result.id, draggable: "false" },
+    result.has_picture ? picture(result) : blank(result),
+    make("span", { class: "caption" }, make("b", {}, name),
+      make("small", {}, `${folderName(result.folder)} · ${ago(result.finished_at)}`,
+        result.seconds === null ? "" : ` · ${duration(result.seconds)}`)),
+  );
+  const item = make("li", { class: "tile", "data-id": result.id }, link, ...(canMark ? marks(result, name, isSelected) : []));
+  item.classList.toggle("fresh", isFresh);
+  item.classList.toggle("selected", isSelected);
+  item.classList.toggle("favourite", result.is_favourite);
+  item.style.setProperty("--ratio", ratioOf(result).toFixed(5));
+  if (result.has_picture && result.is_there && !result.from_nothing) showOriginalOf(result, link);
+  return item;
+}
+
+const marks = (result, name, isSelected) => [
+  make("button", { type: "button", class: "pick", "aria-pressed": String(isSelected), "aria-label": `Select ${name}` }),
+  result.is_there ? null : make("button", { type: "button", class: "dismiss quiet", "aria-label": `Dismiss ${name}` }, "Dismiss"),
+  make("button", { type: "button", class: "star", "aria-pressed": String(result.is_favourite), "aria-label": `Favourite ${name}` }),
+];
+
+const addressOfPicture = ({ id }, kind, size) => `thumbnails/${id}/${kind}/${size}`;
+
+/** The sizes in which a picture is to be had; which one is needed the browser finds out by how large it is shown. */
+function sources(result, kind) {
+  if (Math.max(result.width ?? 0, result.height ?? 0) <= SIDES.small) return {};
+  const sizes = Object.entries(SIDES).map(([size, side]) => `${addressOfPicture(result, kind, size)} ${fitted(result, side).width}w`);
+  return { srcset: sizes.join(", "), sizes: "320px" };
+}
+
+function picture(result) {
+  const small = fitted(result, SIDES.small);
+  const image = make("img", { ...sources(result, "after"), src: addressOfPicture(result, "after", "small"), alt: "", loading: "lazy", decoding: "async", draggable: "false", ...small });
+  image.addEventListener("error", () => image.replaceWith(blank(result)));
+  return image;
+}
+
+/** Width and height of a result within a square, so that its place is known before it is here. */
+function fitted({ width, height }, side) {
+  if (!width || !height) return {};
+  const scale = Math.min(1, side / Math.max(width, height));
+  return { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
+}
+
+const blank = (result) =>
+  make("span", { class: "blank" }, result.is_there ? "cannot be shown" : "no longer in the outbox");
+
+/** The original fades in while a mouse rests on the tile, or it has the focus; a finger that presses shows it too. */
+function showOriginalOf(result, link) {
+  let timer = 0;
+  const show = () => {
+    clearTimeout(timer);
+    link.classList.add("looked-at");
+    if (link.querySelector(".original")) return;
+    const { sizes } = link.querySelector("img");
+    const image = make("img", { class: "original", alt: "", decoding: "async", draggable: "false", ...sources(result, "before"), ...(sizes && { sizes }) });
+    image.addEventListener("load", () => image.classList.add("here"));
+    image.addEventListener("error", () => image.remove());
+    image.src = addressOfPicture(result, "before", "small");
+    link.querySelector("img")?.after(image);
+  };
+  const hide = () => {
+    clearTimeout(timer);
+    link.classList.remove("looked-at");
+  };
+  link.addEventListener("pointerenter", (event) => {
+    if (event.pointerType === "mouse") timer = setTimeout(show, HOVER_MILLISECONDS);
+  });
+  link.addEventListener("pointerleave", hide);
+  link.addEventListener("focus", () => link.matches(":focus-visible") && show());
+  link.addEventListener("blur", hide);
+  link.addEventListener("press", show);
+  link.addEventListener("release", hide);
+}
+
+/** Tells the tiles of a list that a finger rests on them: the events `press` and `release`, which a click does not follow. */
+export function watchPresses(list) {
+  let pressed = null;
+  let timer = 0;
+  let isHeld = false;
+  const end = () => {
+    clearTimeout(timer);
+    if (isHeld) pressed?.dispatchEvent(new CustomEvent("release", { bubbles: true }));
+    pressed = null;
+  };
+  list.addEventListener("pointerdown", (event) => {
+    isHeld = false;
+    pressed = event.pointerType === "mouse" ? null : event.target.closest(".tile a");
+    if (!pressed) return;
+    timer = setTimeout(() => {
+      isHeld = true;
+      pressed?.dispatchEvent(new CustomEvent("press", { bubbles: true }));
+    }, PRESS_MILLISECONDS);
+  });
+  for (const name of ["pointerup", "pointercancel"]) list.addEventListener(name, end);
+  list.addEventListener("contextmenu", (event) => pressed && event.preventDefault());
+  list.addEventListener("click", (event) => {
+    if (!isHeld) return;
+    isHeld = false;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }, { capture: true });
+}

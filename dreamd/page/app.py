@@ -19,6 +19,7 @@ from dreamd.page.api.service import api_operations, api_route
 from dreamd.page.base_path import BelowPath
 from dreamd.page.handlers.actions import Actions
 from dreamd.page.handlers.again import AgainHandlers
+from dreamd.page.handlers.carried import CarriedHandlers
 from dreamd.page.handlers.front import Front
 from dreamd.page.handlers.jobs import Jobs
 from dreamd.page.handlers.machines import Machines
@@ -90,6 +91,7 @@ def make_routes(config: Config, clients: Clients, entrance: Entrance | None, rel
         *Jobs(config, state).routes(),
         *Actions(config, uploads).routes(),
         *RecipeHandlers(recipes, parts.cards).routes(),
+        *CarriedHandlers(parts.carried).routes(),
         *AgainHandlers(parts).routes(),
         *studio.routes(),
         *Machines(config, entrance).routes(),

@@ -11,6 +11,7 @@ from dreamd.page.again.comparisons import Comparisons
 from dreamd.page.again.dreaming import Again
 from dreamd.page.api.posting import Posting
 from dreamd.page.api.receipts import Receipts
+from dreamd.page.carried.recipes import CarriedRecipes
 from dreamd.page.gallery.deeds import ResultDeeds
 from dreamd.page.gallery.results import ResultView
 from dreamd.page.recipe_cards import RecipeCards
@@ -35,6 +36,7 @@ class Parts:
         posting: takes pictures with recipes of their own.
         comparisons: which jobs are looked at side by side.
         again: dreams pictures again.
+        carried: finds the recipes that files carry.
         results: looks at the results.
         deeds: what people do with results.
     """
@@ -49,6 +51,7 @@ class Parts:
     posting: Posting
     comparisons: Comparisons
     again: Again
+    carried: CarriedRecipes
     results: ResultView
     deeds: ResultDeeds
 
@@ -69,6 +72,7 @@ class Parts:
             posting=posting,
             comparisons=comparisons,
             again=Again(config, posting, comparisons),
+            carried=CarriedRecipes(config, uploads),
             results=ResultView(config),
             deeds=ResultDeeds(config, state.note_marked),
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import resource
 import select
 import sys
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from dreamd.json_text import to_json
 from dreamd.page.gallery.before_after import before_after
 from dreamd.pictures.picture import Picture, in_bytes, shrunk
 from dreamd.pictures.reading import read_picture
-from dreamd.processes import die_with_parent
+from dreamd.processes import confine, die_with_parent
 
 _IDLE_SECONDS = 60.0
 """The time in seconds after which the process ends when nothing has come."""
@@ -54,7 +53,7 @@ def main() -> None:
     """Answer until the input ends, or nothing comes for a while."""
     die_with_parent(int(sys.argv[1]))
     max_pixels, max_bytes = int(sys.argv[2]), int(sys.argv[3])
-    _limit(_BASE_BYTES + _BYTES_A_PIXEL * max_pixels)
+    confine(memory_bytes=_BASE_BYTES + _BYTES_A_PIXEL * max_pixels, output_bytes=_OUTPUT_BYTES)
     while select.select([0], [], [], _IDLE_SECONDS)[0]:
         line = sys.stdin.buffer.readline()  # the server waits for each answer, so no second line is in the buffer
         if not line:
@@ -62,15 +61,6 @@ def main() -> None:
         answer = _answer(json.loads(line), max_pixels, max_bytes)
         sys.stdout.buffer.write(to_json(answer).encode() + b"\n")
         sys.stdout.buffer.flush()
-
-
-def _limit(memory: int) -> None:
-    """Give this process the least priority, and limits to what it may hold and write."""
-    os.nice(10)
-    Path("/proc/self/oom_score_adj").write_text("1000")
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_OUTPUT_BYTES, _OUTPUT_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _answer(request: dict[str, Any], max_pixels: int, max_bytes: int) -> str | None:

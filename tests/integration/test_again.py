@@ -229,3 +229,51 @@ def test_a_program_dreams_a_job_again_once_for_its_key(page: Page) -> None:
         page.api.ask("POST", f"/jobs/{job}/again?recipe=thrd")
     with refusal(404, "no job"):
         page.api.ask("POST", "/jobs/none/again?recipe=third")
+
+
+# What files carry
+
+
+def carried(page: Page, name: str, data: bytes) -> dict[str, Any]:
+    request = urllib.request.Request(
+        f"{page.api.url.removesuffix('v1')}carried?{urllib.parse.urlencode({'name': name})}", data, method="PUT"
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        told: dict[str, Any] = json.loads(answer.read())
+    assert list((page.tree.inbox / ".dreamd" / "uploads").iterdir()) == []
+    return told
+
+
+@pytest.mark.parametrize("form", ["png", "jpeg", "webp", "avif", "tiff"])
+def test_a_picture_that_dreamd_made_carries_its_recipe(page: Page, form: str) -> None:
+    folder = f"carried-{form}"
+    page.tree.recipe(folder, f"seed: 11\noutput: {{embed: true, format: {form}}}\n")
+    page.api.wait(page.api.post("cat.png", folder=folder)["id"])
+    (result,) = (file for file in (page.tree.outbox / folder).iterdir() if file.suffix != ".json")
+    told = carried(page, "anything", result.read_bytes())
+    assert told["problem"] is None
+    assert "seed: 11\n" in told["recipe"]
+    sidecar = result.with_name(f"{result.name}.json")
+    assert carried(page, sidecar.name, sidecar.read_bytes())["recipe"] == told["recipe"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("notes.json", b'{"recipe": "pancakes"}'),
+        ("notes.json", b"[" * 100_000),
+        ("notes.json", b'{"recipe": {"seed": 1}}'),
+        ("notes.json", b"\xff"),
+        ("cat.png", b"dreamd"),
+        ("cat.png", b"\x89PNG\r\n\x1a\n" + b"dreamd" * 100),
+    ],
+    ids=str,
+)
+def test_other_files_carry_none(page: Page, name: str, data: bytes) -> None:
+    assert carried(page, name, data) == {"recipe": None, "problem": None}
+
+
+def test_a_recipe_of_another_version_is_told(page: Page) -> None:
+    told = carried(page, "cat.png.json", json.dumps({"job": "x", "recipe": {"layrs": 1}}).encode())
+    assert told["recipe"] is None
+    assert "layrs" in told["problem"]

@@ -75,18 +75,24 @@ function parsed(text) {
   }
 }
 
-/** Sends a picture; `onProgress` is told the share that is sent. fetch() cannot tell that. */
-export function upload(file, folder, onProgress) {
+/** Asks what recipe a file carries. */
+export const look = async (file) =>
+  answer(await fetch(`api/carried?${query({ name: file.name })}`, { method: "PUT", headers: { "Content-Type": "application/octet-stream" }, body: file }));
+
+/** Sends a picture, with a recipe of its own or null; `onProgress` is told the share that is sent. fetch() cannot tell that. */
+export function upload(file, folder, recipe, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("PUT", `api/upload?${query({ folder, name: file.name })}`);
+    if (recipe === null) request.open("PUT", `api/upload?${query({ folder, name: file.name })}`);
+    else request.open("POST", `api/v1/jobs?${query({ folder, name: file.name, recipe })}`);
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     request.onload = () => {
       if (request.status === 401) signIn();
       const said = parsed(request.responseText);
-      if (request.status === 201 && said.picture) resolve(said.picture);
-      else reject(new Error(said.error ?? `dreamd answered ${request.status}`));
+      const picture = said.picture ?? (said.name && `${said.folder}/${said.name}`);
+      if (request.status === 201 && picture) resolve(picture);
+      else reject(new Error(said.error ?? said.detail ?? `dreamd answered ${request.status}`));
     };
     request.onerror = () => reject(new Error("the connection broke"));
     request.send(file);

@@ -88,6 +88,30 @@ class Uploads:
         except OSError as error:
             raise os_error_explained(error, "write into", folder) from error
 
+    @contextlib.asynccontextmanager
+    async def staged(self, name: str, length: int | None, chunks: AsyncIterator[bytes]) -> AsyncIterator[Path]:
+        """Write what comes into a file that is only looked at inside, and removed at the end.
+
+        Args:
+            name: what the sender calls it.
+            length: how many bytes will come, if the sender has said it.
+            chunks: the bytes.
+
+        Raises:
+            UsageError: the file is too large, too slow or empty.
+            SpaceError: the disk is full.
+            DreamdError: the inbox cannot be written.
+        """
+        if length is not None and length > self._max_bytes:
+            raise _too_large(name, self._max_bytes)
+        try:
+            with _staging(self._inbox) as (draft, descriptor):
+                async with self._places.take(self._max_bytes if length is None else length) as place:
+                    await self._write(descriptor, place, chunks, name, self._max_bytes)
+                yield self._inbox / HOUSE / UPLOADS / draft.name
+        except OSError as error:
+            raise os_error_explained(error, "write into", ".") from error
+
     def _check(self, folder: str, name: str) -> tuple[str, ...]:
         """Split the folder's path. Raises UsageError when folder or name cannot be."""
         parts = parts_of(folder)

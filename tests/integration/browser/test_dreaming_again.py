@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -101,7 +103,7 @@ def test_one_zoom_and_one_place_count_for_all_pictures(site: Site, visit: Visit)
     moved = transform(page)
     assert moved != near
     page.mouse.wheel(0, -300)
-    page.wait_for_function("document.getElementById('zoom-value').textContent !== '3×'")
+    page.wait_for_function("() => document.getElementById('zoom-value').textContent !== '3×'")
     wait_until_seen(page, 3)
     frames.nth(2).focus()
     before = transform(page)
@@ -136,7 +138,7 @@ def test_two_fingers_zoom_and_one_pans(site: Site, visit: Visit) -> None:
     touch("touchMove", (x - 30, y), (x + 30, y))
     touch("touchMove", (x - 40, y), (x + 40, y))
     touch("touchEnd")
-    page.wait_for_function("parseFloat(document.getElementById('zoom-value').textContent) > 2")
+    page.wait_for_function("() => parseFloat(document.getElementById('zoom-value').textContent) > 2")
     before = transform(page)
     touch("touchStart", (x, y))
     touch("touchMove", (x + 15, y + 10))
@@ -254,3 +256,44 @@ def test_a_dream_that_is_held_is_cancelled_beside_the_others(site: Site, visit: 
     page.locator(".pane.bad").get_by_text("weights of far are not here").wait_for()
     page.locator(".pane.bad").get_by_role("button", name="Cancel").click()
     page.locator(".pane.bad .word").get_by_text("failed").wait_for()
+
+
+def made_by_dreamd(site: Site, page: Page, folder: str) -> Path:
+    """Dreams a picture by a recipe that is written into it, and returns the result."""
+    site.tree.recipe(folder, "seed: 21\noutput: {embed: true}\n")
+    dreamed(site, page, folder)
+    return site.tree.outbox / folder / f"{folder}.png"
+
+
+def test_a_dropped_dream_offers_its_recipe_to_the_chosen_folder(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    result = made_by_dreamd(site, page, "offers")
+    drop_into(page, "fresh", "found.png", result.read_bytes())
+    page.get_by_text("found.png was made by dreamd").wait_for()
+    assert faults(page) == []
+    page.get_by_role("button", name="Edit it as the recipe of fresh").click()
+    page.wait_for_function("() => document.getElementById('recipe-text').value.includes('seed: 21')")
+    assert page.url.endswith("#recipes/fresh")
+    assert not (site.tree.inbox / "fresh").exists()
+
+
+def test_a_dropped_sidecar_dreams_another_picture_by_its_recipe(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    result = made_by_dreamd(site, page, "other")
+    sidecar = result.with_name(f"{result.name}.json")
+    drop_into(page, "others", sidecar.name, sidecar.read_bytes())
+    page.get_by_text("other.png.json was made by dreamd").wait_for()
+    assert page.get_by_role("button", name="like any other").count() == 0
+    picture = {"name": "dog.png", "mimeType": "image/png", "buffer": site.tree.picture(40, 30)}
+    page.locator("#carried-files").set_input_files([picture])
+    dreamed_by_it = site.tree.wait_for(lambda: list(site.tree.outbox.glob("others/*/dog.png.json")), "the dream")
+    assert json.loads(dreamed_by_it[0].read_bytes())["seed"] == 21
+
+
+def test_a_dropped_dream_is_dreamed_like_any_picture_where_that_is_wanted(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    result = made_by_dreamd(site, page, "plain")
+    drop_into(page, "plainly", "found.png", result.read_bytes())
+    page.get_by_role("button", name="like any other").click()
+    site.tree.result("plainly/found.png")
+    assert site.tree.sidecar("plainly/found.png")["seed"] == 0

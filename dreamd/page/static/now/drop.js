@@ -3,6 +3,7 @@
 import { get, upload } from "../api.js";
 import { byId, make } from "../dom.js";
 import { folderName, folderPath, size } from "../words.js";
+import { sortOut } from "./carried.js";
 
 const SHOWN_SECONDS = 8;
 const waiting = [];
@@ -14,15 +15,20 @@ async function largest() {
   return maxBytes;
 }
 
-function enqueue(files) {
+/** Takes what is dropped: pictures to dream, and what dreamd made, whose recipe may be used. */
+async function take(files) {
+  if (files.length) location.hash = "#now";
   const folder = folderPath(byId("drop-folder").value);
+  await sortOut(files, folder, (others, recipe) => enqueue(others, folder, recipe));
+}
+
+function enqueue(files, folder, recipe) {
   for (const file of files) {
     const bar = make("progress", { max: 1, value: 0, "aria-label": `Sending ${file.name}` });
     const line = make("li", {}, make("span", { class: "what" }, file.name), bar, make("span", { class: "soft" }, size(file.size)));
     byId("uploads").append(line);
-    waiting.push({ file, folder, line, bar });
+    waiting.push({ file, folder, recipe, line, bar });
   }
-  if (files.length) location.hash = "#now";
   sendNext();
 }
 
@@ -31,10 +37,10 @@ async function sendNext() {
   if (isSending || next === undefined) return;
   isSending = true;
   waiting.shift();
-  const { file, folder, line, bar } = next;
+  const { file, folder, recipe, line, bar } = next;
   try {
     if (file.size > (await largest())) throw new Error(`it is larger than ${size(maxBytes)}`);
-    const picture = await upload(file, folder, (share) => (bar.value = share));
+    const picture = await upload(file, folder, recipe, (share) => (bar.value = share));
     bar.value = 1;
     line.lastChild.textContent = `in ${folderName(folder)}`;
     line.firstChild.textContent = picture.split("/").pop();
@@ -74,11 +80,11 @@ export function watchDrops() {
     event.preventDefault();
     depth = 0;
     veil.hidden = true;
-    if (!isTaken) enqueue([...event.dataTransfer.files]);
+    if (!isTaken) take([...event.dataTransfer.files]);
   });
   for (const input of [byId("drop-files"), byId("drop-camera")]) {
     input.addEventListener("change", () => {
-      enqueue([...input.files]);
+      take([...input.files]);
       input.value = "";
     });
   }

@@ -1,16 +1,17 @@
 """Frozen convolutions: what a processor need not do for a convolution whose weights never change.
 
-Three things are spared. The clamp behind a convolution is computed with it (oneDNN does that while a result is in the
-registers), and its gradient in the memory of the one that came in. The "same" padding of TensorFlow, which is one
-longer at the end than at the start, costs no copy of the activation: a kernel with one more row of zeros at its start,
-padded alike on both sides, gives the same to the bit. And the gradient for the input of a 1×1 convolution, and of a
-convolution channel by channel, is a convolution of that kind again, which oneDNN computes faster than as a gradient.
+Four things are spared. The weights are brought into oneDNN's own order of memory once. The clamp behind a convolution
+is computed with it (oneDNN does that while a result is in the registers), and its gradient in the memory of the one
+that came in. The "same" padding of TensorFlow, which is one longer at the end than at the start, costs no copy of the
+activation: a kernel with one more row of zeros at its start, padded alike on both sides, gives the same to the bit. And
+the gradient for the input is computed as a convolution again where that is faster (`windows`, `phases`).
 
 Knows convolutions and the flow around them. Knows no precisions.
 """
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,9 +24,7 @@ from torch.nn import functional as F
 
 from dreamd.engine.speed.flow import Clamp, Flow
 from dreamd.engine.speed.straight import is_straight
-
-Pair = tuple[int, int]
-"""A number for the vertical side and one for the horizontal side."""
+from dreamd.engine.speed.windows import Kernels, Pair, Window, same_padding, window_of
 
 _FORMATS = (torch.float32, torch.bfloat16)
 """The number formats that are computed in this way."""
@@ -92,23 +91,6 @@ def _pads_as_tensorflow(convolution: nn.Conv2d) -> bool:
             if not torch.equal(convolution.forward(x), expected):
                 return False
     return True
-
-
-def same_padding(convolution: nn.Conv2d, shape: torch.Size) -> tuple[Pair, Pair]:
-    """Return the zeros that TensorFlow puts above and below `[N, C, H, W]`, and those to its left and right."""
-    down, right = (
-        _same_padding(side, kernel, stride, dilation)
-        for side, kernel, stride, dilation in zip(
-            shape[2:], convolution.kernel_size, convolution.stride, convolution.dilation, strict=True
-        )
-    )
-    return down, right
-
-
-def _same_padding(side: int, kernel: int, stride: int, dilation: int) -> Pair:
-    cells = -(-side // stride)
-    zeros = max(0, (cells - 1) * stride + (kernel - 1) * dilation + 1 - side)
-    return zeros // 2, zeros - zeros // 2
 
 
 @dataclass
@@ -186,6 +168,10 @@ class Way:
     kernels: dict[Pair, Kernels] = field(default_factory=dict)
     windows: dict[torch.Size, Window] = field(default_factory=dict)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Way:
+        """Return another without kernels and windows: torch cannot copy what is in oneDNN's order."""
+        return Way(self.plain, self.is_same, copy.deepcopy(self.join, memo))
+
 
 class FrozenConv2d(nn.Conv2d):
     """A convolution whose weights never change, on a processor. Made by `freeze`.
@@ -214,94 +200,13 @@ class FrozenConv2d(nn.Conv2d):
         if size not in windows:
             if len(windows) >= _MOST_WINDOWS:
                 windows.clear()
-            windows[size] = _window_of(self, x.shape)
+            windows[size] = window_of(self, x.shape, is_same=self.way.is_same, known=self.way.kernels)
         result: Tensor = _Convolution.apply(x, windows[size], join)
         return result
 
 
 _MOST_WINDOWS = 64
 """The most sizes of picture that a convolution remembers."""
-
-
-@dataclass(frozen=True)
-class Kernels:
-    """What a convolution and its gradient are computed with.
-
-    Attributes:
-        weight: the kernels, `[K, C / groups, h, w]`.
-        turned: the kernels of the convolution that the gradient is; None where it is computed as a gradient.
-    """
-
-    weight: Tensor
-    turned: Tensor | None
-
-
-@dataclass(frozen=True)
-class Window:
-    """One convolution at one size of picture.
-
-    Attributes:
-        kernels: what is computed with.
-        bias: one value a channel; None for none.
-        padding: zeros above and left, and as many below and right.
-        stride: cells from one place of the kernel to the next.
-        dilation: cells from one of the kernel's own to the next.
-        groups: in how many groups the channels are convolved.
-        zeros: what is put around the picture by copying it: left, right, above, below; None for nothing.
-    """
-
-    kernels: Kernels
-    bias: Tensor | None
-    padding: list[int]
-    stride: list[int]
-    dilation: list[int]
-    groups: int
-    zeros: tuple[int, int, int, int] | None
-
-    def convolve(self, x: Tensor, attribute: str, bounds: list[float]) -> Tensor:
-        """Convolve `x`, and have oneDNN do with the result what the attribute says."""
-        x = x if self.zeros is None else F.pad(x, self.zeros)
-        x = x.contiguous(memory_format=torch.channels_last)
-        window = (self.padding, self.stride, self.dilation, self.groups)
-        result: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x, self.kernels.weight, self.bias, *window, attribute, bounds, ""
-        )
-        return result
-
-    def pull(self, gradient: Tensor, shape: torch.Size) -> Tensor:
-        """Return the gradient at pictures of a shape for one at the result."""
-        turned = self.kernels.turned
-        if turned is None:
-            return self._gradient(gradient, shape)
-        reach = [dilation * (side - 1) for dilation, side in zip(self.dilation, turned.shape[2:], strict=True)]
-        if self.stride != [1, 1]:
-            gradient = self._spread(gradient, shape, reach)
-        padding = [far - zeros for far, zeros in zip(reach, self.padding, strict=True)]
-        result: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            gradient, turned, None, padding, [1, 1], self.dilation, self.groups, "none", [], ""
-        )
-        return result
-
-    def _spread(self, gradient: Tensor, shape: torch.Size, reach: list[int]) -> Tensor:
-        """Put zeros between the cells of a gradient, as many as the stride left out."""
-        height, width = (
-            side - far + 2 * zeros for side, far, zeros in zip(shape[2:], reach, self.padding, strict=True)
-        )
-        down, right = self.stride
-        spread = gradient.new_zeros(shape[0], height, width, gradient.shape[1]).permute(0, 3, 1, 2)
-        rows, columns = gradient.shape[2:]
-        spread[:, :, : (rows - 1) * down + 1 : down, : (columns - 1) * right + 1 : right] = gradient
-        return spread
-
-    def _gradient(self, gradient: Tensor, shape: torch.Size) -> Tensor:
-        """Have torch compute the gradient, for which it looks at the pictures' shape and order of memory alone."""
-        left, right, above, below = self.zeros or (0, 0, 0, 0)
-        batch, channels, height, width = shape
-        unread = gradient.new_empty(batch, height + above + below, width + left + right, channels)
-        window = (self.stride, self.padding, self.dilation, False, [0, 0], self.groups, [True, False, False])
-        pictures = unread.permute(0, 3, 1, 2)
-        whole: Tensor = torch.ops.aten.convolution_backward(gradient, pictures, self.kernels.weight, None, *window)[0]
-        return whole if self.zeros is None else whole[:, :, above : above + height, left : left + width]
 
 
 class _Convolution(torch.autograd.Function):
@@ -340,60 +245,3 @@ def through_clamp(gradient: Tensor, result: Tensor, join: Join, into: Tensor | N
         return pulled
     torch.ops.aten.hardtanh_backward.grad_input(gradient, result, join.low, join.high, grad_input=into)
     return into
-
-
-def _window_of(convolution: FrozenConv2d, shape: torch.Size) -> Window:
-    """Return how a convolution is computed for pictures `[N, C, H, W]`."""
-    padding, zeros = _padding_of(convolution, shape)
-    more = (0, 0)
-    if zeros is not None and _is_channel_by_channel(convolution):
-        left, right, above, below = zeros
-        padding, zeros, more = [below, right], None, (below - above, right - left)
-    known = convolution.way.kernels
-    if more not in known:
-        known[more] = _kernels(convolution, more, padding)
-    return Window(
-        kernels=known[more],
-        bias=None if convolution.bias is None else convolution.bias.detach(),
-        padding=padding,
-        stride=list(convolution.stride),
-        dilation=list(convolution.dilation),
-        groups=convolution.groups,
-        zeros=zeros,
-    )
-
-
-def _padding_of(convolution: FrozenConv2d, shape: torch.Size) -> tuple[list[int], tuple[int, int, int, int] | None]:
-    """Return the zeros on both sides, or those that must be put around the picture since the sides differ."""
-    if convolution.way.is_same:
-        (above, below), (left, right) = same_padding(convolution, shape)
-        return ([above, left], None) if (above, left) == (below, right) else ([0, 0], (left, right, above, below))
-    if isinstance(convolution.padding, str):
-        return [0, 0], None
-    return list(convolution.padding), None
-
-
-def _kernels(convolution: nn.Conv2d, more: Pair, padding: list[int]) -> Kernels:
-    """Return kernels with rows and columns of zeros in front.
-
-    They are turned where the gradient is faster as a convolution than in oneDNN's own way. A stride leaves cells out,
-    which would have to be filled with zeros. That costs more than it gains, but in bf16, where oneDNN's gradient of
-    strided convolutions channel by channel is ten times slower than in float32.
-    """
-    weight = convolution.weight.detach()
-    if more != (0, 0):
-        weight = F.pad(weight, (more[1], 0, more[0], 0)).contiguous(memory_format=torch.channels_last)
-    by_channel = _is_channel_by_channel(convolution)
-    is_strided = convolution.stride != (1, 1) and not (by_channel and weight.dtype is torch.bfloat16)
-    reach = [dilation * (side - 1) for dilation, side in zip(convolution.dilation, weight.shape[2:], strict=True)]
-    if is_strided or any(zeros > far for zeros, far in zip(padding, reach, strict=True)):
-        return Kernels(weight, None)
-    if by_channel:
-        return Kernels(weight, weight.flip(2, 3).contiguous(memory_format=torch.channels_last))
-    if convolution.groups == 1 and weight.shape[2:] == (1, 1):
-        return Kernels(weight, weight.transpose(0, 1).contiguous())
-    return Kernels(weight, None)
-
-
-def _is_channel_by_channel(convolution: nn.Conv2d) -> bool:
-    return convolution.groups == convolution.in_channels == convolution.out_channels

@@ -327,8 +327,8 @@ def _signature(term: Term) -> Hashable:
 
 
 def _bytes_of(network: nn.Module) -> int:
-    """Return the bytes of a network, its parameters twice: some convolutions keep a copy in an order of their own."""
-    tensors = [*network.parameters(), *network.parameters(), *network.buffers()]
+    """Return the bytes of a network, its parameters three times: convolutions keep copies in orders of their own."""
+    tensors = [*(3 * list(network.parameters())), *network.buffers()]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors) + bytes_of_values(network)
 
 

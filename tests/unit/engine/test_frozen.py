@@ -118,6 +118,12 @@ CONVOLUTIONS = {
     "as TensorFlow, by channel, 5×5": Conv2dSame(12, 12, 5, stride=2, groups=12, bias=False),
     "as TensorFlow, by channel, 3 apart": Conv2dSame(12, 12, (3, 7), stride=3, groups=12),
     "as TensorFlow, by channel, even": Conv2dSame(12, 12, 4, stride=1, groups=12),
+    "of a picture": nn.Conv2d(3, 20, 3, padding=1, stride=2),
+    "of a picture, 7×7": nn.Conv2d(3, 20, 7, padding=3, stride=2, bias=False),
+    "of a picture, in patches": nn.Conv2d(3, 20, 4, stride=4),
+    "of a picture, unlike sides": nn.Conv2d(2, 20, (3, 5), padding=(0, 4), stride=(2, 3)),
+    "of a picture, as TensorFlow": Conv2dSame(3, 20, 3, stride=2),
+    "of a picture, leaving cells out": nn.Conv2d(3, 20, 1, stride=2),
 }
 
 
@@ -129,7 +135,7 @@ def test_values_and_gradients_are_those_of_the_convolution(
     name: str, precision: torch.dtype, size: tuple[int, int]
 ) -> None:
     plain = copy.deepcopy(CONVOLUTIONS[name]).to(precision)
-    x = noise(2, 12, *size).to(precision)
+    x = noise(2, plain.in_channels, *size).to(precision)
     found = values_and_gradient(frozen(plain), x)
     exact = values_and_gradient(plain.double(), x.double())
     for own, expected in zip(found, exact, strict=True):
@@ -163,6 +169,34 @@ def test_zeros_in_front_of_a_kernel_give_what_a_padded_copy_gives_to_the_bit() -
     plain = Conv2dSame(32, 32, 3, stride=2, groups=32).to(memory_format=LAST)
     x = noise(1, 32, 64, 48).contiguous(memory_format=LAST)
     assert torch.equal(frozen(plain)(x), plain(x))
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_convolution_that_strides_over_a_picture_has_its_gradient_in_phases(precision: torch.dtype) -> None:
+    fast = frozen(nn.Conv2d(3, 20, 3, padding=1, stride=2).to(precision))
+    values_and_gradient(fast, noise(1, 3, 16, 16).to(precision))
+    (kernels,) = fast[0].way.kernels.values()  # type: ignore[index,union-attr]
+    assert kernels.phases is not None
+    assert kernels.phases.packed is not None
+
+
+def test_weights_are_brought_into_onednns_order_once_and_few_orders_are_kept() -> None:
+    fast = frozen(nn.Conv2d(64, 96, 3, padding=1))
+    for side in (8, 9, 16, 23, 24, 32, 40, 48, 8, 16):
+        values_and_gradient(fast, noise(1, 64, side, side))
+    way = fast[0].way  # type: ignore[index,union-attr]
+    (kernels,) = way.kernels.values()
+    assert kernels.turned is not None
+    assert 1 <= len(kernels.weight.packed) <= 3
+    assert 1 <= len(kernels.turned.packed) <= 3
+    assert {id(window.weight) for window in way.windows.values()} <= set(map(id, kernels.weight.packed.values()))
+
+
+def test_a_copy_of_a_convolution_that_has_run_convolves_alike() -> None:
+    fast, x = frozen(nn.Conv2d(12, 20, 3, padding=1)), noise(1, 12, 16, 16)
+    expected = values_and_gradient(fast, x)
+    for own, other in zip(values_and_gradient(copy.deepcopy(fast), x), expected, strict=True):
+        assert torch.equal(own, other)
 
 
 # Clamps

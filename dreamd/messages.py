@@ -208,28 +208,19 @@ class Advanced(_Message):
     busy_seconds: float = 0.0
 
 
-class Fetching(_Message):
-    """From a worker: weights are being downloaded.
+class MissingWeights(_Message):
+    """Weights that a worker does not find, and does not fetch.
 
     Attributes:
-        job: the job that asked for them, which may be held meanwhile.
+        backbone: whose they are.
+        url, sha256, filename, size: where they come from, as `dreamd.weights.sources.Download` has it.
     """
 
-    type: Literal["fetching"] = "fetching"
-    job: str
-    done: int
-    total: int | None
-
-
-class Fetched(_Message):
-    """From a worker: a download of weights has ended, well or not.
-
-    Attributes:
-        jobs: those that were held for it.
-    """
-
-    type: Literal["fetched"] = "fetched"
-    jobs: tuple[str, ...]
+    backbone: str
+    url: str
+    sha256: str
+    filename: str
+    size: int
 
 
 class Sidecar(_Message):
@@ -303,7 +294,7 @@ class NotDone(_Message):
         reason: for a person.
         field: the recipe's field that is at fault, if one is.
         failure: what the job fails of, if it fails by this; None: whoever said so does not know.
-        fetching: whether the weights that the job waits for are on their way; a Fetched tells when they are here.
+        weights: those that the job waits for, where somebody else may fetch them.
     """
 
     type: Literal["not_done"] = "not_done"
@@ -313,7 +304,7 @@ class NotDone(_Message):
     reason: Reason
     field: tuple[str | int, ...] = ()
     failure: FailureCause | None = None
-    fetching: bool = False
+    weights: MissingWeights | None = None
 
 
 class Unable(_Message):
@@ -323,7 +314,7 @@ class Unable(_Message):
     reason: Reason
 
 
-Said = Importing | Ready | Advanced | Fetching | Fetched | Done | NotDone | Unable
+Said = Importing | Ready | Advanced | Done | NotDone | Unable
 """What a worker says."""
 
 _SAID: TypeAdapter[Said] = TypeAdapter(

@@ -13,11 +13,12 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from dreamd.commands.plugin_loading import bare_network, daemon_catalogue, engine_plugins
 from dreamd.commands.terminal.progress import waiting
 from dreamd.plugin_host.catalogue import Catalogue, merged
+from dreamd.plugin_host.finding.known_sources import known_sources, remember_sources
 from dreamd.plugin_host.finding.memory import memory_of
 from dreamd.plugin_host.finding.shipped import Shipped
 from dreamd.settings.recipes.layer_names import check_layer_names
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from dreamd.plugin_host.host import Plugins
     from dreamd.settings.config import Config
     from dreamd.settings.recipes.recipe import BackboneChoice, Recipe
-
-_SOURCES: TypeAdapter[dict[str, Source | None]] = TypeAdapter(dict[str, Source | None])
 
 
 class KnownEngine:
@@ -139,14 +138,11 @@ class KnownEngine:
     @cached_property
     def _sources(self) -> dict[str, Source | None]:
         """The default weights of backbones as far as they are known: what ships, and over it what was found out."""
-        known = [self._shipped.sources, self._memory.recall("weights")]
-        return {name: source for each in known for name, source in _sources_of(each).items()}
+        return known_sources(self._shipped, self._memory)
 
     def remember_sources(self, sources: dict[str, Source | None]) -> None:
         """Remember the default weights of backbones."""
-        merged_sources = {**self._sources, **sources}
-        if merged_sources != self._sources:
-            self._memory.keep("weights", _SOURCES.dump_python(merged_sources, mode="json"))
+        remember_sources(self._memory, sources)
 
     def _ask_for_source(self, name: str) -> Source | None:
         from dreamd.plugin_host.kinds import Kind
@@ -174,14 +170,6 @@ class KnownEngine:
     def _is_worth_keeping(catalogue: Catalogue) -> bool:
         """Return whether no plugin failed: what failed may work the next time."""
         return all(problem.deliberate for problem in catalogue.problems)
-
-
-def _sources_of(known: object) -> dict[str, Source | None]:
-    """Return sources of JSON; nothing where this dreamd does not understand it."""
-    try:
-        return _SOURCES.validate_python(known)
-    except ValidationError:
-        return {}
 
 
 def _rows(layers: Iterable[Mapping[str, Any]], default: str | None) -> list[dict[str, Any]]:

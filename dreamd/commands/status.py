@@ -15,6 +15,14 @@ from dreamd.json_text import to_json
 from dreamd.tree.snapshot import read, state_folder_of
 from dreamd.wording import printable
 
+_FETCH_WORDS = {
+    "missing": "not here",
+    "fetching": "on their way",
+    "failed": "not here, the last try failed",
+    "cancelled": "not here, their download was cancelled",
+}
+"""What becomes of weights that are not here, in words."""
+
 _FOLLOW_SECONDS = 0.5
 """The pause between two looks of `--follow`."""
 
@@ -64,6 +72,7 @@ def _words(values: dict[str, Any] | None, config_file: Path) -> str:
     lines += [f"paused   {_folder(folder)}" for folder in values["paused"]]
     for worker in values["workers"]:
         lines += _worker_lines(worker)
+    lines += [_fetch_line(fetch) for fetch in values["fetches"]]
     for hold in values["holds"]:
         lines += _hold_lines(hold)
     lines += [f"left     {left['files']} in {_folder(left['folder'])}: {left['reason']}" for left in values["left"]]
@@ -86,6 +95,17 @@ def _worker_lines(worker: dict[str, Any]) -> list[str]:
     busy = f", {worker['busy_share']:.0%} busy" if worker["busy_share"] else ""
     lines = [f"worker   {name}: {worker['state']}{precision}{busy}{error}"]
     return lines + [f"         {job['share']:4.0%} {job['picture']}  {doing(job)}" for job in worker["jobs"]]
+
+
+def _fetch_line(fetch: dict[str, Any]) -> str:
+    """Say what becomes of missing weights."""
+    size = f" of {fetch['total'] / 1e6:.0f}" if fetch["total"] else ""
+    parts = [f"{fetch['done'] / 1e6:.0f}{size} MB"]
+    if fetch["bytes_per_second"]:
+        parts.append(f"{fetch['bytes_per_second'] / 1e6:.1f} MB/s")
+    if fetch["eta_seconds"] is not None:
+        parts.append(f"about {_duration(fetch['eta_seconds'])} to go")
+    return f"weights  {fetch['backbone']}: {_FETCH_WORDS[fetch['state']]}, {', '.join(parts)}"
 
 
 def _hold_lines(hold: dict[str, Any]) -> list[str]:

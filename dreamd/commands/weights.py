@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from dreamd.commands.by_page import asked, must_ask
 from dreamd.commands.terminal.completing import complete_backbone
-from dreamd.commands.terminal.options import InOrder, config_option, config_or_none, json_option
+from dreamd.commands.terminal.options import InOrder, config_at, config_option, config_or_none, json_option
 from dreamd.commands.terminal.printing import print_findings, print_json, print_lines, wrap
-from dreamd.errors import WeightsError
+from dreamd.errors import DreamdError, WeightsError
 
 if TYPE_CHECKING:
     from dreamd.commands.known_engine import KnownEngine
@@ -58,6 +60,24 @@ def fetch(backbones: tuple[str, ...], config_file: Path) -> None:
     Those of BACKBONE, or of the one that the config's defaults name.
     """
     print_lines(_fetch(backbones, config_or_none(config_file)))
+
+
+@weights.command()
+@click.argument("backbone", shell_complete=complete_backbone)
+@config_option
+def cancel(backbone: str, config_file: Path) -> None:
+    """Stop the daemon from fetching weights.
+
+    What has come of BACKBONE's weights is kept, and `fetch` goes on with it.
+    """
+    from dreamd.tree.fetch_orders import cancel_fetch
+
+    config = config_at(config_file)
+    if must_ask(config):
+        lines = asked(config, "weights/cancel", {"backbone": backbone})
+    else:
+        lines = [cancel_fetch(config, backbone)]
+    print_lines(iter(lines))
 
 
 @weights.command()
@@ -118,7 +138,17 @@ def _fetch(backbones: Sequence[str], config: Config | None) -> Iterator[str]:
                     done / total if total else 0, f"{done / 1e6:.0f} of {(total or 0) / 1e6:.0f} MB"
                 ),
             )
+        if config is not None:
+            _tell_daemon(config)
         yield f"{name}: {path}"
+
+
+def _tell_daemon(config: Config) -> None:
+    """Have a running daemon look at what is held for weights; it finds them by itself where that cannot be."""
+    from dreamd.tree.control import wake
+
+    with suppress(DreamdError):
+        wake(config)
 
 
 def _verify(backbones: Sequence[str], config: Config | None) -> Iterator[tuple[str, bool]]:

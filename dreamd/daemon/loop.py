@@ -24,15 +24,18 @@ from dreamd.daemon.jobs.recovery import Recovery
 from dreamd.daemon.plugins import LivePlugins, write_catalogue
 from dreamd.daemon.report import Report, Tally
 from dreamd.daemon.systemd import Service
+from dreamd.daemon.weights.fetch_process import FetchAdvanced, FetchEnded
+from dreamd.daemon.weights.fetches import Fetches
 from dreamd.errors import DreamdError
 from dreamd.executors.executor import ExecutorEvent, WorkerDied, WorkerState
 from dreamd.executors.guarded import GuardedExecutor
 from dreamd.inbox.events import FileEvent
 from dreamd.job import JobState
-from dreamd.messages import Advanced, Done, Fetched, Fetching, NotDone, Ready
+from dreamd.messages import Advanced, Done, NotDone, Ready
 from dreamd.settings.config import Config, load_config
 from dreamd.tree.attachment import Attachment
 from dreamd.tree.control import WAKE
+from dreamd.weights.sources import Download
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +80,7 @@ class Loop:
         executor: GuardedExecutor,
         tally: Tally,
         report: Report,
+        fetches: Fetches,
         service: Service,
         tree: Attachment,
         recovery: Recovery,
@@ -95,6 +99,7 @@ class Loop:
             executor: the workers.
             tally: the jobs that have ended.
             report: the report of the daemon's state.
+            fetches: the weights that are missing.
             service: the line to systemd.
             tree: the hold on the inbox.
             recovery: takes up what is in work when the inbox comes.
@@ -110,6 +115,7 @@ class Loop:
         self._executor = executor
         self._tally = tally
         self._report = report
+        self._fetches = fetches
         self._service = service
         self._tree = tree
         self._recovery = recovery
@@ -162,6 +168,8 @@ class Loop:
             self._look_for_inbox(now)
             if self._tree.problem is None:
                 self._intake.take_in(now)
+        if not self._stops:
+            self._fetches.look(now)
         self._life.look_again(now)
         self._life.queue.pause(self._ledger.pauses())
         self._cancel(self._ledger.take_cancelled())
@@ -217,6 +225,7 @@ class Loop:
             self._service.next_deadline(),
             self._report.next_deadline(),
             self._ledger.next_deadline(),
+            self._fetches.next_deadline(),
             self._stop_by,
         ]
         if not self._stops:
@@ -236,6 +245,8 @@ class Loop:
                 self._life.finish(event)
             case PutAway():
                 self._life.ends.note_put_away(event)
+            case FetchAdvanced() | FetchEnded():
+                self._fetches.handle(event)
             case Crashed(error):
                 raise error
             case _:
@@ -257,19 +268,11 @@ class Loop:
             case Advanced():
                 self._report.note(event)
                 self._life.advance(event.job)
-            case Fetching():
-                self._report.note(event)
-            case Fetched(jobs=jobs):
-                self._report.end_fetch(jobs)
-                self._life.weights_fetched()
             case Done():
                 self._handle_done(event)
             case NotDone():
-                if event.fetching:
-                    self._report.begin_fetch(event.job)
-                else:
-                    self._report.forget(event.job)
-                self._life.give_up(event)
+                self._report.forget(event.job)
+                self._life.give_up(self._with_fetch(event))
             case WorkerDied():
                 self._handle_death(event)
 
@@ -279,6 +282,14 @@ class Loop:
         self._plugins.learn_engine(ready.catalogue)
         self._life.learn(ready.catalogue)
         write_catalogue(ready.catalogue, self._config)
+
+    def _with_fetch(self, answer: NotDone) -> NotDone:
+        """Have the weights fetched that an answer tells to be missing; its reason says what becomes of them."""
+        if answer.weights is None:
+            return answer
+        missing = answer.weights
+        source = Download(url=missing.url, sha256=missing.sha256, filename=missing.filename, size=missing.size)
+        return answer.model_copy(update={"reason": self._fetches.need(missing.backbone, source)})
 
     def _handle_done(self, done: Done) -> None:
         self._report.forget(done.job)
@@ -304,7 +315,6 @@ class Loop:
             self._false_starts += not death.was_ready
         for job in death.jobs:
             self._report.forget(job)
-        self._report.end_fetch()
         failure = death.failure if death.was_ready else None
         self._life.lose_worker(death.jobs, death.reason, failure=failure)
 
@@ -350,6 +360,7 @@ class Loop:
         else:
             log.info("reloaded")
         self._life.use_book(config.model_copy(update={"inbox": self._config.inbox}).recipe_book())
+        self._fetches.use_rule(config.weights.fetch)
         self._load_plugins_anew()
         self._on_reload()
 
@@ -393,7 +404,7 @@ class Loop:
             or life.ends.moving
             or life.cancelling
             or self._intake.has_work
-            or self._report.is_fetching
+            or self._fetches.is_running
         )
         is_away = self._tree.problem is not None and not life.running and not life.ends.moving
         return self._is_hopeless() or is_away or (self._intake.is_watching and not waits)

@@ -22,9 +22,10 @@ from dreamd.daemon.plugins import LivePlugins
 from dreamd.daemon.previews import drop_preview
 from dreamd.daemon.systemd import Pulse
 from dreamd.daemon.unclaimed import WhyLeft
+from dreamd.daemon.weights.fetches import Fetches
 from dreamd.executors.executor import Executor, WorkerState
 from dreamd.job import Job, JobState
-from dreamd.messages import Advanced, Fetching
+from dreamd.messages import Advanced
 from dreamd.settings.config import Config
 from dreamd.tree.attachment import Attachment
 from dreamd.tree.layout import StateFolder
@@ -91,6 +92,7 @@ class Report:
         intake: Intake,
         plugins: LivePlugins,
         executor: Executor,
+        fetches: Fetches,
         page: PageProcess,
         readers: Sequence[Callable[[Snapshot], None]],
     ) -> None:
@@ -106,6 +108,7 @@ class Report:
             intake: the pictures that are no jobs yet.
             plugins: the plugins.
             executor: the workers.
+            fetches: the weights that are missing.
             page: what serves the page.
             readers: told of every new snapshot.
         """
@@ -118,16 +121,17 @@ class Report:
         self._intake = intake
         self._plugins = plugins
         self._executor = executor
+        self._fetches = fetches
         self._page = page
         self._readers = readers
-        self._progress: dict[str, Advanced | Fetching] = {}
+        self._progress: dict[str, Advanced] = {}
         self._news = 0
         self._seen: tuple[object, ...] = ()
         self._is_due = True
         self._written_at = 0.0
         self._can_write = True
 
-    def note(self, event: Advanced | Fetching) -> None:
+    def note(self, event: Advanced) -> None:
         """Take note of how far a job is."""
         self._progress[event.job] = event
         self._news += 1
@@ -137,22 +141,6 @@ class Report:
         self._progress.pop(job_id, None)
         if self._config.status.listen is not None:
             drop_preview(StateFolder(self._config.state).previews, job_id)
-
-    @property
-    def is_fetching(self) -> bool:
-        """Whether a worker fetches weights that held jobs wait for."""
-        return any(isinstance(event, Fetching) for event in self._progress.values())
-
-    def begin_fetch(self, job_id: str) -> None:
-        """Take note that a job is held for weights that are on their way, however much of them is here."""
-        if not isinstance(self._progress.get(job_id), Fetching):
-            self.note(Fetching(job=job_id, done=0, total=None))
-
-    def end_fetch(self, jobs: Sequence[str] | None = None) -> None:
-        """Forget the download of weights that jobs waited for, or every one."""
-        for job_id in [*self._progress] if jobs is None else jobs:
-            if isinstance(self._progress.get(job_id), Fetching):
-                self.forget(job_id)
 
     def pulses(self) -> list[Pulse]:
         """Return what the busy workers show of themselves."""
@@ -197,7 +185,7 @@ class Report:
         ledger, watcher = self._ledger, self._intake.watcher
         return (
             *(self._tally.changes, self._news, len(self._intake), self._plugins.problems),
-            *(ledger.pauses(), ledger.version, self._page.problem),
+            *(ledger.pauses(), ledger.version, self._page.problem, self._fetches.changes),
             *(self._watching(), watcher.found_by_rescan_only, watcher.overflows, watcher.skipped),
             tuple(self._intake.unclaimed.counts.items()),
             *(replace(view, busy_share=0.0) for view in self._executor.workers()),
@@ -233,6 +221,7 @@ class Report:
             workers=self._workers(),
             holds=self._holds(),
             left=self._left(),
+            fetches=self._fetches.views(),
             page_problem=self._page.problem,
             plugins_not_loaded={problem.plugin: problem.reason for problem in self._plugins.problems},
         )
@@ -244,13 +233,14 @@ class Report:
         return {str(folder): count for folder, count in waiting.items()}
 
     def _holds(self) -> list[Hold]:
-        fetches = {
-            why: f" ({_amount_of(event)})"
-            for job_id, event in self._progress.items()
-            if isinstance(event, Fetching) and (why := self._life.held.why(job_id)) is not None
-        }
         return [
-            Hold(folder=str(why.folder), cause=why.cause, reason=why.reason + fetches.get(why, ""), jobs=count)
+            Hold(
+                folder=str(why.folder),
+                cause=why.cause,
+                reason=why.reason,
+                jobs=count,
+                backbone=self._fetches.backbone_of(why.reason) if why.cause == "weights" else None,
+            )
             for why, count in self._life.held.counts.items()
         ]
 
@@ -282,18 +272,14 @@ class Report:
     def _running_job(self, job_id: str) -> RunningJob:
         job = self._life.running.get(job_id)
         shown = RunningJob(job=job_id, picture=str(job.path) if job else "")
-        match self._progress.get(job_id):
-            case Advanced(ascent=ascent, ascents=ascents, iteration=iteration, iterations=iterations, share=share):
-                share = round(share, 4)
-                return replace(
-                    shown, ascent=ascent, ascents=ascents, iteration=iteration, iterations=iterations, share=share
-                )
-            case Fetching() as fetch:
-                return replace(shown, fetching=_amount_of(fetch))
-        return shown
-
-
-def _amount_of(fetch: Fetching) -> str:
-    """How much of the weights is here: `weights, 12 of 548 MB`."""
-    total = f" of {fetch.total // 1_000_000}" if fetch.total else ""
-    return f"weights, {fetch.done // 1_000_000}{total} MB"
+        progress = self._progress.get(job_id)
+        if progress is None:
+            return shown
+        return replace(
+            shown,
+            ascent=progress.ascent,
+            ascents=progress.ascents,
+            iteration=progress.iteration,
+            iterations=progress.iterations,
+            share=round(progress.share, 4),
+        )

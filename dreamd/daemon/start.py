@@ -22,6 +22,7 @@ from dreamd.daemon.plugins import LivePlugins
 from dreamd.daemon.previews import drop_previews
 from dreamd.daemon.report import Report, Tally
 from dreamd.daemon.systemd import Service
+from dreamd.daemon.weights.fetches import Fetches
 from dreamd.executors.devices import check_devices
 from dreamd.executors.executor import ExecutorContext
 from dreamd.executors.guarded import GuardedExecutor
@@ -31,6 +32,7 @@ from dreamd.job import Job, JobState
 from dreamd.settings.config import Config
 from dreamd.tree.attachment import Attachment
 from dreamd.tree.control import WAKE
+from dreamd.tree.fetch_orders import FetchOrders
 from dreamd.tree.identity import own_identity
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import Folders, StateFolder
@@ -112,6 +114,13 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
     life = Lifecycle(spool=parts.spool, ledger=ledger, recipes=recipes, attempts=attempts, ends=ends)
     intake = Intake(_watcher(config, parts.events), life, until_empty=parts.until_empty)
     page = PageProcess(config.file)
+    fetches = Fetches(
+        orders=FetchOrders(config.state),
+        may_fetch=config.weights.fetch,
+        notify=parts.events.put,
+        on_reason=life.change_reason,
+        on_here=life.weights_fetched,
+    )
     report = Report(
         config=config,
         lock_file=str(StateFolder(config.state).lock),
@@ -122,6 +131,7 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
         intake=intake,
         plugins=parts.plugins,
         executor=parts.executor,
+        fetches=fetches,
         page=page,
         readers=readers,
     )
@@ -144,13 +154,14 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
         executor=parts.executor,
         tally=tally,
         report=report,
+        fetches=fetches,
         service=parts.service,
         tree=parts.tree,
         recovery=recovery,
         on_reload=page.reload,
         until_empty=parts.until_empty,
     )
-    with _running(parts, page, intake.watcher, report):
+    with _running(parts, page, intake.watcher, report, fetches):
         report.write("starting")
         if parts.tree.problem is None:
             loop.recover()
@@ -160,7 +171,7 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
 
 
 @contextmanager
-def _running(parts: _Parts, page: PageProcess, watcher: Watcher, report: Report) -> Iterator[None]:
+def _running(parts: _Parts, page: PageProcess, watcher: Watcher, report: Report, fetches: Fetches) -> Iterator[None]:
     """Have the page served inside; afterwards end everything that was started."""
     previews = StateFolder(parts.config.state).previews
     drop_previews(previews)
@@ -170,6 +181,7 @@ def _running(parts: _Parts, page: PageProcess, watcher: Watcher, report: Report)
         yield
     finally:
         page.stop()
+        fetches.stop()
         parts.executor.stop()
         drop_previews(previews)
         watcher.stop()

@@ -13,7 +13,7 @@ from dreamd.executors.in_hand import InHand
 from dreamd.executors.load import Load
 from dreamd.executors.process import End, Process
 from dreamd.files.problems import refusal
-from dreamd.messages import Advanced, Batch, Cancel, Done, Fetching, Importing, NotDone, Ready, Settings
+from dreamd.messages import Advanced, Batch, Cancel, Done, Importing, NotDone, Ready, Settings
 from dreamd.settings.config import Config
 from dreamd.tree.layout import StateFolder
 
@@ -246,8 +246,6 @@ class LocalWorker:
             elif isinstance(event, Done | NotDone):
                 self._in_hand.note_answer(event.job)
                 self._cancelled.discard(event.job)
-            elif isinstance(event, Fetching) and not self._in_hand:
-                self.deadline = self._idle_deadline()  # a worker that fetches weights is not idle
             if isinstance(event, Advanced | Done):
                 self._load.note(event.busy_seconds)
         self._notify(event)

@@ -27,7 +27,9 @@ from dreamd.page.handlers.now import Now
 from dreamd.page.handlers.recipes import RecipeHandlers
 from dreamd.page.handlers.results import Results
 from dreamd.page.handlers.studio import StudioHandlers
+from dreamd.page.handlers.weights import WeightsHandlers
 from dreamd.page.parts import Parts
+from dreamd.page.weights_needed import WeightsNeeded
 from dreamd.settings.config import Config
 
 
@@ -94,6 +96,7 @@ def make_routes(config: Config, clients: Clients, entrance: Entrance | None, rel
         *CarriedHandlers(parts.carried).routes(),
         *AgainHandlers(parts).routes(),
         *studio.routes(),
+        *WeightsHandlers(config, WeightsNeeded(config, recipes)).routes(),
         *Machines(config, entrance).routes(),
         api_route(api_operations(parts)),
     ]

@@ -171,6 +171,14 @@ class Plugins:
         """What the loaded plugins bring, as data."""
         return Catalogue(entries=tuple(item.entry for item in self._registered), problems=tuple(self._problems))
 
+    def fixed_sources(self) -> dict[str, Source]:
+        """Return the default weights of the backbones of others than dreamd, where those need not be asked for."""
+        return {
+            each.entry.name: each.weights
+            for each in self._registered
+            if isinstance(each.weights, Source) and not each.entry.own
+        }
+
     def get(self, kind: Kind, name: str) -> Registered:
         """Return the registered function of a name. Raises UnknownNameError as `Catalogue.find` does."""
         entry = self.catalogue.find(kind, name)

@@ -67,15 +67,22 @@ class PluginsConfig(FieldModel):
     disable: tuple[str, ...] = ()
 
 
+MayFetch = Literal["auto", "ask", "never"]
+"""Whether the daemon fetches weights."""
+
+
 class WeightsConfig(FieldModel):
     """Where files of weights may lie.
 
     Attributes:
         folders: the folders out of which a recipe in the inbox may name one. Named recipes, `defaults` and the command
             line may name any.
+        fetch: whether the daemon fetches weights that are not here: `auto`, when a picture needs them; `ask`, when a
+            person asks for them on the page; `never`.
     """
 
     folders: tuple[LocalPath, ...] = Field(default=(Path("weights"), Path("recipes")), validate_default=True)
+    fetch: MayFetch = "auto"
 
 
 class WatchConfig(FieldModel):

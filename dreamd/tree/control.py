@@ -71,7 +71,7 @@ def retry(config: Config, job_ids: Sequence[str], *, all_failed: bool) -> Iterat
                     yield f"{job.path}: back in the inbox"
                 elif not all_failed:
                     raise UsageError(f"{job.path}: its picture is no longer in {config.failed}")
-    _wake(config)
+    wake(config)
 
 
 def cancel(config: Config, job_ids: Sequence[str], *, folder: str | None = None) -> Iterator[str]:
@@ -95,7 +95,7 @@ def cancel(config: Config, job_ids: Sequence[str], *, folder: str | None = None)
         else:
             jobs = journal.unfinished_below(relative_folder(config, folder))
         journal.cancel(job.id for job in jobs)
-        _wake(config)
+        wake(config)
         runs = (values := snapshot.read(config.state)) is not None and values["state"] != "stopped"
         if runs:
             _await_ends(journal, jobs)
@@ -113,7 +113,7 @@ def dismiss(config: Config, job_ids: Sequence[str]) -> str:
             if (job := _job_of(journal, job_id)).state is not JobState.FAILED:
                 raise UsageError(f"job {job_id} is {job.state}, not failed")
         journal.dismiss(job_ids)
-    _wake(config)
+    wake(config)
     return f"dismissed: {len(job_ids)}"
 
 
@@ -179,7 +179,7 @@ def pause(config: Config, folder: str) -> str:
     config.state.mkdir(parents=True, exist_ok=True)
     with Journal.open(StateFolder(config.state).journal) as journal:
         journal.pause(name)
-    _wake(config)
+    wake(config)
     return "paused: everything" if name == "." else f"paused: {name}"
 
 
@@ -194,7 +194,7 @@ def resume(config: Config, folder: str | None) -> str:
     with Journal.open(StateFolder(config.state).journal) as journal:
         journal.resume(name)
         left = sorted(journal.paused())
-    _wake(config)
+    wake(config)
     return f"still paused: {', '.join(left)}" if left else "nothing is paused"
 
 
@@ -242,7 +242,7 @@ def _folders_below(inbox: Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in names)
 
 
-def _wake(config: Config) -> None:
+def wake(config: Config) -> None:
     """Tell a running daemon to look; one of another user or machine finds out by itself at its next rescan."""
     values = snapshot.read(config.state)
     if values is None or values["state"] == "stopped":

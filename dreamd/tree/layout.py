@@ -125,6 +125,11 @@ class StateFolder:
         return self.path / "comparisons"
 
     @property
+    def fetches(self) -> Path:
+        """What persons want of weights that are not here, one file a backbone."""
+        return self.path / "fetches"
+
+    @property
     def thumbnails(self) -> Path:
         """Small pictures for the page."""
         return self.path / "thumbnails"

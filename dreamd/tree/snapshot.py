@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dreamd.errors import ConfigError, DreamdError
 from dreamd.files.durable import draft_of
@@ -31,7 +31,6 @@ class RunningJob:
     iteration: int = 0
     iterations: int = 0
     share: float = 0.0
-    fetching: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,19 +52,57 @@ class WorkerStatus:
     jobs: list[RunningJob] = field(default_factory=list)
 
 
+FetchState = Literal["missing", "fetching", "failed", "cancelled"]
+"""What becomes of weights that are not here: nothing yet, they are on their way, the last try failed, or a person does
+not want them fetched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetch:
+    """Weights that are not here, and what becomes of them.
+
+    Attributes:
+        backbone: whose weights.
+        state: missing, fetching, failed or cancelled.
+        done: the bytes that are here.
+        total: the bytes of the whole file, or about so many; None when nobody knows.
+        bytes_per_second: how fast they come; None when they do not, or as long as it is not known.
+        eta_seconds: until they are here, at that rate.
+        problem: why the last try failed.
+        url: where they come from.
+        sha256: the file's SHA-256 or its first digits; "" when nobody knows.
+        path: where the file is to be, for whoever puts it there by hand.
+        may_fetch: whether the config allows to fetch them.
+    """
+
+    backbone: str
+    state: FetchState
+    done: int
+    total: int | None
+    bytes_per_second: float | None
+    eta_seconds: float | None
+    problem: str | None
+    url: str
+    sha256: str
+    path: str
+    may_fetch: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hold:
     """Held jobs of one folder and reason.
 
     Attributes:
-        cause: recipe, weights, plugin or space.
+        cause: recipe, weights, plugin, space or folder.
         jobs: how many.
+        backbone: whose weights they wait for; None where they wait for none that can be fetched.
     """
 
     folder: str
     cause: str
     reason: str
     jobs: int
+    backbone: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +138,7 @@ class Snapshot:
         plugins_not_loaded: name → reason.
         left: what is left in the inbox though somebody may have meant it to be taken: pictures that cannot be claimed,
             links; the most frequent first.
+        fetches: the weights that are not here, and what becomes of them.
         page_problem: why the page is not served; None: it is, or nobody wants it. The daemon tries again by itself.
     """
 
@@ -126,6 +164,7 @@ class Snapshot:
     holds: list[Hold]
     plugins_not_loaded: dict[str, str]
     left: list[Left] = field(default_factory=list)
+    fetches: list[Fetch] = field(default_factory=list)
     page_problem: str | None = None
 
     def write(self, state_folder: Path) -> None:
@@ -164,6 +203,7 @@ def read(state_folder: Path) -> dict[str, Any] | None:
             "workers": [],
             "eta_seconds": None,
             "page_problem": None,
+            "fetches": [],
         }
         values |= _ended_jobs(state_folder)
     return values

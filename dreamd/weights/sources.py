@@ -31,6 +31,7 @@ class Download:
             names; "" when nobody pinned it: then what the first fetch brings is recorded and checked ever after.
         filename: its name in the cache; "" means the last part of the URL. Give one where that part is as common as
             `model.safetensors`: all weights share one folder.
+        size: about how many bytes it has, to be told before it is fetched; 0: nobody knows.
 
     Raises:
         WeightsError: a field is not what it should be.
@@ -39,6 +40,7 @@ class Download:
     url: str
     sha256: str = ""
     filename: str = ""
+    size: int = 0
 
     def __post_init__(self) -> None:
         check_address(self.url)
@@ -80,3 +82,17 @@ class Packaged:
 
 Source = Download | Packaged
 """A file of weights comes from the network, or with an installed package."""
+
+
+class MissingWeightsError(WeightsError):
+    """Weights are not here, and who needs them may not fetch them.
+
+    Attributes:
+        backbone: whose weights.
+        source: where they come from.
+    """
+
+    def __init__(self, backbone: str, source: Download) -> None:
+        self.backbone = backbone
+        self.source = source
+        super().__init__(f"the weights of {backbone} are not here yet; `dreamd weights fetch {backbone}` gets them")

@@ -31,7 +31,7 @@ _RETRY_WAITS_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """A connection that breaks off is tried again after each of these waits, in seconds."""
 
 _PIECE_BYTES = 1 << 20
-"""The number of bytes that are read from a server before they are written."""
+"""The most bytes that are read from a server before they are written."""
 
 _USER_AGENT = "dreamd (Python urllib)"
 """Servers are told this name."""
@@ -224,7 +224,7 @@ class Transfer:
 def _pieces(response: HTTPResponse) -> Iterator[bytes]:
     while True:
         try:
-            piece = response.read(_PIECE_BYTES)
+            piece = response.read1(_PIECE_BYTES)  # what is here by now: a slow line shows that it moves
         except (OSError, HTTPException) as error:
             raise _BrokenOffError(f"the connection broke off, again and again: {reason_of(error)}") from error
         if not piece:

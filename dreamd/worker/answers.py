@@ -10,17 +10,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from dreamd.engine.dreamer import Progress
 from dreamd.engine.tiles.footprint import is_out_of_memory
 from dreamd.errors import DreamdError, FailureCause, PictureError, RecipeError, hold_cause
-from dreamd.messages import Advanced, Fetched, Fetching, NotDone, Said, Unable
-from dreamd.weights.transfer import OnBytes
-from dreamd.worker.fetches import StillFetchingError
+from dreamd.messages import Advanced, MissingWeights, NotDone, Said, Unable
+from dreamd.weights.sources import MissingWeightsError
 
 log = logging.getLogger(__name__)
 
@@ -107,20 +104,6 @@ class Answers:
 
         return report
 
-    def fetching_for(self, jobs: Sequence[str]) -> OnBytes:
-        """Return a callback that says how much of the weights of some jobs has been downloaded."""
-        due = _Throttle(_PROGRESS_SECONDS)
-
-        def report(done: int, total: int | None) -> None:
-            for job in jobs if due() else ():
-                self.send(Fetching(job=job, done=done, total=total))
-
-        return report
-
-    def tell_end_of_fetch(self, jobs: Sequence[str], fetch: Future[Path]) -> None:
-        """Say, once a download of weights has ended, that the jobs which were held for it may go on."""
-        fetch.add_done_callback(lambda _fetch: self.send(Fetched(jobs=tuple(jobs))))
-
 
 def _refusal(job: str, error: DreamdError) -> NotDone:
     return NotDone(
@@ -130,7 +113,14 @@ def _refusal(job: str, error: DreamdError) -> NotDone:
         failure="picture" if isinstance(error, PictureError) else None,
         reason=error.problem if isinstance(error, RecipeError) else str(error),
         field=error.field if isinstance(error, RecipeError) else (),
-        fetching=isinstance(error, StillFetchingError),
+        weights=_missing(error) if isinstance(error, MissingWeightsError) else None,
+    )
+
+
+def _missing(error: MissingWeightsError) -> MissingWeights:
+    source = error.source
+    return MissingWeights(
+        backbone=error.backbone, url=source.url, sha256=source.sha256, filename=source.filename, size=source.size
     )
 
 

@@ -18,11 +18,11 @@ from dreamd.errors import DreamdError
 from dreamd.logs import configure, inherited_level, inherited_style
 from dreamd.messages import Importing, Ready, Settings, Unable, read_settings, to_worker
 from dreamd.plugin_host.finding.discovery import Candidate
+from dreamd.plugin_host.finding.known_sources import remember_sources
 from dreamd.plugin_host.finding.memory import memory_of
 from dreamd.plugin_host.host import Plugins
 from dreamd.processes import die_with_parent
 from dreamd.worker.answers import Answers
-from dreamd.worker.fetches import Fetches
 from dreamd.worker.machine.bounds import Bounds, Room, limit_memory
 from dreamd.worker.machine.device import (
     BrokenDeviceError,
@@ -82,7 +82,7 @@ class Worker:
             picture_folders=self._settings.picture_folders,
         )
         pipeline = Pipeline(
-            Session(self._plugins, self.device, bounds, deterministic=self._settings.deterministic, fetches=Fetches()),
+            Session(self._plugins, self.device, bounds, deterministic=self._settings.deterministic, may_fetch=False),
             self._answers,
             previews=Previews(self._settings.previews),
             together=self._settings.batch or (_TOGETHER_ON_A_GPU if self.device.torch.type == "cuda" else 1),
@@ -119,6 +119,7 @@ class Worker:
         memory = memory_of("dreamd.engine", self._settings.plugin_folders, self._settings.disable)
         if memory.recall("catalogue") is None:
             memory.keep("catalogue", self._plugins.catalogue.model_dump(mode="json"))
+        remember_sources(memory, self._plugins.fixed_sources())
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:

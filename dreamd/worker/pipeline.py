@@ -33,7 +33,6 @@ from dreamd.pictures.writing import write_durably
 from dreamd.settings.recipes.recipe import Recipe
 from dreamd.worker.answers import Answers
 from dreamd.worker.cancels import Cancels, StoppedError
-from dreamd.worker.fetches import StillFetchingError
 from dreamd.worker.film_strip import SIDE, FilmStrip, FilmStrips
 from dreamd.worker.machine.bounds import Room
 from dreamd.worker.machine.device import BrokenDeviceError
@@ -210,13 +209,8 @@ class Pipeline:
         first = tasks[0]
         assert first.picture is not None
         try:
-            built = self._session.build(first.recipe, self._answers.fetching_for(_jobs(tasks)))
+            built = self._session.build(first.recipe)
             together = self._session.count_together(first.picture, built, len(tasks))
-        except StillFetchingError as error:
-            for task in tasks:
-                self._give_up(task, error)
-            self._answers.tell_end_of_fetch(_jobs(tasks), error.fetch)
-            return
         except Exception as error:  # noqa: BLE001 (told to the daemon)
             for task in tasks:
                 self._give_up(task, error)

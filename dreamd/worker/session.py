@@ -44,7 +44,6 @@ from dreamd.settings.recipes.recipe import Recipe
 from dreamd.settings.recipes.recipe_text import carried_text
 from dreamd.weights.transfer import OnBytes
 from dreamd.wording import printable
-from dreamd.worker.fetches import Fetches
 from dreamd.worker.machine.bounds import Bounds
 from dreamd.worker.machine.device import Device, device_name
 from dreamd.worker.recipes.builder import Builder, Built
@@ -86,7 +85,7 @@ class Session:
         bounds: Bounds,
         *,
         deterministic: bool = True,
-        fetches: Fetches | None = None,
+        may_fetch: bool = True,
     ) -> None:
         """Load nothing yet.
 
@@ -95,7 +94,7 @@ class Session:
             device: what to dream on.
             bounds: what a picture may cost.
             deterministic: on a GPU, whether to take only algorithms that give the same bits each time.
-            fetches: fetches weights beside the dreams; None: a download is waited for.
+            may_fetch: whether weights that are not here are fetched, which is waited for.
         """
         self._device = device
         self._plugins = plugins
@@ -104,7 +103,7 @@ class Session:
             device.torch,
             bounds.memory,
             deterministic=deterministic,
-            fetches=fetches,
+            may_fetch=may_fetch,
             pictures=RecipePictures(bounds),
         )
         self._bounds = bounds

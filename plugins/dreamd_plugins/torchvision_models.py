@@ -58,9 +58,11 @@ def torchvision_model(name: str, *, num_classes: Annotated[int, Field(ge=1, le=1
 def _default_weights(name: str) -> Download:
     from torchvision import models
 
-    url = models.get_model_weights(name).DEFAULT.url
+    weights = models.get_model_weights(name).DEFAULT
     # A few names carry ten digits.
-    return Download(url=url, sha256=url.rpartition("-")[2].removesuffix(".pth")[:8])
+    digits = weights.url.rpartition("-")[2].removesuffix(".pth")[:8]
+    mebibytes = weights.meta.get("_file_size", 0)
+    return Download(url=weights.url, sha256=digits, size=int(mebibytes * 2**20))
 
 
 @hookimpl

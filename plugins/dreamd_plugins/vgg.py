@@ -16,16 +16,17 @@ from torch import Tensor, nn
 from dreamd.api import Backbone, Download, RegisterBackbone, hookimpl
 
 _FILES = {
-    "vgg11": "vgg11-8a719046.pth",
-    "vgg13": "vgg13-19584684.pth",
-    "vgg16": "vgg16-397923af.pth",
-    "vgg19": "vgg19-dcbb9e9d.pth",
-    "vgg11_bn": "vgg11_bn-6002323d.pth",
-    "vgg13_bn": "vgg13_bn-abd245e5.pth",
-    "vgg16_bn": "vgg16_bn-6c64b313.pth",
-    "vgg19_bn": "vgg19_bn-c79401a0.pth",
+    "vgg11": ("vgg11-8a719046.pth", 531.5),
+    "vgg13": ("vgg13-19584684.pth", 532.2),
+    "vgg16": ("vgg16-397923af.pth", 553.4),
+    "vgg19": ("vgg19-dcbb9e9d.pth", 574.7),
+    "vgg11_bn": ("vgg11_bn-6002323d.pth", 531.5),
+    "vgg13_bn": ("vgg13_bn-abd245e5.pth", 532.2),
+    "vgg16_bn": ("vgg16_bn-6c64b313.pth", 553.5),
+    "vgg19_bn": ("vgg19_bn-c79401a0.pth", 574.8),
 }
-"""Each network's file of weights, as torchvision publishes it. The digits in its name begin its SHA-256."""
+"""Each network's file of weights, as torchvision publishes it, and its megabytes. The digits in its name begin its
+SHA-256."""
 
 _URL = "https://download.pytorch.org/models/"
 
@@ -90,8 +91,9 @@ def _convolutions(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
 
 
 def _default_weights(name: str) -> Download:
-    file = _FILES[name]
-    return Download(url=_URL + file, sha256=file.rpartition("-")[2].removesuffix(".pth"))
+    file, megabytes = _FILES[name]
+    digits = file.rpartition("-")[2].removesuffix(".pth")
+    return Download(url=_URL + file, sha256=digits, size=int(megabytes * 1e6))
 
 
 @hookimpl

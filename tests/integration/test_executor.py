@@ -22,7 +22,7 @@ from dreamd.errors import FailureCause
 from dreamd.executors.executor import ExecutorContext, ExecutorEvent, WorkerDied, WorkerState, WorkerView
 from dreamd.executors.load import Load
 from dreamd.executors.local import LocalExecutor
-from dreamd.messages import Advanced, Batch, Fetched, NotDone, Order, Ready
+from dreamd.messages import Advanced, Batch, NotDone, Order, Ready
 from dreamd.settings.config import load_config
 
 if TYPE_CHECKING:
@@ -58,12 +58,6 @@ def act(name, job):
                 os.write(1, b"x" * 65536)
         except BrokenPipeError:
             pass
-    elif name == "fetch":
-        say(type="not_done", job=job, hold="weights", final=False, reason="being fetched")
-        for done in range(8):
-            say(type="fetching", job=job, done=done, total=8)
-            time.sleep(0.1)
-        say(type="fetched", jobs=[job])
     elif name == "orphan":
         if not (child := os.fork()):
             time.sleep(3600)
@@ -572,16 +566,6 @@ def test_the_time_of_a_job_begins_when_its_worker_is_ready(desk: Callable[..., D
     after = one.executor.next_deadline()
     assert after is not None
     assert 4 < after - time.monotonic() <= 5
-
-
-def test_a_worker_that_fetches_weights_is_not_idle(desk: Callable[..., Desk]) -> None:
-    one = desk("cpu", workers={"idle_unload_seconds": 0.4})
-    one.event(Ready)
-    pid = one.view.pid
-    one.submit("fetch")
-    assert one.event(Fetched).jobs == ("fetch",)
-    assert one.view.pid == pid
-    assert one.all(WorkerDied) == []
 
 
 def test_a_worker_that_never_gets_ready_is_killed(desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -573,7 +573,7 @@ ODD = os.fsdecode(b"odd/caf\xe9")
 def test_names_that_are_no_text_break_nothing_and_keep_their_bytes(page: Served) -> None:
     folder = page.tree.inbox / ODD
     folder.mkdir(parents=True)
-    job = RunningJob(job="j", picture=f"{ODD}/\udcff.png", fetching="\ud800")
+    job = RunningJob(job="j", picture=f"{ODD}/\udcff\ud800.png")
     worker = WorkerStatus(
         device="cpu", device_name="x", precision="fp32", state="busy", pid=None, error=ODD, jobs=[job]
     )

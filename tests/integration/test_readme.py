@@ -22,7 +22,7 @@ ELSEWHERE = {
     'pip install ".[heic]"': "dreamd is installed where the tests run",
     "dreamd atlas NET": "takes minutes; tests/integration/test_sheets.py",
     "dreamd sweep FIELD=V1,V2": "takes minutes; tests/integration/test_sheets.py",
-    "dreamd weights fetch vgg19": "548 MB; tests/integration/test_weights.py",
+    "dreamd weights fetch vgg19": "575 MB; tests/integration/test_weights.py",
 }
 """The commands that are not run here, and why."""
 

@@ -295,7 +295,9 @@ def test_progress_grows_from_nothing_to_the_whole(server: Server) -> None:
     seen: list[tuple[int, int | None]] = []
     fetching.fetch(server.download(), backbone="vgg19", on_bytes=lambda here, total: seen.append((here, total)))
     places = [here for here, _ in seen]
-    assert places == [0, 1 << 20, 2 << 20, len(CONTENT)]
+    assert places == sorted(set(places))
+    assert (places[0], places[-1]) == (0, len(CONTENT))
+    assert len(places) > 3
     assert {total for _, total in seen} == {len(CONTENT)}
 
 
@@ -333,12 +335,13 @@ def test_a_later_fetch_goes_on_with_the_part_that_an_earlier_one_left(server: Se
     assert seen[0] == 1000
 
 
-def test_chunks_that_break_off_are_resumed_behind_the_last_whole_piece(server: Server) -> None:
+def test_chunks_that_break_off_are_resumed_behind_the_last_byte(server: Server) -> None:
     server.shelf.chunked = True
     server.shelf.breaks_at = [len(CONTENT) // 2]
     path = fetching.fetch(server.download(), backbone="vgg19", pause=no_pause)
     assert path.read_bytes() == CONTENT
-    assert server.shelf.ranges_asked() == ["", f"bytes={1 << 20}-"]
+    came = len(CONTENT) // 2 - len(f"{len(CONTENT):x}\r\n")  # the head of the chunk is no part of the file
+    assert server.shelf.ranges_asked() == ["", f"bytes={came}-"]
 
 
 def test_a_server_that_falls_silent_is_asked_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

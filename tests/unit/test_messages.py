@@ -18,8 +18,7 @@ from dreamd.messages import (
     Advanced,
     Batch,
     Done,
-    Fetched,
-    Fetching,
+    MissingWeights,
     NotDone,
     Order,
     Ready,
@@ -74,8 +73,13 @@ MESSAGES = [
         ),
     ),
     Advanced(job="j", ascent=1, ascents=4, iteration=2, iterations=10, share=0.1),
-    Fetching(job="j", done=1, total=None),
-    Fetched(jobs=("j", "k")),
+    NotDone(
+        job="j",
+        hold="weights",
+        final=False,
+        reason="they are not here",
+        weights=MissingWeights(backbone="far", url="http://h/w.pth", sha256="", filename="", size=3),
+    ),
     Done(job="j", file="result.png", sidecar=sidecar()),
     NotDone(job="j", hold="recipe", final=False, reason="no layer 'x'", field=("layers", 0)),
     Unable(reason="there is no such device"),
@@ -83,7 +87,7 @@ MESSAGES = [
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.type)
-def test_what_a_worker_says_arrives_as_it_was(message: Ready | Advanced | Fetching | Done | NotDone | Unable) -> None:
+def test_what_a_worker_says_arrives_as_it_was(message: Ready | Advanced | Done | NotDone | Unable) -> None:
     assert from_worker(message.line()) == message
 
 
@@ -142,8 +146,8 @@ def test_a_loss_without_bounds_is_said_as_none(loss: float) -> None:
         b'{"type": "ready"}\n',
         b'{"type": "surprise", "job": "j"}\n',
         b'{"type": "not_done", "job": "j", "hold": "boredom", "final": true, "reason": "x"}\n',
-        b'{"type": "fetching", "job": "j", "done": 1, "total": 2, "more": 3}\n',
-        b'{"type": "fetching", "job": "j", "done": 1',
+        b'{"type": "unable", "reason": "r", "more": 3}\n',
+        b'{"type": "unable", "reason": "r"',
         b'{"type": "unable", "reason": "\xff"}\n',
         b"\x00\xff\xfe",
         b"[" * 100_000,

@@ -57,8 +57,6 @@ def wrap(start: str, text: str) -> list[str]:
 
 def doing(job: Mapping[str, Any]) -> str:
     """Say what a running job is at."""
-    if job["fetching"]:
-        return str(job["fetching"])
     if not job["ascents"]:
         return "waiting"
     return f"octave {job['ascent']}/{job['ascents']}, iteration {job['iteration']}/{job['iterations']}"

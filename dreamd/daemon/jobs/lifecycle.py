@@ -154,6 +154,12 @@ class Lifecycle:
         self.held.release(lambda job: folder in (job.folder, *job.folder.parents))
         self._go_on()
 
+    def change_reason(self, before: str, after: str) -> None:
+        """Tell the jobs that are held for weights by a reason what they are held for now."""
+        held = self.held.take(lambda job: job.hold == "weights" and job.reason == before)
+        if held:
+            self._hold(held, "weights", after)
+
     def weights_fetched(self) -> None:
         """Let the jobs go on that are held for weights: a download has ended."""
         self.held.release(lambda job: job.hold == "weights")

@@ -12,6 +12,7 @@ import { marksChanged, setUpGallery, showGallery, resultsChanged } from "./galle
 import { showGone, showNow } from "./now/now.js";
 import { setUpRecipes, showRecipes } from "./recipes/recipes.js";
 import { closeViewer, neighboursChanged, setUpViewer, showResult } from "./viewer/viewer.js";
+import { fetchesChanged } from "./weights/fetch.js";
 
 const VIEWS = ["now", "gallery", "attention", "recipes", "again", "compare"];
 const WITHIN = { again: "gallery", compare: "gallery" }; // views without a place of their own in the navigation
@@ -53,6 +54,7 @@ function onStatus(values) {
   showState();
   showNow(values);
   compareChanged(values);
+  if (fetchesChanged(values.fetches)) showChosen().catch(() => {}); // asked again with the next that comes or goes
   const attention = JSON.stringify([values.failed, values.held, values.left]);
   if (finished !== values.done) {
     finished = values.done;

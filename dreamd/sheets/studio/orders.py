@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from dreamd.errors import WeightsError
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.config import Config
 from dreamd.studio import Going
-from dreamd.weights import fetching
-from dreamd.weights.cache import cached_path
-from dreamd.weights.sources import Download, Source
-from dreamd.weights.transfer import OnBytes
 from dreamd.worker.display import Show
-from dreamd.worker.fetches import Fetches
 from dreamd.worker.machine.bounds import Bounds, limit_memory
 from dreamd.worker.machine.device import choose_device, count_threads, free_memory, use_threads
 from dreamd.worker.session import Session
@@ -29,18 +22,6 @@ class CancelledError(BaseException):
 
     It is no Exception: it goes through the code of plugins, which would be blamed for one.
     """
-
-
-class NoFetches(Fetches):
-    """Takes weights that are here: nobody who tries a recipe has asked for a download."""
-
-    def ready(self, source: Source, *, backbone: str, on_bytes: OnBytes | None = None) -> Path:
-        """Return a file of weights, checked. Raises WeightsError where it is not here."""
-        if isinstance(source, Download) and not cached_path(source).is_file():
-            raise WeightsError(
-                f"the weights of {backbone} are not here yet; `dreamd weights fetch {backbone}` gets them"
-            )
-        return fetching.ready(source, backbone=backbone, on_bytes=on_bytes)
 
 
 class Report:
@@ -78,4 +59,4 @@ def session_of(config: Config, plugins: Plugins) -> Session:
         picture_folders=(config.recipes, config.inbox),
     )
     limit_memory(bounds.memory)
-    return Session(plugins, device, bounds, fetches=NoFetches())
+    return Session(plugins, device, bounds, may_fetch=False)

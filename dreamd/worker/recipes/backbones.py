@@ -23,9 +23,10 @@ from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.recipes.layer_names import wrong_layer
 from dreamd.settings.recipes.recipe import BackboneChoice, Climb, Recipe
 from dreamd.weights import fetching, loading
+from dreamd.weights.cache import cached_path
 from dreamd.weights.known import known_sha256
+from dreamd.weights.sources import Download, MissingWeightsError
 from dreamd.weights.transfer import OnBytes
-from dreamd.worker.fetches import Fetches
 
 _MOST_KEPT = 4
 """The most networks that a worker keeps. Building one takes seconds."""
@@ -73,15 +74,15 @@ class _Outline:
 class Backbones:
     """The networks of one device, the least recently used dropped first."""
 
-    def __init__(self, plugins: Plugins, device: torch.device, fetches: Fetches | None = None) -> None:
+    def __init__(self, plugins: Plugins, device: torch.device, *, may_fetch: bool = True) -> None:
         """Keep nothing yet.
 
         Args:
             plugins: where backbones come from.
             device: where they are brought to.
-            fetches: fetches weights beside the dreams; None: a download is waited for.
+            may_fetch: whether weights that are not here are fetched, which is waited for.
         """
-        self._fetches = fetches
+        self._may_fetch = may_fetch
         self._plugins = plugins
         self._device = device
         self._kept: OrderedDict[tuple[str, tuple[Pair, ...]], Loaded] = OrderedDict()
@@ -106,7 +107,7 @@ class Backbones:
     def _load(self, name: str, recipe: Recipe, precision: Precision, on_bytes: OnBytes | None) -> tuple[Pair, ...]:
         """Load a network and keep it; returns the pairs that were folded."""
         registered = self._plugins.get(Kind.BACKBONE, recipe.backbone.name)
-        loaded = load_backbone(registered, recipe.backbone, recipe.seed, on_bytes, self._fetches)
+        loaded = load_backbone(registered, recipe.backbone, recipe.seed, on_bytes, may_fetch=self._may_fetch)
         outline = self._remember(name, recipe, loaded.backbone)
         network, exact, pairs = loaded.backbone.network, wants_reference(recipe), outline.pairs_to_fold(recipe)
         fold(network, pairs)
@@ -183,18 +184,20 @@ def load_backbone(
     choice: BackboneChoice,
     seed: int,
     on_bytes: OnBytes | None = None,
-    fetches: Fetches | None = None,
+    *,
+    may_fetch: bool = True,
 ) -> Loaded:
     """Build a backbone, load its weights into it and freeze it.
 
     Raises:
         WeightsError: there are no default weights, they cannot be had, or a file does not fit the network.
+        MissingWeightsError: they are not here, and may not be fetched.
         PluginError: the plugin's function failed or returned something else.
     """
     if choice.weights == "random":
         torch.manual_seed(seed)
         return Loaded(_build(registered, choice.name, choice.parameters).frozen(), None)
-    file = _fetch_weights(registered, choice, on_bytes, fetches)
+    file = _weights_file(registered, choice, on_bytes, may_fetch=may_fetch)
     with without_initialisation():
         backbone = _build(registered, choice.name, choice.parameters)
     state = loading.load_state_dict(file)
@@ -206,10 +209,8 @@ def load_backbone(
     return Loaded(backbone.frozen(), known_sha256(file))
 
 
-def _fetch_weights(
-    registered: Registered, choice: BackboneChoice, on_bytes: OnBytes | None, fetches: Fetches | None
-) -> Path:
-    """Return the file of weights, downloaded if need be. Raises WeightsError."""
+def _weights_file(registered: Registered, choice: BackboneChoice, on_bytes: OnBytes | None, *, may_fetch: bool) -> Path:
+    """Return the file of weights, fetched if need be. Raises WeightsError; MissingWeightsError when it may not be."""
     if choice.weights != "default":
         return Path(choice.weights)
     source = registered.source(choice.name)
@@ -217,8 +218,9 @@ def _fetch_weights(
         raise WeightsError(
             f"{choice.name} has no default weights; give `backbone: {{name: {choice.name}, weights: PATH}}`"
         )
-    ready = fetching.ready if fetches is None else fetches.ready
-    return ready(source, backbone=choice.name, on_bytes=on_bytes)
+    if not may_fetch and isinstance(source, Download) and not cached_path(source).is_file():
+        raise MissingWeightsError(choice.name, source)
+    return fetching.ready(source, backbone=choice.name, on_bytes=on_bytes)
 
 
 def _build(registered: Registered, name: str, parameters: Mapping[str, object]) -> Backbone:

@@ -31,7 +31,6 @@ from dreamd.settings.recipes.checking import check_recipe, choices_of
 from dreamd.settings.recipes.recipe import PICTURE_LAYER, BackboneChoice, LayerChoice, PluginChoice, Recipe, Stage
 from dreamd.settings.recipes.recipe import Climb as RecipeClimb
 from dreamd.weights.transfer import OnBytes
-from dreamd.worker.fetches import Fetches
 from dreamd.worker.recipes.backbones import Backbones, climb_modules, wants_reference
 from dreamd.worker.recipes.recipe_pictures import RecipePictures
 from dreamd.worker.recipes.targets import Aim, aimed, check_loss_alone
@@ -80,7 +79,7 @@ class Builder:
         memory: int | None = None,
         *,
         deterministic: bool = True,
-        fetches: Fetches | None = None,
+        may_fetch: bool = True,
         pictures: RecipePictures | None = None,
     ) -> None:
         """Build nothing yet.
@@ -90,13 +89,13 @@ class Builder:
             device: what to dream on.
             memory: bytes that the process may hold; larger pictures are dreamed in tiles. None: never in tiles.
             deterministic: on a GPU, whether to take only algorithms that give the same bits each time.
-            fetches: fetches weights beside the dreams; None: a download is waited for.
+            may_fetch: whether weights that are not here are fetched, which is waited for.
             pictures: reads the pictures that recipes name; None: from anywhere.
         """
         self._plugins = plugins
         self._memory = memory
         self._device = device
-        self._backbones = Backbones(plugins, device, fetches)
+        self._backbones = Backbones(plugins, device, may_fetch=may_fetch)
         self._deterministic = deterministic
         self._graphs = _graphs(device, memory)
         self._pictures = pictures or RecipePictures(None)

@@ -22,7 +22,7 @@ from dreamd.job import Job, JobState
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
 from dreamd.tree.lock import lock
-from dreamd.tree.snapshot import Hold, Left, RunningJob, Snapshot, WorkerStatus
+from dreamd.tree.snapshot import Fetch, Hold, Left, RunningJob, Snapshot, WorkerStatus
 
 RUNNING = RunningJob(job="1abc", picture="slow/cat.jpg", ascent=2, ascents=4, iteration=3, iterations=10, share=0.325)
 IDLE = Snapshot(
@@ -197,7 +197,6 @@ def test_the_queue_the_rate_and_the_time_to_go_are_told(capsys: pytest.CaptureFi
     [
         (RUNNING, "          32% slow/cat.jpg  octave 2/4, iteration 3/10"),
         (RunningJob(job="1", picture="a.png"), "           0% a.png  waiting"),
-        (RunningJob(job="1", picture="a.png", fetching="weights, 3 MB"), "           0% a.png  weights, 3 MB"),
         (RunningJob(job="1", picture="a\n\x1b[2J\udcff.png"), "           0% a\\n\\x1b[2J\\udcff.png  waiting"),
     ],
 )  # fmt: skip
@@ -206,6 +205,34 @@ def test_what_a_job_is_at_is_told_on_one_line(
 ) -> None:
     place.write(replace(IDLE, workers=[replace(IDLE.workers[0], jobs=[job])]))
     assert told(capsys, place).splitlines()[-1] == line
+
+
+FETCH = Fetch(
+    backbone="vgg19", state="fetching", done=12_000_000, total=574_700_000, bytes_per_second=3e6, eta_seconds=187.6,
+    problem=None, url="https://h/w.pth", sha256="dcbb9e9d", path="/cache/w.pth", may_fetch=True,
+)  # fmt: skip
+
+
+@pytest.mark.usefixtures("locked")
+@pytest.mark.parametrize(
+    ("fetch", "line"),
+    [
+        (FETCH, "weights  vgg19: on their way, 12 of 575 MB, 3.0 MB/s, about 3 min to go"),
+        (
+            replace(FETCH, state="cancelled", bytes_per_second=None, eta_seconds=None),
+            "weights  vgg19: not here, their download was cancelled, 12 of 575 MB",
+        ),
+        (
+            replace(FETCH, state="failed", total=None, done=0, bytes_per_second=None, eta_seconds=None),
+            "weights  vgg19: not here, the last try failed, 0 MB",
+        ),
+    ],
+)
+def test_missing_weights_are_told_with_how_much_of_them_is_here(
+    capsys: pytest.CaptureFixture[str], place: Place, fetch: Fetch, line: str
+) -> None:
+    place.write(replace(IDLE, fetches=[fetch]))
+    assert line in told(capsys, place).splitlines()
 
 
 @pytest.mark.usefixtures("locked")

@@ -28,7 +28,18 @@ class House:
         self.recovery = MagicMock()
         config = MagicMock()
         config.limits.attempts = 1
-        names = ("events", "ledger", "intake", "plugins", "executor", "tally", "report", "service", "on_reload")
+        names = (
+            "events",
+            "ledger",
+            "intake",
+            "plugins",
+            "executor",
+            "tally",
+            "report",
+            "fetches",
+            "service",
+            "on_reload",
+        )
         parts = {name: MagicMock() for name in names}
         parts |= {"life": self.life, "tree": self.tree, "recovery": self.recovery}
         self.loop = Loop(config=config, until_empty=False, **parts)

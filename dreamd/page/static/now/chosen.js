@@ -1,7 +1,8 @@
-// Before a picture is dropped: by what recipe the chosen folder dreams.
+// Before a picture is dropped: by what recipe the chosen folder dreams, and what that needs which is not here.
 
 import { addressOf, get, query } from "../api.js";
-import { byId, make } from "../dom.js";
+import { byId, make, refill } from "../dom.js";
+import { fetchBox } from "../weights/fetch.js";
 import { folderName, folderPath, printable } from "../words.js";
 
 const QUIET_MILLISECONDS = 250;
@@ -22,7 +23,9 @@ export async function showChosen() {
   const turn = ++asked;
   const folder = folderPath(byId("drop-folder").value);
   const said = await get(`api/recipe?${query({ folder })}`).then(words, (error) => error.message);
+  const missing = await get(`api/weights?${query({ folder })}`).catch(() => []);
   if (turn !== asked) return;
+  refill(byId("drop-weights"), missing.map(({ backbone }) => backbone), () => missing.map(fetchBox));
   const link = make("a", { href: addressOf("recipes", folder) }, "Recipe");
   byId("drop-recipe").replaceChildren(`${folderName(folder)}: ${said} · `, link);
 }

@@ -54,7 +54,6 @@ function update(card, job) {
 
 /** Where a dream is, in one line. */
 function step(job) {
-  if (job.fetching) return job.fetching;
   if (!job.ascents) return "loading";
   return `octave ${job.ascent} of ${job.ascents}, iteration ${job.iteration} of ${job.iterations}`;
 }

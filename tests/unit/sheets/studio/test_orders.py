@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dreamd.errors import WeightsError
-from dreamd.sheets.studio.orders import CancelledError, NoFetches, Report
+from dreamd.sheets.studio.orders import CancelledError, Report
 from dreamd.studio import AtlasOrder, CancelOrder, Ended, Going, TryOrder, read_answer, read_order
-from dreamd.weights.sources import Download
-
-
-def test_nobody_who_tries_a_recipe_gets_a_download(tmp_path, monkeypatch):
-    monkeypatch.setenv("DREAMD_WEIGHTS", str(tmp_path))
-    source = Download(url="https://example.invalid/big-01234567.pth", sha256="01234567" * 8)
-    with pytest.raises(WeightsError, match="dreamd weights fetch big"):
-        NoFetches().ready(source, backbone="big")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_order_that_is_not_wanted_any_more_ends_when_it_tells_how_far_it_is():

@@ -22,11 +22,13 @@ from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.page.recipe_form.form import Form, recipe_form
 from dreamd.page.recipe_form.standing import lists_of, own_fields
 from dreamd.plugin_host.catalogue import Catalogue
+from dreamd.plugin_host.finding.shipped import Shipped
 from dreamd.settings.config import Config, load_config
 from dreamd.settings.editing.changes import with_value, without_value
 from dreamd.settings.recipes.explaining import explain
+from dreamd.settings.recipes.layer_names import check_layer_names
 from dreamd.settings.recipes.merging import Resolved, from_sidecar
-from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.recipe import Part, Recipe
 from dreamd.settings.recipes.recipe_book import RecipeBook, preset, preset_names, recipe_file
 from dreamd.settings.recipes.recipe_text import recipe_text
 from dreamd.settings.yamlfile import MAX_BYTES, document_of_text
@@ -72,6 +74,8 @@ class Recipes:
         self._config = config
         self._reloads = reloads
         self._known_book = config.recipe_book()
+        self._shipped = Shipped("dreamd.engine", config.plugins.engine, config.plugins.disable)
+        self._layers: dict[str, list[str]] = {}
 
     def folders(self) -> list[dict[str, Any]]:
         """List the inbox's folders, and whether each has a recipe of its own."""
@@ -201,7 +205,24 @@ class Recipes:
         catalogue = self.catalogue()
         if catalogue is not None:
             resolved.check(catalogue)
+        with resolved.locating():
+            for place, dream in resolved.recipe.dreams:
+                self._check_layers(dream, place)
         return resolved
+
+    def _check_layers(self, dream: Part, place: FieldPath) -> None:
+        """Check a dream's layers, where the layers of its network ship. Raises RecipeError."""
+        name = dream.backbone.name
+        if dream.backbone.parameters:
+            return
+        if name not in self._layers:
+            network = self._shipped.network(name)
+            self._layers[name] = [] if network is None else [layer["name"] for layer in network["layers"]]
+        try:
+            if self._layers[name]:
+                check_layer_names(dream, self._layers[name])
+        except RecipeError as error:
+            raise RecipeError(error.problem, field=(*place, *error.field)) from error
 
     def book(self) -> RecipeBook:
         """Return the recipes that the daemon goes by."""

@@ -80,7 +80,7 @@ def test_what_is_set_here_goes_back_to_what_is_inherited(site: Site, visit: Visi
 def test_a_card_is_what_the_recipe_extends_and_undo_takes_it_back(site: Site, visit: Visit) -> None:
     page = opened(site, visit, "cards")
     assert page.get_by_role("radio", name="classic").is_checked()
-    page.get_by_text("ascent goes over classic here.").wait_for()
+    page.get_by_text("ascent.iterations, ascent.lr go over classic here.").wait_for()
     page.get_by_role("radio", name="none").check(force=True)
     page.wait_for_function(IS, arg=TEXT.replace("extends: classic   # for now", "# for now"))
     page.get_by_role("button", name="Undo").click()

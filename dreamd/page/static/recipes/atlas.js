@@ -49,7 +49,9 @@ async function look() {
 
 function show({ tiles, making, problem }) {
   const isMine = making?.backbone === backbone;
-  if (!isMine || byId("atlas-tiles").childElementCount === 0) byId("atlas-tiles").replaceChildren(...tiles.map(tile));
+  const isFirst = byId("atlas-tiles").childElementCount === 0;
+  if (!isMine || isFirst) byId("atlas-tiles").replaceChildren(...tiles.map(tile));
+  if (isFirst) byId("atlas-tiles").querySelector("label:has(input:checked)")?.scrollIntoView({ block: "center" });
   byId("atlas-progress").hidden = !isMine;
   byId("atlas-cancel").hidden = !isMine;
   byId("atlas-make").hidden = making !== null || (tiles.length > 0 && !tiles.some(({ is_waiting }) => is_waiting));

@@ -4,6 +4,7 @@ import { get } from "../api.js";
 import { byId, make, refill } from "../dom.js";
 
 let cards = null;
+let shownFor = null; // the folder whose card was brought into sight
 
 /** Fetches the cards once. */
 async function load() {
@@ -26,6 +27,8 @@ export async function showCards(standing, folder, change) {
   refill(byId("recipe-cards"), presets, () => [none, ...presets].map((preset) => card(preset, change)));
   for (const input of byId("recipe-cards").querySelectorAll("input")) input.checked = input.value === chosen;
   showOver(standing, chosen, change);
+  if (shownFor !== folder) reveal();
+  shownFor = folder;
 }
 
 function card(preset, change) {
@@ -44,11 +47,22 @@ function card(preset, change) {
 
 /** Says what goes over the preset, which then looks another way than its card, and offers to take it out. */
 function showOver(standing, chosen, change) {
-  const own = [...new Set(standing.own.map((path) => path.split(".")[0]))].filter((name) => name !== "extends");
+  const own = standing.own.filter((path) => path !== "extends");
+  const told = own.filter((path) => !own.some((other) => other.startsWith(`${path}.`)));
+  const fields = [...new Set(own.map((path) => path.split(".")[0]))];
   const element = byId("cards-over");
   element.hidden = own.length === 0 || chosen === "";
-  refill(element, [own, chosen], () => [
-    `${own.join(", ")} ${own.length === 1 ? "goes" : "go"} over ${chosen} here. `,
-    make("button", { type: "button", class: "quiet small", onclick: () => change(own.map((path) => ({ path: [path] })), "all") }, `Take ${chosen} as it is`),
+  refill(element, [told, chosen], () => [
+    `${told.join(", ")} ${told.length === 1 ? "goes" : "go"} over ${chosen} here. `,
+    make("button", { type: "button", class: "quiet small", onclick: () => change(fields.map((path) => ({ path: [path] })), "all") }, `Take ${chosen} as it is`),
   ]);
+}
+
+/** Brings the chosen card into sight, without moving the page. */
+function reveal() {
+  const box = byId("recipe-cards");
+  const card = box.querySelector("label:has(input:checked)");
+  if (card === null) return;
+  const [from, to] = [box.getBoundingClientRect(), card.getBoundingClientRect()];
+  box.scrollBy(to.left - from.left - (from.width - to.width) / 2, to.top - from.top - (from.height - to.height) / 2);
 }

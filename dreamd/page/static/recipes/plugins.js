@@ -6,14 +6,18 @@ import { asMapping, nameOf } from "./names.js";
 
 /** The choice of one plugin; below it are the rows of its parameters, which inherit as other fields do. */
 export function pluginInput(plugins, path, id, change, rowOf, elsewhere) {
-  const select = make("select", { id, onchange: () => change([{ path: path.split("."), value: select.value }], path) });
+  const select = make("select", { id, onchange: () => change([{ path: path.split("."), value: select.value }, ...taken()], path) });
+  /** Layers are of a network, and those of the former one mean nothing in another. */
+  const taken = () => (path === "backbone" && standing.isOwn("layers") ? [{ path: ["layers"] }] : []);
   const doc = make("p", { class: "doc" });
   const inside = make("div", { class: "parameters" });
   const isWhole = path.includes("."); // `ascent.optimizer` is one field, whose value is the plugin with its parameters
   let rows = [];
+  let standing = null;
   return {
     element: make("div", {}, select, doc, inside),
-    show(value, standing) {
+    show(value, now) {
+      standing = now;
       const name = typeof value === "object" ? value?.name : value;
       refill(select, [plugins.map((each) => each.name), name], () => optionsOf(plugins, name));
       select.value = name;

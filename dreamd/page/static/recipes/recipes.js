@@ -203,6 +203,7 @@ function showButtons() {
   byId("recipe-save").disabled = !isChanged() || isWrong;
   byId("recipe-revert").disabled = !isChanged();
   byId("recipe-undo").disabled = undo.length === 0;
+  byId("recipe-form").classList.toggle("is-changed", isChanged());
 }
 
 async function save(event) {

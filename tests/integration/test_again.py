@@ -189,6 +189,12 @@ def test_jobs_are_compared_by_their_ids(page: Page) -> None:
     assert page.refused(f"comparisons/{','.join(map(str, range(30)))}")[0] == 422
 
 
+def test_jobs_of_several_pictures_have_no_one_original(page: Page) -> None:
+    first = page.dreamed("cat.png", "of-several")
+    other = page.api.wait(page.api.post("dog.png", folder="of-several", data=page.tree.picture(20, 30))["id"])["job"]
+    assert page.ask(f"comparisons/{first},{other}")["source"] == ""
+
+
 def test_a_held_dream_of_a_comparison_says_why(page: Page) -> None:
     job = page.dreamed("cat.png", "held")
     made = page.ask(f"again/{job}", {"recipes": ["far"]})

@@ -52,7 +52,7 @@ class Comparison(BaseModel):
     Attributes:
         id: what to ask for.
         made_at: when it was asked for, in seconds since the epoch.
-        source: the id of the job whose original or result was dreamed again.
+        source: the id of the job whose original or result was dreamed again; "" where the dreams are of several.
         of: which of the two.
         picture: the name of that picture.
         field: the field that was swept; "" where recipes are compared.

@@ -18,7 +18,7 @@ from dreamd.page.again.wishes import MOST_AT_ONCE
 from dreamd.page.api.job_view import ApiJobs, Found
 from dreamd.page.api.models import ApiJob
 from dreamd.page.handlers.answers import NotThereError
-from dreamd.page.outbox import result_of
+from dreamd.page.outbox import result_of, sidecar_of
 from dreamd.settings.config import Config
 from dreamd.tree.layout import trash_folder
 from dreamd.wording import printable
@@ -104,8 +104,13 @@ class ComparisonView:
             raise NotThereError("there is no such comparison, and there are no jobs of these ids")
         dreams = tuple(Compared(label=_name_of(each.job) or each.told.name, id=each.told.id) for each in found)
         first = found[0].told
-        source, about = first.job or first.id, ",".join(dream.id or "" for dream in dreams)
+        about = ",".join(dream.id or "" for dream in dreams)
+        source = first.job or first.id if self._are_of_one_picture(found) else ""
         return Comparison(id=about, made_at=0.0, source=source, of="original", picture=first.name, dreams=dreams)
+
+    def _are_of_one_picture(self, found: Sequence[Found]) -> bool:
+        sidecars = [each.job and sidecar_of(each.job, self._config.outbox) for each in found]
+        return len({sidecar and sidecar.get("input_sha256") for sidecar in sidecars}) == 1
 
     def _find(self, dream: Compared) -> Found | None:
         try:

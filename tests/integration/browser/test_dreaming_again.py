@@ -120,6 +120,23 @@ def test_one_zoom_and_one_place_count_for_all_pictures(site: Site, visit: Visit)
     assert len(set(sources)) == 1
 
 
+def test_results_that_are_selected_in_the_gallery_are_compared(site: Site, visit: Visit) -> None:
+    page = visit(site)
+    dreamed(site, page, "chosen-one")
+    site.tree.drop("chosen-two/chosen-two.png", site.tree.picture(48, 64))
+    seen(page, "chosen-two.png").wait_for()
+    page.goto(f"{site.url}#gallery?search=chosen")
+    page.locator("#gallery .tile a").first.focus()
+    page.keyboard.press("x")
+    assert page.locator("#selection-again").inner_text() == "Dream again"
+    page.keyboard.press("Control+a")
+    page.get_by_role("link", name="Compare", exact=True).click()
+    wait_until_seen(page, 2)
+    assert page.locator("#panes-title").inner_text() == "2 dreams"
+    assert page.locator(".pane.original").count() == 0
+    assert set(page.locator("#panes figcaption b").all_inner_texts()) == {"chosen-one.png", "chosen-two.png"}
+
+
 def test_two_fingers_zoom_and_one_pans(site: Site, visit: Visit) -> None:
     page = visit(site, has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844})
     job = dreamed(site, page, "pinch")

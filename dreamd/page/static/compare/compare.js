@@ -78,7 +78,9 @@ async function ask() {
 
 function build(comparison) {
   const { source, of, picture, field, dreams } = comparison;
-  byId("panes-title").textContent = field ? `${picture}: ${field}` : picture;
+  const isOfOne = source !== ""; // or there is no one picture that they are dreams of
+  byId("panes-title").textContent = isOfOne ? (field ? `${picture}: ${field}` : picture) : plural(dreams.length, "dream");
+  byId("panes-again").hidden = byId("panes-original").hidden = !isOfOne;
   byId("panes-again").href = addressOf("again", source, { of: of === "original" ? "" : of, by: field ? "values" : "" });
   const kind = of === "original" ? "before" : "after";
   const befores = [`thumbnails/${source}/${kind}/large`];
@@ -86,7 +88,7 @@ function build(comparison) {
   const full = of === "original" ? `api/v1/jobs/${source}/original` : `results/${source}`;
   byId("panes").style.removeProperty("--ratio");
   byId("panes").replaceChildren(
-    originalPane(of === "original" ? "the original" : "the dream before", befores, full),
+    ...(isOfOne ? [originalPane(of === "original" ? "the original" : "the dream before", befores, full)] : []),
     ...dreams.map(({ label }) => dreamPane(label, field.split(".").pop())),
   );
   byId("panes").classList.toggle("many", dreams.length > 5);
@@ -139,7 +141,7 @@ async function cancel(job) {
 }
 
 function show(index, dream) {
-  const pane = byId("panes").children[index + 1];
+  const pane = byId("panes").querySelectorAll(".pane:not(.original)")[index];
   if (pane) updatePane(pane, dream, running.get(dream.told?.job), acts, kept().length > 1);
 }
 

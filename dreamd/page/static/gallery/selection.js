@@ -1,8 +1,11 @@
 // Results that are selected, with a click, a range, the keyboard or a long press, and the bar of what can be done with them.
 
+import { addressOf } from "../api.js";
 import { byId, notice } from "../dom.js";
 import { count } from "../words.js";
 import { MOST_SELECTED, downloadOf, remove, restore, star } from "./deeds.js";
+
+const MOST_COMPARED = 24; // as the server takes them
 
 const selected = new Map();
 let anchor = null; // where a range begins
@@ -20,7 +23,7 @@ export function setUpSelection({ shown, draw, trash }) {
   byId("selection-star").addEventListener("click", () => act((ids) => star(ids, !areFavourites())));
   byId("selection-delete").addEventListener("click", () => removeSelected());
   byId("selection-restore").addEventListener("click", () => act(restore));
-  byId("selection-download").addEventListener("click", () => setTimeout(clear));
+  for (const id of ["selection-download", "selection-again"]) byId(id).addEventListener("click", () => setTimeout(clear));
 }
 
 export function toggle(result) {
@@ -96,11 +99,14 @@ function tell() {
   document.body.classList.toggle("has-selection", ids.length > 0);
   byId("selection-count").textContent = `${count(ids.length)} selected`;
   if (ids.length) {
+    byId("selection-again").href = ids.length === 1 ? addressOf("again", ids[0]) : addressOf("compare", ids.join(","));
+    byId("selection-again").querySelector("span").textContent = ids.length === 1 ? "Dream again" : "Compare";
     byId("selection-download").href = downloadOf(ids);
     byId("selection-download").download = ids.length === 1 ? selected.get(ids[0]).result.split("/").pop() : "dreams.zip";
   } else anchor = null;
   byId("selection-star").querySelector("span").textContent = ids.length && areFavourites() ? "No favourite" : "Favourite";
   byId("selection-delete").hidden = byId("selection-star").hidden = isTrash();
   byId("selection-restore").hidden = !isTrash();
+  byId("selection-again").hidden = isTrash() || ids.length > MOST_COMPARED;
   redraw();
 }

@@ -3,17 +3,18 @@
 import { addressOf, get, place, query } from "../api.js";
 import { byId, make, notice } from "../dom.js";
 import { draftRecipe } from "../recipes/recipes.js";
-import { duration, folderName, folderPath, moment } from "../words.js";
+import { folderPath } from "../words.js";
+import { setUpActions, showActions } from "./actions.js";
+import { facts, why } from "./telling.js";
+import { watchStage } from "./zoom.js";
 
-const MADE_FROM_NOISE = "A dream from nothing: it was made from noise, so there is no original.";
-const DELETED = "Originals are not kept here, so there is nothing to compare with.";
-const MISSING = "The original is no longer where originals are kept, so there is nothing to compare with.";
-const TAKEN = "The result was moved or deleted out of the outbox, and with it what tells which original is its own.";
-const ONLY_ORIGINAL = "The result was moved or deleted out of the outbox. This is its original.";
+/** The longest side of a picture that is made for looking at, in pixels. */
+const LARGE = 1600;
 
 let current = null; // the result that is shown; null when the viewer is closed
 let sought = {};
 let showing = 0;
+let stage = null; // zooms, and is swiped
 
 export function setUpViewer() {
   const viewer = byId("viewer");
@@ -21,6 +22,8 @@ export function setUpViewer() {
   byId("viewer-previous").addEventListener("click", () => step("previous"));
   byId("viewer-next").addEventListener("click", () => step("next"));
   byId("compare-split").addEventListener("input", (event) => split(event.target.value));
+  stage = watchStage(byId("compare"), { split, swipe: step, zoomed: loadWhole });
+  setUpActions(() => current, { gone: () => (current?.next || current?.previous ? step(current.next ? "next" : "previous") : leave()) });
   byId("viewer-use").addEventListener("submit", useElsewhere);
   byId("compare-before").addEventListener("error", () => byId("compare-before").hasAttribute("src") && setAlone("single"));
   byId("compare-after").addEventListener("error", () => setAlone("lost"));
@@ -30,9 +33,10 @@ export function setUpViewer() {
   });
   viewer.addEventListener("click", (event) => event.target === viewer && leave());
   viewer.addEventListener("keydown", (event) => {
-    if (event.target.matches("input, pre")) return;
-    if (event.key === "ArrowLeft") step("previous");
-    if (event.key === "ArrowRight") step("next");
+    if (event.target.matches("input, pre") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (stage.press(event)) event.preventDefault();
+    else if (event.key === "ArrowLeft") step("previous");
+    else if (event.key === "ArrowRight") step("next");
   });
   document.addEventListener("click", open);
 }
@@ -57,6 +61,7 @@ export async function showResult(id, fields) {
     current = result;
     show(result);
     if (!viewer.open) viewer.showModal();
+    viewer.append(byId("notices")); // behind a dialog nobody could take anything back
   } catch (error) {
     if (turn !== showing) return;
     notice(error.message);
@@ -71,6 +76,7 @@ export function closeViewer() {
   showing += 1;
   current = null;
   byId("viewer").close();
+  document.body.append(byId("notices"));
 }
 
 /** There are other results than before: perhaps there is a newer one now. */
@@ -81,11 +87,13 @@ export async function neighboursChanged() {
   if (turn !== showing) return;
   current = result;
   showNeighbours(result);
+  showActions(result);
 }
 
 function show(result) {
   const isTaken = !result.is_known || !result.is_there;
-  byId("viewer-title").textContent = result.result;
+  const folder = result.result.slice(0, result.result.lastIndexOf("/") + 1);
+  byId("viewer-title").replaceChildren(make("span", { class: "folder" }, folder), result.result.slice(folder.length));
   byId("viewer-recipe").textContent = result.recipe ?? "It is from another version of dreamd, which this one cannot read.";
   byId("viewer-use").hidden = result.recipe === null;
   byId("viewer-again").href = addressOf("again", result.id);
@@ -96,6 +104,8 @@ function show(result) {
   byId("viewer-strip").href = `results/${result.id}/steps`;
   byId("viewer-facts").replaceChildren(...facts(result).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   byId("compare").className = "compare";
+  stage.reset();
+  showActions(result);
   byId("compare-alone").hidden = true;
   split(50);
   byId("compare-split").value = 50;
@@ -112,20 +122,6 @@ function showNeighbours(result) {
   byId("viewer-next").disabled = result.next === null;
 }
 
-function facts(result) {
-  const loss = (value) => Number(value).toPrecision(4);
-  return [
-    ["From", `${folderName(result.folder)}`],
-    [result.from_nothing ? "Dream file" : "Picture", result.name],
-    ["Finished", moment(result.finished_at)],
-    ["Took", result.seconds === null ? "" : duration(result.seconds)],
-    ["Size", result.size ? `${result.size[0]} × ${result.size[1]}` : ""],
-    ["Device", [result.device, result.precision].filter(Boolean).join(", ")],
-    ["Tiles", result.tiling ?? ""],
-    ["Loss", result.loss_after === null || result.loss_after === undefined ? "" : `${loss(result.loss_before)} → ${loss(result.loss_after)}`],
-  ].filter(([, value]) => value !== "");
-}
-
 /** One of the two pictures is not there: `single` without the original, `lost` without the result. */
 function setAlone(kind) {
   if (current === null) return;
@@ -134,14 +130,24 @@ function setAlone(kind) {
   byId("compare-alone").textContent = why(current, byId("compare").classList);
 }
 
-function why(result, kinds) {
-  if (kinds.contains("lost") && !kinds.contains("single")) return result.is_there ? "The result cannot be shown small." : ONLY_ORIGINAL;
-  if (result.from_nothing) return MADE_FROM_NOISE;
-  if (!result.is_known) return TAKEN;
-  return result.keeps_originals ? MISSING : DELETED;
+/** How much of the original is shown, in percent. */
+function split(value) {
+  byId("compare").style.setProperty("--split", value);
+  if (byId("compare-split").value !== String(value)) byId("compare-split").value = value;
 }
 
-const split = (value) => byId("compare").style.setProperty("--split", value);
+/** Who looks closely sees every pixel there is, as soon as it is here. */
+function loadWhole() {
+  const { id, size } = current ?? {};
+  if (!size || Math.max(...size) <= LARGE) return;
+  for (const [image, source] of [["compare-after", `results/${id}`], ["compare-before", `api/v1/jobs/${id}/original`]]) {
+    if (byId(image).dataset.whole === id || !byId(image).hasAttribute("src")) continue;
+    byId(image).dataset.whole = id;
+    const whole = new Image();
+    whole.addEventListener("load", () => current?.id === id && (byId(image).src = source));
+    whole.src = source;
+  }
+}
 
 function step(way) {
   const next = current?.[way];

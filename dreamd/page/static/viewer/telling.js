@@ -1,0 +1,32 @@
+// What is told of a result: its facts, and why there is nothing to compare it with.
+
+import { duration, folderName, moment } from "../words.js";
+
+const MADE_FROM_NOISE = "A dream from nothing: it was made from noise, so there is no original.";
+const DELETED = "Originals are not kept here, so there is nothing to compare with.";
+const MISSING = "The original is no longer where originals are kept, so there is nothing to compare with.";
+const TAKEN = "The result was moved or deleted out of the outbox, and with it what tells which original is its own.";
+const ONLY_ORIGINAL = "The result was moved or deleted out of the outbox. This is its original.";
+
+/** The facts of a result: pairs of a name and a value. */
+export function facts(result) {
+  const loss = (value) => Number(value).toPrecision(4);
+  return [
+    ["From", `${folderName(result.folder)}`],
+    [result.from_nothing ? "Dream file" : "Picture", result.name],
+    ["Finished", moment(result.finished_at)],
+    ["Took", result.seconds === null ? "" : duration(result.seconds)],
+    ["Size", result.size ? `${result.size[0]} × ${result.size[1]}` : ""],
+    ["Device", [result.device, result.precision].filter(Boolean).join(", ")],
+    ["Tiles", result.tiling ?? ""],
+    ["Loss", result.loss_after === null || result.loss_after === undefined ? "" : `${loss(result.loss_before)} → ${loss(result.loss_after)}`],
+  ].filter(([, value]) => value !== "");
+}
+
+/** Why one of the two pictures is not shown; `kinds` are the classes of what shows them. */
+export function why(result, kinds) {
+  if (kinds.contains("lost") && !kinds.contains("single")) return result.is_there ? "The result cannot be shown small." : ONLY_ORIGINAL;
+  if (result.from_nothing) return MADE_FROM_NOISE;
+  if (!result.is_known) return TAKEN;
+  return result.keeps_originals ? MISSING : DELETED;
+}

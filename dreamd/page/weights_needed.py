@@ -28,15 +28,20 @@ class WeightsNeeded:
         self._config = config
         self._recipes = recipes
 
-    def of_folder(self, folder: str) -> list[Fetch]:
+    def of_folder(self, folder: str, text: str | None = None) -> list[Fetch]:
         """List the weights that the recipe of a folder needs and that are not here, as far as they are known.
+
+        Args:
+            folder: the folder.
+            text: what its own recipe would be; None for what it is.
 
         Raises:
             UsageError: it is no folder of the inbox.
         """
         place = PurePosixPath(*parts_of(folder))
         try:
-            dreams = self._recipes.book().for_folder(place).recipe.dreams
+            book = self._recipes.book()
+            dreams = (book.for_folder(place) if text is None else book.for_draft(place, text)).recipe.dreams
         except RecipeError:  # which shows where the recipe is looked at
             return []
         names = dict.fromkeys(dream.backbone.name for _, dream in dreams if dream.backbone.weights == "default")

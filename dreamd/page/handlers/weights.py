@@ -27,6 +27,7 @@ class WeightsHandlers:
         """List the addresses that are answered here."""
         return [
             Route("/api/weights", answering(self.missing), methods=["GET"]),
+            Route("/api/weights", answering(self.missing_of_draft), methods=["POST"]),
             Route("/api/weights/fetch", answering(self.fetch), methods=["POST"]),
             Route("/api/weights/cancel", answering(self.cancel), methods=["POST"]),
         ]
@@ -35,6 +36,12 @@ class WeightsHandlers:
         """List the weights that a folder's recipe needs and that are not here."""
         folder = query_of(request).get("folder", ".")
         found = await asyncio.to_thread(self._needed.of_folder, folder)
+        return JsonAnswer([asdict(each) for each in found])
+
+    async def missing_of_draft(self, request: Request) -> Response:
+        """List the weights that a folder's recipe would need by a text, and that are not here."""
+        folder, text = await read_texts(request, "folder", "text")
+        found = await asyncio.to_thread(self._needed.of_folder, folder, text)
         return JsonAnswer([asdict(each) for each in found])
 
     async def fetch(self, request: Request) -> Response:

@@ -10,6 +10,7 @@ import { setUpChosen, showChosen } from "./now/chosen.js";
 import { watchDrops } from "./now/drop.js";
 import { marksChanged, setUpGallery, showGallery, resultsChanged } from "./gallery/gallery.js";
 import { showGone, showNow } from "./now/now.js";
+import { needsChanged } from "./recipes/needs.js";
 import { setUpRecipes, showRecipes } from "./recipes/recipes.js";
 import { closeViewer, neighboursChanged, setUpViewer, showResult } from "./viewer/viewer.js";
 import { fetchesChanged } from "./weights/fetch.js";
@@ -54,7 +55,7 @@ function onStatus(values) {
   showState();
   showNow(values);
   compareChanged(values);
-  if (fetchesChanged(values.fetches)) showChosen().catch(() => {}); // asked again with the next that comes or goes
+  if (fetchesChanged(values.fetches)) Promise.all([showChosen(), needsChanged()]).catch(() => {}); // asked again with the next
   const attention = JSON.stringify([values.failed, values.held, values.left]);
   if (finished !== values.done) {
     finished = values.done;

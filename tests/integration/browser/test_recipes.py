@@ -178,3 +178,15 @@ def test_layers_are_chosen_from_what_each_makes(site: Site, visit: Visit) -> Non
     dialog.get_by_role("button", name="Use these 2 layers").click()
     page.wait_for_function(IS, arg="layers: [relu1, conv2]   # my own\n")
     control(page, "layers").get_by_label("Weight of conv2").wait_for()
+
+
+def test_weights_that_a_written_recipe_would_need_are_offered(site: Site, visit: Visit) -> None:
+    page = opened(site, visit, "needs", quiet=True)
+    needed = {"backbone": "tiny", "state": "missing", "done": 0, "total": 5_000_000, "bytes_per_second": None,
+              "eta_seconds": None, "problem": None, "url": "https://example.invalid/tiny.pth", "sha256": "",
+              "path": "/tiny.pth", "may_fetch": True}  # fmt: skip
+    page.route("**/api/weights", lambda route: route.fulfill(json=[needed][: "random" not in route.request.post_data]))
+    page.locator("#recipe-text").fill("backbone: {name: tiny, weights: default}\n")
+    page.locator("#recipe-weights").get_by_role("button", name="Fetch tiny (5.0 MB)").wait_for()
+    page.locator("#recipe-text").fill("backbone: {name: tiny, weights: random}\n")
+    page.locator("#recipe-weights .fetch").wait_for(state="detached")

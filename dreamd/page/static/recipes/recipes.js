@@ -6,6 +6,7 @@ import { folderName } from "../words.js";
 import { setUpAtlas } from "./atlas.js";
 import { showCards } from "./cards.js";
 import { buildControls, showControls } from "./controls.js";
+import { showNeeds } from "./needs.js";
 import { standingOf } from "./standing.js";
 import { changed, setUpTrial, showTrial } from "./trial.js";
 
@@ -158,6 +159,7 @@ async function showVerdict(verdict) {
   showButtons();
   if (!isWrong) showFields(verdict.fields);
   changed(verdict.fields);
+  if (!isWrong) showNeeds(shown.folder, byId("recipe-text").value, verdict.fields).catch(() => {}); // the trial tells too
   await followControls(verdict);
 }
 

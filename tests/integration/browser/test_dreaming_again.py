@@ -128,7 +128,7 @@ def test_results_that_are_selected_in_the_gallery_are_compared(site: Site, visit
     page.goto(f"{site.url}#gallery?search=chosen")
     page.locator("#gallery .tile a").first.focus()
     page.keyboard.press("x")
-    assert page.locator("#selection-again").inner_text() == "Dream again"
+    assert page.locator("#selection-again").inner_text() == "Again"
     page.keyboard.press("Control+a")
     page.get_by_role("link", name="Compare", exact=True).click()
     wait_until_seen(page, 2)

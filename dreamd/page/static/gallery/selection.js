@@ -100,7 +100,7 @@ function tell() {
   byId("selection-count").textContent = `${count(ids.length)} selected`;
   if (ids.length) {
     byId("selection-again").href = ids.length === 1 ? addressOf("again", ids[0]) : addressOf("compare", ids.join(","));
-    byId("selection-again").querySelector("span").textContent = ids.length === 1 ? "Dream again" : "Compare";
+    byId("selection-again").querySelector("span").textContent = ids.length === 1 ? "Again" : "Compare";
     byId("selection-download").href = downloadOf(ids);
     byId("selection-download").download = ids.length === 1 ? selected.get(ids[0]).result.split("/").pop() : "dreams.zip";
   } else anchor = null;

@@ -139,6 +139,7 @@ def test_a_sweep_goes_over_a_recipe_by_name(page: Page) -> None:
         ({"recipes": ["../third"]}, "no preset or named recipe"),
         ({"recipes": ["a: b"]}, "no recipe's name"),
         ({"text": "layrs: 3"}, "layrs"),
+        ({"recipes": ["third"], "text": "layrs: 3"}, "layrs"),
         ({"base": "third", "sweep": "seed=" + ",".join(map(str, range(25)))}, "at most 24"),
         ({"recipes": [f"n{number}" for number in range(25)]}, "at most 24"),
         ({"sweep": "seed=1,2"}, "needs a recipe"),

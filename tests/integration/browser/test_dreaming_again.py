@@ -114,7 +114,7 @@ def test_one_zoom_and_one_place_count_for_all_pictures(site: Site, visit: Visit)
     page.keyboard.press("+")
     assert page.locator("#zoom-value").inner_text() == "1.5×"
     page.locator("#zoom-fit").click()
-    page.get_by_role("button", name="Show the original").click()
+    page.get_by_role("button", name="Original").click()
     sources = page.locator("#panes .instead").evaluate_all("(images) => images.map((image) => image.src)")
     assert len(sources) == 2
     assert len(set(sources)) == 1
@@ -166,10 +166,15 @@ def test_two_fingers_zoom_and_one_pans(site: Site, visit: Visit) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_a_field_is_swept_over_values_of_a_range(site: Site, visit: Visit) -> None:
+def test_a_field_is_swept_over_names_that_are_ticked_or_values_of_a_range(site: Site, visit: Visit) -> None:
     page = visit(site)
     job = dreamed(site, page, "swept")
     page.goto(f"{site.url}#again/{job}?by=values")
+    page.locator("#sweep-field").select_option("schedule.name")
+    page.locator("#sweep-text").fill("moody")
+    page.locator("#sweep-names").get_by_label("octaves", exact=True).check()
+    assert set(page.locator("#sweep-text").input_value().split(", ")) == {"moody", "octaves"}
+    page.get_by_role("button", name="Dream 2 pictures").wait_for()
     page.locator("#sweep-field").select_option("ascent.iterations")
     page.locator("#sweep-from").fill("1")
     page.locator("#sweep-to").fill("3")
@@ -183,17 +188,6 @@ def test_a_field_is_swept_over_values_of_a_range(site: Site, visit: Visit) -> No
     assert page.locator("#panes-title").inner_text() == "swept.png: ascent.iterations"
     labels = page.locator("#panes figcaption b").all_inner_texts()
     assert labels == ["the original", "iterations 1", "iterations 2", "iterations 3"]
-
-
-def test_names_are_swept_by_ticking_them(site: Site, visit: Visit) -> None:
-    page = visit(site)
-    job = dreamed(site, page, "names")
-    page.goto(f"{site.url}#again/{job}?by=values")
-    page.locator("#sweep-field").select_option("schedule.name")
-    page.locator("#sweep-text").fill("moody")
-    page.locator("#sweep-names").get_by_label("octaves", exact=True).check()
-    assert set(page.locator("#sweep-text").input_value().split(", ")) == {"moody", "octaves"}
-    page.get_by_role("button", name="Dream 2 pictures").wait_for()
 
 
 def test_its_own_recipe_is_edited_and_judged_before_it_is_dreamed(site: Site, visit: Visit) -> None:
@@ -233,7 +227,7 @@ def test_an_address_of_no_result_says_so(site: Site, visit: Visit) -> None:
     page.get_by_text("there is no such comparison").wait_for()
 
 
-def test_what_is_held_says_why_beside_what_is_done(site: Site, visit: Visit) -> None:
+def test_what_is_held_says_why_beside_what_is_done_and_is_cancelled(site: Site, visit: Visit) -> None:
     page = visit(site)
     job = dreamed(site, page, "held")
     page.goto(f"{site.url}#again/{job}")
@@ -243,6 +237,8 @@ def test_what_is_held_says_why_beside_what_is_done(site: Site, visit: Visit) -> 
     held.get_by_text("weights of far are not here").wait_for()
     page.get_by_text("1 dream held until what is wrong is mended.").wait_for()
     wait_until_seen(page, 2)
+    held.get_by_role("button", name="Cancel").click()
+    held.locator(".word").get_by_text("failed").wait_for()
 
 
 def test_the_best_is_kept_and_the_rest_discarded_and_brought_back(site: Site, visit: Visit) -> None:
@@ -253,7 +249,7 @@ def test_the_best_is_kept_and_the_rest_discarded_and_brought_back(site: Site, vi
     page.get_by_role("button", name="Dream 2 pictures").click()
     wait_until_seen(page, 3)
     (fourth,), (third,) = (list(site.tree.outbox.glob(f"kept/{name}-*/kept.png")) for name in ("fourth", "third"))
-    page.locator(".pane", has_text="third").get_by_role("button", name="Keep this").click()
+    page.locator(".pane", has_text="third").get_by_role("button", name="Keep only this").click()
     page.get_by_text("1 dream in the trash.").wait_for()
     assert not fourth.exists()
     assert third.exists()
@@ -261,18 +257,7 @@ def test_the_best_is_kept_and_the_rest_discarded_and_brought_back(site: Site, vi
     page.locator("#panes-about").get_by_role("button", name="Bring back").click()
     page.locator(".pane.discarded").wait_for(state="detached")
     assert fourth.exists()
-    assert page.get_by_role("button", name="Keep this").count() == 2
-
-
-def test_a_dream_that_is_held_is_cancelled_beside_the_others(site: Site, visit: Visit) -> None:
-    page = visit(site)
-    job = dreamed(site, page, "cancelled")
-    page.goto(f"{site.url}#again/{job}")
-    choose(page, "far")
-    page.get_by_role("button", name="Dream 1 picture").click()
-    page.locator(".pane.bad").get_by_text("weights of far are not here").wait_for()
-    page.locator(".pane.bad").get_by_role("button", name="Cancel").click()
-    page.locator(".pane.bad .word").get_by_text("failed").wait_for()
+    assert page.get_by_role("button", name="Keep only this").count() == 2
 
 
 def made_by_dreamd(site: Site, page: Page, folder: str) -> Path:

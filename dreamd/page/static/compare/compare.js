@@ -89,12 +89,15 @@ function build(comparison) {
   byId("panes").style.removeProperty("--ratio");
   byId("panes").replaceChildren(
     ...(isOfOne ? [originalPane(of === "original" ? "the original" : "the dream before", befores, full)] : []),
-    ...dreams.map(({ label }) => dreamPane(label, field.split(".").pop())),
+    ...dreams.map(({ label }) => dreamPane(label, nameOf(field))),
   );
   byId("panes").classList.toggle("many", dreams.length > 5);
   showOriginal(false);
   zoom.fit();
 }
+
+/** What a field is called before its value; nothing where the value is a name itself. */
+const nameOf = (field) => (field.endsWith(".name") || field === "layers" ? "" : field.split(".").pop());
 
 function update(comparison) {
   shown = comparison;
@@ -106,7 +109,7 @@ function update(comparison) {
 function showAbout({ dreams }) {
   const left = dreams.filter((dream) => !isOver(dream)).length;
   const held = dreams.filter(({ told }) => told?.state === "held").length;
-  const coming = left - held ? `${plural(left - held, "dream")} to come, which will appear by themselves.` : "";
+  const coming = left - held ? `${plural(left - held, "dream")} to come, each seen here while it is made.` : "";
   const words = [coming, held ? `${plural(held, "dream")} held until what is wrong is mended.` : ""].filter(Boolean).join(" ");
   const discarded = dreams.filter(({ is_discarded: isDiscarded }) => isDiscarded).map(({ told }) => told.job);
   refill(byId("panes-about"), [words, discarded], () => [words, ...(discarded.length ? [
@@ -149,7 +152,7 @@ function acts(dream, isOneOfMany) {
   const { told, is_there: isThere, is_discarded: isDiscarded } = dream;
   if (isDiscarded) return [act("Bring back", () => change("restore", [told.job]))];
   if (told?.state === "done") {
-    return isThere ? [...links(dream), ...(isOneOfMany ? [act("Keep this, discard the rest", () => keep(told.job))] : [])] : [];
+    return isThere ? [...links(dream), ...(isOneOfMany ? [act("Keep only this", () => keep(told.job))] : [])] : [];
   }
   const attention = ["failed", "held"].includes(told?.state) ? [make("a", { href: "#attention" }, "Attention")] : [];
   return told?.job && !isOver(dream) ? [...attention, act("Cancel", () => cancel(told.job))] : attention;
@@ -166,7 +169,6 @@ function onZoom(scale) {
 /** Every dream gives way to the original for as long as it is asked for, at the same place. */
 function showOriginal(isWanted) {
   byId("panes-original").setAttribute("aria-pressed", isWanted);
-  byId("panes-original").textContent = isWanted ? "Show the dreams" : "Show the original";
   const source = byId("panes").querySelector(".original img")?.src;
   for (const frame of byId("panes").querySelectorAll(".pane:not(.original) .frame")) {
     frame.querySelector(".instead")?.remove();

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,9 @@ import click
 
 from dreamd.commands.terminal.options import config_option, json_option
 from dreamd.commands.terminal.printing import doing
-from dreamd.errors import REMEDIES
 from dreamd.json_text import to_json
+from dreamd.tree.attention import troubles
+from dreamd.tree.layout import StateFolder
 from dreamd.tree.snapshot import read, state_folder_of
 from dreamd.wording import printable
 
@@ -22,6 +26,9 @@ _FETCH_WORDS = {
     "cancelled": "not here, their download was cancelled",
 }
 """What becomes of weights that are not here, in words."""
+
+_MOST_FOLDERS = 3
+"""The most folders that are named of a trouble."""
 
 _FOLLOW_SECONDS = 0.5
 """The pause between two looks of `--follow`."""
@@ -42,7 +49,7 @@ def show_status(config_file: Path, *, as_json: bool, follow: bool) -> None:
     shown = None
     try:
         while True:
-            values = read(state_folder)
+            values = _looked_at(state_folder)
             text = to_json(values or {"state": "never started"}) if as_json else _words(values, config_file)
             if text != shown:
                 if follow and not as_json:
@@ -54,6 +61,21 @@ def show_status(config_file: Path, *, as_json: bool, follow: bool) -> None:
             time.sleep(_FOLLOW_SECONDS)
     except KeyboardInterrupt:  # the way to end it, and nothing went wrong
         return
+
+
+def _looked_at(state_folder: Path) -> dict[str, Any] | None:
+    """Read the snapshot, and with it what needs a person."""
+    values = read(state_folder)
+    if values is None:
+        return None
+    journal = None
+    if values["held"] or values["failed"]:
+        from dreamd.tree.journal import Journal  # on demand: without trouble SQLite is not needed
+
+        journal = Journal.open_readonly(StateFolder(state_folder).journal)
+    with journal or nullcontext():
+        found = [asdict(trouble) for trouble in troubles(values, journal, None)]
+    return {**values, "attention": found}
 
 
 def _words(values: dict[str, Any] | None, config_file: Path) -> str:
@@ -73,9 +95,8 @@ def _words(values: dict[str, Any] | None, config_file: Path) -> str:
     for worker in values["workers"]:
         lines += _worker_lines(worker)
     lines += [_fetch_line(fetch) for fetch in values["fetches"]]
-    for hold in values["holds"]:
-        lines += _hold_lines(hold)
-    lines += [f"left     {left['files']} in {_folder(left['folder'])}: {left['reason']}" for left in values["left"]]
+    for trouble in values["attention"]:
+        lines += _trouble_lines(trouble)
     if values["page_problem"]:
         lines.append(f"page     not served, and tried again by itself: {values['page_problem']}")
     lines += [f"plugin   {name} is not used: {reason}" for name, reason in values["plugins_not_loaded"].items()]
@@ -108,13 +129,22 @@ def _fetch_line(fetch: dict[str, Any]) -> str:
     return f"weights  {fetch['backbone']}: {_FETCH_WORDS[fetch['state']]}, {', '.join(parts)}"
 
 
-def _hold_lines(hold: dict[str, Any]) -> list[str]:
-    first, *others = hold["reason"].split("\n")
-    remedy = f"→ {REMEDIES[hold['cause']]}"
+def _trouble_lines(trouble: Mapping[str, Any]) -> list[str]:
+    """Say for what cause pictures are not dreamed, how many, and what to do."""
+    first, *others = (trouble["reason"] or f"{trouble['title']}; see `dreamd jobs --state failed`").split("\n")
+    if trouble["remedy"]:
+        others.append(f"→ {trouble['remedy']}")
+    more = " or more" if trouble["is_more"] else ""
     return [
-        f"held     {hold['jobs']} in {_folder(hold['folder'])}: {first}",
-        *(f"         {line}" for line in (*others, remedy)),
+        f"{trouble['kind']:<8} {trouble['count']}{more} in {_folders(trouble['folders'])}: {first}",
+        *(f"         {line}" for line in others),
     ]
+
+
+def _folders(folders: Sequence[str]) -> str:
+    """Name folders, of many the first ones."""
+    named = ", ".join(map(_folder, folders[:_MOST_FOLDERS]))
+    return named if len(folders) <= _MOST_FOLDERS else f"{named} and {len(folders) - _MOST_FOLDERS} more folders"
 
 
 def _folder(folder: str) -> str:

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dreamd.daemon.events import Crashed, Event, EventQueue, Signalled
 from dreamd.daemon.intake import Intake
+from dreamd.daemon.jobs.estimates import Estimates
 from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
 from dreamd.daemon.jobs.publishing import Published, PutAway
@@ -81,6 +82,7 @@ class Loop:
         tally: Tally,
         report: Report,
         fetches: Fetches,
+        estimates: Estimates,
         service: Service,
         tree: Attachment,
         recovery: Recovery,
@@ -100,6 +102,7 @@ class Loop:
             tally: the jobs that have ended.
             report: the report of the daemon's state.
             fetches: the weights that are missing.
+            estimates: learns how long pictures take.
             service: the line to systemd.
             tree: the hold on the inbox.
             recovery: takes up what is in work when the inbox comes.
@@ -116,6 +119,7 @@ class Loop:
         self._tally = tally
         self._report = report
         self._fetches = fetches
+        self._estimates = estimates
         self._service = service
         self._tree = tree
         self._recovery = recovery
@@ -295,6 +299,7 @@ class Loop:
         self._report.forget(done.job)
         if (job := self._life.running.get(done.job)) is not None:
             self._pace.learn(job.recipe, done.sidecar.seconds)
+            self._estimates.learn(job.recipe, done.sidecar.seconds, done.sidecar.size)
         self._dispatch()  # first: the worker dreams the next ones while this one is published
         publish = self._life.publish(done)
         if publish is not None:

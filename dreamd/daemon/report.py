@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 
 from dreamd import __version__
 from dreamd.daemon.intake import Intake
+from dreamd.daemon.jobs.estimates import Estimates
 from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
 from dreamd.daemon.page_process import PageProcess
@@ -29,7 +30,7 @@ from dreamd.messages import Advanced
 from dreamd.settings.config import Config
 from dreamd.tree.attachment import Attachment
 from dreamd.tree.layout import StateFolder
-from dreamd.tree.snapshot import Hold, Left, RunningJob, Snapshot, WorkerStatus
+from dreamd.tree.snapshot import Hold, Left, RunningJob, Snapshot, WaitingJob, WorkerStatus
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,9 @@ _WRITE_SECONDS = 0.25
 
 _MOST_LEFT = 100
 """The number of folders and reasons that are listed, of those for which files are left in the inbox."""
+
+_MOST_WAITING = 100
+"""The most waiting jobs that are listed."""
 
 _RATE_SECONDS = 600.0
 """The time that the rate is reckoned over, in seconds."""
@@ -93,6 +97,7 @@ class Report:
         plugins: LivePlugins,
         executor: Executor,
         fetches: Fetches,
+        estimates: Estimates,
         page: PageProcess,
         readers: Sequence[Callable[[Snapshot], None]],
     ) -> None:
@@ -109,6 +114,7 @@ class Report:
             plugins: the plugins.
             executor: the workers.
             fetches: the weights that are missing.
+            estimates: when jobs will be done.
             page: what serves the page.
             readers: told of every new snapshot.
         """
@@ -122,6 +128,7 @@ class Report:
         self._plugins = plugins
         self._executor = executor
         self._fetches = fetches
+        self._estimates = estimates
         self._page = page
         self._readers = readers
         self._progress: dict[str, Advanced] = {}
@@ -199,6 +206,8 @@ class Report:
         life, watcher, totals = self._life, self._intake.watcher, self._tally.totals
         queued, running = len(life.queue) + len(self._intake), len(life.running)
         rate = self._tally.rate()
+        self._estimates.begin_report()
+        workers = self._workers()
         return Snapshot(
             state=state,
             pid=os.getpid(),
@@ -218,7 +227,8 @@ class Report:
             done_per_hour=round(rate * 3600, 1),
             eta_seconds=round((queued + running) / rate, 1) if rate else None,
             paused=sorted(self._ledger.pauses()),
-            workers=self._workers(),
+            workers=workers,
+            waiting=self._waiting(workers),
             holds=self._holds(),
             left=self._left(),
             fetches=self._fetches.views(),
@@ -264,9 +274,34 @@ class Report:
                 pid=view.pid,
                 error=view.error,
                 busy_share=view.busy_share,
-                jobs=[self._running_job(job_id) for job_id in view.jobs],
+                jobs=self._running_jobs(view.jobs),
             )
             for view in self._executor.workers()
+        ]
+
+    def _running_jobs(self, job_ids: Sequence[str]) -> list[RunningJob]:
+        """Show the jobs that a worker has in hand; each waits for those before it."""
+        shown: list[RunningJob] = []
+        before: float | None = 0.0
+        for job_id in job_ids:
+            job = self._life.running.get(job_id)
+            running = self._running_job(job_id)
+            elapsed = 0.0 if job is None or shown else time.time() - (job.started_at or time.time())
+            rest = None if job is None else self._estimates.rest(job, running.share, elapsed)
+            before = None if before is None or rest is None else before + rest
+            shown.append(replace(running, eta_seconds=None if before is None else round(before, 1)))
+        return shown
+
+    def _waiting(self, workers: Sequence[WorkerStatus]) -> list[WaitingJob]:
+        """Show the jobs that start next."""
+        jobs = self._life.queue.upcoming(_MOST_WAITING)
+        ends = [worker.jobs[-1].eta_seconds for worker in workers if worker.jobs]
+        begun = None if None in ends or not workers else sum(end for end in ends if end is not None)
+        works = sum(worker.state != WorkerState.STOPPED for worker in workers)
+        waits = self._estimates.waits(jobs, begun, works)
+        return [
+            WaitingJob(job=job.id, picture=str(job.path), eta_seconds=None if wait is None else round(wait, 1))
+            for job, wait in zip(jobs, waits, strict=True)
         ]
 
     def _running_job(self, job_id: str) -> RunningJob:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dreamd.daemon.events import EventQueue, signals_to
 from dreamd.daemon.intake import Intake
 from dreamd.daemon.jobs.endings import Endings
+from dreamd.daemon.jobs.estimates import Estimates
 from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
 from dreamd.daemon.jobs.recipes import JobRecipes
@@ -114,6 +115,7 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
     life = Lifecycle(spool=parts.spool, ledger=ledger, recipes=recipes, attempts=attempts, ends=ends)
     intake = Intake(_watcher(config, parts.events), life, until_empty=parts.until_empty)
     page = PageProcess(config.file)
+    estimates = Estimates(parts.spool.work_path)
     fetches = Fetches(
         orders=FetchOrders(config.state),
         may_fetch=config.weights.fetch,
@@ -132,6 +134,7 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
         plugins=parts.plugins,
         executor=parts.executor,
         fetches=fetches,
+        estimates=estimates,
         page=page,
         readers=readers,
     )
@@ -155,6 +158,7 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
         tally=tally,
         report=report,
         fetches=fetches,
+        estimates=estimates,
         service=parts.service,
         tree=parts.tree,
         recovery=recovery,

@@ -16,12 +16,13 @@ from dreamd.page.access.guard import Guard
 from dreamd.page.access.programs import Program
 from dreamd.page.access.sessions import Sessions
 from dreamd.page.api.service import api_operations, api_route
+from dreamd.page.attention import Attention
 from dreamd.page.base_path import BelowPath
 from dreamd.page.handlers.actions import Actions
 from dreamd.page.handlers.again import AgainHandlers
+from dreamd.page.handlers.attention import AttentionHandlers
 from dreamd.page.handlers.carried import CarriedHandlers
 from dreamd.page.handlers.front import Front
-from dreamd.page.handlers.jobs import Jobs
 from dreamd.page.handlers.machines import Machines
 from dreamd.page.handlers.now import Now
 from dreamd.page.handlers.recipes import RecipeHandlers
@@ -90,7 +91,7 @@ def make_routes(config: Config, clients: Clients, entrance: Entrance | None, rel
         *Front(entrance).routes(),
         *Now(config, state, clients).routes(),
         *results.routes(),
-        *Jobs(config, state).routes(),
+        *AttentionHandlers(Attention(config)).routes(),
         *Actions(config, uploads).routes(),
         *RecipeHandlers(recipes, parts.cards).routes(),
         *CarriedHandlers(parts.carried).routes(),

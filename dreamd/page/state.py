@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from dreamd.errors import DreamdError
 from dreamd.page.monitoring.gpus import Gpus, resident_bytes
 from dreamd.page.monitoring.health import not_ready
 from dreamd.settings.config import Config
@@ -60,15 +59,6 @@ class StateView:
             return {file.stem: file.stat().st_mtime_ns for file in previews.glob("*.jpg")}
         except FileNotFoundError:  # one went away meanwhile; the next look sees the others
             return {}
-
-    def left(self) -> list[dict[str, Any]]:
-        """List what is left in the inbox though somebody may have meant it to be taken, by folder and reason."""
-        try:
-            values = snapshot.read(self._config.state)
-        except DreamdError:  # it is of another version, as the state of everything says
-            return []
-        left = [] if values is None else values["left"]
-        return [{**each, "reason": without_inbox(each["reason"], self._config)} for each in left]
 
     def _worker(self, worker: Mapping[str, Any]) -> dict[str, Any]:
         stamps = self.preview_stamps()

@@ -22,7 +22,12 @@ from dreamd.tree.lock import is_locked
 
 @dataclass(frozen=True, kw_only=True)
 class RunningJob:
-    """A job that is being dreamed. `share` is how much of it is done, 0 to 1."""
+    """A job that is being dreamed.
+
+    Attributes:
+        share: how much of it is done, 0 to 1.
+        eta_seconds: until it is done; None when that cannot be told.
+    """
 
     job: str
     picture: str
@@ -31,6 +36,20 @@ class RunningJob:
     iteration: int = 0
     iterations: int = 0
     share: float = 0.0
+    eta_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingJob:
+    """A job that waits for a worker.
+
+    Attributes:
+        eta_seconds: until it is done; None when that cannot be told.
+    """
+
+    job: str
+    picture: str
+    eta_seconds: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +157,7 @@ class Snapshot:
         plugins_not_loaded: name → reason.
         left: what is left in the inbox though somebody may have meant it to be taken: pictures that cannot be claimed,
             links; the most frequent first.
+        waiting: the jobs that start next, in their order; a hundred at most, and none of a paused folder.
         fetches: the weights that are not here, and what becomes of them.
         page_problem: why the page is not served; None: it is, or nobody wants it. The daemon tries again by itself.
     """
@@ -164,6 +184,7 @@ class Snapshot:
     holds: list[Hold]
     plugins_not_loaded: dict[str, str]
     left: list[Left] = field(default_factory=list)
+    waiting: list[WaitingJob] = field(default_factory=list)
     fetches: list[Fetch] = field(default_factory=list)
     page_problem: str | None = None
 
@@ -203,6 +224,7 @@ def read(state_folder: Path) -> dict[str, Any] | None:
             "workers": [],
             "eta_seconds": None,
             "page_problem": None,
+            "waiting": [],
             "fetches": [],
         }
         values |= _ended_jobs(state_folder)

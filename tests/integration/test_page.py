@@ -540,26 +540,29 @@ def test_a_failure_is_shown_with_its_reason_and_retried(page: Served) -> None:
     page.journal.save(
         [job, replace(job, id="02", state=JobState.HELD, hold="recipe", reason=f"{page.tree.inbox}/x:2: no")]
     )
-    shown = page.get("/api/failures").json
-    assert [(each["name"], each["reason"], each["attempts"]) for each in shown["failed"]] == [
-        ("a.png", "it is cut off", 3)
-    ]
-    assert [(each["cause"], each["reason"]) for each in shown["held"]] == [("recipe", "x:2: no")]
-    assert shown["held"][0]["remedy"].startswith("mend the recipe")
+    hold = Hold(folder="broken", cause="recipe", reason=f"{page.tree.inbox}/x:2: no", jobs=1)
+    page.say(held=1, failed=1, holds=[hold])
+    held, failed = page.get("/api/attention").json
+    assert (failed["kind"], failed["cause"], failed["count"]) == ("failed", "error", 1)
+    assert failed["reason"] == "it is cut off"
+    assert [(each["path"], each["attempts"]) for each in failed["pictures"]] == [("broken/a.png", 3)]
+    assert (held["kind"], held["cause"], held["reason"]) == ("held", "recipe", "x:2: no")
+    assert held["remedy"].startswith("mend the recipe")
     page.tree.failed.rename(page.tree.root / "away")
-    assert "01" in [each["id"] for each in page.get("/api/failures").json["failed"]]
+    assert ["01"] in [each["jobs"] for each in page.get("/api/attention").json]
     (page.tree.root / "away").rename(page.tree.failed)
     assert page.ask("POST", "/api/retry", {"jobs": ["01"]}).json == {"said": ["broken/a.png: back in the inbox"]}
     assert (page.tree.inbox / "broken" / "a.png").exists()
-    assert page.get("/api/failures").json["failed"] == []
+    assert [each["kind"] for each in page.get("/api/attention").json] == ["held"]
     assert page.ask("POST", "/api/retry", {"jobs": ["nobody"]}).status == 422
     assert page.ask("POST", "/api/retry", {"jobs": [3]}).status == 422
 
 
 def test_what_is_left_in_the_inbox_is_shown_with_its_reason(page: Served) -> None:
     page.say(left=[Left(folder="usb", reason=f"{page.tree.inbox}/usb is on another filesystem", files=3)])
-    left = page.get("/api/failures").json["left"]
-    assert left == [{"folder": "usb", "reason": "usb is on another filesystem", "files": 3}]
+    (left,) = page.get("/api/attention").json
+    assert (left["kind"], left["folders"], left["count"]) == ("left", ["usb"], 3)
+    assert left["reason"] == "usb is on another filesystem"
     assert page.get("/api/status").json["left"][0]["files"] == 3
     page.say()
 
@@ -598,7 +601,7 @@ def test_names_that_are_no_text_break_nothing_and_keep_their_bytes(page: Served)
     assert page.get("/api/results?folder=odd/caf%E9").json[0]["folder"] == ODD
     assert page.get("/api/results/odd").json["folder"] == ODD
     assert page.get("/results/odd").body == page.tree.picture(64, 48)
-    assert [each["folder"] for each in page.get("/api/failures").json["held"] if each["id"] == "odd-held"] == [ODD]
+    assert page.get("/api/attention").json[0]["folders"] == [ODD]
     assert page.get("/api/recipe?folder=odd/caf%E9").json["folder"] == ODD
     stuck = replace(worker, state="stopped", error=f"{ODD}: \ud800", jobs=[])
     page.say(workers=[stuck])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Generic, TypeVar
 
@@ -47,6 +48,10 @@ class InTurn(Generic[T]):
     def add(self, folder: PurePosixPath, item: T) -> None:
         """Queue something behind what waits in its folder."""
         self._folders.setdefault(folder, deque()).append(item)
+
+    def of(self, folder: PurePosixPath) -> Iterable[T]:
+        """Return what waits in a folder, the next one first. Raises KeyError when nothing waits there."""
+        return self._folders[folder]
 
     def first(self, folder: PurePosixPath) -> T:
         """Return what is next in a folder, left where it is. Raises KeyError when nothing waits there."""
@@ -123,6 +128,18 @@ class Scheduler:
         """Return the next job, left where it is, or None when there is none that may start."""
         folder = self._next_folder()
         return None if folder is None else self._waiting.first(folder)
+
+    def upcoming(self, most: int) -> list[Job]:
+        """Return the next jobs in the order in which they may start, left where they are; none of a paused folder."""
+        folders = islice((folder for folder in self._waiting.folders if not self.is_paused(folder)), most)
+        rows = [deque(islice(self._waiting.of(folder), most)) for folder in folders]
+        jobs: list[Job] = []
+        while rows and len(jobs) < most:
+            row = rows.pop(0)
+            jobs.append(row.popleft())
+            if row:
+                rows.append(row)
+        return jobs
 
     def next(self, most: int = 1) -> list[Job]:
         """Take the next job, and with it those that may be dreamed together with it; none when none may start.

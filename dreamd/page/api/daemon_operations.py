@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from dreamd.files.names import parts_of
 from dreamd.page.api.models import (
+    ApiTrouble,
     FolderQuery,
     NetworkNeed,
     Nothing,
@@ -17,8 +20,10 @@ from dreamd.page.api.models import (
     Preset,
     PresetList,
     RecipeNames,
+    TroubleList,
 )
 from dreamd.page.api.operations import Answer, Operation, operation
+from dreamd.page.attention import Attention
 from dreamd.page.handlers.answers import JsonAnswer
 from dreamd.page.handlers.stored_files import sent_sample
 from dreamd.page.recipe_cards import UNDREAMED, RecipeCards
@@ -26,6 +31,13 @@ from dreamd.page.recipe_editor import Recipes
 from dreamd.page.state import StateView
 from dreamd.settings.config import Config
 from dreamd.tree import control
+from dreamd.tree.attention import Trouble
+
+
+def _fields(trouble: Trouble) -> dict[str, Any]:
+    """Return what the API tells of a trouble."""
+    values = asdict(trouble)
+    return {name: values[name] for name in ApiTrouble.model_fields}
 
 
 class DaemonOperations:
@@ -36,6 +48,7 @@ class DaemonOperations:
         self._state = state
         self._recipes = recipes
         self._cards = cards
+        self._attention = Attention(config)
 
     def operations(self) -> list[Operation]:
         """List them, in the order of the document."""
@@ -49,6 +62,14 @@ class DaemonOperations:
                 query=Nothing,
                 answers={200: Answer(words="The state of the daemon.", model=Overview)},
                 needs={"read", "drop", "all"},
+            ),
+            operation(
+                "GET",
+                "/attention",
+                self.list_troubles,
+                query=Nothing,
+                answers={200: Answer(words="What needs a person.", model=TroubleList)},
+                needs={"read", "all"},
             ),
             operation(
                 "GET",
@@ -87,6 +108,11 @@ class DaemonOperations:
         """Tell what the daemon is doing."""
         values = await asyncio.to_thread(self._state.state)
         return JsonAnswer(Overview.model_validate(values).model_dump())
+
+    async def list_troubles(self, _request: Request, _query: Nothing) -> Response:
+        """List what keeps pictures from being dreamed, by cause."""
+        found = await asyncio.to_thread(self._attention.troubles)
+        return JsonAnswer(TroubleList(troubles=[ApiTrouble(**_fields(each)) for each in found]).model_dump())
 
     async def list_recipes(self, _request: Request, _query: Nothing) -> Response:
         """List the presets and named recipes, which `recipe` may name."""

@@ -18,7 +18,7 @@ from dreamd.page.access.callers import Caller, ForbiddenError, caller_of
 from dreamd.page.access.clients import household_of
 from dreamd.page.api.following import Following
 from dreamd.page.api.job_view import ApiJobs, Found
-from dreamd.page.api.models import ApiJob, JobList, JobQuery, ListQuery, Nothing, PostQuery
+from dreamd.page.api.models import ApiJob, JobList, JobQuery, ListQuery, Nothing, PostQuery, State
 from dreamd.page.api.operations import IDEMPOTENCY_KEY, Answer, Operation, operation
 from dreamd.page.api.originals import opened_original
 from dreamd.page.api.posting import Wanted
@@ -37,8 +37,11 @@ _DRAIN_SECONDS = 30.0
 _PUT_AWAY_SECONDS = 5.0
 """The time in seconds for which the picture of a failed job is waited for, until it lies among the failed ones."""
 
+_CLAIM_SECONDS = 5.0
+"""The time in seconds for which a picture that is to be cancelled is waited for, until it is taken out of the inbox."""
+
 _PUT_AWAY_LOOK_SECONDS = 0.05
-"""The pause between two looks for it."""
+"""The pause between two looks for either."""
 
 _JOB = Answer(words="The job.", model=ApiJob)
 _PICTURE = Answer(words="The picture, as it lies in its folder.", media_type="image/*")
@@ -117,6 +120,28 @@ class JobOperations:
             ),
             operation(
                 "POST",
+                "/jobs/{id}/cancel",
+                self.cancel_job,
+                query=Nothing,
+                answers={202: Answer(words="The job; `failed` of `cancelled`, once it has ended.", model=ApiJob)},
+                problems={
+                    404: _NO_JOB,
+                    409: "The picture is not taken out of the inbox yet.",
+                    422: "It has ended: there is nothing left to cancel.",
+                },
+                needs={"drop", "all"},
+            ),
+            operation(
+                "POST",
+                "/jobs/{id}/dismiss",
+                self.dismiss_job,
+                query=Nothing,
+                answers={202: Answer(words="The job.", model=ApiJob)},
+                problems={404: _NO_JOB, 422: "It has not failed."},
+                needs={"drop", "all"},
+            ),
+            operation(
+                "POST",
                 "/jobs/{id}/retry",
                 self.retry_job,
                 query=Nothing,
@@ -185,6 +210,16 @@ class JobOperations:
         told = await asyncio.to_thread(self._retry, request.path_params["id"], caller_of(request))
         return _told(told, 202)
 
+    async def cancel_job(self, request: Request, _query: Nothing) -> Response:
+        """Cancel a job that waits or runs; to try it again takes that back."""
+        told = await asyncio.to_thread(self._cancel, request.path_params["id"], caller_of(request))
+        return _told(told, 202)
+
+    async def dismiss_job(self, request: Request, _query: Nothing) -> Response:
+        """Have a failure shown no more where what went wrong is listed."""
+        told = await asyncio.to_thread(self._dismiss, request.path_params["id"], caller_of(request))
+        return _told(told, 202)
+
     async def get_result(self, request: Request, _query: Nothing) -> Response:
         """Send the result."""
         job = await self._done_job(request)
@@ -251,6 +286,30 @@ class JobOperations:
                 self._receipts.remove(receipt.id)
             raise
         return self._jobs.find(receipt.id, caller).told
+
+    def _cancel(self, id_: str, caller: Caller) -> ApiJob:
+        end = time.monotonic() + _CLAIM_SECONDS
+        while (found := self._jobs.find(id_, caller)).told.state is State.RECEIVED and time.monotonic() < end:
+            time.sleep(_PUT_AWAY_LOOK_SECONDS)
+        job = self._own_job(found, caller)
+        if job is None:
+            raise ChangedError("the picture is not taken out of the inbox yet; ask again when it is queued")
+        list(control.cancel(self._config, [job.id]))
+        return self._jobs.find(id_, caller).told
+
+    def _dismiss(self, id_: str, caller: Caller) -> ApiJob:
+        found = self._jobs.find(id_, caller)
+        job = self._own_job(found, caller)
+        if job is None:
+            raise UsageError(f"the job is {found.told.state}, not failed")
+        control.dismiss(self._config, [job.id])
+        return self._jobs.find(id_, caller).told
+
+    def _own_job(self, found: Found, caller: Caller) -> Job | None:
+        """Return the job of what was found. Raises ForbiddenError where this caller may not change it."""
+        if found.receipt is None and "all" not in caller.may:
+            raise ForbiddenError(f"the token {caller.name!r} may change only what it has posted")
+        return found.job
 
     def _await_put_away(self, job: Job) -> None:
         """Wait a moment for what has failed just now to be among the failed pictures."""

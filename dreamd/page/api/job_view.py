@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
-from dreamd.errors import REMEDIES, DreamdError
+from dreamd.errors import FAILURES, REMEDIES, DreamdError
 from dreamd.job import Job, JobState
 from dreamd.page.access.callers import Caller
 from dreamd.page.api.models import ApiJob, JobList, State
@@ -80,33 +81,38 @@ class ApiJobs:
         return Found(_unclaimed(receipt, State.GONE), None, receipt)
 
     def _told(self, job: Job, id_: str) -> ApiJob:
-        is_running = job.state is JobState.RUNNING
+        share, eta = self._progress(job.id) if job.state in (JobState.RUNNING, JobState.QUEUED) else (None, None)
         return ApiJob(
             id=id_,
             job=job.id,
             state=State(job.state),
             folder=printable(str(job.folder)),
             name=printable(job.name),
-            share=self._share(job.id) if is_running else None,
+            share=share if job.state is JobState.RUNNING else None,
+            eta_seconds=eta,
             attempts=job.attempts,
             claimed_at=job.claimed_at,
             started_at=job.started_at,
             finished_at=job.finished_at,
             seconds=job.seconds,
             cause=job.hold,
+            failure=job.failure,
             reason=None if job.reason is None else without_inbox(job.reason, self._config),
-            remedy=None if job.hold is None else REMEDIES[job.hold],
+            remedy=_remedy_of(job),
             result=printable(job.result) if job.state is JobState.DONE and job.result else None,
         )
 
-    def _share(self, job_id: str) -> float | None:
-        """Return how much of a running job is done; None when the daemon does not say."""
+    def _progress(self, job_id: str) -> tuple[float | None, float | None]:
+        """Return how much of a job is done and in how many seconds all is; None for what the daemon does not say."""
         try:
             values = snapshot.read(self._config.state)
         except DreamdError:  # it is of another version, as the state of everything says
-            return None
-        workers = [] if values is None else values["workers"]
-        return next((job["share"] for worker in workers for job in worker["jobs"] if job["job"] == job_id), None)
+            return None, None
+        if values is None:
+            return None, None
+        listed = [*(job for worker in values["workers"] for job in worker["jobs"]), *values["waiting"]]
+        found: dict[str, Any] = next((job for job in listed if job["job"] == job_id), {})
+        return found.get("share"), found.get("eta_seconds")
 
     @contextmanager
     def _journal(self) -> Iterator[Journal | None]:
@@ -117,6 +123,12 @@ class ApiJobs:
         else:
             with journal:
                 yield journal
+
+
+def _remedy_of(job: Job) -> str | None:
+    if job.hold is not None:
+        return REMEDIES[job.hold]
+    return FAILURES[job.failure].remedy if job.failure is not None else None
 
 
 def _unclaimed(receipt: Receipt, state: State) -> ApiJob:

@@ -121,6 +121,13 @@ class ApiJob(BaseModel):
     folder: Annotated[str, Field(description="The picture's folder in the inbox.")]
     name: Annotated[str, Field(description="The picture's name in that folder.")]
     share: Annotated[float | None, Field(description="How much of a running dream is done, 0 to 1.")] = None
+    eta_seconds: Annotated[
+        float | None,
+        Field(
+            description="In how many seconds it will be done; null when that cannot be told: nothing is known of its "
+            "recipe yet or of one before it, it is held or paused, or more than a hundred come before it."
+        ),
+    ] = None
     attempts: Annotated[int, Field(description="How often it was begun.")] = 0
     claimed_at: Annotated[float | None, Field(description="Seconds since the epoch.")] = None
     started_at: Annotated[float | None, Field(description="When its last attempt began.")] = None
@@ -129,9 +136,39 @@ class ApiJob(BaseModel):
     cause: Annotated[
         Literal["recipe", "weights", "plugin", "space", "folder"] | None, Field(description="Why it is held.")
     ] = None
+    failure: Annotated[
+        Literal["picture", "crash", "memory", "time", "worker", "error", "cancelled", "replaced", "gone"] | None,
+        Field(description="Why it failed; null also where an earlier version of dreamd did not say."),
+    ] = None
     reason: Annotated[str | None, Field(description="Why it is held or failed, for a person.")] = None
-    remedy: Annotated[str | None, Field(description="What to do about the cause.")] = None
+    remedy: Annotated[
+        str | None, Field(description="What to do about the cause, or why to try it again would not help.")
+    ] = None
     result: Annotated[str | None, Field(description="The result's path in the outbox, once it is done.")] = None
+
+
+class ApiTrouble(BaseModel):
+    """All pictures that are not dreamed for one cause."""
+
+    kind: Annotated[
+        Literal["held", "failed", "left"],
+        Field(description="Whether they wait for something, have failed, or cannot be taken out of the inbox."),
+    ]
+    cause: Annotated[str, Field(description="The `cause` or `failure` of their jobs, or `left`.")]
+    title: Annotated[str, Field(description="The same for a person.")]
+    reason: Annotated[str, Field(description="What all have in common; empty where each has a reason of its own.")]
+    remedy: Annotated[str, Field(description="What to do, or why to try them again would not help.")]
+    can_retry: Annotated[bool, Field(description="Whether to try them again may help.")]
+    count: Annotated[int, Field(description="How many pictures there are.")]
+    is_more: Annotated[bool, Field(description="Whether there are more than that.")]
+    folders: Annotated[list[str], Field(description="The folders of the inbox that they are of.")]
+    jobs: Annotated[list[str], Field(description="The `job` of each, of the newest thousand.")]
+
+
+class TroubleList(BaseModel):
+    """What keeps pictures from being dreamed, by cause."""
+
+    troubles: list[ApiTrouble]
 
 
 class JobList(BaseModel):

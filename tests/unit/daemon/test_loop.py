@@ -37,6 +37,7 @@ class House:
             "tally",
             "report",
             "fetches",
+            "estimates",
             "service",
             "on_reload",
         )

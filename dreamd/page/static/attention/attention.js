@@ -1,77 +1,120 @@
-// What failed, what is held and what is left in the inbox, why, and trying again.
+// What needs a person, by cause: what mends it comes first, then how many pictures it is about, and which.
 
 import { addressOf, get, post } from "../api.js";
-import { byId, make, notice } from "../dom.js";
-import { ago, folderName, plural } from "../words.js";
+import { byId, make, notice, refill } from "../dom.js";
+import { fetchBox } from "../weights/fetch.js";
+import { ago, count, folderName, plural } from "../words.js";
+
+const KINDS = [
+  ["held", "Waiting for you"],
+  ["failed", "Failed"],
+  ["left", "Left in the inbox"],
+];
+const AGAIN = { cancelled: "Dream after all" };
+const MOST_FOLDERS = 3;
 
 export async function attentionChanged() {
-  const troubles = await get("api/failures");
+  const troubles = await get("api/attention");
+  const number = troubles.filter(({ cause }) => cause !== "cancelled").length;
   const badge = byId("attention-count");
-  const number = troubles.failed.length + troubles.held.length + troubles.left.length;
   badge.hidden = number === 0;
   badge.textContent = number;
   if (!byId("view-attention").hidden) show(troubles);
 }
 
 export async function showAttention() {
-  show(await get("api/failures"));
+  show(await get("api/attention"));
 }
 
-function show({ failed, held, left }) {
-  byId("retry-all").hidden = failed.length === 0;
-  byId("retry-all").onclick = () => retry(null);
-  const box = byId("attention");
-  box.replaceChildren();
-  if (held.length) box.append(make("h3", {}, `Held: ${plural(held.length, "picture")}`), heldList(held));
-  if (failed.length) box.append(make("h3", {}, `Failed: ${plural(failed.length, "picture")}`), failedList(failed));
-  if (left.length) box.append(make("h3", {}, "Left in the inbox"), leftList(left));
-  if (!box.childElementCount) box.append(make("p", { class: "empty" }, "All is well."));
+function show(troubles) {
+  refill(byId("attention"), troubles, () => {
+    if (!troubles.length) return [make("p", { class: "empty" }, "All is well.")];
+    return KINDS.flatMap(([kind, title]) => section(title, troubles.filter((trouble) => trouble.kind === kind)));
+  });
 }
 
-/** Held pictures of one reason together: what mends one mends all. */
-function heldList(held) {
-  const groups = Map.groupBy ? Map.groupBy(held, key) : groupBy(held);
-  return make("ul", { class: "list" }, ...[...groups.values()].map((jobs) => {
-    const [first] = jobs;
-    return make("li", {},
-      make("span", { class: "grow" }, `${folderName(first.folder)}: ${plural(jobs.length, "picture")}`,
-        make("small", {}, `${first.reason}\n→ ${first.remedy}`)),
-      make("span", { class: "chip warm" }, first.cause),
-      first.cause === "recipe" ? make("a", { href: addressOf("recipes", first.folder) }, "Open the recipe") : null,
-      button("Look again", `Look again at ${folderName(first.folder)}`, () => retry(jobs.map(({ id }) => id))),
-    );
-  }));
+function section(title, troubles) {
+  if (!troubles.length) return [];
+  return [make("h3", {}, title), make("div", { class: "troubles" }, ...troubles.map(entry))];
 }
 
-/** What stays where it is: it is no job, so that there is nothing to try again. */
-function leftList(left) {
-  return make("ul", { class: "list" }, ...left.map(({ folder, reason, files }) => make("li", {},
-    make("span", { class: "grow" }, `${folderName(folder)}: ${plural(files, "file")}`, make("small", {}, reason)))));
+function entry(trouble) {
+  const amount = `${count(trouble.count)}${trouble.is_more ? " or more" : ""} ${trouble.kind === "left" ? "file" : "picture"}${trouble.count === 1 ? "" : "s"}`;
+  return make("article", { class: `card trouble-card ${trouble.kind}` },
+    make("div", { class: "trouble-head" },
+      make("h4", {}, trouble.kind === "left" ? sentence(trouble.reason) : trouble.title),
+      make("span", { class: "soft" }, `${amount} in ${folders(trouble.folders)}`)),
+    make("div", { class: "trouble-deeds" }, ...deeds(trouble)),
+    trouble.backbone ? fetchBox(needOf(trouble)) : words(trouble),
+    pictures(trouble),
+  );
 }
 
-const key = (job) => `${job.folder}\n${job.cause}\n${job.reason}`;
+/** What is known of weights until the daemon says more. */
+const needOf = ({ backbone, reason }) =>
+  ({ backbone, state: "missing", done: 0, total: null, problem: reason, may_fetch: true, path: "", sha256: "", url: "" });
 
-function groupBy(jobs) {
-  const groups = new Map();
-  for (const job of jobs) groups.set(key(job), [...(groups.get(key(job)) ?? []), job]);
-  return groups;
+function words({ reason, remedy, can_retry: canRetry, kind }) {
+  if (kind === "left") return null;
+  const advice = remedy && (kind === "failed" && !canRetry ? `To retry would not help: ${remedy}.` : `${sentence(remedy)}.`);
+  return make("p", { class: "trouble-words" }, make("span", {}, sentence(reason)), reason && advice ? make("br") : null, make("span", { class: "soft" }, advice));
 }
 
-function failedList(failed) {
-  return make("ul", { class: "list" }, ...failed.map((job) => make("li", {},
-    make("span", { class: "grow" }, `${job.folder === "." ? "" : `${job.folder}/`}${job.name}`,
-      make("small", {}, `${job.reason}\n${ago(job.finished_at)}, after ${plural(job.attempts, "attempt")}`)),
-    button("Retry", `Retry ${job.name}`, () => retry([job.id])),
-  )));
+/** A text that begins as a sentence does; one that begins with a path or a name stays as it is. */
+const sentence = (text) => (/^[a-z]+[ ,]/.test(text) ? text[0].toUpperCase() + text.slice(1) : text);
+
+/** What a person can do, the deed that mends it first. */
+function deeds(trouble) {
+  const { kind, cause, folders: where, jobs, can_retry: canRetry } = trouble;
+  if (kind === "left") return [];
+  const all = [];
+  if (kind === "held") {
+    if (cause === "recipe") all.push(make("a", { class: "button", href: addressOf("recipes", where[0]) }, "Open the recipe"));
+    else if (!trouble.backbone) all.push(deed("Look again", trouble, () => order("retry", jobs), ""));
+    all.push(deed("Cancel", trouble, () => order("cancel", jobs)));
+  } else {
+    if (canRetry) all.push(deed(AGAIN[cause] ?? "Retry", trouble, () => order("retry", jobs), ""));
+    all.push(deed("Dismiss", trouble, () => order("dismiss", jobs)));
+  }
+  return all;
 }
 
-const button = (text, label, onclick) =>
-  make("button", { type: "button", class: "quiet", "aria-label": label, onclick }, text);
+const deed = (text, { title, folders: where }, onclick, kind = "quiet") =>
+  make("button", { type: "button", class: kind, "data-key": `${text} ${title} ${where[0]}`, "aria-label": `${text}: ${title}, ${folders(where)}`, onclick }, text);
 
-async function retry(jobs) {
+function folders(names) {
+  const shown = names.slice(0, MOST_FOLDERS).map(folderName).join(", ");
+  return names.length > MOST_FOLDERS ? `${shown} and ${plural(names.length - MOST_FOLDERS, "more folder")}` : shown;
+}
+
+/** The pictures of a trouble, each with what is its own. */
+function pictures({ pictures: named, count: number, reason, kind, can_retry: canRetry, title }) {
+  if (!named.length) return null;
+  const more = number > named.length ? make("p", { class: "soft" }, `and ${plural(number - named.length, "more picture")}`) : null;
+  return make("details", {}, make("summary", { "data-key": `pictures ${title}` }, named.length === 1 ? named[0].path : "Which pictures"),
+    make("ul", { class: "list" }, ...named.map((picture) => make("li", {},
+      make("span", { class: "grow" }, picture.path,
+        make("small", {}, [picture.reason === reason ? null : picture.reason, told(picture, kind)].filter(Boolean).join("\n"))),
+      ...own(picture, kind, canRetry)))),
+    more);
+}
+
+const told = ({ at, attempts }, kind) =>
+  (kind === "held" ? `since ${ago(at)}` : `${ago(at)}${attempts ? `, after ${plural(attempts, "attempt")}` : ""}`);
+
+/** What can be done with one picture alone. */
+function own({ job, path }, kind, canRetry) {
+  const button = (text, what) =>
+    make("button", { type: "button", class: "quiet", "data-key": `${what} ${job}`, "aria-label": `${text} ${path}`, onclick: () => order(what, [job]) }, text);
+  if (kind === "held") return [button("Cancel", "cancel")];
+  return [canRetry ? button("Retry", "retry") : null, button("Dismiss", "dismiss")].filter(Boolean);
+}
+
+async function order(what, jobs) {
   try {
-    const { said } = await post("api/retry", jobs === null ? {} : { jobs });
+    const { said } = await post(`api/${what}`, { jobs });
     said.slice(0, 3).forEach(notice);
+    if (said.length > 3) notice(`and ${said.length - 3} more`);
     await attentionChanged();
   } catch (error) {
     notice(error.message);

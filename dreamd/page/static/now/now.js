@@ -2,8 +2,11 @@
 
 import { post } from "../api.js";
 import { byId, make, notice, refill } from "../dom.js";
-import { count, duration, folderName, plural, size } from "../words.js";
+import { count, duration, folderName, plural, printable, size } from "../words.js";
+import { cancelButton, cancelFolderButton } from "./cancel.js";
 import { showRunning } from "./running.js";
+
+const MOST_NEXT = 5;
 
 export function showNow(status) {
   showNumbers(status);
@@ -38,14 +41,25 @@ function showNumbers(status) {
 function showQueue(status) {
   const folders = { ...(status.folders ?? {}), ...(status.paused_pictures ?? {}) };
   const rows = Object.entries(folders);
-  const basis = [rows, status.paused, status.holds, status.more_folders];
+  const waiting = (status.waiting ?? []).slice(0, MOST_NEXT);
+  const basis = [rows, status.paused, status.holds, status.more_folders, waiting.map(({ job }) => job)];
   refill(byId("queue"), basis, () => {
     if (!rows.length) return [make("p", { class: "empty" }, "Nothing waits.")];
     const list = make("ul", { class: "list", "aria-labelledby": "queue-title" }, ...rows.map((row) => queueLine(row, status)));
     const more = status.more_folders ? make("p", { class: "soft" }, `and ${plural(status.more_folders, "folder")} more`) : null;
-    return [list, ...(more ? [more] : [])];
+    return [list, ...(more ? [more] : []), ...(waiting.length ? [nextList(waiting)] : [])];
   });
+  for (const { job, eta_seconds: seconds } of waiting) {
+    const place = byId("queue").querySelector(`[data-next="${CSS.escape(job)}"]`);
+    if (place) place.textContent = seconds === null ? "" : `in about ${duration(seconds)}`;
+  }
 }
+
+/** The pictures that come next, each with when it will be done. */
+const nextList = (waiting) => make("details", { class: "next", open: true }, make("summary", { "data-key": "next" }, "Next"),
+  make("ul", { class: "list" }, ...waiting.map(({ job, picture }) => make("li", {},
+    make("span", { class: "grow" }, printable(picture)), make("span", { class: "soft amount", "data-next": job }),
+    cancelButton([job], `Cancel ${printable(picture)}`)))));
 
 function queueLine([folder, number], status) {
   const isPaused = status.paused.includes(folder);
@@ -56,6 +70,7 @@ function queueLine([folder, number], status) {
     held.length ? make("a", { class: "chip bad", href: "#attention" }, "held") : null,
     isPaused || isPausedAbove ? make("span", { class: "chip warm" }, "paused") : null,
     make("span", { class: "amount" }, plural(number, "picture")),
+    cancelFolderButton(folder, `Cancel all in ${folderName(folder)}`),
     isPausedAbove ? null : make("button", {
       type: "button", class: "quiet", "data-key": `pause ${folder}`,
       "aria-label": `${isPaused ? "Resume" : "Pause"} ${folderName(folder)}`,

@@ -1,7 +1,8 @@
 // The dreams that run: the first one large, those of the other workers smaller beside it.
 
 import { byId, make, refill } from "../dom.js";
-import { folderName, plural, printable } from "../words.js";
+import { duration, folderName, plural, printable } from "../words.js";
+import { cancelButton } from "./cancel.js";
 
 const MOST_SEGMENTS = 12;
 const MOST_BESIDE = 5;
@@ -37,7 +38,8 @@ function card(job) {
     make("div", { class: "stage" }, make("div", { class: "nothing" })),
     make("div", { class: "octaves", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": `Progress of ${printable(name)}` },
       ...Array.from({ length: segments }, () => make("span"))),
-    make("p", { class: "about" }, make("strong", {}, printable(name)), make("span", { class: "folder" }, folderName(folder)), make("span", { class: "step" })),
+    make("p", { class: "about" }, make("strong", {}, printable(name)), make("span", { class: "folder" }, folderName(folder)), make("span", { class: "step" }),
+      cancelButton([job.job], `Cancel ${printable(name)}`)),
   );
 }
 
@@ -55,7 +57,8 @@ function update(card, job) {
 /** Where a dream is, in one line. */
 function step(job) {
   if (!job.ascents) return "loading";
-  return `octave ${job.ascent} of ${job.ascents}, iteration ${job.iteration} of ${job.iterations}`;
+  const left = job.eta_seconds === null || job.eta_seconds === undefined ? "" : ` · about ${duration(job.eta_seconds)} left`;
+  return `octave ${job.ascent} of ${job.ascents}, iteration ${job.iteration} of ${job.iterations}${left}`;
 }
 
 /** The next picture fades in over the last one, once it is here. */

@@ -6,17 +6,16 @@ Reads files: call it from a thread. Knows no torch: where weights come from is w
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
-
 from dreamd.errors import RecipeError, WeightsError
 from dreamd.page.recipe_editor import Recipes
-from dreamd.plugin_host.finding.shipped import Shipped
+from dreamd.plugin_host.finding.known_sources import sources_of_plugins
 from dreamd.settings.config import Config
 from dreamd.settings.recipes.recipe import BackboneChoice
 from dreamd.settings.recipes.recipe_book import RecipeBook, leading_comment, preset_comment, preset_names
@@ -32,8 +31,6 @@ UNDREAMED = "undreamed"
 
 _COMMENT_CHARACTERS = 2000
 """The most characters of a named recipe that are read for what it says of itself."""
-
-_SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,42 +72,46 @@ class RecipeCards:
 
     def __init__(self, config: Config, recipes: Recipes) -> None:
         self._recipes = recipes
-        self._shipped = Shipped("dreamd.engine", config.plugins.engine, config.plugins.disable)
+        self._plugins = config.plugins
 
     def cards(self) -> list[RecipeCard]:
         """List a card for each, the presets first."""
         book = self._recipes.book()
-        return [self._card(name, place, book) for name, place in book.names().items()]
+        sources = sources_of_plugins(self._plugins.engine, self._plugins.disable)
+        return [_card(name, place, book, sources) for name, place in book.names().items()]
 
-    def _card(self, name: str, place: Path | str, book: RecipeBook) -> RecipeCard:
-        networks: tuple[NetworkNeeded, ...] = ()
-        problem = None
-        try:
-            dreams = book.for_name(name).recipe.dreams
-            needed = {dream.backbone.name: dream.backbone for _, dream in dreams}
-            networks = tuple(NetworkNeeded(name=each, weights=self._weights(choice)) for each, choice in needed.items())
-        except RecipeError as error:
-            problem = printable(str(error))
-        return RecipeCard(
-            name=name,
-            kind="named" if isinstance(place, Path) else "preset",
-            words=printable(_comment_of(place)) if isinstance(place, Path) else preset_comment(name),
-            networks=networks,
-            sample=_samples().get(name) if not isinstance(place, Path) else None,
-            problem=problem,
-        )
 
-    def _weights(self, choice: BackboneChoice) -> WeightsHere:
-        if choice.weights == "random":
-            return "here"
-        if choice.weights != "default":
-            return "here" if Path(choice.weights).is_file() else "missing"
-        try:
-            source = _SOURCE.validate_python(self._shipped.sources.get(choice.name))
-            found = weights_cache.find(source)
-        except (ValidationError, WeightsError):
-            return "unknown"
-        return "here" if found.state in ("cached", "packaged") else "missing"
+def _card(name: str, place: Path | str, book: RecipeBook, sources: Mapping[str, Source | None]) -> RecipeCard:
+    networks: tuple[NetworkNeeded, ...] = ()
+    problem = None
+    try:
+        dreams = book.for_name(name).recipe.dreams
+        needed = {dream.backbone.name: dream.backbone for _, dream in dreams}
+        networks = tuple(NetworkNeeded(name=each, weights=_weights(choice, sources)) for each, choice in needed.items())
+    except RecipeError as error:
+        problem = printable(str(error))
+    return RecipeCard(
+        name=name,
+        kind="named" if isinstance(place, Path) else "preset",
+        words=printable(_comment_of(place)) if isinstance(place, Path) else preset_comment(name),
+        networks=networks,
+        sample=_samples().get(name) if not isinstance(place, Path) else None,
+        problem=problem,
+    )
+
+
+def _weights(choice: BackboneChoice, sources: Mapping[str, Source | None]) -> WeightsHere:
+    if choice.weights == "random":
+        return "here"
+    if choice.weights != "default":
+        return "here" if Path(choice.weights).is_file() else "missing"
+    source = sources.get(choice.name)
+    if source is None:
+        return "unknown"
+    try:
+        return "here" if weights_cache.find(source).state in ("cached", "packaged") else "missing"
+    except WeightsError:
+        return "unknown"
 
 
 def sample_file(name: str) -> Path | None:

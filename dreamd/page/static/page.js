@@ -3,7 +3,7 @@
 import { get, listen, place, post, signOut } from "./api.js";
 import { byId, notice } from "./dom.js";
 import { folderName, plural } from "./words.js";
-import { setUpAgain, showAgain } from "./again/again.js";
+import { setUpAgain, showAgain, weightsChanged } from "./again/again.js";
 import { showAttention, attentionChanged } from "./attention/attention.js";
 import { compareChanged, setUpCompare, showCompare } from "./compare/compare.js";
 import { setUpChosen, showChosen } from "./now/chosen.js";
@@ -55,7 +55,7 @@ function onStatus(values) {
   showState();
   showNow(values);
   compareChanged(values);
-  if (fetchesChanged(values.fetches)) Promise.all([showChosen(), needsChanged()]).catch(() => {}); // asked again with the next
+  if (fetchesChanged(values.fetches)) Promise.all([showChosen(), needsChanged(), weightsChanged()]).catch(() => {}); // asked again with the next
   const attention = JSON.stringify([values.failed, values.held, values.left]);
   if (finished !== values.done) {
     finished = values.done;

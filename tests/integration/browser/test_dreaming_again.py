@@ -232,6 +232,7 @@ def test_what_is_held_says_why_beside_what_is_done_and_is_cancelled(site: Site, 
     job = dreamed(site, page, "held")
     page.goto(f"{site.url}#again/{job}")
     choose(page, "third", "far")
+    page.locator("#again-weights").get_by_text("The weights of far are not here.").wait_for()
     page.get_by_role("button", name="Dream 2 pictures").click()
     held: Any = page.locator(".pane.bad")
     held.get_by_text("weights of far are not here").wait_for()

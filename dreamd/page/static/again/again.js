@@ -1,10 +1,11 @@
 // A picture that was dreamed, dreamed again: its original or the dream itself, with recipes that are chosen by what they make.
 
 import { addressOf, get, post } from "../api.js";
-import { byId, make, notice } from "../dom.js";
+import { byId, notice, refill } from "../dom.js";
+import { fetchBox } from "../weights/fetch.js";
 import { plural } from "../words.js";
 import { card, ownCard, presets, undreamed } from "./cards.js";
-import { isSweeping, setUpSweep, showSweep, sweepAsked, sweepCount } from "./sweep.js";
+import { isSweeping, setUpSweep, showSweep, sweepAsked, sweepBase, sweepCount } from "./sweep.js";
 
 const QUIET_MILLISECONDS = 250;
 
@@ -12,6 +13,7 @@ let current = null; // what can be dreamed again: { job, name, folder, problems,
 let showing = 0;
 let timer = 0;
 let isWrong = false;
+let needs = ""; // the recipes whose weights were asked about
 
 export function setUpAgain() {
   byId("again-form").addEventListener("submit", start);
@@ -70,10 +72,22 @@ function showSource(of) {
   if (wanted) document.querySelector(`input[name="again-of"][value="${wanted}"]`).checked = true;
 }
 
-function showCards(address, cards) {
-  const own = current.recipe === null ? [] : [ownCard(false)];
-  byId("again-cards").replaceChildren(undreamed(address), ...own, ...cards.toSorted((one, other) => lacks(one) - lacks(other)).map((each) => card(each)));
-  byId("again-edit").hidden = true;
+/** Shows what there is to choose from; what is ticked stays so. */
+function showCards(address, cards, ticked = [], isOwn = false) {
+  const own = current.recipe === null ? [] : [ownCard(isOwn)];
+  const sorted = cards.toSorted((one, other) => lacks(one) - lacks(other));
+  byId("again-cards").replaceChildren(undreamed(address), ...own, ...sorted.map((each) => card(each, { isChosen: ticked.includes(each.name) })));
+  byId("again-edit").hidden = !isOwn;
+}
+
+/** Weights have come or gone. */
+export async function weightsChanged() {
+  if (current === null) return;
+  const { undreamed: address, presets: cards } = await presets({ anew: true });
+  if (current === null) return;
+  showCards(address, cards, chosen(), wantsOwn());
+  needs = "";
+  await showNeeds();
 }
 
 /** Whether a recipe's weights are not here: such ones come last, in their order. */
@@ -83,8 +97,22 @@ const chosen = () => [...byId("again-cards").querySelectorAll('input[name="recip
 const wantsOwn = () => byId("again-own")?.checked ?? false;
 const source = () => document.querySelector('input[name="again-of"]:checked:enabled')?.value;
 
+/** Offers to fetch the weights that what is chosen needs. */
+async function showNeeds() {
+  const names = isSweeping() ? [sweepBase()].filter(Boolean) : chosen();
+  const texts = names.map((name) => `extends: ${JSON.stringify(name)}`);
+  const asked = JSON.stringify(texts);
+  if (asked === needs) return;
+  needs = asked;
+  const found = (await Promise.all(texts.map((text) => post("api/weights", { folder: `${current.folder}/again`, text })))).flat();
+  if (asked !== needs) return;
+  const missing = [...new Map(found.map((each) => [each.backbone, each])).values()];
+  refill(byId("again-weights"), missing.map(({ backbone }) => backbone), () => missing.map(fetchBox));
+}
+
 function showCount() {
   if (current === null) return;
+  showNeeds().catch(({ message }) => notice(message));
   const number = isSweeping() ? sweepCount() : chosen().length + (wantsOwn() ? 1 : 0);
   const isTooMany = number > current.most;
   byId("again-count").textContent = isTooMany ? `at most ${current.most} at once` : "";

@@ -30,6 +30,9 @@ export function setUpSweep(onChange, look) {
 export const isSweeping = () => isShown;
 export const sweepCount = () => new Set(values()).size;
 
+/** The name of the recipe that is swept over; nothing for the picture's own. */
+export const sweepBase = () => byId("sweep-base").value;
+
 /** What is asked of the server. */
 export function sweepAsked() {
   const base = byId("sweep-base").value;

@@ -39,12 +39,13 @@ def site(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> 
     return Site(tree, started)
 
 
-def dreamed(site: Site, page: Page, folder: str) -> str:
-    """Dreams a picture of a folder, and returns its job's id."""
-    drop_into(page, folder, f"{folder}.png", site.tree.picture(64, 48))
-    site.tree.result(f"{folder}/{folder}.png")
-    seen(page, f"{folder}.png").wait_for()
-    job: str = site.tree.sidecar(f"{folder}/{folder}.png")["job"]
+def dreamed(site: Site, page: Page, name: str, folder: str | None = None) -> str:
+    """Dreams a picture of a name, in a folder of that name or another, and returns its job's id."""
+    folder = name if folder is None else folder
+    drop_into(page, folder, f"{name}.png", site.tree.picture(64, 48))
+    site.tree.result(f"{folder}/{name}.png")
+    seen(page, f"{name}.png").wait_for()
+    job: str = site.tree.sidecar(f"{folder}/{name}.png")["job"]
     return job
 
 
@@ -192,7 +193,7 @@ def test_a_field_is_swept_over_names_that_are_ticked_or_values_of_a_range(site: 
 
 def test_its_own_recipe_is_edited_and_judged_before_it_is_dreamed(site: Site, visit: Visit) -> None:
     page = visit(site, quiet=True)  # the browser itself writes of the refusal
-    job = dreamed(site, page, "edited")
+    job = dreamed(site, page, "edited", ".")
     page.goto(f"{site.url}#again/{job}")
     page.locator("#again-own").check()
     text = page.locator("#again-text").input_value()

@@ -49,6 +49,9 @@ export async function showAgain(job, { of = "original", by = "recipes" }) {
   showCount();
 }
 
+/** A folder below the picture's, as a recipe has one. */
+const folderOfRecipe = () => (current.folder === "." ? "recipe" : `${current.folder}/recipe`);
+
 function reveal(isKnown) {
   for (const part of byId("again-form").children) {
     if (!part.matches(".bar, #again-problem")) part.hidden = !isKnown;
@@ -104,7 +107,7 @@ async function showNeeds() {
   const asked = JSON.stringify(texts);
   if (asked === needs) return;
   needs = asked;
-  const found = (await Promise.all(texts.map((text) => post("api/weights", { folder: `${current.folder}/again`, text })))).flat();
+  const found = (await Promise.all(texts.map((text) => post("api/weights", { folder: folderOfRecipe(), text })))).flat();
   if (asked !== needs) return;
   const missing = [...new Map(found.map((each) => [each.backbone, each])).values()];
   refill(byId("again-weights"), missing.map(({ backbone }) => backbone), () => missing.map(fetchBox));
@@ -123,7 +126,7 @@ function showCount() {
 async function judge() {
   clearTimeout(timer);
   const text = byId("again-text").value;
-  const { problem } = await post("api/recipe/check", { folder: `${current.folder}/edited`, text }).catch(({ message }) => ({ problem: { text: message } }));
+  const { problem } = await post("api/recipe/check", { folder: folderOfRecipe(), text }).catch(({ message }) => ({ problem: { text: message } }));
   if (text !== byId("again-text").value) return;
   isWrong = problem !== null;
   byId("again-text").setAttribute("aria-invalid", isWrong);

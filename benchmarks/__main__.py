@@ -43,6 +43,7 @@ BENCHMARKS = {
     "startup": Benchmark(module="benchmarks.startup", needs=_ALL_OF_DREAMD),
     "loaded": Benchmark(module="benchmarks.loaded", needs=_ALL_OF_DREAMD),
     "memory": Benchmark(module="benchmarks.memory"),
+    "formats": Benchmark(module="benchmarks.formats", needs=("PIL", "pyvips", "pillow_heif")),
 }
 """In the order they run: what can be had on a bare GPU machine has no needs."""
 

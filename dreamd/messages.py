@@ -208,6 +208,18 @@ class Advanced(_Message):
     busy_seconds: float = 0.0
 
 
+class Writing(_Message):
+    """From a worker: a result is being written in a format that takes long.
+
+    Attributes:
+        words: what a person is told.
+    """
+
+    type: Literal["writing"] = "writing"
+    job: str
+    words: Reason
+
+
 class MissingWeights(_Message):
     """Weights that a worker does not find, and does not fetch.
 
@@ -314,7 +326,7 @@ class Unable(_Message):
     reason: Reason
 
 
-Said = Importing | Ready | Advanced | Done | NotDone | Unable
+Said = Importing | Ready | Advanced | Writing | Done | NotDone | Unable
 """What a worker says."""
 
 _SAID: TypeAdapter[Said] = TypeAdapter(

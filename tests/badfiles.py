@@ -34,7 +34,20 @@ def write_bad_files(folder: Path) -> dict[str, Outcome]:
         surrogates: it is what `os.fsdecode` makes of bytes that are no UTF-8.
     """
     outcomes: dict[str, Outcome] = {}
-    groups = (_broken, _sizes, _bombs, _modes, _orientations, _profiles, _spaces, _metadata, _strangers, _raws, _names)
+    groups = (
+        _broken,
+        _sizes,
+        _bombs,
+        _modes,
+        _orientations,
+        _profiles,
+        _spaces,
+        _metadata,
+        _strangers,
+        _raws,
+        _names,
+        _deep,
+    )
     for group in groups:
         for name, data, outcome in group():
             (folder / name).write_bytes(data)
@@ -127,6 +140,20 @@ def _spaces() -> Iterator[BadFile]:
     yield "cicp-cut.png", png_with(chunk(b"cICP", b"\x09"), plain), "picture"
     adobe = b"Exif\0\0" + exif({}, {0xA001: shorts(65_535)}, {1: ascii_text("R03")})
     yield "adobe-rgb.jpg", saved(picture, "JPEG", exif=adobe), "picture"
+
+
+def _deep() -> Iterator[BadFile]:
+    pixels = random.Random(3).randbytes(16 * 12 * 6)
+    whole = png(16, 12, 16, 2, pixels)
+    yield "deep.png", whole, "picture"
+    yield "deep-cut.png", whole[: len(whole) // 2], "failure"
+    yield "deep-huge.png", png(60_000, 60_000, 16, 6, b""), "failure"
+    page = deep_page(16, 12, pixels)
+    yield "deep.tif", tiff_of(page), "picture"
+    yield "deep-cut.tif", tiff_of(page)[:-300], "failure"
+    yield "deep-huge.tif", tiff_of(({**page[0], 256: longs(60_000), 257: longs(60_000)}, pixels)), "failure"
+    yield "deep-tile.tif", tiff_of(({**page[0], 322: longs(60_000), 323: longs(60_000)}, pixels)), "failure"
+    yield "pages-without-end.tif", tiff_of(*[deep_page(16, 12, pixels)] * 300), "picture"
 
 
 def _raws() -> Iterator[BadFile]:
@@ -361,6 +388,12 @@ def tiff_page(image: Image.Image, **extra: tuple[int, bytes]) -> tuple[Tags, byt
         279: longs(len(pixels)),
     }
     return tags | {int(name[1:]): value for name, value in extra.items()}, pixels
+
+
+def deep_page(width: int, height: int, pixels: bytes) -> tuple[Tags, bytes]:
+    """A page of 16-bit RGB, for `tiff_of`."""
+    tags, _ = tiff_page(Image.new("RGB", (width, height)))
+    return {**tags, 258: shorts(16, 16, 16), 279: longs(len(pixels))}, pixels
 
 
 def tiff_of(*pages: tuple[Tags, bytes], inside: tuple[Tags, bytes] | None = None, front: bytes = b"") -> bytes:

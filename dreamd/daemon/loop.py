@@ -32,7 +32,7 @@ from dreamd.executors.executor import ExecutorEvent, WorkerDied, WorkerState
 from dreamd.executors.guarded import GuardedExecutor
 from dreamd.inbox.events import FileEvent
 from dreamd.job import JobState
-from dreamd.messages import Advanced, Done, NotDone, Ready
+from dreamd.messages import Advanced, Done, NotDone, Ready, Writing
 from dreamd.settings.config import Config, load_config
 from dreamd.tree.attachment import Attachment
 from dreamd.tree.control import WAKE
@@ -272,6 +272,8 @@ class Loop:
             case Advanced():
                 self._report.note(event)
                 self._life.advance(event.job)
+            case Writing():
+                self._report.note(event)
             case Done():
                 self._handle_done(event)
             case NotDone():

@@ -26,7 +26,7 @@ from dreamd.daemon.unclaimed import WhyLeft
 from dreamd.daemon.weights.fetches import Fetches
 from dreamd.executors.executor import Executor, WorkerState
 from dreamd.job import Job, JobState
-from dreamd.messages import Advanced
+from dreamd.messages import Advanced, Writing
 from dreamd.settings.config import Config
 from dreamd.tree.attachment import Attachment
 from dreamd.tree.layout import StateFolder
@@ -131,14 +131,14 @@ class Report:
         self._estimates = estimates
         self._page = page
         self._readers = readers
-        self._progress: dict[str, Advanced] = {}
+        self._progress: dict[str, Advanced | Writing] = {}
         self._news = 0
         self._seen: tuple[object, ...] = ()
         self._is_due = True
         self._written_at = 0.0
         self._can_write = True
 
-    def note(self, event: Advanced) -> None:
+    def note(self, event: Advanced | Writing) -> None:
         """Take note of how far a job is."""
         self._progress[event.job] = event
         self._news += 1
@@ -310,6 +310,8 @@ class Report:
         progress = self._progress.get(job_id)
         if progress is None:
             return shown
+        if isinstance(progress, Writing):
+            return replace(shown, share=1.0, writing=progress.words)
         return replace(
             shown,
             ascent=progress.ascent,

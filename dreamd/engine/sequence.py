@@ -60,7 +60,7 @@ def dream_in_sequence(
         is_held_for_others = original is not None and number > 1 and not asks_for_original(dreamer)
         dreamed = dream(
             given.pop(),
-            replace(dreamer, beside=int(is_held_for_others)),
+            replace(dreamer, beside=dreamer.beside + is_held_for_others),
             seeds=seeds,
             on_progress=partial(_report, on_progress, number, len(dreamers)),
             checkpoint=None if checkpoint is None else _After(checkpoint, ascents),

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from dreamd.errors import FailureCause
-from dreamd.messages import Advanced, Batch, Done, NotDone, Ready
+from dreamd.messages import Advanced, Batch, Done, NotDone, Ready, Writing
 from dreamd.settings.config import Config
 
 
@@ -35,7 +35,7 @@ class WorkerDied:
     failure: FailureCause | None = "worker"
 
 
-ExecutorEvent = Ready | Advanced | Done | NotDone | WorkerDied
+ExecutorEvent = Ready | Advanced | Writing | Done | NotDone | WorkerDied
 """What an executor tells the daemon."""
 
 

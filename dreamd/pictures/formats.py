@@ -25,6 +25,8 @@ class Target:
         profiled: whether it holds an ICC profile.
         grey: whether it holds grey without colours.
         depths: the bits a sample that it can have.
+        slow: how many times as long as a JPEG one of 24 megapixels takes, where that is said; 0 for others. Measured by
+            `python -m benchmarks --only formats`.
     """
 
     word: str
@@ -36,6 +38,7 @@ class Target:
     profiled: bool = False
     grey: bool = False
     depths: tuple[int, ...] = (8,)
+    slow: int = 0
 
 
 _DEEP, _AVIF, _HEIC = (8, 16), (8, 10, 12), (8, 10)
@@ -51,13 +54,13 @@ def _rich(word: str, format: str, extension: str, max_side: int, **more: Any) ->
 _TARGETS = (
     _rich("jpeg", "JPEG", ".jpg", 65_500, grey=True),
     _rich("png", "PNG", ".png", _UNBOUNDED, alpha=True, grey=True, depths=_DEEP),
-    _rich("webp", "WEBP", ".webp", 16_383, alpha=True),
-    _rich("avif", "AVIF", ".avif", 32_768, alpha=True, depths=_AVIF),
-    _rich("heic", "HEIF", ".heic", 16_384, alpha=True, depths=_HEIC),
+    _rich("webp", "WEBP", ".webp", 16_383, alpha=True, slow=14),
+    _rich("avif", "AVIF", ".avif", 32_768, alpha=True, depths=_AVIF, slow=7),
+    _rich("heic", "HEIF", ".heic", 16_384, alpha=True, depths=_HEIC, slow=11),
     _rich("tiff", "TIFF", ".tif", _UNBOUNDED, alpha=True, grey=True, depths=_DEEP),
     Target(word="gif", format="GIF", extension=".gif", max_side=65_535, alpha=True),
     Target(word="bmp", format="BMP", extension=".bmp", max_side=_UNBOUNDED),
-    Target(word="jpeg2000", format="JPEG2000", extension=".jp2", max_side=_UNBOUNDED, alpha=True),
+    Target(word="jpeg2000", format="JPEG2000", extension=".jp2", max_side=_UNBOUNDED, alpha=True, slow=10),
     Target(word="ppm", format="PPM", extension=".ppm", max_side=_UNBOUNDED),
     Target(word="tga", format="TGA", extension=".tga", max_side=65_535, alpha=True),
     Target(word="pcx", format="PCX", extension=".pcx", max_side=65_535),

@@ -22,6 +22,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_SLOW_PIXELS = 4_000_000
+"""A picture of so many pixels takes a second in a slow format."""
+
+
+def words_of_slow(format: str, picture: Picture) -> str | None:  # noqa: A002 (its name in Pillow)
+    """Return what a person is told while a picture is written in a format that takes long; None for others."""
+    target, (height, width) = TARGET_OF_FORMAT[format], picture.pixels.shape[:2]
+    if not target.slow or width * height < _SLOW_PIXELS:
+        return None
+    megapixels = width * height / 1_000_000
+    return f"writing {target.word}: {megapixels:.0f} megapixels take about {target.slow} times as long as in jpeg"
+
+
 def write_picture(
     picture: Picture,
     path: Path,

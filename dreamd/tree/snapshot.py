@@ -27,6 +27,7 @@ class RunningJob:
     Attributes:
         share: how much of it is done, 0 to 1.
         eta_seconds: until it is done; None when that cannot be told.
+        writing: the slow format that its result is being written in, in words; None for none.
     """
 
     job: str
@@ -37,6 +38,7 @@ class RunningJob:
     iterations: int = 0
     share: float = 0.0
     eta_seconds: float | None = None
+    writing: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from typing import BinaryIO, NoReturn
 from dreamd.engine.dreamer import Progress
 from dreamd.engine.tiles.footprint import is_out_of_memory
 from dreamd.errors import DreamdError, FailureCause, PictureError, RecipeError, hold_cause
-from dreamd.messages import Advanced, MissingWeights, NotDone, Said, Unable
+from dreamd.messages import Advanced, MissingWeights, NotDone, Said, Unable, Writing
 from dreamd.weights.sources import MissingWeightsError
 
 log = logging.getLogger(__name__)
@@ -103,6 +103,11 @@ class Answers:
                 self.send(_advanced(job, progress, self.meter.seconds))
 
         return report
+
+    def say_writing(self, job: str, words: str) -> None:
+        """Say that a job's result is being written in a format that takes long."""
+        log.info("%s", words, extra={"job": job})
+        self.send(Writing(job=job, words=words))
 
 
 def _refusal(job: str, error: DreamdError) -> NotDone:

@@ -29,7 +29,7 @@ from dreamd.inbox.dream_files import is_dream_file
 from dreamd.messages import Batch, Cancel, Done, Order
 from dreamd.pictures.formats import output_format
 from dreamd.pictures.picture import Picture, shrunk
-from dreamd.pictures.writing import write_durably
+from dreamd.pictures.writing import words_of_slow, write_durably
 from dreamd.settings.recipes.recipe import Recipe
 from dreamd.worker.answers import Answers
 from dreamd.worker.cancels import Cancels, StoppedError
@@ -330,6 +330,8 @@ class Pipeline:
             name, extension = output_format(output.format, dream.picture.format)
             target = order.folder / f"result{extension}"
             dream = self._session.shared(dream, name, target.name)
+            if slow := words_of_slow(name, dream.picture):
+                self._answers.say_writing(order.job, slow)
             dream = self._session.written(dream, target, name)
             if task.steps is not None:
                 strip, start = task.steps

@@ -24,7 +24,7 @@ from dreamd.engine.ascents.ascent import bands
 from dreamd.engine.ascents.chain import resized
 from dreamd.engine.checkpoint import Checkpoint, CheckpointFolder
 from dreamd.engine.dream import Dreamed, batch_size
-from dreamd.engine.dreamer import Progress
+from dreamd.engine.dreamer import Dreamer, Progress
 from dreamd.engine.glimpse import Glimpse
 from dreamd.engine.sequence import dream_in_sequence
 from dreamd.errors import NotANumberError
@@ -135,7 +135,13 @@ class Session:
     def count_together(self, picture: Picture, built: Built, most: int) -> int:
         """Return how many pictures like that one fit in a dream: from 1 to `most`. Not to be asked during a dream."""
         height, width = picture.pixels.shape[:2]
-        return min(batch_size(dreamer, height, width, most=most) for dreamer in built.dreamers)
+        dreamers = self._counting([picture], built.dreamers)
+        return min(batch_size(dreamer, height, width, most=most) for dreamer in dreamers)
+
+    def _counting(self, pictures: Sequence[Picture], dreamers: Sequence[Dreamer]) -> tuple[Dreamer, ...]:
+        """Return dreamers that reckon with what deep pictures hold, in floats too, where they are computed."""
+        is_beside = self._device.torch.type == "cpu" and any(not are_bytes(picture.pixels) for picture in pictures)
+        return tuple(replace(dreamer, beside=dreamer.beside + is_beside) for dreamer in dreamers)
 
     def checkpoint(self, folder: Path, input_sha256: str, built: Built) -> CheckpointFolder:
         """Open the kept state of a dream in a folder. What another dream or another version left there is ignored."""
@@ -180,11 +186,12 @@ class Session:
             PluginError: a plugin breaks its contract, or makes the not-a-number.
         """
         mask = _mask_of(pictures, built)
+        dreamers = self._counting(pictures, built.dreamers)
         seeds = [built.recipe.seed] * len(pictures)
         try:
             result = dream_in_sequence(
                 _to_tensor(pictures),
-                built.dreamers,
+                dreamers,
                 seeds=seeds,
                 on_progress=on_progress,
                 checkpoint=checkpoint,
@@ -195,7 +202,7 @@ class Session:
         except NotANumberError:
             with looking_for_nan():
                 # A recording would be replayed without the plugins' own code, which is what is looked at.
-                unrecorded = [replace(dreamer, graphs=None) for dreamer in built.dreamers]
+                unrecorded = [replace(dreamer, graphs=None) for dreamer in dreamers]
                 dream_in_sequence(_to_tensor(pictures), unrecorded, seeds=seeds, on_progress=on_progress, mask=mask)
             raise
         return [_dream_of(number, picture, built, result) for number, picture in enumerate(pictures)]

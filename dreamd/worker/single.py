@@ -20,7 +20,7 @@ from dreamd.job import new_job_id
 from dreamd.messages import Sidecar
 from dreamd.pictures.formats import output_format
 from dreamd.pictures.picture import Picture
-from dreamd.pictures.writing import write_durably
+from dreamd.pictures.writing import words_of_slow, write_durably
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.recipes.merging import Resolved
 from dreamd.settings.recipes.recipe import Recipe
@@ -77,6 +77,8 @@ def dream_file(
             write_durably(draft, strip.sheet(picture, dream.picture))
     name, _ = output_format(word, dream.picture.format)
     dream = session.shared(dream, name, target.name)
+    if slow := words_of_slow(name, dream.picture):
+        log.info("%s", slow)
     with draft_of(target, durable=True) as draft:
         dream = session.written(dream, draft, name)
     sidecar = session.sidecar(job=new_job_id(), source=path, dream=dream, seconds=time.perf_counter() - start)

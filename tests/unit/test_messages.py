@@ -25,6 +25,7 @@ from dreamd.messages import (
     Settings,
     Sidecar,
     Unable,
+    Writing,
     from_worker,
     read_settings,
 )
@@ -73,6 +74,7 @@ MESSAGES = [
         ),
     ),
     Advanced(job="j", ascent=1, ascents=4, iteration=2, iterations=10, share=0.1),
+    Writing(job="j", words="writing avif"),
     NotDone(
         job="j",
         hold="weights",
@@ -87,7 +89,7 @@ MESSAGES = [
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.type)
-def test_what_a_worker_says_arrives_as_it_was(message: Ready | Advanced | Done | NotDone | Unable) -> None:
+def test_what_a_worker_says_arrives_as_it_was(message: Ready | Advanced | Done | NotDone | Unable | Writing) -> None:
     assert from_worker(message.line()) == message
 
 

@@ -57,6 +57,8 @@ def wrap(start: str, text: str) -> list[str]:
 
 def doing(job: Mapping[str, Any]) -> str:
     """Say what a running job is at."""
+    if job.get("writing"):
+        return str(job["writing"])
     if not job["ascents"]:
         return "waiting"
     return f"octave {job['ascent']}/{job['ascents']}, iteration {job['iteration']}/{job['iterations']}"

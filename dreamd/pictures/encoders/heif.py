@@ -13,6 +13,12 @@ from dreamd.pictures.descriptions.description import Description
 from dreamd.pictures.descriptions.written import described_for
 from dreamd.pictures.encoders.layout import Layout
 
+_FAST = {"preset": "ultrafast"}
+"""x265's own choice takes five times as long, for files that are a tenth smaller.
+
+Colours are written in half the resolution, for few devices that show HEIC can show it with whole ones.
+"""
+
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
@@ -45,5 +51,7 @@ def encode_heic(layout: Layout, quality: int, description: Description, name: st
         info |= {"icc_profile": layout.profile, "icc_profile_type": "prof"}
     words = described_for("HEIF", description, name)
     encoded = io.BytesIO()
-    image.save(encoded, quality=quality, chroma=444, exif=words.get("exif"), xmp=words.get("xmp"))
+    image.save(
+        encoded, quality=quality, chroma=420, enc_params=_FAST, exif=words.get("exif"), xmp=words.get("xmp")
+    )  # fmt: skip
     return encoded

@@ -34,6 +34,8 @@ def encode_by_pillow(
         options["dpi"] = dpi
     if layout.profile:
         options["icc_profile"] = layout.profile
+    # OpenJPEG looks for its number of threads here, and Pillow has no option for it.
+    os.environ.setdefault("OPJ_NUM_THREADS", str(len(os.sched_getaffinity(0))))
     encoded = io.BytesIO()
     image.save(encoded, target.format, **options)
     # To optimise, libjpeg gets a buffer of one byte a pixel, and fails where fine detail at 4:4:4 does not fit in it.

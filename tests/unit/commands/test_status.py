@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from dreamd.cli import main
 from dreamd.commands.jobs import show_jobs
 from dreamd.commands.status import show_status
+from dreamd.commands.terminal.printing import doing
 from dreamd.errors import ConfigError, DreamdError
 from dreamd.job import Job, JobState
 from dreamd.tree import snapshot
@@ -384,3 +385,8 @@ def test_a_page_that_is_not_served_is_told_and_is_nothing_to_open(place: Place) 
     problem = "not served, and tried again by itself: status.listen: 127.0.0.1:80: Permission denied; choose another"
     assert f"page     {problem}\n" in told
     assert (opened.exit_code, opened.output) == (1, f"dreamd: the page is {problem}\n")
+
+
+def test_a_slow_format_is_said_while_it_is_written() -> None:
+    writing = replace(RUNNING, share=1.0, writing="writing avif: 24 megapixels take about 7 times as long as in jpeg")
+    assert doing(asdict(writing)) == writing.writing

@@ -13,7 +13,7 @@ from dreamd.errors import FolderError, PictureError, SpaceError
 from dreamd.pictures.descriptions.description import Description
 from dreamd.pictures.formats import WRITABLE, output_format
 from dreamd.pictures.reading import read_picture
-from dreamd.pictures.writing import write_picture
+from dreamd.pictures.writing import words_of_slow, write_picture
 from tests import badfiles
 from tests.badfiles import saved
 from tests.unit.pictures.kit import exif_with, picture, read, smooth
@@ -46,7 +46,8 @@ def test_alpha_is_kept_or_laid_over_white(tmp_path: Path, word: str) -> None:
         assert result.pixels[:, :24].min() > 245
     else:
         assert result.alpha is not None
-        assert np.array_equal(result.alpha, alpha)
+        most = 8 if word == "heic" else 0  # x265 packs alpha with loss
+        assert np.abs(result.alpha.astype(int) - alpha).max() <= most
 
 
 def test_half_transparent_is_mixed_with_white_where_there_is_no_alpha(tmp_path: Path) -> None:
@@ -181,3 +182,11 @@ def test_a_link_in_the_place_of_the_result_is_not_written_through(tmp_path: Path
     with pytest.raises(FolderError, match="symbolic links"):
         write_picture(picture(smooth()), tmp_path / "out.png", format="PNG", quality=90)
     assert (tmp_path / "precious").read_bytes() == b"mine"
+
+
+def test_a_format_that_takes_long_is_said_of_large_pictures_alone() -> None:
+    large, small = picture(np.zeros((2000, 2500, 3), np.uint8)), picture(smooth())
+    assert words_of_slow("AVIF", large) == "writing avif: 5 megapixels take about 7 times as long as in jpeg"
+    assert words_of_slow("JPEG2000", large) is not None
+    assert words_of_slow("JPEG", large) is None
+    assert words_of_slow("AVIF", small) is None

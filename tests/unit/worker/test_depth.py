@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pyvips
+import torch
 from PIL import Image
 
 from dreamd.settings.recipes.recipe import Recipe
+from dreamd.worker.machine.bounds import Bounds
+from dreamd.worker.machine.device import Device
 from dreamd.worker.session import Dream, Session
 from tests import badfiles
 from tests.unit.pictures.colours.difference import ciede2000, lab_of
@@ -90,3 +93,24 @@ def test_a_mask_of_deep_alpha_keeps_what_is_clear_to_the_bit(session: Session, t
     result = pyvips.Image.new_from_file(str(tmp_path / "result")).numpy()
     assert np.array_equal(result[:, :30], levels[:, :30])
     assert not np.array_equal(result[:, 30:], levels[:, 30:])
+
+
+def test_a_deep_picture_counts_in_what_fits_together(tmp_path: Path) -> None:
+    fill(tmp_path)
+    recipe = Recipe.model_validate({"backbone": {"name": "tiny", "weights": "random"}})
+    levels = ramp(3, 400, 300)
+    (tmp_path / "deep.png").write_bytes(deep(levels, ".png"))
+    Image.fromarray((levels >> 8).astype(np.uint8)).save(tmp_path / "plain.png")
+    bounds = Bounds(max_pixels=1_000_000, max_bytes=9_000_000, memory=1_100_000_000)
+    session = Session(plugins_in(tmp_path), Device(torch=torch.device("cpu"), label="cpu"), bounds)
+    built = session.build(recipe)
+    counts = [
+        session.count_together(session.read(tmp_path / name, recipe), built, 1000) for name in ("plain.png", "deep.png")
+    ]
+    assert 1 < counts[1] < counts[0] < 1000
+
+
+def test_a_picture_counts_with_all_its_bytes(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "deep.png").write_bytes(deep(ramp(4, 60, 50), ".png"))
+    picture = session.read(tmp_path / "deep.png", Recipe())
+    assert picture.nbytes == 60 * 50 * (3 * 4 + 2)

@@ -56,6 +56,7 @@ function update(card, job) {
 
 /** Where a dream is, in one line. */
 function step(job) {
+  if (job.writing) return job.writing;
   if (!job.ascents) return "loading";
   const left = job.eta_seconds === null || job.eta_seconds === undefined ? "" : ` · about ${duration(job.eta_seconds)} left`;
   return `octave ${job.ascent} of ${job.ascents}, iteration ${job.iteration} of ${job.iterations}${left}`;

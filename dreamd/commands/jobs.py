@@ -16,6 +16,7 @@ from dreamd.job import Job, JobState
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import StateFolder
 from dreamd.tree.snapshot import state_folder_of
+from dreamd.tree.tables.marks import Way
 from dreamd.wording import printable
 
 
@@ -31,36 +32,38 @@ def jobs(config_file: Path, state: str | None, limit: int, as_json: bool) -> Non
 
 def show_jobs(config_file: Path, *, state: str | None, limit: int, as_json: bool) -> None:
     """Print the journal's jobs, the newest first."""
-    jobs = _jobs(StateFolder(state_folder_of(config_file)).journal, JobState(state) if state else None, limit)
+    jobs, put_away = _jobs(StateFolder(state_folder_of(config_file)).journal, JobState(state) if state else None, limit)
     if as_json:
-        print_json([_job_values(job) for job in jobs])
+        print_json([_job_values(job, put_away.get(job.id)) for job in jobs])
         return
     for job in jobs:
-        click.echo(printable(_line(job)).rstrip())
+        click.echo(printable(_line(job, put_away.get(job.id))).rstrip())
     if not jobs:
         click.echo(f"no {state} jobs" if state else "no jobs yet", err=True)
 
 
-def _jobs(file: Path, state: JobState | None, limit: int) -> list[Job]:
-    """Read jobs from the journal. Raises DreamdError when there is one that cannot be read."""
+def _jobs(file: Path, state: JobState | None, limit: int) -> tuple[list[Job], dict[str, Way]]:
+    """Read jobs from the journal, and whose results were put away. Raises DreamdError when it cannot be read."""
     journal = Journal.open_readonly(file)
     if journal is not None:
         with journal:
-            return journal.jobs(state=state, limit=limit)
+            jobs = journal.jobs(state=state, limit=limit)
+            return jobs, journal.marks.put_away_among([job.id for job in jobs])
     if file.exists():
         raise DreamdError(f"{file}: cannot be read as a journal; see its permissions, or start the daemon anew")
-    return []
+    return [], {}
 
 
-def _line(job: Job) -> str:
+def _line(job: Job, put_away: Way | None) -> str:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.finished_at or job.started_at or job.claimed_at))
-    end = f"→ {job.result}" if job.state is JobState.DONE else " ".join((job.reason or "").split("\n"))
+    trashed = " (in the trash)" if put_away is Way.TRASHED else ""
+    end = f"→ {job.result}{trashed}" if job.state is JobState.DONE else " ".join((job.reason or "").split("\n"))
     end = f"(dismissed) {end}" if job.dismissed else end
     seconds = f"{job.seconds:.1f} s" if job.seconds is not None else ""
     return f"{job.id}  {when}  {job.state:<7} {seconds:>8}  {job.path}  {end}"
 
 
-def _job_values(job: Job) -> dict[str, Any]:
+def _job_values(job: Job, put_away: Way | None) -> dict[str, Any]:
     return {
         "id": job.id,
         "picture": str(job.path),
@@ -74,6 +77,7 @@ def _job_values(job: Job) -> dict[str, Any]:
         "dismissed": job.dismissed,
         "reason": job.reason,
         "result": job.result,
+        "put_away": put_away,
         "seconds": job.seconds,
         "recipe": json.loads(job.recipe) if job.recipe else None,
     }

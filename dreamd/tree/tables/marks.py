@@ -17,6 +17,10 @@ FAVOURITES = "SELECT id FROM favourites"
 """The ids of the favourites, which the journal does not forget."""
 
 
+_AT_ONCE = 1000
+"""The number of ids that one statement asks for; SQLite takes no more than so many values, with room to spare."""
+
+
 class Way(StrEnum):
     """How a result was put away: into the trash, from where it can come back, or out of sight."""
 
@@ -38,13 +42,11 @@ class Marks:
 
     def favourites_among(self, ids: Sequence[str]) -> frozenset[str]:
         """Return which of some jobs are favourites."""
-        among = f"SELECT id FROM favourites WHERE id IN ({_signs(ids)})"
-        return frozenset(id_ for (id_,) in self._rows(among, *ids))
+        return frozenset(id_ for (id_,) in self._among("SELECT id FROM favourites", ids))
 
     def put_away_among(self, ids: Sequence[str]) -> dict[str, Way]:
         """Return which of some jobs' results were put away, and how."""
-        among = f"SELECT id, way FROM put_away WHERE id IN ({_signs(ids)})"
-        return {id_: Way(way) for id_, way in self._rows(among, *ids)}
+        return {id_: Way(way) for id_, way in self._among("SELECT id, way FROM put_away", ids)}
 
     def star(self, ids: Iterable[str]) -> None:
         """Make jobs favourites."""
@@ -68,6 +70,11 @@ class Marks:
             connection.execute("DELETE FROM put_away WHERE id = ?", (id_,))
             if result is not None:
                 connection.execute("UPDATE jobs SET result = ? WHERE id = ?", (result, id_))
+
+    def _among(self, select: str, ids: Sequence[str]) -> list[Any]:
+        """Return what a selection has of these ids, asked for some at a time."""
+        some = (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
+        return [row for each in some for row in self._rows(f"{select} WHERE id IN ({_signs(each)})", *each)]
 
     def _for_each(self, sql: str, ids: Iterable[str]) -> None:
         with self._transaction() as connection:

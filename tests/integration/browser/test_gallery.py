@@ -215,3 +215,15 @@ def test_what_was_taken_away_is_dismissed(site: Site, visit: Visit) -> None:
     seeing(page, "here.png")
     page.get_by_role("button", name="Undo").click()
     seeing(page, "here.png", "gone.png")
+
+
+def test_while_nothing_runs_the_newest_dream_stands_where_dreams_run(site: Site, visit: Visit) -> None:
+    dreamed(site, "newest", "first.png")
+    page = visit(site)
+    rest = page.locator("#running .resting-dream")
+    rest.get_by_text("first.png").wait_for()
+    rest.get_by_text("Nothing runs. Drop a picture, and watch it here.").wait_for()
+    dreamed(site, "newest", "second.png")
+    rest.get_by_text("second.png").wait_for()
+    rest.get_by_role("link", name="The newest dream: second.png").click()
+    page.get_by_role("dialog").get_by_text("newest/second.png").first.wait_for()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from datetime import timedelta
@@ -227,3 +228,10 @@ def test_without_an_option_only_the_trash_is_emptied(config: Config) -> None:
     result = CliRunner().invoke(main, ["prune", "--config", str(config.file)], catch_exceptions=False)
     assert result.output == "removed 0 deleted results (0 MB); 1 stay in the trash\n"
     assert original.exists()
+
+
+def test_the_list_of_jobs_says_whose_results_are_in_the_trash(config: Config) -> None:
+    deleted(config, "j1")
+    runner, options = CliRunner(), ["--config", str(config.file)]
+    assert runner.invoke(main, ["jobs", *options]).output.endswith("→ sea/j1.png (in the trash)\n")
+    assert json.loads(runner.invoke(main, ["jobs", "--json", *options]).output)[0]["put_away"] == "trashed"

@@ -2,6 +2,7 @@
 
 import { get, query } from "../api.js";
 import { byId, make, notice } from "../dom.js";
+import { showNewest } from "../now/running.js";
 import { dismiss, star } from "./deeds.js";
 import { watchKeys } from "./keys.js";
 import { layOut, ratioOf, rowHeight } from "./rows.js";
@@ -192,12 +193,13 @@ export async function resultsChanged() {
   list.replaceChildren(...latest.map((result) => tile(result, { isFresh: !isFirst && !before.has(result.id) })));
   if (!latest.length) list.append(make("li", { class: "soft" }, "Nothing has been dreamed yet."));
   layOutLatest();
+  showNewest(latest[0]);
   if (isBegun) await addNewest();
 }
 
 function layOutLatest() {
   const room = byId("latest").clientWidth;
-  if (room && latest.length) layOut([...byId("latest").children], latest.map(ratioOf), room, { wanted: 0.8 * rowHeight(room), isEnd: true });
+  if (room && latest.length) layOut([...byId("latest").children], latest.map(ratioOf), room, { wanted: 0.8 * rowHeight(room), isEnd: latest.length < LATEST });
 }
 
 async function addNewest() {

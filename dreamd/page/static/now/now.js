@@ -4,7 +4,7 @@ import { post } from "../api.js";
 import { byId, make, notice, refill } from "../dom.js";
 import { count, duration, folderName, plural, printable, size } from "../words.js";
 import { cancelButton, cancelFolderButton } from "./cancel.js";
-import { showRunning } from "./running.js";
+import { forgetRunning, showRunning } from "./running.js";
 
 const MOST_NEXT = 5;
 
@@ -17,6 +17,7 @@ export function showNow(status) {
 
 /** Nothing is known while dreamd does not answer. */
 export function showGone() {
+  forgetRunning();
   for (const id of ["running", "queue", "workers"]) {
     refill(byId(id), "gone", () => [make("p", { class: "empty" }, "Not known while dreamd does not answer.")]);
   }

@@ -1,5 +1,6 @@
 // The dreams that run: the first one large, those of the other workers smaller beside it.
 
+import { addressOf } from "../api.js";
 import { byId, make, refill } from "../dom.js";
 import { duration, folderName, plural, printable } from "../words.js";
 import { cancelButton } from "./cancel.js";
@@ -7,20 +8,48 @@ import { cancelButton } from "./cancel.js";
 const MOST_SEGMENTS = 12;
 const MOST_BESIDE = 5;
 
+let newest = null; // the newest result, which is shown while nothing runs
+let last = null; // what the daemon said last; null while it does not answer
+
+/** The newest result; it stands where dreams run while none does. */
+export function showNewest(result = null) {
+  newest = result;
+  if (last) showRunning(last);
+}
+
+/** Nothing is known while dreamd does not answer. */
+export function forgetRunning() {
+  last = null;
+}
+
 export function showRunning(status) {
+  last = status;
   const jobs = (status.workers ?? []).flatMap((worker) => worker.jobs);
+  const rest = newest?.is_there && newest.width ? newest : null;
   const box = byId("running");
   const shown = jobs.slice(0, 1 + MOST_BESIDE);
   box.classList.toggle("several", jobs.length > 1);
-  refill(box, [shown.map((job) => [job.job, job.ascents]), jobs.length], () => (jobs.length ? cards(shown, jobs.length) : [nothing(status)]));
+  const basis = jobs.length ? [shown.map((job) => [job.job, job.ascents]), jobs.length] : [nothing(status), rest?.id];
+  refill(box, basis, () => (jobs.length ? cards(shown, jobs.length) : [resting(status, rest)]));
   for (const job of shown) update(box.querySelector(`[data-job="${CSS.escape(job.job)}"]`), job);
 }
 
 function nothing(status) {
   const waits = (status.queued ?? 0) > 0;
-  const text = !waits ? "Nothing runs. Drop a picture, and watch it here."
+  return !waits ? "Nothing runs. Drop a picture, and watch it here."
     : status.paused?.length ? "Nothing runs: what waits is paused." : "A worker is getting ready.";
-  return make("p", { class: "empty" }, text);
+}
+
+/** While nothing runs, the newest dream stands here. */
+function resting(status, result) {
+  if (!result) return make("p", { class: "empty" }, nothing(status));
+  const name = result.result.split("/").pop();
+  const stage = make("a", { class: "stage", href: addressOf("result", result.id), "aria-label": `The newest dream: ${name}` },
+    make("img", { src: `thumbnails/${result.id}/after/large`, alt: "", decoding: "async" }));
+  const card = make("article", { class: "resting-dream" }, stage,
+    make("p", { class: "about" }, make("strong", {}, name), make("span", { class: "folder" }, "the newest dream"), make("span", { class: "at" }, nothing(status))));
+  card.style.setProperty("--ratio", result.width / result.height);
+  return card;
 }
 
 function cards([first, ...others], number) {
@@ -38,7 +67,7 @@ function card(job) {
     make("div", { class: "stage" }, make("div", { class: "nothing" })),
     make("div", { class: "octaves", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": `Progress of ${printable(name)}` },
       ...Array.from({ length: segments }, () => make("span"))),
-    make("p", { class: "about" }, make("strong", {}, printable(name)), make("span", { class: "folder" }, folderName(folder)), make("span", { class: "step" }),
+    make("p", { class: "about" }, make("strong", {}, printable(name)), make("span", { class: "folder" }, folderName(folder)), make("span", { class: "at" }),
       cancelButton([job.job], `Cancel ${printable(name)}`)),
   );
 }
@@ -50,7 +79,7 @@ function update(card, job) {
   [...bar.children].forEach((segment, index, all) => {
     segment.style.setProperty("--done", Math.min(1, Math.max(0, job.share * all.length - index)));
   });
-  card.querySelector(".step").textContent = step(job);
+  card.querySelector(".at").textContent = step(job);
   if (job.preview) preview(card.querySelector(".stage"), job);
 }
 
@@ -70,7 +99,7 @@ function preview(stage, job) {
   const image = make("img", { alt: "The dream as it is now", class: "coming", decoding: "async" });
   image.addEventListener("load", () => {
     if (stage.dataset.source !== source) return;
-    stage.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+    stage.parentElement.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
     for (const old of stage.querySelectorAll(":scope > :not(:last-child)")) old.remove();
     stage.append(image);
     image.getBoundingClientRect(); // it has been seen through once, and fades in from there

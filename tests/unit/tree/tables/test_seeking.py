@@ -131,3 +131,9 @@ def test_a_job_that_is_saved_again_keeps_its_marks(journal: Journal) -> None:
     journal.marks.star([f"{1:013}"])
     journal.save([done(1, "1.png", seconds=3.0)])
     assert journal.marks.favourites_among([f"{1:013}"]) == {f"{1:013}"}
+
+
+def test_marks_of_more_jobs_than_a_statement_takes_are_found(journal: Journal) -> None:
+    ids = [f"{number:013}" for number in range(2500)]
+    journal.marks.star(ids[::2])
+    assert journal.marks.favourites_among(ids) == frozenset(ids[::2])

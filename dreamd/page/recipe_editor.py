@@ -103,10 +103,13 @@ class Recipes:
         """Tell what a text would make of a folder's recipe: its fields, or what is wrong with it, and in which line."""
         return self._judge(PurePosixPath(*parts_of(folder)), text)
 
-    def form(self) -> Form | None:
-        """List the controls of a recipe; None before a worker has said what its plugins bring."""
-        catalogue = self.catalogue()
-        return None if catalogue is None else recipe_form(catalogue)
+    def offered(self) -> Catalogue:
+        """Return what there is to choose from: what workers bring, or before one has said so, dreamd's own plugins."""
+        return self.catalogue() or self._shipped.own
+
+    def form(self) -> Form:
+        """List the controls of a recipe."""
+        return recipe_form(self.offered())
 
     def change(self, folder: str, text: str, changes: Sequence[Change]) -> dict[str, Any]:
         """Change some fields of a recipe's text and nothing else in it; returns the text, and what that comes to.

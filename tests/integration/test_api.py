@@ -376,3 +376,15 @@ def test_the_commands_of_the_manual_run_in_their_order(tmp_path: Path, tree: Tre
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert (here / "dream.jpg").read_bytes()[:2] == b"\xff\xd8"
     assert "problem" not in ran.stdout
+
+
+def test_a_recipe_is_checked_without_being_saved(api: Api) -> None:
+    told = api.ask("POST", "/recipes/check?folder=checked", b"seed: 1\nsed: 2\n")
+    assert (told["problem"]["line"], told["fields"]) == (2, [])
+    assert "did you mean seed?" in told["problem"]["text"]
+    told = api.ask("POST", "/recipes/check?folder=checked", b"seed: 7\n")
+    assert told["problem"] is None
+    assert {"name": "seed", "value": "7", "origin": "checked/recipe.yaml:1"} in told["fields"]
+    assert not (api.tree.inbox / "checked").exists()
+    with refusal(422, "not UTF-8"):
+        api.ask("POST", "/recipes/check?folder=checked", b"\xff\xfe")

@@ -16,6 +16,7 @@ from dreamd.page.api.job_operations import JobOperations
 from dreamd.page.api.openapi import openapi
 from dreamd.page.api.operations import Operation
 from dreamd.page.api.problems import problem_of, problem_of_address, problem_of_fault
+from dreamd.page.api.recipe_operations import RecipeOperations
 from dreamd.page.api.result_operations import ResultOperations
 from dreamd.page.parts import Parts
 from dreamd.page.problems import API_PATH
@@ -27,6 +28,7 @@ def api_operations(parts: Parts) -> list[Operation]:
         *JobOperations(parts).operations(),
         *ResultOperations(parts).operations(),
         *AgainOperations(parts).operations(),
+        *RecipeOperations(parts.recipes).operations(),
         *DaemonOperations(parts.config, parts.state, parts.recipes, parts.cards).operations(),
     ]
 

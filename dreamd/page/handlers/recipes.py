@@ -72,9 +72,8 @@ class RecipeHandlers:
         return JsonAnswer(await asyncio.to_thread(self._recipes.check, folder, text))
 
     async def form(self, _request: Request) -> Response:
-        """Answer with the controls of a recipe; null before a worker has said what its plugins bring."""
-        form = await asyncio.to_thread(self._recipes.form)
-        return JsonAnswer(None if form is None else asdict(form))
+        """Answer with the controls of a recipe."""
+        return JsonAnswer(asdict(await asyncio.to_thread(self._recipes.form)))
 
     async def change(self, request: Request) -> Response:
         """Change fields of a text: `changes` is a list of `{path, value}`, or of `{path}` for a field to inherit."""

@@ -82,11 +82,14 @@ class Shipped:
             return None
         if {candidate.name for candidate in found} != self._unchanged.keys():
             return None
-        versions = {candidate.name: candidate.version for candidate in found}
-        entries = self._written.entries
-        return Catalogue(
-            entries=tuple(entry.model_copy(update={"version": versions[entry.plugin]}) for entry in entries)
-        )
+        return self.own
+
+    @cached_property
+    def own(self) -> Catalogue:
+        """What dreamd's own plugins bring, those that are used and are the same as when they were looked at."""
+        used = {name: each.version for name, each in self._unchanged.items() if name not in self._disable}
+        entries = (entry for entry in self._written.entries if entry.plugin in used)
+        return Catalogue(entries=tuple(entry.model_copy(update={"version": used[entry.plugin]}) for entry in entries))
 
     @cached_property
     def sources(self) -> dict[str, Any]:

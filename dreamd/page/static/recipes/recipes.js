@@ -11,7 +11,6 @@ import { standingOf } from "./standing.js";
 import { changed, setUpTrial, showTrial } from "./trial.js";
 
 const QUIET_MILLISECONDS = 250;
-const WORKER_MILLISECONDS = 1500;
 const MOST_UNDO = 100;
 
 let shown = null; // { folder, text, mark }
@@ -19,7 +18,7 @@ const drafts = new Map(); // by folder: what was written and is not saved, { tex
 let timer = 0;
 let showing = 0;
 let isWrong = false;
-let form = null;
+let form = null; // what the controls are made from, as JSON
 let undo = []; // { folder, text, about }: texts before changes by controls
 let changing = Promise.resolve();
 
@@ -65,8 +64,8 @@ function keepDraft() {
 
 export async function showRecipes(folder) {
   const turn = ++showing;
-  await listFolders(folder);
-  if (shown?.folder === folder && drafts.has(folder)) return; // what is being written stays, with its cursor
+  await Promise.all([listFolders(folder), makeControls()]);
+  if (shown?.folder === folder && drafts.has(folder)) return judge(); // what is being written stays, with its cursor
   const found = await get(`api/recipe?${query({ folder })}`);
   if (turn !== showing) return;
   const draft = drafts.get(folder);
@@ -102,6 +101,7 @@ const isChanged = () => shown !== null && byId("recipe-text").value !== shown.te
 function setText(text) {
   const box = byId("recipe-text");
   box.value = text;
+  box.readOnly = false;
   box.rows = Math.min(24, Math.max(8, text.split("\n").length + 1));
 }
 
@@ -165,20 +165,23 @@ async function showVerdict(verdict) {
 
 /** Moves the controls to what the text says; a text that is wrong closes them and says why. */
 async function followControls(verdict) {
-  form ??= await get("api/recipe/form");
-  const reason = form === null ? "The settings appear here once a worker has said what there is to choose from."
-    : isWrong ? `The settings rest until the text is right: ${verdict.problem.text}` : "";
-  byId("recipe-closed").hidden = reason === "";
-  byId("recipe-closed").textContent = reason;
+  byId("recipe-closed").hidden = !isWrong;
+  byId("recipe-closed").textContent = isWrong ? `The settings rest until the text is right: ${verdict.problem.text}` : "";
   byId("recipe-controls").disabled = isWrong;
-  byId("recipe-controls").hidden = form === null;
-  if (form === null && !byId("view-recipes").hidden) setTimeout(judge, WORKER_MILLISECONDS);
-  if (form === null || isWrong) return;
-  if (!byId("controls-main").hasChildNodes()) buildControls(form, change);
+  if (isWrong) return;
   const standing = standingOf(verdict);
   showControls(standing);
+  byId("recipe-controls").hidden = false;
   showParts(standing);
   await showCards(standing, shown.folder, change);
+}
+
+/** Makes the controls, anew where plugins have come or gone. */
+async function makeControls() {
+  const made = await get("api/recipe/form");
+  const key = JSON.stringify(made);
+  if (key !== form) buildControls(made, change);
+  form = key;
 }
 
 function showParts(standing) {

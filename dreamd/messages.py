@@ -247,6 +247,7 @@ class Sidecar(_Message):
         weights_sha256: of the file of weights; None for random ones. Of a sequence, a list: one a part.
         device: that it was dreamed on.
         precision: that the network in fact computed in.
+        threads: how many computed, on a processor, since the last bits may depend on it; None on a GPU.
         size: width and height of the result in pixels.
         tiling: how the picture was cut up; None when it was not.
         seconds: that the dream took, with decoding and encoding; of pictures dreamed together, each one's part.
@@ -274,6 +275,7 @@ class Sidecar(_Message):
     notes: tuple[str, ...] = ()
     pictures: dict[str, str] = {}
     steps: bool = False
+    threads: int | None = None
 
     def text(self) -> str:
         """Return the sidecar as it is written beside a result."""

@@ -221,6 +221,7 @@ class Session:
             pictures=built.pictures,
             device=self._device.label,
             precision=built.dreamer.precision,
+            threads=self._threads() or None,
             seed=built.recipe.seed,
             size=(width, height),
             tiling=dream.tiling,

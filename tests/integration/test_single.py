@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
@@ -102,6 +103,7 @@ def test_the_sidecar_says_how_the_picture_came_to_be(dream: Callable[..., Result
     sidecar = json.loads((tmp_path / "out.png.json").read_text(encoding="utf-8"))
     assert sidecar["picture"] == "sky.png"
     assert (sidecar["seed"], sidecar["device"], sidecar["precision"]) == (5, "cpu", "fp32")
+    assert sidecar["threads"] == torch.get_num_threads()
     assert sidecar["size"] == [48, 36]
     assert sidecar["recipe"]["backbone"] == {"name": "tiny_single", "weights": "random"}
     assert sidecar["recipe"]["ascent"]["iterations"] == 2

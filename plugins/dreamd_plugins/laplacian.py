@@ -60,14 +60,19 @@ def _to_one(band: Tensor) -> None:
 
 
 def _halved(picture: Tensor) -> Tensor:
-    kernel = _kernel(picture.dtype, picture.device)
-    padded = F.pad(picture, (2, 2, 2, 2), mode="replicate")
+    kernel = _kernel(picture.dtype, picture.device).expand(3, 1, 5, 5)
+    rows = (picture.shape[2] + 1) // 2
     # In bands of rows: for what it halves at once, a processor makes a copy for each value of the kernel.
     height = max(1, picture.shape[2] * _BAND // picture.numel())
-    return torch.cat([
-        F.conv2d(padded[:, :, 2 * top : 2 * (top + height) + 3], kernel.expand(3, 1, 5, 5), stride=2, groups=3)
-        for top in range(0, (picture.shape[2] + 1) // 2, height)
-    ], 2)  # fmt: skip
+    bands = (_padded(picture, 2 * top - 2, 2 * min(top + height, rows) + 1) for top in range(0, rows, height))
+    return torch.cat([F.conv2d(band, kernel, stride=2, groups=3) for band in bands], 2)
+
+
+def _padded(picture: Tensor, first: int, end: int) -> Tensor:
+    """Return the rows from `first` to `end`, and two columns more at each side; edges are repeated outwards."""
+    height = picture.shape[2]
+    inside = picture[:, :, max(0, first) : end]
+    return F.pad(inside, (2, 2, max(0, -first), max(0, end - height)), mode="replicate")
 
 
 @lru_cache(maxsize=16)

@@ -273,11 +273,11 @@ def _gradient_for(
 def _pictures_held(dreamer: Dreamer) -> int:
     """Count the whole pictures that are held beside a gradient, in the climb that holds the most.
 
-    The one given, the ascent's, its gradient, what the schedule or a gradient step is making, what the optimizer
-    remembers, what the chain holds, and what others do.
+    The one given, the ascent's, its gradient, what the schedule or a gradient step is making and what it makes that of,
+    what the optimizer remembers, what the chain holds, and what others do.
     """
     return (
-        4
+        5
         + dreamer.beside
         + max(_remembered(climb) + held_beside(climb.chain, climb.objective.references()) for climb in dreamer.climbs)
     )

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dreamd.engine.ascents.chain import Canvas, Chain, Given, Scene, changed, resized
+from dreamd.engine.ascents.chain import Canvas, Chain, Given, Scene, changed, looks_at_the_original, resized
 from dreamd.engine.ascents.chance import Random
 from dreamd.engine.objectives.references import Reference, Referring
-from dreamd.engine.tiles.footprint import measure_peak
+from dreamd.engine.tiles.footprint import measure_tensors
 
 _LONGEST_SEEN = 640
 """Pixels. A picture that a loss looks at is shrunk to this side, since its cells meet every cell of the dream."""
@@ -165,11 +165,15 @@ def held_beside(chain: Chain, references: Sequence[tuple[int, Reference]]) -> in
     Measured on small pictures, by what more each pixel costs when they are larger; transforms that make views of one
     size cost the same for any picture.
     """
-    kept = keeps_original(chain, references)
-    if chain.is_bare and not (chain.start or chain.finish or kept):
-        return 0
+    kept = int(keeps_original(chain, references))
+    if any(reference.is_original for _, reference in references) or any(
+        map(looks_at_the_original, chain.picture_terms)
+    ):
+        kept += 1  # as the loss is shown it
+    if chain.is_bare and not (chain.start or chain.finish):
+        return kept
     per_pixel, _ = _measured(chain)
-    return ceil(max(0.0, per_pixel) / _BYTES_A_PIXEL) + 2 * kept
+    return max(0, ceil(per_pixel / _BYTES_A_PIXEL) - _OF_BARE_PIXELS) + kept
 
 
 def held_whatever_the_size(chain: Chain) -> int:
@@ -179,15 +183,28 @@ def held_whatever_the_size(chain: Chain) -> int:
 
 def _measured(chain: Chain) -> tuple[float, float]:
     """Measure the bytes that a chain holds for each pixel of a picture, and those that it holds besides."""
-    small, large = (measure_peak(partial(_once, chain, side), torch.device("cpu")) for side in _MEASURED)
-    per_pixel = (large - small) / (_MEASURED[1] ** 2 - _MEASURED[0] ** 2)
-    return per_pixel, small - per_pixel * _MEASURED[0] ** 2
+    per_pixel, besides = _measured_at(chain, *_MEASURED)
+    if per_pixel < _MANY * _BYTES_A_PIXEL:
+        return per_pixel, besides
+    return _measured_at(chain, *_MEASURED_AGAIN)
 
 
-_MEASURED = (64, 96)
-"""Sides in pixels."""
+def _measured_at(chain: Chain, side: int, longer: int) -> tuple[float, float]:
+    small, large = (measure_tensors(partial(_once, chain, each)) for each in (side, longer))
+    per_pixel = (large - small) / (longer**2 - side**2)
+    return per_pixel, small - per_pixel * side**2
+
+
+_MEASURED, _MEASURED_AGAIN = (64, 96), (256, 320)
+"""Sides in pixels. A chain that holds very much of small pictures may work in bands, and is measured again."""
+
+_MANY = 60
+"""The pictures that are very much."""
 
 _BYTES_A_PIXEL = 3 * 4
+
+_OF_BARE_PIXELS = 3
+"""The pictures of those measured that bare pixels take too: what moves, the gradient, and what is made of it."""
 
 
 def _once(chain: Chain, side: int) -> None:

@@ -68,6 +68,18 @@ def test_a_program_that_drops_sees_what_it_has_posted_and_nothing_else(api: Api)
     assert api.get(f"/jobs/{posted['id']}")["state"] == "done"
 
 
+def test_a_program_that_drops_dreams_again_what_it_has_posted_and_nothing_else(api: Api) -> None:
+    camera = as_program(api, "camera")
+    posted = camera.post("cat.png", folder="again")
+    camera.wait(posted["id"])
+    address = f"/jobs/{posted['id']}/again?of=result&recipe=weave"
+    assert camera.wait(camera.ask("POST", address)["id"])["result"].startswith("again/weave-")
+    with refusal(404, "this token has posted"):
+        as_program(api, "other").ask("POST", address)
+    with refusal(403, "may not do this"):
+        as_program(api, "wall").ask("POST", address)
+
+
 def test_a_program_that_reads_changes_nothing(api: Api) -> None:
     wall, camera = as_program(api, "wall"), as_program(api, "camera")
     posted = camera.post("broken.png", folder="wall")

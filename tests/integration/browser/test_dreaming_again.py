@@ -51,7 +51,7 @@ def dreamed(site: Site, page: Page, name: str, folder: str | None = None) -> str
 
 def choose(page: Page, *names: str) -> None:
     for name in names:
-        page.locator(f".wish[data-name='{name}'] input").check()
+        page.locator(f".preset[data-name='{name}'] input").check()
 
 
 def wait_until_seen(page: Page, count: int) -> None:

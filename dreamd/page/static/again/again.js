@@ -2,9 +2,10 @@
 
 import { addressOf, get, post } from "../api.js";
 import { byId, notice, refill } from "../dom.js";
+import { presets } from "../presets/preset.js";
 import { fetchBox } from "../weights/fetch.js";
 import { plural } from "../words.js";
-import { card, ownCard, presets, undreamed } from "./cards.js";
+import { card, ownCard, undreamed } from "./cards.js";
 import { isSweeping, setUpSweep, showSweep, sweepAsked, sweepBase, sweepCount } from "./sweep.js";
 
 const QUIET_MILLISECONDS = 250;
@@ -78,8 +79,7 @@ function showSource(of) {
 /** Shows what there is to choose from; what is ticked stays so. */
 function showCards(address, cards, ticked = [], isOwn = false) {
   const own = current.recipe === null ? [] : [ownCard(isOwn)];
-  const sorted = cards.toSorted((one, other) => lacks(one) - lacks(other));
-  byId("again-cards").replaceChildren(undreamed(address), ...own, ...sorted.map((each) => card(each, { isChosen: ticked.includes(each.name) })));
+  byId("again-cards").replaceChildren(undreamed(address), ...own, ...cards.map((each) => card(each, ticked.includes(each.name))));
   byId("again-edit").hidden = !isOwn;
 }
 
@@ -92,9 +92,6 @@ export async function weightsChanged() {
   needs = "";
   await showNeeds();
 }
-
-/** Whether a recipe's weights are not here: such ones come last, in their order. */
-const lacks = ({ networks }) => networks.some(({ weights }) => weights === "missing");
 
 const chosen = () => [...byId("again-cards").querySelectorAll('input[name="recipe"]:checked')].map(({ value }) => value);
 const wantsOwn = () => byId("again-own")?.checked ?? false;

@@ -2,7 +2,7 @@
 
 import { post } from "../api.js";
 import { byId, make } from "../dom.js";
-import { presets } from "./cards.js";
+import { presets } from "../presets/preset.js";
 
 const OWN = ""; // the value of the choice that is the picture's own recipe
 

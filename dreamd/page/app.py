@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 from dreamd.page.access.clients import Clients
 from dreamd.page.access.entrance import Entrance
 from dreamd.page.access.guard import Guard
-from dreamd.page.access.programs import Program
+from dreamd.page.access.programs import Programs
 from dreamd.page.access.sessions import Sessions
 from dreamd.page.api.service import api_operations, api_route
 from dreamd.page.attention import Attention
@@ -48,7 +48,7 @@ class Routes(NamedTuple):
     studio: StudioHandlers
 
 
-def make_app(config: Config, token: str | None, programs: Sequence[Program], reloads: threading.Event) -> BelowPath:
+def make_app(config: Config, token: str | None, programs: Programs, reloads: threading.Event) -> BelowPath:
     """Make the application.
 
     Args:

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +24,7 @@ import uvicorn
 from dreamd.errors import DreamdError
 from dreamd.files.problems import refusal
 from dreamd.logs import inherited_level
-from dreamd.page.access.programs import Program
+from dreamd.page.access.programs import Programs
 from dreamd.page.access.token_file import programs_of, token_of
 from dreamd.page.api.receipts import Receipts
 from dreamd.page.app import make_app
@@ -59,7 +59,7 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    config: Config, bound: socket.socket, token: str | None, programs: Sequence[Program], reloads: threading.Event
+    config: Config, bound: socket.socket, token: str | None, programs: Programs, reloads: threading.Event
 ) -> None:
     """Serve the page on a bound socket until a signal."""
     settings = uvicorn.Config(
@@ -148,9 +148,14 @@ def main() -> None:
 
 def _run(config_file: Path) -> None:
     reloads = threading.Event()
-    signal.signal(signal.SIGHUP, lambda *_: reloads.set())
     config = load_config(config_file)
-    token, programs = token_of(config), programs_of(config)
+    token, programs = token_of(config), Programs(lambda: programs_of(load_config(config_file)))
+
+    def reload(*_: object) -> None:
+        reloads.set()
+        programs.forget()
+
+    signal.signal(signal.SIGHUP, reload)
     with bind(config) as bound:
         _prepare(config)
         host, port = bound.getsockname()[:2]

@@ -113,8 +113,8 @@ def troubles(values: Mapping[str, Any], journal: Journal | None, failed: Path | 
         failed: the folder of the failed pictures: those that somebody has taken out of it are no trouble any more.
             None: all count that the journal has.
     """
-    held = [] if journal is None or not values["held"] else journal.jobs(state=JobState.HELD, limit=LOOKED_AT)
-    failures = [] if journal is None or not values["failed"] else journal.failures(LOOKED_AT)
+    held = [] if journal is None else journal.jobs(state=JobState.HELD, limit=LOOKED_AT)
+    failures = [] if journal is None else journal.failures(LOOKED_AT)
     return [
         *_held(values["holds"], held),
         *_failed(failures if failed is None else _still_there(failures, failed), is_more=len(failures) == LOOKED_AT),

@@ -219,6 +219,12 @@ class Journal:
         """Return the number of the last change of a job; 0 when there was none."""
         return int(self._rows("SELECT COALESCE(MAX(number), 0) FROM jobs")[0][0])
 
+    def changed_after(self, number: int, limit: int) -> list[tuple[int, Job]]:
+        """Return the jobs whose last change is later than `number`, each with its own, the oldest change first."""
+        rows = self._rows(f"SELECT number, {COLUMNS} FROM jobs WHERE number > ? ORDER BY number LIMIT ?", number, limit)
+        found = ((int(row[0]), job_of(row[1:])) for row in rows)
+        return [(at, job) for at, job in found if job is not None]
+
     def ended_after(self, number: int, *, since: float = 0.0) -> list[Ended]:
         """Return the jobs that ended with a change later than `number`, the oldest change first.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api_client import Api, refusal, serve, wait_for_page
+from tests.api_client import Api, RefusedError, refusal, serve, wait_for_page
 
 if TYPE_CHECKING:
     from conftest import RunningDaemon, Tree
@@ -153,3 +154,30 @@ def test_where_the_page_needs_no_token_a_program_may_do_what_its_own_allows(tree
     assert wall.get("/status")["state"] == "running"
     with refusal(403, "'wall'"):
         wall.ask("POST", "/resume")
+
+
+def test_the_tokens_of_programs_are_read_anew_when_the_config_is_reloaded(tree: Tree, run_daemon: Run) -> None:
+    def tokens(*names: str) -> dict[str, Any]:
+        for name in names:
+            file = tree.root / f"{name}-token"
+            file.write_text(token(name))
+            file.chmod(0o600)
+        return {name: {"token_file": f"{name}-token", "may": "read"} for name in names}
+
+    tree.echo()
+    serve(tree, token=PAGE, tokens=tokens("wall"))
+    daemon = run_daemon(tree)
+    wait_for_page(tree)
+    api = Api(tree, PAGE)
+    assert as_program(api, "wall").get("/status")["state"] == "running"
+    tree.configure(status={"tokens": tokens("hub")})
+    daemon.signal(signal.SIGHUP)
+
+    def is_let_in(name: str) -> bool:
+        try:
+            return bool(as_program(api, name).get("/status"))
+        except RefusedError:
+            return False
+
+    tree.wait_for(lambda: is_let_in("hub"), "the new token to count")
+    assert not is_let_in("wall")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -12,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from dreamd.page.access.callers import PERSON, Caller
 from dreamd.page.access.clients import Clients, household_of
 from dreamd.page.access.guesses import FIRST_SECONDS, Guesses
-from dreamd.page.access.programs import Program, program_with
+from dreamd.page.access.programs import Programs, program_with
 from dreamd.page.access.sessions import SESSION_COOKIE, SESSION_SECONDS, Sessions, has_session
 
 log = logging.getLogger(__name__)
@@ -22,7 +21,7 @@ class Entrance:
     """Lets in who shows the token, tells browsers to remember it, and logs who shows a wrong one."""
 
     def __init__(
-        self, sessions: Sessions | None, programs: Sequence[Program], clients: Clients, *, secure_cookies: bool
+        self, sessions: Sessions | None, programs: Programs, clients: Clients, *, secure_cookies: bool
     ) -> None:
         """Open it.
 
@@ -88,7 +87,7 @@ class Entrance:
         client = household_of(address)
         self._guesses.check(client)
         is_persons = self._sessions is not None and self._sessions.is_token(token)
-        owner = PERSON if is_persons else program_with(token, self._programs)
+        owner = PERSON if is_persons else program_with(token, await self._programs.current())
         if owner is not None:
             self._guesses.note_right(client)
             return owner

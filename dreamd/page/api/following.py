@@ -8,10 +8,13 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from dreamd.page.api.models import ApiJob
 from dreamd.page.handlers.answers import FullError
 from dreamd.tree.layout import StateFolder
+
+T = TypeVar("T")
 
 FOLLOWERS = 64
 """The most requests that wait for a job or follow one at a time."""
@@ -70,6 +73,22 @@ class Following:
                 if job.state.is_over:
                     return
                 await self._wait(number, _REFRESH_SECONDS)
+
+    async def all_changes(self, client: str, look: Callable[[], list[T]]) -> AsyncGenerator[T | None, None]:
+        """Yield what each look finds, whenever the files have changed; None now and then in between.
+
+        Take its first item before anything is answered: it raises FullError, or what a look raises.
+        """
+        with self._place(client):
+            end = time.monotonic() + _LONGEST_SECONDS
+            while time.monotonic() < end:
+                number = self._number
+                found = await asyncio.to_thread(look)
+                for each in found:
+                    yield each
+                if not found:
+                    yield None
+                    await self._wait(number, _REFRESH_SECONDS)
 
     @contextmanager
     def _place(self, client: str) -> Iterator[None]:

@@ -24,6 +24,9 @@ from dreamd.tree.journal import Journal
 from dreamd.tree.layout import StateFolder
 from dreamd.wording import printable
 
+_CHANGES_AT_A_TIME = 100
+"""The most jobs that are told at a time of those that have changed."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -66,6 +69,17 @@ class ApiJobs:
             jobs = [] if journal is None else journal.jobs(state=state, before=before, limit=limit + 1)
         told = [self._told(job, job.id) for job in jobs[:limit]]
         return JobList(jobs=told, more=told[-1].id if len(jobs) > limit else None)
+
+    def last_change(self) -> int:
+        """Return the number of the last change of any job."""
+        with self._journal() as journal:
+            return 0 if journal is None else journal.latest_number()
+
+    def changed_after(self, number: int) -> list[tuple[int, ApiJob]]:
+        """Return the jobs that have changed after the change of a number, each with the number of its own."""
+        with self._journal() as journal:
+            found = [] if journal is None else journal.changed_after(number, _CHANGES_AT_A_TIME)
+        return [(at, self._told(job, job.id)) for at, job in found]
 
     def _of_receipt(self, receipt: Receipt, journal: Journal | None) -> Found:
         # A claim is a rename and then a line in the journal. So who looks at the journal, at the folders and at the

@@ -12,6 +12,7 @@ from dreamd.errors import DreamdError
 from dreamd.json_text import to_json
 from dreamd.page.api.again_operations import AgainOperations
 from dreamd.page.api.daemon_operations import DaemonOperations
+from dreamd.page.api.event_operations import EventOperations
 from dreamd.page.api.job_operations import JobOperations
 from dreamd.page.api.openapi import openapi
 from dreamd.page.api.operations import Operation
@@ -26,6 +27,7 @@ def api_operations(parts: Parts) -> list[Operation]:
     """List every operation of the API."""
     return [
         *JobOperations(parts).operations(),
+        *EventOperations(parts).operations(),
         *ResultOperations(parts).operations(),
         *AgainOperations(parts).operations(),
         *RecipeOperations(parts.recipes).operations(),

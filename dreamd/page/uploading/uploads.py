@@ -82,7 +82,7 @@ class Uploads:
         try:
             async with self._places.take(most if length is None else length) as place:
                 await asyncio.to_thread(check_is_known, self._inbox, self._state)
-                with _staging(self._inbox) as (draft, descriptor):
+                async with _staged(self._inbox) as (draft, descriptor):
                     await self._write(descriptor, place, chunks, name, most)
                     return await asyncio.to_thread(self._publish, draft, parts, name, note)
         except OSError as error:
@@ -105,7 +105,7 @@ class Uploads:
         if length is not None and length > self._max_bytes:
             raise _too_large(name, self._max_bytes)
         try:
-            with _staging(self._inbox) as (draft, descriptor):
+            async with _staged(self._inbox) as (draft, descriptor):
                 async with self._places.take(self._max_bytes if length is None else length) as place:
                     await self._write(descriptor, place, chunks, name, self._max_bytes)
                 yield self._inbox / HOUSE / UPLOADS / draft.name
@@ -159,6 +159,18 @@ def sweep(inbox: Path) -> None:
         for entry in entries:
             if entry.stat(follow_symlinks=False).st_mtime < time.time() - _FORGOTTEN_SECONDS:
                 Path(entry.path).unlink()
+
+
+@contextlib.asynccontextmanager
+async def _staged(inbox: Path) -> AsyncIterator[tuple[Entry, int]]:
+    """Make a file as `_staging` does, in threads: the disk may be a share that is slow to answer."""
+    staging = _staging(inbox)
+    made = await asyncio.to_thread(staging.__enter__)
+    try:
+        yield made
+    finally:
+        # Shielded: an upload that is cancelled leaves nothing either.
+        await asyncio.shield(asyncio.to_thread(staging.__exit__, None, None, None))
 
 
 @contextlib.contextmanager

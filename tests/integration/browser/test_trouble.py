@@ -87,7 +87,7 @@ def test_what_waits_for_weights_is_one_entry_with_the_button(troubled: Site, vis
     assert page.evaluate(FITS)
     card.get_by_role("button", name="Cancel: ").click()
     page.locator("article", has_text="Cancelled").get_by_role("button", name="Dream after all").wait_for()
-    assert not card.count()
+    card.wait_for(state="detached")
 
 
 def test_failures_are_one_entry_a_cause_and_retry_is_offered_where_it_helps(troubled: Site, visit: Visit) -> None:

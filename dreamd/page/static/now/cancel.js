@@ -2,6 +2,7 @@
 
 import { post } from "../api.js";
 import { byId, make, notice } from "../dom.js";
+import { folderName, plural } from "../words.js";
 
 const UNDO_SECONDS = 12;
 
@@ -9,11 +10,12 @@ const UNDO_SECONDS = 12;
 export const cancelButton = (jobs, label) => button(label, { jobs });
 
 /** A button that cancels all that waits or runs in a folder and below it. */
-export const cancelFolderButton = (folder, label) => button(label, { folder });
+export const cancelFolderButton = (folder, number, label) =>
+  button(label, { folder }, number > 1 ? `Cancel ${plural(number, "picture")} of ${folderName(folder)}?` : null);
 
-function button(label, order) {
+function button(label, order, question = null) {
   const key = `cancel ${order.folder ?? order.jobs[0]}`;
-  return make("button", { type: "button", class: "quiet cancel", "data-key": key, "aria-label": label, title: label, onclick: () => cancel(order) }, "Cancel");
+  return make("button", { type: "button", class: "quiet cancel", "data-key": key, "aria-label": label, title: label, onclick: () => (question === null || window.confirm(question)) && cancel(order) }, "Cancel");
 }
 
 async function cancel(order) {

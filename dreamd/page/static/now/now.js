@@ -71,7 +71,7 @@ function queueLine([folder, number], status) {
     held.length ? make("a", { class: "chip bad", href: "#attention" }, "held") : null,
     isPaused || isPausedAbove ? make("span", { class: "chip warm" }, "paused") : null,
     make("span", { class: "amount" }, plural(number, "picture")),
-    cancelFolderButton(folder, `Cancel all in ${folderName(folder)}`),
+    number ? cancelFolderButton(folder, number, `Cancel all in ${folderName(folder)}`) : null,
     isPausedAbove ? null : make("button", {
       type: "button", class: "quiet", "data-key": `pause ${folder}`,
       "aria-label": `${isPaused ? "Resume" : "Pause"} ${folderName(folder)}`,

@@ -10,17 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import numpy as np
-import pyvips
 from numpy.typing import NDArray
 
 from dreamd.pictures.colours.conversion import Levels
 from dreamd.pictures.decoders.raster import CheckSize, DeepLayout, DeepPicture, Raster
 from dreamd.pictures.decoders.rasters import stretched_floats
+from dreamd.pictures.libvips import pyvips
 
 _WHITE = 65_535
-
-pyvips.cache_set_max(0)  # a file is decoded once, and a cache would keep its pixels
-pyvips.block_untrusted_set(True)
 
 
 @dataclass(eq=False)

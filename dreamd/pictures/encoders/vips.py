@@ -7,13 +7,13 @@ import struct
 import zlib
 
 import numpy as np
-import pyvips
 
 from dreamd.pictures.containers.png import with_chunks
 from dreamd.pictures.descriptions.description import Description
 from dreamd.pictures.descriptions.written import describe_tiff, described_for, png_chunks
 from dreamd.pictures.encoders.layout import Layout
 from dreamd.pictures.formats import Target
+from dreamd.pictures.libvips import pyvips
 
 _MILLIMETRES_AN_INCH = 25.4
 _INCHES_A_METRE = 0.0254

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -270,3 +272,28 @@ def test_the_main_picture_of_a_heic_is_turned_once(tmp_path: Path) -> None:
     assert picture.format == "HEIF"
     assert picture.pixels.shape == upright.shape
     assert np.abs(picture.pixels.astype(int) - upright).mean() < 20
+
+
+def test_without_the_extra_a_heic_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = read_bytes(tmp_path, badfiles.saved(badfiles.noise(64, 64), "PNG"))
+    heic = written(tmp_path, source, "heic").read_bytes()
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(PictureError, match=r"photo\.heic: a HEIC picture; .*pip install 'dreamd\[heic\]'"):
+        read_bytes(tmp_path, heic, "photo.heic")
+    with pytest.raises(PictureError, match=r"out\.heic: .*pip install 'dreamd\[heic\]'"):
+        written(tmp_path, source, "heic")
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 4])
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.99])
+def test_a_linear_png_of_16_bit_that_is_cut_off_is_refused(tmp_path: Path, bands: int, share: float) -> None:
+    levels = np.random.default_rng(0).integers(0, 65_536, (100, 80, bands)).astype(np.uint16)
+    whole = png_with(chunk(b"gAMA", (100_000).to_bytes(4, "big")), deep(levels, ".png"))
+    with pytest.raises(PictureError, match="cut off"):
+        read_bytes(tmp_path, whole[: int(len(whole) * share)])
+
+
+def test_libvips_tells_nothing_of_its_threads(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    written(tmp_path, read_bytes(tmp_path, deep(ramp(), ".png")), "png")
+    assert "threadpool" not in caplog.text

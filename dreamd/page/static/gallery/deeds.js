@@ -7,7 +7,14 @@ import { plural } from "../words.js";
 /** The most results that something is done with at a time. */
 export const MOST_SELECTED = 500;
 
-const ask = (deed, jobs) => post(`api/v1/results/${deed}`, { jobs });
+/** The event that tells this page of what it has done itself, a moment before dreamd tells every page. */
+export const MARKED = "results-marked";
+
+async function ask(deed, jobs) {
+  const answer = await post(`api/v1/results/${deed}`, { jobs });
+  document.dispatchEvent(new Event(MARKED));
+  return answer;
+}
 
 export const star = (jobs, isFavourite) => ask(isFavourite ? "star" : "unstar", jobs);
 

@@ -3,7 +3,7 @@
 import { get, query } from "../api.js";
 import { byId, make, notice } from "../dom.js";
 import { showNewest } from "../now/running.js";
-import { dismiss, star } from "./deeds.js";
+import { MARKED, dismiss, star } from "./deeds.js";
 import { watchKeys } from "./keys.js";
 import { layOut, ratioOf, rowHeight } from "./rows.js";
 import { DEFAULTS, isSame, nothingFound, setUpSeeking, showSeeking } from "./seeking.js";
@@ -37,6 +37,7 @@ export function setUpGallery() {
     toggle: selection.toggle, extend: selection.extendTo, remove: selection.removeSelected,
     selectAll: selection.selectAll, clear: selection.clear, star: (result) => favour(result),
   });
+  document.addEventListener(MARKED, () => marksChanged().catch((error) => notice(error.message)));
   document.addEventListener("keydown", (event) => event.key === "Escape" && !byId("viewer").open && selection.clear());
   new ResizeObserver(layOutAll).observe(gallery);
   new ResizeObserver(layOutLatest).observe(byId("latest"));

@@ -30,11 +30,11 @@ export function showActions(result) {
   byId("viewer-restore").hidden = result.put_away !== "trashed";
   byId("viewer-download").href = `results/${result.id}`;
   byId("viewer-download").download = result.result.split("/").pop();
-  byId("viewer-download").hidden = byId("viewer-share").hidden = !result.is_there || !result.is_known;
-  if (byId("viewer-share").dataset.job === result.id) return;
+  byId("viewer-download").hidden = !result.is_there || !result.is_known;
+  const isAlone = result.from_nothing || !result.keeps_originals || byId("compare").classList.contains("single");
+  byId("viewer-share").hidden = byId("viewer-download").hidden || isAlone;
+  if (byId("viewer-share").dataset.job !== result.id) byId("viewer-share").open = false;
   byId("viewer-share").dataset.job = result.id;
-  byId("viewer-share").open = false;
-  byId("viewer-share").hidden ||= result.from_nothing;
 }
 
 async function favour() {

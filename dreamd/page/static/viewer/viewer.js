@@ -128,6 +128,7 @@ function setAlone(kind) {
   byId("compare").classList.add(kind);
   byId("compare-alone").hidden = false;
   byId("compare-alone").textContent = why(current, byId("compare").classList);
+  showActions(current);
 }
 
 /** How much of the original is shown, in percent. */

@@ -15,7 +15,7 @@ RED, BLUE = (200, 20, 20), (20, 20, 200)
     [
         ("side", (300, 400), {"red": (20, 200), "blue": (580, 200)}),
         ("side", (600, 300), {"red": (300, 20), "blue": (300, 580)}),
-        ("split", (600, 300), {"red": (20, 150), "blue": (580, 150)}),
+        ("split", (600, 300), {"red": (290, 150), "blue": (310, 150)}),
     ],
 )
 def test_each_is_where_it_should_be_and_keeps_its_shape(

@@ -33,7 +33,12 @@ computes in TF32, which is torch's default there."""
 
 _MOVED_DB, _NEARER_DB = 30, 7
 """The loop's result must be further than the first from where it started, or the check proves nothing. This engine's
-must be nearer to it by the second: to do nothing, or half of it, comes to 0 and 6."""
+must be nearer to it by the second: to do nothing, or half of it, comes to 0 and 6. In bf16 it must be so much nearer to
+what torch itself makes in bf16."""
+
+_SHORT_DB = 1
+"""How much less near to the loop in fp32 a picture in bf16 may be than torch's own in bf16. After two such fast steps
+of a soft picture, rounding alone leaves both no more than 4 dB nearer to the loop than the start is."""
 
 _BAR_CPU, _BAR_GPU_BATCH, _BAR_GPU_ALONE = 3.2, 40.0, 8.0
 """Times faster than the article's loop; the first one on a processor that is fast in bf16."""
@@ -139,16 +144,33 @@ def _agreements(features: nn.Sequential, case: _Case) -> dict[str, str]:
         raise BenchmarkError("the article's loop hardly moves the picture: a comparison would prove nothing")
     dreamer = partial(nets.dreamer, features, device=case.device, iterations=_CHECK_ITERATIONS, lr=lr)
     ways = {_EXACT: dreamer(precision="fp32"), _auto(case.device, 1): dreamer(precision="auto")}
-    return {name: nets.likeness(_agreement(nets.dreamed(picture, by), loop, moved, by)) for name, by in ways.items()}
+    agreements = {}
+    for name, by in ways.items():
+        made = nets.dreamed(picture, by)
+        agreements[name] = nets.likeness(_agreement(made, loop, moved, by))
+        if by.precision is Precision.BF16:
+            network = nets.frozen(features, case.device)
+            _check_bf16(made, loop, nets.rounded_loop(picture, network, case.device, _CHECK_ITERATIONS, lr), moved)
+    return agreements
 
 
 def _agreement(picture: Tensor, loop: Tensor, moved: float, by: Dreamer) -> float:
     """How near a picture is to the loop's, which is `moved` from where both started, in dB."""
     exact = by.device.type == "cpu" and by.precision is Precision.FP32
     decibels = nets.psnr(picture, loop)
-    if decibels < max(_LEAST_DB_EXACT if exact else _LEAST_DB, moved + _NEARER_DB):
+    least = moved if by.precision is Precision.BF16 else moved + _NEARER_DB
+    if decibels < max(_LEAST_DB_EXACT if exact else _LEAST_DB, least):
         raise BenchmarkError(f"in {by.precision} it is not the article's loop's picture, but {decibels:.0f} dB from it")
     return decibels
+
+
+def _check_bf16(picture: Tensor, loop: Tensor, rounded: Tensor, moved: float) -> None:
+    """Raise BenchmarkError unless a picture is what torch itself makes in bf16, and as near to the loop in fp32."""
+    near, least = nets.psnr(picture, rounded), moved + _NEARER_DB
+    if near < least:
+        raise BenchmarkError(f"in bf16 it is not the picture that torch makes in bf16, but {near:.0f} dB from it")
+    if nets.psnr(picture, loop) < nets.psnr(rounded, loop) - _SHORT_DB:
+        raise BenchmarkError("in bf16 it is further from the loop in fp32 than what torch makes in bf16")
 
 
 _EXACT = "this engine, fp32"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks import nets
+from benchmarks.gradients import PLAIN, Gradients
 from benchmarks.plan import BenchmarkError, Plan
 from benchmarks.report import Row, Table, at_least, at_most
-from benchmarks.timing import Way, alternate
+from benchmarks.timing import Way, alternate, timed
 from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.network.lookout import Lookout
@@ -41,24 +45,28 @@ _LEAST_GAIN = 2.4
 _MOST_BESIDE = 1.11
 """Times the seconds of its gradients that a dream may take: what is beside them is then under a tenth of the whole."""
 
+_REST = 0.05
+"""Seconds. torch's threads spin for milliseconds after their work, by libgomp's own rule."""
+
 _LEAST_LIKENESS = 0.9
 """The least cosine between the plain loop's gradient and one in bf16; rounding turns many ReLUs on or off."""
 
 
 def run(plan: Plan) -> Iterator[Table]:
-    """One gradient, in the plain way and by this engine."""
+    """One gradient, in the plain way and by this engine, each in a process as people run it."""
     picture = _with_grain(64, 96) if plan.quick else _with_grain(_HEIGHT, _WIDTH)
-    plan.say(f"{picture.shape[3]}×{picture.shape[2]}")
+    height, width = picture.shape[2:]
+    plan.say(f"{width}×{height}")
     exact, fast = (_dreamer(precision) for precision in ("fp32", "auto"))
-    plain = partial(_plain_gradient, exact.backbone.network, picture)
-    ways = {"the plain loop": plain} | {
-        f"this engine, {name}": partial(_gradient, dreamer, picture)
-        for name, dreamer in (("fp32", exact), (f"auto ({fast.precision})", fast))
-    }
-    likeness = float(torch.cosine_similarity(plain().flatten(), _gradient(fast, picture).flatten(), 0))
+    plain = _plain_gradient(exact.backbone.network, picture)
+    likeness = float(torch.cosine_similarity(plain.flatten(), _gradient(fast, picture).flatten(), 0))
     if likeness < _LEAST_LIKENESS:
         raise BenchmarkError(f"the engine's gradient is not the plain loop's: their cosine is {likeness:.3f}")
-    samples = alternate([Way(name=name, run=way) for name, way in ways.items()], rounds=2 if plan.quick else 15)
+    names = {PLAIN: "the plain loop", "fp32": "this engine, fp32", "auto": f"this engine, auto ({fast.precision})"}
+    with ExitStack() as processes:
+        ways = {name: processes.enter_context(Gradients(way, height, width)).compute for way, name in names.items()}
+        runs = [Way(name=name, run=run) for name, run in ways.items()]
+        samples = alternate(runs, rounds=2 if plan.quick else 15, clock=_after_a_rest)
     bars = {} if plan.quick else {len(ways) - 1: _LEAST_GAIN}
     yield Table(
         benchmark="embedded",
@@ -78,6 +86,20 @@ def run(plan: Plan) -> Iterator[Table]:
             for place, (name, found) in enumerate(zip(ways, samples, strict=True))
         ],
     )
+
+
+def _after_a_rest(run: Callable[[], Any]) -> float:
+    """Seconds that a process takes, once the threads of the one before it have stopped waiting for more."""
+    time.sleep(_REST)
+    return timed(run)
+
+
+def gradient_in(way: str, height: int, width: int) -> Callable[[], Tensor]:
+    """What computes a gradient in the plain way, or in a precision of this engine."""
+    picture = _with_grain(height, width)
+    if way == PLAIN:
+        return partial(_plain_gradient, _dreamer("fp32").backbone.network, picture)
+    return partial(_gradient, _dreamer(way), picture)
 
 
 def run_octaves(plan: Plan) -> Iterator[Table]:

@@ -99,6 +99,12 @@ def competent_loop(image: Tensor, network: nn.Module, device: torch.device, iter
     return (x * std + mean).clamp(0, 1).cpu()
 
 
+def rounded_loop(image: Tensor, network: nn.Module, device: torch.device, iterations: int, lr: float) -> Tensor:
+    """The competent loop in bf16, as torch rounds by itself."""
+    with torch.autocast(device.type, torch.bfloat16):
+        return competent_loop(image, network, device, iterations, lr)
+
+
 def trainable(features: nn.Sequential, device: torch.device) -> list[nn.Module]:
     """A copy for `article_loop`, which leaves gradients in it."""
     return list(copy.deepcopy(features).to(device))

@@ -16,6 +16,7 @@ import torch
 
 from benchmarks import daemon, memory, peak
 from benchmarks.__main__ import BENCHMARKS, main
+from benchmarks.gradients import Gradients
 from benchmarks.plan import BenchmarkError, run_process
 from benchmarks.report import Bar, Row, Table, at_least, at_most, figure
 from benchmarks.timing import Samples, Way, alternate, spread
@@ -255,6 +256,18 @@ def test_where_little_is_installed_ascents_are_measured_and_the_rest_says_what_i
     assert "same picture" in table.rows[2].note
     assert values["skipped"]["program"].startswith("needs click, pluggy, pydantic, yaml, jsonschema, rich, watchdog")
     assert values["machine"].keys() >= {"processor", "cores", "memory", "versions"}
+
+
+@pytest.mark.slow
+def test_each_way_to_a_gradient_has_a_process_that_computes_when_it_is_told_to_and_says_when_it_cannot() -> None:
+    with Gradients("auto", 64, 64) as gradients:
+        gradients.compute()
+        gradients.compute()
+        process = gradients._process
+        assert process.poll() is None
+    assert process.poll() is not None
+    with Gradients("nonsense", 64, 64) as gradients, pytest.raises(BenchmarkError, match="ended with 1"):
+        gradients.compute()
 
 
 @pytest.mark.slow

@@ -64,6 +64,8 @@ def is_eligible(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Return whether a module is a convolution padded with zeros, by fixed numbers or as TensorFlow does."""
     if not isinstance(module, nn.Conv2d) or module.padding_mode != "zeros" or module.weight.dtype not in _FORMATS:
         return False
+    if module.weight.dtype is torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False  # torch then convolves in a slow way of its own
     return type(module) is nn.Conv2d or _pads_as_tensorflow(module)
 
 

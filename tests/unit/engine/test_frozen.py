@@ -157,6 +157,16 @@ def test_what_does_more_than_convolve_with_zeros_around_is_left_alone() -> None:
     assert not any(isinstance(module, FrozenConv2d) for module in network.modules())
 
 
+def test_in_bf16_torchs_own_convolutions_stay_where_onednn_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3)).bfloat16()
+    monkeypatch.setattr("torch.ops.mkldnn._is_mkldnn_bf16_supported", lambda: False)
+    freeze_convolutions(network)
+    assert type(network[0]) is nn.Conv2d
+    monkeypatch.setattr("torch.ops.mkldnn._is_mkldnn_bf16_supported", lambda: True)
+    freeze_convolutions(network)
+    assert type(network[0]) is FrozenConv2d
+
+
 def test_other_number_formats_and_single_pictures_without_a_batch_are_convolved_as_before() -> None:
     plain = Conv2dSame(3, 4, 3, stride=2)
     fast = frozen(plain)

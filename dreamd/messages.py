@@ -90,6 +90,9 @@ class Settings(_Message):
         distrusted: names of plugins that must not be loaded, because they ended a worker, and why.
         sees_one_gpu: whether the worker's process sees no other GPU than its own.
         is_spare: whether another worker goes over to the processor when no GPU can be used.
+        max_film_bytes: the largest size of a film's file.
+        max_frames: the most frames of a film.
+        max_film_seconds: the longest film, in seconds of its own time.
         sharers: how many workers share the device, and so its memory and its processors.
         threads: how many threads compute on a processor; None: as many as there are processors for them.
         deterministic: on a GPU, whether to take only algorithms that give the same bits each time.
@@ -112,6 +115,9 @@ class Settings(_Message):
     threads: int | None = None
     deterministic: bool = True
     picture_folders: tuple[FilePath, ...] | None = None
+    max_film_bytes: int = 16_000_000_000
+    max_frames: int = 200_000
+    max_film_seconds: float = 7200.0
 
 
 class Order(_Message):
@@ -195,11 +201,17 @@ class Advanced(_Message):
     """From a worker: how far a job is.
 
     Attributes:
+        frame: the frame of a film that is being dreamed, from 1; 0 for a picture.
+        frames: how many frames the film has, as far as is known.
+        left_seconds: how long the rest of a film will take, by its frames so far; None for a picture.
         busy_seconds: how long the worker's device has been dreaming, since the worker started.
     """
 
     type: Literal["advanced"] = "advanced"
     job: str
+    frame: int = 0
+    frames: int = 0
+    left_seconds: float | None = None
     ascent: int
     ascents: int
     iteration: int
@@ -256,6 +268,7 @@ class Sidecar(_Message):
         notes: what a person should know about how the original was read or the result written: that a part is missing.
         pictures: the SHA-256 of each picture and vector that the recipe names, by its path.
         steps: whether a film strip lies beside the result, which has its name and `.steps.jpg`.
+        frames: how many frames a film has; None for a picture.
     """
 
     job: str
@@ -276,6 +289,7 @@ class Sidecar(_Message):
     pictures: dict[str, str] = {}
     steps: bool = False
     threads: int | None = None
+    frames: int | None = None
 
     def text(self) -> str:
         """Return the sidecar as it is written beside a result."""
@@ -321,6 +335,18 @@ class NotDone(_Message):
     weights: MissingWeights | None = None
 
 
+class Yielded(_Message):
+    """From a worker: a film has had its turn. What is done of it is kept, and the rest comes when others had theirs.
+
+    Attributes:
+        busy_seconds: how long the worker's device has been dreaming, since the worker started.
+    """
+
+    type: Literal["yielded"] = "yielded"
+    job: str
+    busy_seconds: float = 0.0
+
+
 class Unable(_Message):
     """From a worker, as its last word: why it cannot work at all."""
 
@@ -328,7 +354,7 @@ class Unable(_Message):
     reason: Reason
 
 
-Said = Importing | Ready | Advanced | Writing | Done | NotDone | Unable
+Said = Importing | Ready | Advanced | Writing | Done | NotDone | Yielded | Unable
 """What a worker says."""
 
 _SAID: TypeAdapter[Said] = TypeAdapter(

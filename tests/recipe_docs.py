@@ -38,7 +38,7 @@ _PICTURE_LOSSES = ("blur_distance", "boundary", "stay_near", "total_variation")
 
 _PLACES = {
     "blend": "finish", "clamp": "settle", "magnify": "start", "match_histogram": "finish", "noise_start": "start",
-    "original_colors": "finish", "stretch": "finish",
+    "original_colors": "finish", "stretch": "finish", "zoom": "start",
 }  # fmt: skip
 """Where a transform is used most that is not used most before each gradient."""
 

@@ -50,7 +50,7 @@ class Makings:
     def of(cls, plugins: Plugins, **others: Any) -> Makings:
         """Return what all the plugins make possible; what keeps a picture's shape is found out by trying."""
         image = torch.rand(1, 3, 40, 37)
-        given = {"random": Numbers([torch.Generator()], image.device), "original": image, "progress": 0.0}
+        given = {"random": Numbers([torch.Generator()], image.device), "original": image, "progress": 0.0, "fps": 30.0}
         odd: dict[Kind, frozenset[str]] = {}
         for kind in (Kind.PARAMETERIZATION, Kind.TRANSFORM):
             own = [entry for entry in plugins.catalogue.entries if entry.kind is kind and entry.own]

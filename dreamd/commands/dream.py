@@ -36,7 +36,7 @@ def dream(
     device: str | None,
     plugin_folders: tuple[Path, ...],
 ) -> None:
-    """Dream one picture, without a daemon. IN is a picture, noise:640x480, or noise (image.size)."""
+    """Dream one picture or film, without a daemon. IN is a picture, a film, noise:640x480, or noise (image.size)."""
     from dreamd.commands.terminal.progress import progress, waiting
 
     _check_paths(source, target)
@@ -58,9 +58,9 @@ def dream(
 
 def _check_paths(source: str, target: Path) -> None:
     """Check what is to be read and written before torch is loaded, which takes seconds. Raises UsageError."""
-    from dreamd.worker.result_names import NOISE, check_source, format_of
+    from dreamd.worker.result_names import NOISE, check_source, check_target
 
-    format_of(target)
+    check_target(target)
     if not NOISE.fullmatch(source):
         check_source(Path(source), target)
 

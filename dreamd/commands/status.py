@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from dreamd.commands.terminal.options import config_option, json_option
-from dreamd.commands.terminal.printing import doing
+from dreamd.commands.terminal.printing import doing, duration
 from dreamd.json_text import to_json
 from dreamd.tree.attention import troubles
 from dreamd.tree.layout import StateFolder
@@ -106,7 +106,7 @@ def _words(values: dict[str, Any] | None, config_file: Path) -> str:
 def _rate_lines(values: dict[str, Any]) -> list[str]:
     if values["eta_seconds"] is None or not values["queued"] + values["running"]:
         return []
-    return [f"rate     {values['done_per_hour']:.0f} pictures an hour, about {_duration(values['eta_seconds'])} to go"]
+    return [f"rate     {values['done_per_hour']:.0f} pictures an hour, about {duration(values['eta_seconds'])} to go"]
 
 
 def _worker_lines(worker: dict[str, Any]) -> list[str]:
@@ -125,7 +125,7 @@ def _fetch_line(fetch: dict[str, Any]) -> str:
     if fetch["bytes_per_second"]:
         parts.append(f"{fetch['bytes_per_second'] / 1e6:.1f} MB/s")
     if fetch["eta_seconds"] is not None:
-        parts.append(f"about {_duration(fetch['eta_seconds'])} to go")
+        parts.append(f"about {duration(fetch['eta_seconds'])} to go")
     return f"weights  {fetch['backbone']}: {_FETCH_WORDS[fetch['state']]}, {', '.join(parts)}"
 
 
@@ -149,9 +149,3 @@ def _folders(folders: Sequence[str]) -> str:
 
 def _folder(folder: str) -> str:
     return "the inbox" if folder == "." else folder
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{rest} s"

@@ -20,7 +20,7 @@ from dreamd.daemon.jobs.estimates import Estimates
 from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
 from dreamd.daemon.jobs.publishing import Published, PutAway
-from dreamd.daemon.jobs.queue import Pace
+from dreamd.daemon.jobs.queue import TURN_SECONDS, Pace
 from dreamd.daemon.jobs.recovery import Recovery
 from dreamd.daemon.plugins import LivePlugins, write_catalogue
 from dreamd.daemon.report import Report, Tally
@@ -32,7 +32,7 @@ from dreamd.executors.executor import ExecutorEvent, WorkerDied, WorkerState
 from dreamd.executors.guarded import GuardedExecutor
 from dreamd.inbox.events import FileEvent
 from dreamd.job import JobState
-from dreamd.messages import Advanced, Done, NotDone, Ready, Writing
+from dreamd.messages import Advanced, Done, NotDone, Ready, Writing, Yielded
 from dreamd.settings.config import Config, load_config
 from dreamd.tree.attachment import Attachment
 from dreamd.tree.control import WAKE
@@ -276,6 +276,8 @@ class Loop:
                 self._report.note(event)
             case Done():
                 self._handle_done(event)
+            case Yielded():
+                self._life.take_back(event.job, self._pace.within(TURN_SECONDS))
             case NotDone():
                 self._report.forget(event.job)
                 self._life.give_up(self._with_fetch(event))
@@ -299,7 +301,7 @@ class Loop:
 
     def _handle_done(self, done: Done) -> None:
         self._report.forget(done.job)
-        if (job := self._life.running.get(done.job)) is not None:
+        if (job := self._life.running.get(done.job)) is not None and done.sidecar.frames is None:
             self._pace.learn(job.recipe, done.sidecar.seconds)
             self._estimates.learn(job.recipe, done.sidecar.seconds, done.sidecar.size)
         self._dispatch()  # first: the worker dreams the next ones while this one is published

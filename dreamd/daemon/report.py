@@ -287,10 +287,17 @@ class Report:
             job = self._life.running.get(job_id)
             running = self._running_job(job_id)
             elapsed = 0.0 if job is None or shown else time.time() - (job.started_at or time.time())
-            rest = None if job is None else self._estimates.rest(job, running.share, elapsed)
+            rest = None if job is None else self._rest(job, running, elapsed)
             before = None if before is None or rest is None else before + rest
             shown.append(replace(running, eta_seconds=None if before is None else round(before, 1)))
         return shown
+
+    def _rest(self, job: Job, running: RunningJob, elapsed: float) -> float | None:
+        """Return how many seconds a job takes still; of a film, by its own frames: it runs in turns."""
+        if running.frame:
+            progress = self._progress.get(job.id)
+            return progress.left_seconds if isinstance(progress, Advanced) else None
+        return self._estimates.rest(job, running.share, elapsed)
 
     def _waiting(self, workers: Sequence[WorkerStatus]) -> list[WaitingJob]:
         """Show the jobs that start next."""
@@ -319,4 +326,6 @@ class Report:
             iteration=progress.iteration,
             iterations=progress.iterations,
             share=round(progress.share, 4),
+            frame=progress.frame,
+            frames=progress.frames,
         )

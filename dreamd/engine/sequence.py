@@ -27,6 +27,7 @@ def dream_in_sequence(
     checkpoint: Checkpoint | None = None,
     on_frame: Callable[[Tensor], None] = lambda _images: None,
     mask: Tensor | None = None,
+    original: Tensor | None = None,
     on_glimpse: Callable[[Progress, Glimpse], None] | None = None,
 ) -> Dreamed:
     """Dream a batch of pictures by several dreamers, each of which goes on from the result of the one before.
@@ -42,6 +43,7 @@ def dream_in_sequence(
         checkpoint: as there; keeps the ascents of all parts, numbered through.
         on_frame: as there.
         mask: as there.
+        original: as there.
         on_glimpse: as there; its progress counts all parts.
 
     Returns:
@@ -52,7 +54,8 @@ def dream_in_sequence(
         NotANumberError: a part came out as not-a-number.
         PluginError: a plugin breaks its contract.
     """
-    original = images if len(dreamers) > 1 and (mask is not None or any(map(asks_for_original, dreamers[1:]))) else None
+    if original is None and len(dreamers) > 1 and (mask is not None or any(map(asks_for_original, dreamers[1:]))):
+        original = images
     given = [images]
     del images  # as in `dream`: its memory is free for the first part, unless a later one asks for it
     ascents = 0

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from dreamd.errors import FailureCause
-from dreamd.messages import Advanced, Batch, Done, NotDone, Ready, Writing
+from dreamd.messages import Advanced, Batch, Done, NotDone, Ready, Writing, Yielded
 from dreamd.settings.config import Config
 
 
@@ -35,7 +35,7 @@ class WorkerDied:
     failure: FailureCause | None = "worker"
 
 
-ExecutorEvent = Ready | Advanced | Writing | Done | NotDone | WorkerDied
+ExecutorEvent = Ready | Advanced | Writing | Done | NotDone | Yielded | WorkerDied
 """What an executor tells the daemon."""
 
 
@@ -97,7 +97,8 @@ class Executor(Protocol):
         """
 
     def submit(self, batch: Batch) -> None:
-        """Take a batch; every one of its jobs is answered by a Done or NotDone, or named in a WorkerDied."""
+        """Take a batch; every one of its jobs is answered by a Done, NotDone or Yielded, or named in a
+        WorkerDied."""
 
     def workers(self) -> Sequence[WorkerView]:
         """Show the workers, for `dreamd status`."""

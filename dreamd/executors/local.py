@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dreamd.executors.devices import worker_devices
 from dreamd.executors.executor import ExecutorContext, ExecutorEvent, WorkerView
 from dreamd.executors.local_worker import LocalWorker
-from dreamd.messages import Batch, Done, NotDone
+from dreamd.messages import Batch, Done, NotDone, Yielded
 
 
 class LocalExecutor:
@@ -45,7 +45,7 @@ class LocalExecutor:
         return [worker.view() for worker in self._workers]
 
     def handle(self, event: ExecutorEvent) -> None:
-        if isinstance(event, Done | NotDone):
+        if isinstance(event, Done | NotDone | Yielded):
             for worker in self._workers:
                 worker.take_answer(event.job)
 

@@ -13,7 +13,7 @@ from dreamd.executors.in_hand import InHand
 from dreamd.executors.load import Load
 from dreamd.executors.process import End, Process
 from dreamd.files.problems import refusal
-from dreamd.messages import Advanced, Batch, Cancel, Done, Importing, NotDone, Ready, Settings
+from dreamd.messages import Advanced, Batch, Cancel, Done, Importing, NotDone, Ready, Settings, Yielded
 from dreamd.settings.config import Config
 from dreamd.tree.layout import StateFolder
 
@@ -243,10 +243,10 @@ class LocalWorker:
                 self.deadline = self._time_out() if self._in_hand else self._idle_deadline()
                 if self._wants_restart and not self._in_hand:
                     self.deadline = time.monotonic() + _RESTART_PAUSE_SECONDS
-            elif isinstance(event, Done | NotDone):
+            elif isinstance(event, Done | NotDone | Yielded):
                 self._in_hand.note_answer(event.job)
                 self._cancelled.discard(event.job)
-            if isinstance(event, Advanced | Done):
+            if isinstance(event, Advanced | Done | Yielded):
                 self._load.note(event.busy_seconds)
         self._notify(event)
 
@@ -298,6 +298,9 @@ def _settings(device: WorkerDevice, config: Config, distrusted: dict[str, str]) 
         distrusted=dict(distrusted),
         max_pixels=config.limits.max_pixels,
         max_bytes=config.limits.max_bytes,
+        max_film_bytes=config.limits.max_film_bytes,
+        max_frames=config.limits.max_frames,
+        max_film_seconds=config.limits.max_film_seconds,
         memory=None if config.workers.memory == "auto" else config.workers.memory,
         batch=None if config.workers.batch == "auto" else config.workers.batch,
         previews=None if config.status.listen is None else StateFolder(config.state).previews,

@@ -188,7 +188,7 @@ class RegisterTransform(Protocol):
             name: its name in recipes.
             transform: the function. Of the keyword parameters it is given `random`, a `dreamd.api.Random`; `original`,
                 the pictures as they came, at the same size; `mask`, where to dream, `[N, 1, H, W]` from 0 to 1, or
-                None; and `progress`, from 0 to 1.
+                None; `progress`, from 0 to 1; and `fps`, the frames a second of the film that is made, or 30.
             differentiable: whether torch has gradients of all that it does, so that it may stand under `transforms`.
         """
 

@@ -24,7 +24,7 @@ SUPPLIED: Mapping[Kind, frozenset[str]] = {
     Kind.LOSS: frozenset({"original"}),
     Kind.GRADIENT: frozenset({"progress"}),
     Kind.OPTIMIZER: frozenset({"momentum", "parameters", "progress"}),
-    Kind.TRANSFORM: frozenset({"mask", "original", "progress", "random"}),
+    Kind.TRANSFORM: frozenset({"fps", "mask", "original", "progress", "random"}),
 }
 """The keyword parameters that the engine gives to a function of a kind which names them; they are no fields."""
 

@@ -109,7 +109,10 @@ class Limits(FieldModel):
     Attributes:
         max_pixels: the largest product of width and height.
         max_bytes: the largest size of a picture's file.
-        timeout_seconds: how long one attempt may take.
+        max_film_bytes: the largest size of a film's file.
+        max_frames: the most frames of a film.
+        max_film_seconds: the longest film, in seconds of its own time.
+        timeout_seconds: how long one attempt may take; of a film, a part of about ten seconds, or one frame.
         attempts: how often a job is started at most.
         stop_seconds: how long running jobs may go on when the daemon is told to stop; what takes longer waits for the
             next start.
@@ -117,6 +120,9 @@ class Limits(FieldModel):
 
     max_pixels: Integer = Field(default=200_000_000, ge=1)
     max_bytes: Size = ByteSize(512_000_000)
+    max_film_bytes: Size = ByteSize(16_000_000_000)
+    max_frames: Integer = Field(default=200_000, ge=1)
+    max_film_seconds: Number = Field(default=7200.0, gt=0.0)
     timeout_seconds: Number = Field(default=3600.0, gt=0.0)
     attempts: Integer = Field(default=3, ge=1)
     stop_seconds: Number = Field(default=60.0, ge=0.0)

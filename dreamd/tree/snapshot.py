@@ -28,6 +28,8 @@ class RunningJob:
         share: how much of it is done, 0 to 1.
         eta_seconds: until it is done; None when that cannot be told.
         writing: the slow format that its result is being written in, in words; None for none.
+        frame: the frame of a film that is dreamed, from 1; 0 for a picture.
+        frames: how many frames it has, as far as is known.
     """
 
     job: str
@@ -39,6 +41,8 @@ class RunningJob:
     share: float = 0.0
     eta_seconds: float | None = None
     writing: str | None = None
+    frame: int = 0
+    frames: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

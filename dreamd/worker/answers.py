@@ -18,6 +18,7 @@ from dreamd.engine.tiles.footprint import is_out_of_memory
 from dreamd.errors import DreamdError, FailureCause, PictureError, RecipeError, hold_cause
 from dreamd.messages import Advanced, MissingWeights, NotDone, Said, Unable, Writing
 from dreamd.weights.sources import MissingWeightsError
+from dreamd.worker.films.film_dream import FilmProgress
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,18 @@ class Answers:
         """Say that a job's result is being written in a format that takes long."""
         log.info("%s", words, extra={"job": job})
         self.send(Writing(job=job, words=words))
+
+    def film_progress_of(self, job: str) -> Callable[[FilmProgress], None]:
+        """Return a callback that says how far the dream of a film is."""
+        due = _Throttle(_PROGRESS_SECONDS)
+
+        def report(film: FilmProgress) -> None:
+            if due():
+                step = _advanced(job, film.step, self.meter.seconds)
+                about = {"frame": film.frame, "frames": film.frames, "left_seconds": film.left_seconds}
+                self.send(step.model_copy(update={**about, "share": film.share}))
+
+        return report
 
 
 def _refusal(job: str, error: DreamdError) -> NotDone:

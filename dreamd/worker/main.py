@@ -80,6 +80,9 @@ class Worker:
             max_bytes=self._settings.max_bytes,
             memory=self.memory,
             picture_folders=self._settings.picture_folders,
+            max_film_bytes=self._settings.max_film_bytes,
+            max_frames=self._settings.max_frames,
+            max_film_seconds=self._settings.max_film_seconds,
         )
         pipeline = Pipeline(
             Session(self._plugins, self.device, bounds, deterministic=self._settings.deterministic, may_fetch=False),

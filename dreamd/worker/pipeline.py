@@ -34,6 +34,8 @@ from dreamd.settings.recipes.recipe import Recipe
 from dreamd.worker.answers import Answers
 from dreamd.worker.cancels import Cancels, StoppedError
 from dreamd.worker.film_strip import SIDE, FilmStrip, FilmStrips
+from dreamd.worker.films.opening import Source, open_source
+from dreamd.worker.films.turn import FilmTurn
 from dreamd.worker.machine.bounds import Room
 from dreamd.worker.machine.device import BrokenDeviceError
 from dreamd.worker.previews import Previews
@@ -60,6 +62,7 @@ class _Task:
         order: the order.
         recipe: its recipe.
         picture: the picture, once it is decoded and until it is dreamed.
+        film: the film, once it is open, where it is none out of a picture.
         steps: the film strip of its dream, where one is wanted, and what the dream began with.
         seconds: the time spent on it so far.
     """
@@ -67,6 +70,7 @@ class _Task:
     order: Order
     recipe: Recipe
     picture: Picture | None = None
+    film: Source | None = None
     steps: tuple[FilmStrip, Picture] | None = None
     seconds: float = 0.0
 
@@ -78,6 +82,11 @@ class _Task:
             yield
         finally:
             self.seconds += time.perf_counter() - start
+
+    @property
+    def is_film(self) -> bool:
+        """Whether a film is dreamed, or made out of the picture."""
+        return self.film is not None or self.recipe.film.frames is not None
 
     def is_like(self, other: _Task) -> bool:
         """Return whether two decoded pictures can be dreamed together."""
@@ -159,24 +168,33 @@ class Pipeline:
                 continue
             try:
                 with task.timed():
-                    task.picture = self._decode(task)
+                    self._decode(task)
             except OSError as error:
                 self._give_up(task, _fault_of_folder(error, "read", "the picture"))
             except Exception as error:  # noqa: BLE001 (told to the daemon)
                 self._give_up(task, error)
             else:
-                self._room.hold(task, task.picture.nbytes)
+                self._room.hold(task, 0 if task.picture is None else task.picture.nbytes)
                 self._decoded.put(task)
         self._decoded.put(None)
 
-    def _decode(self, task: _Task) -> Picture:
-        """Decode a picture by an open folder: a path could lead elsewhere. A dream file asks for noise."""
+    def _decode(self, task: _Task) -> None:
+        """Decode a picture, or open a film, by an open folder: a path could lead elsewhere.
+
+        A dream file asks for noise.
+        """
         source = task.order.source
         if is_dream_file(source.name):
-            return self._session.noise(task.recipe)
+            task.picture = self._session.noise(task.recipe)
+            return
         root = task.order.root or source.parent
         with opened_folder(root, source.relative_to(root).parts[:-1]) as folder:
-            return self._session.read(path_in(folder, source.name), task.recipe)
+            file = path_in(folder, source.name)
+            if task.recipe.film.frames is None:
+                session = self._session
+                task.film = open_source(session.plugins, session.bounds, file, task.recipe.image.max_side)
+            if task.film is None:
+                task.picture = self._session.read(file, task.recipe)
 
     # Dreaming
 
@@ -188,7 +206,9 @@ class Pipeline:
         if not self._waiting:
             return []
         first = self._waiting[0]
-        alike = [task for task in self._waiting if task.is_like(first)][: self._together]
+        if first.is_film:
+            return [self._waiting.popleft()]
+        alike = [task for task in self._waiting if not task.is_film and task.is_like(first)][: self._together]
         self._waiting = deque(task for task in self._waiting if task not in alike)
         return alike
 
@@ -207,6 +227,9 @@ class Pipeline:
     def _dream(self, tasks: Sequence[_Task]) -> None:
         """Dream pictures, as many together as memory allows."""
         first = tasks[0]
+        if first.is_film:
+            self._dream_film(first)
+            return
         assert first.picture is not None
         try:
             built = self._session.build(first.recipe)
@@ -301,6 +324,30 @@ class Pipeline:
         middle = len(tasks) // 2
         return [tasks[:middle], tasks[middle:]]
 
+    # Films
+
+    def _dream_film(self, task: _Task) -> None:
+        """Dream a film for one turn, and write it when all of its frames are done."""
+        job = task.order.job
+        try:
+            with task.timed(), self._cancels.dreaming([job]):
+                self._cancels.check()
+                turn = FilmTurn(self._session, self._answers, self._previews, self._cancels, self._together)
+                message = turn.take(task.order, task.recipe, task.film or task.picture)
+        except StoppedError:
+            self._drop(task)
+        except OSError as error:
+            self._give_up(task, _fault_of_folder(error, "read", "the film"))
+        except Exception as error:  # noqa: BLE001 (told to the daemon)
+            self._give_up(task, error)
+            _check_device_after(error)
+        else:
+            self._leave(task)
+            if self._cancels.close(job):
+                self._answers.send(message)
+        finally:
+            self._previews.drop([job])
+
     # Writing
 
     def _write_all(self) -> None:
@@ -358,6 +405,8 @@ class Pipeline:
 
     def _leave(self, task: _Task) -> None:
         task.picture = None
+        if task.film is not None:
+            task.film.close()
         self._room.leave(task)
 
 

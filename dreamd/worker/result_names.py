@@ -25,14 +25,27 @@ _FORMATS = {
 """The format of a result by the suffix of its name."""
 
 
+FILMS = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".gif", ".apng")
+"""The endings of results that are always films or animations."""
+
+
 def format_of(target: Path) -> str:
-    """Return the format of a result by its name. Raises UsageError when it cannot be written there."""
-    suffix = target.suffix.lower()
-    if suffix not in _FORMATS:
-        raise UsageError(f"{target}: the name must end in one of {' '.join(_FORMATS)}")
+    """Return the format of a picture by its name. Raises UsageError when it cannot be written there."""
+    check_target(target, tuple(_FORMATS))
+    return _FORMATS[target.suffix.lower()]
+
+
+def is_picture_format(target: Path) -> bool:
+    """Return whether the name is that of a picture, or of an animation that looks like one."""
+    return target.suffix.lower() in _FORMATS
+
+
+def check_target(target: Path, endings: tuple[str, ...] = (*_FORMATS, *FILMS)) -> None:
+    """Raise UsageError when a result cannot be written under a name."""
+    if target.suffix.lower() not in endings:
+        raise UsageError(f"{target}: the name must end in one of {' '.join(endings)}")
     if not target.parent.is_dir():
         raise UsageError(f"{target}: the folder {target.parent} does not exist")
-    return _FORMATS[suffix]
 
 
 def check_source(source: Path, target: Path) -> None:

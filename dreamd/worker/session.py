@@ -76,7 +76,12 @@ class Dream:
 
 
 class Session:
-    """Dreams pictures on one device."""
+    """Dreams pictures on one device.
+
+    Attributes:
+        plugins: the engine's.
+        bounds: what a picture may cost.
+    """
 
     def __init__(
         self,
@@ -97,7 +102,7 @@ class Session:
             may_fetch: whether weights that are not here are fetched, which is waited for.
         """
         self._device = device
-        self._plugins = plugins
+        self.plugins = plugins
         self._builder = Builder(
             plugins,
             device.torch,
@@ -106,7 +111,7 @@ class Session:
             may_fetch=may_fetch,
             pictures=RecipePictures(bounds),
         )
-        self._bounds = bounds
+        self.bounds = bounds
 
     def build(self, recipe: Recipe, on_bytes: OnBytes | None = None) -> Built:
         """Return what the recipe dreams with; raises as `Builder.build` does."""
@@ -119,18 +124,18 @@ class Session:
             PictureError: it is no picture, or one that is too large.
             PluginError: the plugin that decodes it breaks its contract.
         """
-        decoder = self._plugins.decoder(source)
+        decoder = self.plugins.decoder(source)
         picture = read_picture(
             source,
-            max_pixels=self._bounds.max_pixels,
-            max_bytes=self._bounds.max_bytes,
+            max_pixels=self.bounds.max_pixels,
+            max_bytes=self.bounds.max_bytes,
             decode=decoder.function if decoder else None,
         )
         return shrunk(picture, recipe.image.max_side)
 
     def noise(self, recipe: Recipe) -> Picture:
         """Return what a dream from nothing begins with. Raises RecipeError where the recipe asks for too much."""
-        return noise_of(recipe, max_pixels=self._bounds.max_pixels)
+        return noise_of(recipe, max_pixels=self.bounds.max_pixels)
 
     def count_together(self, picture: Picture, built: Built, most: int) -> int:
         """Return how many pictures like that one fit in a dream: from 1 to `most`. Not to be asked during a dream."""
@@ -185,27 +190,72 @@ class Session:
             NotANumberError: the dream came out as not-a-number, and no plugin is to blame.
             PluginError: a plugin breaks its contract, or makes the not-a-number.
         """
-        mask = _mask_of(pictures, built)
-        dreamers = self._counting(pictures, built.dreamers)
-        seeds = [built.recipe.seed] * len(pictures)
+        result = self.dream_images(
+            lambda: to_tensor(pictures),
+            built,
+            dreamers=self._counting(pictures, built.dreamers),
+            mask=mask_of(pictures, built),
+            on_progress=on_progress,
+            checkpoint=checkpoint,
+            on_frame=on_frame,
+            on_glimpse=on_glimpse,
+        )
+        return [_dream_of(number, picture, built, result) for number, picture in enumerate(pictures)]
+
+    def dream_images(
+        self,
+        images: Callable[[], Tensor],
+        built: Built,
+        *,
+        on_progress: Callable[[Progress], None],
+        dreamers: Sequence[Dreamer] = (),
+        mask: Tensor | None = None,
+        original: Tensor | None = None,
+        checkpoint: Checkpoint | None = None,
+        on_frame: Callable[[Tensor], None] = lambda _images: None,
+        on_glimpse: Callable[[Progress, Glimpse], None] | None = None,
+    ) -> Dreamed:
+        """Dream images of one size.
+
+        Args:
+            images: makes them, `[N, 3, H, W]`, float32 in [0, 1]; called again where the dream is.
+            built: what to dream with.
+            on_progress: as `dreamd.engine.sequence.dream_in_sequence` takes it.
+            dreamers: those of `built`, where they know of more that is held meanwhile.
+            mask: as there.
+            original: as there.
+            checkpoint: as there.
+            on_frame: as there.
+            on_glimpse: as there.
+
+        Raises:
+            BatchTooLargeError: as `dream` does, as well as the others.
+        """
+        dreamers = dreamers or built.dreamers
+        given = images()
+        seeds = [built.recipe.seed] * len(given)
+        handed = [given]
+        del given  # or its memory would be kept during the dream
         try:
-            result = dream_in_sequence(
-                _to_tensor(pictures),
+            return dream_in_sequence(
+                handed.pop(),
                 dreamers,
                 seeds=seeds,
                 on_progress=on_progress,
                 checkpoint=checkpoint,
                 on_frame=on_frame,
                 mask=mask,
+                original=original,
                 on_glimpse=on_glimpse,
             )
         except NotANumberError:
             with looking_for_nan():
                 # A recording would be replayed without the plugins' own code, which is what is looked at.
                 unrecorded = [replace(dreamer, graphs=None) for dreamer in dreamers]
-                dream_in_sequence(_to_tensor(pictures), unrecorded, seeds=seeds, on_progress=on_progress, mask=mask)
+                dream_in_sequence(
+                    images(), unrecorded, seeds=seeds, on_progress=on_progress, mask=mask, original=original
+                )
             raise
-        return [_dream_of(number, picture, built, result) for number, picture in enumerate(pictures)]
 
     def sidecar(self, *, job: str, source: Path, dream: Dream, seconds: float) -> Sidecar:
         """Return the record of a dream."""
@@ -275,13 +325,22 @@ class Session:
             log.info("%s: %s", printable(target.name), note)
         return replace(dream, picture=replace(picture, notes=(*picture.notes, *notes)))
 
+    @property
+    def device_name(self) -> str:
+        """What it dreams on, as a sidecar says it."""
+        return self._device.label
+
+    def versions(self, built: Built) -> dict[str, str]:
+        """Return the versions of dreamd, of torch, and of the plugins that a dream is made with."""
+        return {**_versions(), **built.plugins}
+
     def _threads(self) -> int:
         """Return how many threads compute: on a processor the last bits depend on it. A GPU has none of them."""
         return torch.get_num_threads() if self._device.torch.type == "cpu" else 0
 
     def _decoder_version(self, source: Path) -> dict[str, str]:
         """Return the plugin that decodes that file, with its version; nothing where dreamd itself does."""
-        decoder = None if is_dream_file(source.name) else self._plugins.decoder(source)
+        decoder = None if is_dream_file(source.name) else self.plugins.decoder(source)
         return {decoder.entry.plugin: decoder.entry.version} if decoder else {}
 
 
@@ -290,7 +349,7 @@ def _versions() -> dict[str, str]:
     return {"dreamd": __version__, "torch": torch.__version__, "torchvision": version("torchvision")}
 
 
-def _to_tensor(pictures: Sequence[Picture]) -> Tensor:
+def to_tensor(pictures: Sequence[Picture]) -> Tensor:
     """Return pictures of one size as `[N, 3, H, W]`, float32 in [0, 1]."""
     height, width = pictures[0].pixels.shape[:2]
     images = torch.empty(len(pictures), 3, height, width)
@@ -303,7 +362,7 @@ def _to_tensor(pictures: Sequence[Picture]) -> Tensor:
     return images
 
 
-def _mask_of(pictures: Sequence[Picture], built: Built) -> Tensor | None:
+def mask_of(pictures: Sequence[Picture], built: Built) -> Tensor | None:
     """Return where to dream pictures of one size, `[N, 1, H, W]` from 0 to 1; None for everywhere."""
     height, width = pictures[0].pixels.shape[:2]
     if built.mask is not None:

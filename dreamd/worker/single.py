@@ -1,4 +1,4 @@
-"""One picture, from file to file, in this process and without a daemon: what `dreamd dream` does.
+"""One picture or film, from file to file, in this process and without a daemon: what `dreamd dream` does.
 
 Knows recipes and pictures. Knows no command line and no inbox.
 """
@@ -28,11 +28,12 @@ from dreamd.settings.sections import Limits
 from dreamd.tree.layout import sidecar_name, steps_name
 from dreamd.worker.display import OpenProgress, Show
 from dreamd.worker.film_strip import FilmStrip, FilmStrips
+from dreamd.worker.films.single import dream_film, open_film
 from dreamd.worker.machine.bounds import Bounds
 from dreamd.worker.machine.device import choose_device, count_threads, free_memory, use_threads
 from dreamd.worker.machine.heap import keep_freed_memory
 from dreamd.worker.recipes.builder import Built
-from dreamd.worker.result_names import NOISE, check_source, format_of
+from dreamd.worker.result_names import NOISE, check_source, check_target, format_of
 from dreamd.worker.session import Dream, Session
 
 log = logging.getLogger(__name__)
@@ -56,18 +57,23 @@ def dream_file(
         RecipeError: the recipe names what does not exist.
         PictureError: the picture cannot be read.
     """
-    word = format_of(target)
+    check_target(target)
     start = time.perf_counter()
     session = open_session(device, plugins)
     path, noise = Path(source), NOISE.fullmatch(source)
     if noise is None:
         check_source(path, target)
+        if (film := open_film(session, resolved.recipe, path, target)) is not None:
+            with film:
+                return dream_film(session, resolved, film, path, target, progress)
         picture = session.read(path, resolved.recipe)
     else:
         resolved = _sized(resolved, noise[1])
         with resolved.locating():
             picture = session.noise(resolved.recipe)
-    recipe = resolved.recipe
+    if resolved.recipe.film.frames is not None:
+        return dream_film(session, resolved, picture, path, target, progress)
+    recipe, word = resolved.recipe, format_of(target)
     with progress(path.name) as show:
         strip = FilmStrip(None) if recipe.output.steps else None
         dream = dream_picture(session, picture, build(session, resolved, show), show, strip=strip)

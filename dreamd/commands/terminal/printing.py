@@ -61,7 +61,18 @@ def doing(job: Mapping[str, Any]) -> str:
         return str(job["writing"])
     if not job["ascents"]:
         return "waiting"
+    if job.get("frame"):
+        of = f"/{job['frames']}" if job["frames"] else ""
+        left = f", about {duration(job['eta_seconds'])} to go" if job["eta_seconds"] is not None else ""
+        return f"frame {job['frame']}{of}{left}"
     return f"octave {job['ascent']}/{job['ascents']}, iteration {job['iteration']}/{job['iterations']}"
+
+
+def duration(seconds: float) -> str:
+    """Say how long something takes, in the two largest units."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{rest} s"
 
 
 def leave_problems_to_the_command() -> None:

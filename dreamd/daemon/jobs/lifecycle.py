@@ -287,6 +287,17 @@ class Lifecycle:
         else:
             self._try_again(job, message.reason, failure)
 
+    def take_back(self, job_id: str, behind: int) -> None:
+        """Queue a film whose turn is over behind so many jobs of its folder.
+
+        What it has done is kept, so that its attempts begin anew: one that fails at a frame does so at once.
+        """
+        job = self._take_from_worker(job_id)
+        if job is not None:
+            job = replace(job, state=JobState.QUEUED, attempts=0)
+            self._ledger.save(job)
+            self.queue.add_behind(job, behind)
+
     def lose_worker(self, jobs: Sequence[str], reason: str, *, failure: FailureCause | None) -> None:
         """Try the jobs again whose worker is gone.
 

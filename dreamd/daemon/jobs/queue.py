@@ -19,6 +19,9 @@ T = TypeVar("T")
 _AHEAD_SECONDS = 2.0
 """The work that a worker is given at a time, in seconds: enough to overlap and to batch, little enough to stop soon."""
 
+TURN_SECONDS = 10.0
+"""The work that a film may do before other jobs have their turn, and they before it goes on, in seconds."""
+
 _RECIPES_KNOWN = 256
 """The number of recipes whose pace is remembered; the one that was used longest ago is forgotten first."""
 
@@ -52,6 +55,10 @@ class InTurn(Generic[T]):
     def of(self, folder: PurePosixPath) -> Iterable[T]:
         """Return what waits in a folder, the next one first. Raises KeyError when nothing waits there."""
         return self._folders[folder]
+
+    def add_behind(self, folder: PurePosixPath, item: T, count: int) -> None:
+        """Queue something behind so many that wait in its folder, and before the others."""
+        self._folders.setdefault(folder, deque()).insert(count, item)
 
     def first(self, folder: PurePosixPath) -> T:
         """Return what is next in a folder, left where it is. Raises KeyError when nothing waits there."""
@@ -101,6 +108,10 @@ class Scheduler:
     def add(self, job: Job) -> None:
         """Queue a job behind those of its folder."""
         self._waiting.add(job.folder, job)
+
+    def add_behind(self, job: Job, count: int) -> None:
+        """Queue a job behind so many of its folder: a film whose turn is over, which the others must not starve."""
+        self._waiting.add_behind(job.folder, job, count)
 
     def add_later(self, job: Job, when: float) -> None:
         """Queue a job again at a time of `time.monotonic`: a retry that backs off."""
@@ -204,3 +215,8 @@ class Pace:
         if seconds is None:
             return 1
         return max(1, min(self._most, int(_AHEAD_SECONDS / max(seconds, 1e-6))))
+
+    def within(self, seconds: float) -> int:
+        """Return how many jobs of the recipe that was used last are so many seconds' work; at least one."""
+        last = next(reversed(self._seconds.values()), seconds)
+        return max(1, int(seconds / max(last, 1e-6)))

@@ -75,12 +75,14 @@ class Given:
         original: the pictures as they came, `[N, 3, H, W]` in [0, 1], at the size of those that are changed.
         mask: where to dream, `[N, 1, H, W]` from 0 to 1, at the same size; None for everywhere.
         progress: how far the ascent is, from 0 to 1.
+        fps: the frames a second of the film that is made, 30 where there is none.
     """
 
     random: Random
     original: Tensor | None = None
     mask: Tensor | None = None
     progress: float = 0.0
+    fps: float = 30.0
 
 
 @dataclass(frozen=True)

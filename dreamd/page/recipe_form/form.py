@@ -45,6 +45,7 @@ _TITLES = {
     "gradient": "What is done to each gradient",
     "image": "Picture",
     "output": "Result",
+    "film": "Film",
 }
 """The titles of groups, by the field that they begin with."""
 

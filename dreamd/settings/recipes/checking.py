@@ -69,6 +69,8 @@ def choices_of(recipe: Recipe) -> list[Choice]:
             (Kind.SCHEDULE, dream.schedule, (*place, "schedule")),
         )
     ]
+    if recipe.film.frames is not None:
+        whole += [(Kind.TRANSFORM, step, ("film", "step", index)) for index, step in enumerate(recipe.film.step)]
     return [*whole, *(choice for place, climb in _climbs_of(recipe) for choice in _choices_of_climb(climb, place))]
 
 

@@ -14,7 +14,7 @@ from dreamd.settings.yamlfile import Document
 PLUGIN_FIELDS = ("backbone", "loss", "schedule")
 """The fields that choose one plugin each."""
 
-_MERGED_FIELDS = (*PLUGIN_FIELDS, "ascent", "image", "output")
+_MERGED_FIELDS = (*PLUGIN_FIELDS, "ascent", "image", "output", "film")
 """The fields whose mapping goes over the inherited one field by field; the others replace it."""
 
 _OF_A_BACKBONE = ("layers", "stages")

@@ -19,6 +19,7 @@ from dreamd.settings.fields import FieldModel, complaint
 from dreamd.settings.recipes.channels import ChannelChoice
 from dreamd.settings.recipes.checking import check_recipe
 from dreamd.settings.recipes.expanding import expanded, sequence_parts
+from dreamd.settings.recipes.film import Film
 from dreamd.settings.recipes.layering import PLUGIN_FIELDS, Origin
 from dreamd.settings.recipes.recipe import Ascent, Image, LayerChoice, Output, Part, Recipe, Stage
 from dreamd.settings.yamlfile import Document, parse_document
@@ -40,7 +41,13 @@ wherever dreamd is installed, so that a sidecar can be dreamed elsewhere."""
 _PARTIAL: Mapping[str, type[FieldModel]] = {"stages": Stage, "sequence": Part}
 """The fields that are lists of partial recipes, and what these may hold."""
 
-_SECTIONS: dict[str, type[FieldModel]] = {"ascent": Ascent, "image": Image, "output": Output, "layers": LayerChoice}
+_SECTIONS: dict[str, type[FieldModel]] = {
+    "ascent": Ascent,
+    "image": Image,
+    "output": Output,
+    "film": Film,
+    "layers": LayerChoice,
+}
 
 
 @dataclass(frozen=True)
@@ -195,7 +202,7 @@ def _advice(place: FieldPath) -> str:
         return suggestion(word, holder.model_fields)
     if word in Recipe.model_fields and model is not Recipe:
         return f"{word} is the whole recipe's, and no {model.__name__.lower()} has its own"
-    for section in ("ascent", "image", "output"):
+    for section in ("ascent", "image", "output", "film"):
         if section in model.model_fields and word in _SECTIONS[section].model_fields:
             return f"did you mean {section}.{word}?"
     return suggestion(word, [*model.model_fields, *(["extends"] if model is not Stage else [])])

@@ -12,7 +12,7 @@ import string
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from dreamd.errors import FieldPath, RecipeError
@@ -20,6 +20,8 @@ from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import USUAL
 from dreamd.settings.fields import Count, FieldModel, Flag, Integer, Number, Share
 from dreamd.settings.recipes.channels import Channels
+from dreamd.settings.recipes.choices import PluginChoice as PluginChoice
+from dreamd.settings.recipes.film import Codec, Film
 from dreamd.wording import suggestion
 
 OutputFormat = Literal["same", "png", "jpeg", "webp", "avif", "tiff", "heic"]
@@ -49,26 +51,6 @@ _COLOURS = 3
 
 _TEMPLATE_FIELDS = ("stem", "job", "backbone", "loss", "schedule", "seed")
 """The words in braces that `output.name` may hold."""
-
-
-class PluginChoice(BaseModel):
-    """A plugin by name, with the values that the recipe gives to its parameters: `{name: l2, ...}` or just `l2`."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    name: str = Field(min_length=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: object) -> object:
-        if not isinstance(value, str | dict | PluginChoice):
-            raise PydanticCustomError("a_plugin", "a name, or a mapping with a name and parameters")
-        return {"name": value} if isinstance(value, str) else value
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The values for the plugin's parameters."""
-        return dict(self.model_extra or {})
 
 
 class BackboneChoice(PluginChoice):
@@ -219,6 +201,11 @@ class Output(FieldModel):
             text of PNG, into XMP of JPEG, WebP, AVIF and TIFF. Of paths only the last name is.
         steps: whether a film strip is kept beside the result, `NAME.steps.jpg`: a contact sheet of how it came about,
             with at most 60 pictures of octaves and iterations.
+        film: the format of a film or an animation, by the ending of its name, such as `mp4`, `webm`, `gif`; `same` is
+            the film's own, and `mp4` of one that is made out of a picture.
+        codec: what a film's frames are coded with; `auto` is h264, and vp9 in WebM.
+        pixel_format: how a film's pixels are stored, by FFmpeg's name, such as `yuv444p`, which keeps the detail of
+            colours, or `yuv420p10le`; `auto` is `yuv420p`, which every player shows.
     """
 
     format: OutputFormat = "same"
@@ -228,6 +215,9 @@ class Output(FieldModel):
     name: str = Field(default="{stem}", min_length=1)
     embed: Flag = False
     steps: Flag = False
+    film: str = Field(default="same", pattern="^[a-z0-9]+$")
+    codec: Codec = "auto"
+    pixel_format: str = Field(default="auto", pattern="^[a-z0-9_]+$")
 
     @field_validator("name")
     @classmethod
@@ -340,15 +330,18 @@ class Recipe(Part):
             instructions. `fp32` is the exact reference; where `auto` finds nothing faster, it computes in fp32 too, but
             arranged for speed.
         seed: where everything random starts from: shifts, noise, random weights.
+        film: how frames follow each other, in films and animations, and in a film that is made out of one picture.
         sequence: recipes that the picture goes through one after the other, each with its own backbone and schedule: a
             name, or a mapping that may say `extends`. What stands beside `sequence` is what each part inherits;
-            `image`, `output`, `precision` and `seed` are those of the whole. [] is one dream, by the fields beside it.
+            `image`, `output`, `precision`, `seed` and `film` are those of the whole. [] is one dream, by the fields
+            beside it.
     """
 
     image: Image = Image()
     output: Output = Output()
     precision: PrecisionName = "auto"
     seed: Integer = Field(default=0, ge=0, lt=2**63)
+    film: Film = Film()
     sequence: Annotated[tuple[Part, ...], Field(max_length=8)] = ()
 
     @field_validator("sequence")
@@ -385,7 +378,7 @@ class Recipe(Part):
             raise RecipeError(problem, field=error.errors()[0]["loc"]) from error
 
 
-WHOLE_FIELDS = ("image", "output", "precision", "seed")
+WHOLE_FIELDS = ("image", "output", "precision", "seed", "film")
 """The fields that a sequence has once, whatever its parts."""
 
 

@@ -25,6 +25,7 @@ def recipe_schema(catalogue: Catalogue) -> dict[str, Any]:
         _describe_inherited(part, model)
         _restrict_plugins(part["properties"], catalogue)
     _restrict(parts["Ascent"]["properties"]["optimizer"], _named(catalogue, Kind.OPTIMIZER))
+    _restrict(parts["Film"]["properties"]["step"]["items"], _named(catalogue, Kind.TRANSFORM))
     _restrict(parts["LayerChoice"]["properties"]["loss"], [*_named(catalogue, Kind.LOSS), {"type": "null"}])
     extends = {"type": "string", "description": "A preset or a named recipe.", "examples": preset_names()}
     schema["properties"]["extends"] = parts["Part"]["properties"]["extends"] = extends

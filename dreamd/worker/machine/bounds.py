@@ -22,6 +22,9 @@ class Bounds:
     Attributes:
         max_pixels: the most pixels, width times height.
         max_bytes: the most bytes of its file.
+        max_film_bytes: the most bytes of a film's file.
+        max_frames: the most frames of a film.
+        max_film_seconds: the longest film, in seconds of its own time.
         memory: the most bytes that the process may hold while it dreams.
         picture_folders: where the pictures may lie that recipes name; None for anywhere.
     """
@@ -30,6 +33,9 @@ class Bounds:
     max_bytes: int
     memory: int
     picture_folders: tuple[Path, ...] | None = None
+    max_film_bytes: int = 16_000_000_000
+    max_frames: int = 200_000
+    max_film_seconds: float = 7200.0
 
 
 class Room:

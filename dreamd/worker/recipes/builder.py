@@ -38,6 +38,9 @@ from dreamd.worker.recipes.targets import Aim, aimed, check_loss_alone
 _GRAPHS_SHARE = 1 / 16
 """The share of a GPU's memory that recordings may hold."""
 
+_KEPT = 2
+"""The recipes whose dreamers are kept: a film has one for frames that begin anew, and one for those that go on."""
+
 _Result = TypeVar("_Result")
 
 
@@ -53,6 +56,7 @@ class Built:
         pictures: the checksum of each picture and vector that the recipe names, by its path.
         mask: where to dream, `[1, 3, H, W]`, grey, in [0, 1]; None where the recipe names no picture for that.
         later: what the engine dreams with afterwards, one dreamer for each further part of a sequence.
+        film_steps: what is done to each frame of a film out of one picture before the next is dreamed out of it.
     """
 
     recipe: Recipe
@@ -62,6 +66,7 @@ class Built:
     pictures: dict[str, str]
     mask: Tensor | None = None
     later: tuple[Dreamer, ...] = ()
+    film_steps: tuple[Transform, ...] = ()
 
     @property
     def dreamers(self) -> tuple[Dreamer, ...]:
@@ -99,7 +104,7 @@ class Builder:
         self._deterministic = deterministic
         self._graphs = _graphs(device, memory)
         self._pictures = pictures or RecipePictures(None)
-        self._last: Built | None = None
+        self._latest: list[Built] = []
 
     def build(self, recipe: Recipe, on_bytes: OnBytes | None = None) -> Built:
         """Return what the recipe dreams with; for the same recipe and pictures again, the same.
@@ -111,9 +116,11 @@ class Builder:
         """
         check_recipe(recipe, self._plugins.catalogue)
         pictures = self._named_pictures(recipe)
-        if self._last is None or self._last.recipe != recipe or self._last.pictures != pictures:
-            self._last = self._build(recipe, pictures, on_bytes)
-        return self._last
+        for built in self._latest:
+            if built.recipe == recipe and built.pictures == pictures:
+                return built
+        self._latest = [self._build(recipe, pictures, on_bytes), *self._latest][:_KEPT]
+        return self._latest[0]
 
     def _named_pictures(self, recipe: Recipe) -> dict[str, str]:
         """Read the pictures and vectors that the recipe names; returns the checksum of each by its path."""
@@ -152,6 +159,7 @@ class Builder:
             pictures,
             self._mask(recipe),
             tuple(dreamers[1:]),
+            self._film_steps(recipe),
         )
 
     def _dreamer(self, recipe: Recipe, backbone: Backbone, precision: Precision, others: int) -> Dreamer:
@@ -274,6 +282,11 @@ class Builder:
 
     def _transforms(self, climb: RecipeClimb, field: str) -> tuple[Transform, ...]:
         return tuple(self._transform(choice, (field, index)) for index, choice in enumerate(climb.steps(field)))
+
+    def _film_steps(self, recipe: Recipe) -> tuple[Transform, ...]:
+        if recipe.film.frames is None:
+            return ()
+        return tuple(self._transform(choice, ("film", "step", index)) for index, choice in enumerate(recipe.film.step))
 
     def _level(self, choice: PluginChoice, field: FieldPath) -> Parameterization:
         registered = self._plugins.get(Kind.PARAMETERIZATION, choice.name)

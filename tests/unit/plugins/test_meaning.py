@@ -137,7 +137,7 @@ def numbers_of(seed: int) -> Random:
 def transformed(name: str, image: Tensor) -> Tensor:
     """What a transform makes of a picture, by the same random numbers each time."""
     registered = PLUGINS.get(Kind.TRANSFORM, name)
-    given = {"random": numbers_of(3), "progress": 0.5, "mask": None,
+    given = {"random": numbers_of(3), "progress": 0.5, "mask": None, "fps": 30.0,
              "original": picture(*image.shape, seed=9).to(image.dtype)}  # fmt: skip
     return registered.function(image, **{asked: given[asked] for asked in registered.entry.takes})
 

@@ -88,6 +88,8 @@ def test_every_value_in_the_annotated_default_is_the_models(template, tmp_path):
     assert bare["plugins"] == {"engine": [str(tmp_path / "plugins")], "daemon": [], "disable": []}
     assert template["limits"].pop("max_bytes") == "512MB"
     assert bare["limits"].pop("max_bytes") == 512_000_000
+    assert template["limits"].pop("max_film_bytes") == "16GB"
+    assert bare["limits"].pop("max_film_bytes") == 16_000_000_000
     for section in ("watch", "limits", "workers", "status"):
         assert template[section] == bare[section]
 

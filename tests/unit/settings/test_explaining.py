@@ -17,6 +17,13 @@ EMPTY = ("parameterization", "transforms", "start", "settle", "finish", "stages"
 """The lists that the preset `classic` leaves empty."""
 
 
+FILM = {
+    "every": "1", "keep": "0.9", "effort": "0.2", "cuts": "true", "frames": "null", "fps": "30.0",
+    "step": '[{"name": "zoom"}]', "tone": "0.5", "back": "false", "loop": "null",
+}  # fmt: skip
+"""The fields of `film`, which hardly any recipe says."""
+
+
 def test_explain_shows_every_effective_field_and_where_it_came_from(catalogue, inbox, tmp_path):
     file = write(inbox, "extends: classic\nlayers: relu4_1\nschedule:\n  num_octaves: 3\n")
     deeper = write(inbox / "a", "seed: 5\ngradient:\n  - smooth\n  - {name: normalize,\n     by: max}\n")
@@ -63,8 +70,12 @@ def test_explain_shows_every_effective_field_and_where_it_came_from(catalogue, i
         "output.name": ('"{stem}"', "built-in"),
         "output.embed": ("false", "built-in"),
         "output.steps": ("false", "built-in"),
+        "output.film": ('"same"', "built-in"),
+        "output.codec": ('"auto"', "built-in"),
+        "output.pixel_format": ('"auto"', "built-in"),
         "precision": ('"auto"', "built-in"),
         "seed": ("5", f"{deeper}:1"),
+        **{f"film.{field}": (text, "built-in") for field, text in FILM.items()},
     }
 
 

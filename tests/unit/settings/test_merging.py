@@ -140,7 +140,7 @@ def test_layers_are_a_name_a_number_a_mapping_or_a_list_of_them(text, layers):
         ("iterations: 3", "iterations: is not a field; did you mean ascent.iterations?"),
         ("quality: 3", "quality: is not a field; did you mean output.quality?"),
         ("zzz: 3", "zzz: is not a field; there are backbone, layers, loss, ascent, gradient, "
-                   "parameterization, transforms, settle, schedule, start, finish, stages and 6 more"),
+                   "parameterization, transforms, settle, schedule, start, finish, stages and 7 more"),
         ("ascent: {itterations: 3}", "ascent.itterations: is not a field; did you mean iterations?"),
         ("image: {maxside: 3}", "image.maxside: is not a field; did you mean max_side?"),
         ("output: {fromat: png}", "output.fromat: is not a field; did you mean format?"),

@@ -289,6 +289,18 @@ def test_a_failure_that_is_final_is_not_tried_again(house: House) -> None:
     assert house.life.next_deadline() is None
 
 
+def test_a_film_whose_turn_is_over_waits_behind_others_and_has_all_its_attempts_again(house: House) -> None:
+    house.drop("film.mp4", "a.png", "b.png")
+    job, _ = house.started()
+    house.life.take_back(job.id, 1)
+    assert (house.memory(job).state, house.memory(job).attempts) == (JobState.QUEUED, 0)
+    order = [house.started()[0].name for _ in range(3)]
+    assert order == ["a.png", "film.mp4", "b.png"]
+    house.life.take_back(job.id, 1)
+    house.life.take_back(job.id, 1)  # told twice
+    assert len(house.life.queue) == 1
+
+
 def test_an_attempt_that_failed_is_tried_again_later_and_ever_later(house: House) -> None:
     house.drop("cat.png")
     waits = []

@@ -234,3 +234,21 @@ def test_the_jobs_at_a_time_have_a_limit_however_quick_they_are() -> None:
     pace = Pace(4)
     pace.learn("red", 0.0)
     assert pace.jobs("red") == 4
+
+
+def test_a_film_whose_turn_is_over_stands_behind_some_and_not_behind_all(scheduler: Scheduler) -> None:
+    first, second, third = queued(scheduler, "a", "a", "a")
+    film = job("a", name="film.mp4")
+    scheduler.add_behind(film, 2)
+    assert emptied(scheduler) == [first, second, film, third]
+    scheduler.add_behind(film, 2)
+    assert emptied(scheduler) == [film]
+
+
+def test_how_many_jobs_a_time_holds_is_told_by_the_last_ones() -> None:
+    pace = Pace(32)
+    assert pace.within(10) == 1
+    pace.learn("quick", 0.5)
+    assert pace.within(10) == 20
+    pace.learn("slow", 300.0)
+    assert pace.within(10) == 1

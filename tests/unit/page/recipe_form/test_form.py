@@ -11,6 +11,7 @@ from dreamd.plugin_host.catalogue import Catalogue, Entry
 from dreamd.plugin_host.finding.shipped import Shipped
 from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import Parameter
+from dreamd.settings.recipes.film import Film
 from dreamd.settings.recipes.recipe import Ascent, Image, Output, Recipe
 
 
@@ -33,7 +34,7 @@ def every_control(form: Form) -> Iterator[Control]:
 
 
 def test_every_field_of_the_model_has_a_control(form):
-    sections = {"ascent": Ascent, "image": Image, "output": Output}
+    sections = {"ascent": Ascent, "image": Image, "output": Output, "film": Film}
     fields = {
         f"{name}.{inner}" if inner else name
         for name in Recipe.model_fields

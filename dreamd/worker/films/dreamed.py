@@ -1,0 +1,271 @@
+"""A film that is dreamed frame by frame, each carried into the next along the motion of the film.
+
+`start = frame + keep · reliable · warp(dream before - frame before)`: what was dreamed moves with the things that it
+was dreamed into, and does not flicker. Where the motion cannot be trusted, and after a cut, a frame begins as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dreamd.engine.dream import Dreamed
+from dreamd.engine.dreamer import Progress
+from dreamd.engine.tiles.fitting import BatchTooLargeError
+from dreamd.pictures.film import FilmWriter, Frame
+from dreamd.pictures.picture import Bytes, Picture
+from dreamd.worker.films.film_dream import (
+    FilmResult,
+    Pace,
+    Recipes,
+    Watching,
+    same_numbers,
+    to_image,
+    to_pixels,
+    with_alpha,
+    write_whole,
+)
+from dreamd.worker.films.keeping import FilmFolder
+from dreamd.worker.films.motion import can_follow, motion_between
+from dreamd.worker.films.opening import Source
+from dreamd.worker.recipes.builder import Built
+from dreamd.worker.session import Session, mask_of
+
+_ALONE = "its frames were dreamed each for itself: pip install 'dreamd[video]' lets them follow the motion of the film"
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A frame that was dreamed, from which others go on.
+
+    Attributes:
+        frame: as it came, `[H, W, 3 or 4]`.
+        dream: what it became, `[H, W, 3]`.
+    """
+
+    frame: Bytes
+    dream: Bytes
+
+    @property
+    def change(self) -> Tensor:
+        """What was dreamed into it, `[1, 3, H, W]`."""
+        return to_image(self.dream) - to_image(self.frame)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Frames that are finished together.
+
+    Attributes:
+        between: frames that are only moved.
+        key: the frame that is dreamed after them; None at the end of the film.
+        is_cut: whether that shows another scene than those before it.
+    """
+
+    between: list[Frame]
+    key: Frame | None
+    is_cut: bool
+
+
+class DreamedFilm:
+    """The dream of one film.
+
+    Attributes:
+        folder: what is kept of it.
+    """
+
+    def __init__(
+        self, session: Session, recipes: Recipes, source: Source, folder: FilmFolder, writer: FilmWriter, together: int
+    ) -> None:
+        """Dream nothing yet.
+
+        Args:
+            session: what dreams.
+            recipes: what frames are dreamed with.
+            source: the film.
+            folder: what is kept.
+            writer: what the result is written by.
+            together: how many frames to dream together at most, where they do not depend on each other.
+        """
+        self._session, self._recipes, self._source, self._writer = session, recipes, source, writer
+        self.folder = folder
+        self._film = recipes.anew.recipe.film
+        self._follows = can_follow()
+        self._together = together
+        self._pace = Pace(folder, source.film.frames)
+        self._losses: tuple[float, float] | None = None
+        self._key: _Key | None = None
+        self._started = 0.0
+
+    def go_on(self, is_over: Callable[[], bool], watching: Watching) -> bool:
+        """Dream frame after frame; returns whether all are done."""
+        if self.folder.standing.whole:
+            return True
+        self._pace.lap()
+        frames = self._frames_left()
+        if not self._follows or (self._film.keep == 0 and self._film.every == 1):
+            return self._go_on_alone(frames, is_over, watching)
+        while (group := self._next_group(frames)) is not None:
+            self._finish(group, watching)
+            if is_over():
+                return False
+        return self._end()
+
+    def _end(self) -> bool:
+        self.folder.note_whole()
+        return True
+
+    def _frames_left(self) -> Iterator[Frame]:
+        """Yield the frames after the finished ones; the last dreamed one is read again, for others go on from it."""
+        standing = self.folder.standing
+        if standing.frames == 0:
+            self._key = None
+            return self._source.frames()
+        timings = self.folder.timings
+        first = max(0, standing.dreamed)
+        frames = self._source.frames(timings[first].time, first=first)
+        before = next(frames)
+        if standing.dreamed >= 0:
+            self._key = _Key(before.pixels, self.folder.frame(first)[:, :, :3])
+        return islice(frames, standing.frames - first - 1, None)
+
+    # Frames that go on from each other
+
+    def _next_group(self, frames: Iterator[Frame]) -> _Group | None:
+        """Read the frames up to the next that is dreamed; None at the end of the film."""
+        between: list[Frame] = []
+        last = None if self._key is None else self._key.frame
+        for frame in frames:
+            is_first = last is None
+            is_cut = not is_first and self._is_cut(frame.pixels, last)
+            if is_first or is_cut or len(between) == self._film.every - 1:
+                return _Group(between, frame, is_cut)
+            between.append(frame)
+            last = frame.pixels
+        return _Group(between, None, is_cut=False) if between else None
+
+    def _is_cut(self, frame: Bytes, last: Bytes | None) -> bool:
+        return self._film.cuts and last is not None and motion_between(frame[:, :, :3], last[:, :, :3]).is_cut
+
+    def _finish(self, group: _Group, watching: Watching) -> None:
+        """Dream the last frame of a group, and move those between."""
+        before = self._key
+        number = self.folder.standing.frames
+        finished: list[Frame] = []
+        dreamed = self.folder.standing.dreamed
+        if group.key is not None:
+            self._key = _Key(group.key.pixels, self._dreamed(group.key, None if group.is_cut else before, watching))
+            dreamed = number + len(group.between)
+        for place, frame in enumerate(group.between, 1):
+            after = None if group.is_cut or group.key is None else self._key
+            share = place / (len(group.between) + 1)
+            finished.append(with_alpha(_moved(frame.pixels, before, after, share), frame))
+        if group.key is not None and self._key is not None:
+            finished.append(with_alpha(self._key.dream, group.key))
+        self.folder.add(finished, dreamed=dreamed, seconds=self._pace.lap())
+        self.folder.encode_parts(self._writer, is_end=False)
+
+    def _dreamed(self, frame: Frame, before: _Key | None, watching: Watching) -> Bytes:
+        """Dream a frame, begun with what was dreamed before it; returns its colours."""
+        carried = before is not None and self._film.keep > 0
+        start = to_image(frame.pixels)
+        if carried and before is not None:
+            motion = motion_between(frame.pixels[:, :, :3], before.frame[:, :, :3])
+            start = (start + self._film.keep * motion.carried(before.change)).clamp_(0, 1)
+        built = self._recipes.further if carried else self._recipes.anew
+        (pixels,) = self._dream([frame], start, built, watching)
+        return pixels
+
+    def _dream(self, frames: Sequence[Frame], start: Tensor, built: Built, watching: Watching) -> list[Bytes]:
+        """Dream frames of which none depends on another; returns their colours."""
+        mask = mask_of([_as_picture(frame) for frame in frames], built)
+        key = f"{self.folder.standing.frames} {len(frames)} {int(start.view(torch.int32).sum())}"
+        checkpoint = self._session.checkpoint(self.folder.checkpoint, key, built) if len(frames) == 1 else None
+        result: Dreamed = self._session.dream_images(
+            lambda: start.clone(),
+            built,
+            on_progress=partial(self._report, watching),
+            mask=mask,
+            original=torch.cat([to_image(frame.pixels) for frame in frames]),
+            checkpoint=checkpoint,
+            on_frame=watching.on_frame,
+            on_glimpse=watching.on_glimpse,
+        )
+        self.folder.drop_checkpoint()
+        self._losses = same_numbers(result.loss_before), same_numbers(result.loss_after)
+        return [to_pixels(image) for image in result.images]
+
+    def _report(self, watching: Watching, step: Progress) -> None:
+        share = None
+        if (whole := self._source.film.seconds) and (timings := self.folder.timings):
+            share = min(1.0, float(timings[-1].time - timings[0].time) / whole)
+        watching.on_progress(self._pace.progress(step, share=share))
+
+    # Frames that are dreamed each for itself
+
+    def _go_on_alone(self, frames: Iterator[Frame], is_over: Callable[[], bool], watching: Watching) -> bool:
+        together = self._together
+        waiting: list[Frame] = []
+        while waiting := [*waiting, *islice(frames, together - len(waiting))]:
+            try:
+                start = torch.cat([to_image(frame.pixels) for frame in waiting[:together]])
+                dreams = self._dream(waiting[:together], start, self._recipes.anew, watching)
+            except BatchTooLargeError:
+                if together == 1:
+                    raise
+                together = max(1, together // 2)
+                continue
+            done, waiting = waiting[: len(dreams)], waiting[len(dreams) :]
+            finished = [with_alpha(dream, frame) for dream, frame in zip(dreams, done, strict=True)]
+            last = self.folder.standing.frames + len(finished) - 1
+            self.folder.add(finished, dreamed=last, seconds=self._pace.lap())
+            self.folder.encode_parts(self._writer, is_end=False)
+            if is_over():
+                return False
+        return self._end()
+
+    def write(self, target: Path) -> FilmResult:
+        """Write the film."""
+        notes = (
+            *self._source.notes,
+            *(() if self._follows else (_ALONE,)),
+            *write_whole(self.folder, self._writer, target),
+        )
+        return FilmResult(
+            frames=self.folder.standing.frames,
+            size=(self._source.width, self._source.height),
+            notes=notes,
+            losses=self._losses,
+        )
+
+
+def _moved(frame: Bytes, before: _Key | None, after: _Key | None, share: float) -> Bytes:
+    """Return a frame with what was dreamed before and after it, each moved to where its things are now.
+
+    Args:
+        frame: the frame.
+        before: the dream before it.
+        after: the dream after it; None where there is none, or a cut is between.
+        share: how far the frame is on the way from one to the other.
+    """
+    weight = torch.zeros(1)
+    total = torch.zeros(1)
+    for key, nearness in ((before, 1 - share), (after, share)):
+        if key is not None:
+            motion = motion_between(frame[:, :, :3], key.frame[:, :, :3])
+            total = total + nearness * motion.carried(key.change)
+            weight = weight + nearness * motion.reliable
+    image = (to_image(frame) + total / weight.clamp(min=0.25)).clamp_(0, 1)
+    return to_pixels(image[0])
+
+
+def _as_picture(frame: Frame) -> Picture:
+    alpha = np.ascontiguousarray(frame.pixels[:, :, 3]) if frame.pixels.shape[2] == 4 else None
+    return Picture(pixels=frame.pixels[:, :, :3], alpha=alpha, format="PNG")

@@ -1,0 +1,264 @@
+"""The dream of a film, as the pipeline and the command see it: it goes on for a while, and is written at its end.
+
+What both kinds of films share: the folder, the writer, the recipes of frames, the progress.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dreamd.engine.ascents.ascent import bands
+from dreamd.engine.dreamer import Progress
+from dreamd.engine.glimpse import Glimpse
+from dreamd.errors import RecipeError, UnknownNameError
+from dreamd.files.problems import os_errors_explained
+from dreamd.pictures.film import Film, FilmPlan, FilmWriter, Frame
+from dreamd.pictures.picture import Bytes
+from dreamd.plugin_host.host import Plugins
+from dreamd.settings.recipes.recipe import Climb, Part, Recipe
+from dreamd.worker.films.keeping import FilmFolder
+from dreamd.worker.recipes.builder import Built
+
+MADE = "mp4"
+"""The format of a film that is made out of a picture, where the recipe names none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmProgress:
+    """How far a film is.
+
+    Attributes:
+        step: how far the dream of its frame is.
+        frame: the number of that frame, from 1.
+        frames: how many there are, as far as is known; 0 when it is not.
+        share: the share of the film that is done, 0 to 1.
+        left_seconds: how long the rest will take, by the frames so far; None before the first one is done.
+    """
+
+    step: Progress
+    frame: int
+    frames: int
+    share: float
+    left_seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watching:
+    """Who is told of a film's dream while it goes on.
+
+    Attributes:
+        on_progress: called after every iteration.
+        on_frame: called with pictures `[1, 3, H, W]`, as `dreamd.engine.dream.dream` calls it.
+        on_glimpse: as there.
+    """
+
+    on_progress: Callable[[FilmProgress], None] = lambda _progress: None
+    on_frame: Callable[[Tensor], None] = lambda _images: None
+    on_glimpse: Callable[[Progress, Glimpse], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipes:
+    """What the frames of a film are dreamed with.
+
+    Attributes:
+        anew: for frames that begin anew.
+        further: for frames into which a dream is carried.
+    """
+
+    anew: Built
+    further: Built
+
+
+class FilmDream(Protocol):
+    """A film that is being dreamed."""
+
+    folder: FilmFolder
+
+    def go_on(self, is_over: Callable[[], bool], watching: Watching) -> bool:
+        """Dream frame after frame; returns whether all are done.
+
+        Args:
+            is_over: asked after each frame: whether others have their turn now.
+            watching: who is told.
+        """
+        ...
+
+    def write(self, target: Path) -> FilmResult:
+        """Write the film once all frames are done."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmResult:
+    """A film that was written.
+
+    Attributes:
+        frames: how many frames it has.
+        size: width and height in pixels.
+        notes: what a person should know about it.
+        losses: of its dream, before and after; None where nothing was dreamed since the start of this process.
+    """
+
+    frames: int
+    size: tuple[int, int]
+    notes: tuple[str, ...]
+    losses: tuple[float, float] | None
+
+
+class Pace:
+    """Reckons how long the rest of a film takes, by its frames so far."""
+
+    def __init__(self, folder: FilmFolder, frames: int | None) -> None:
+        """Begin; `frames` is how many there are, as far as is known."""
+        self._folder = folder
+        self._frames = frames or 0
+        self._began = time.monotonic()
+
+    def progress(self, step: Progress, *, share: float | None = None) -> FilmProgress:
+        """Return how far the film is, while the frame after the finished ones is dreamed.
+
+        Args:
+            step: how far that frame is.
+            share: the share of the film that is done, where its frames are not counted.
+        """
+        standing = self._folder.standing
+        done = standing.frames + step.share
+        if self._frames:
+            share = min(1.0, done / self._frames)
+        seconds = standing.seconds + time.monotonic() - self._began
+        left = None if not share or not standing.frames else seconds * (1 - share) / share
+        return FilmProgress(
+            step=step, frame=standing.frames + 1, frames=self._frames, share=share or 0.0, left_seconds=left
+        )
+
+    def lap(self) -> float:
+        """Return the seconds since the last lap, or the beginning."""
+        now = time.monotonic()
+        seconds, self._began = now - self._began, now
+        return seconds
+
+
+def recipes_of(recipe: Recipe, build: Callable[[Recipe], Built]) -> Recipes:
+    """Build what the frames of a film are dreamed with. Raises as `Session.build` does."""
+    return Recipes(anew=build(recipe), further=build(with_effort(recipe, recipe.film.effort)))
+
+
+def with_effort(recipe: Recipe, share: float) -> Recipe:
+    """Return a recipe with a share of its iterations, at least one, in each of its parts and stages."""
+    parts = tuple(_lessened(_with_stages(part, share), share) for part in recipe.sequence)
+    return _lessened(_with_stages(recipe, share), share).model_copy(update={"sequence": parts})
+
+
+_PartOf = TypeVar("_PartOf", bound=Part)
+_ClimbOf = TypeVar("_ClimbOf", bound=Climb)
+
+
+def _with_stages(part: _PartOf, share: float) -> _PartOf:
+    return part.model_copy(update={"stages": tuple(_lessened(stage, share) for stage in part.stages)})
+
+
+def _lessened(climb: _ClimbOf, share: float) -> _ClimbOf:
+    iterations = max(1, round(climb.ascent.iterations * share))
+    return climb.model_copy(update={"ascent": climb.ascent.model_copy(update={"iterations": iterations})})
+
+
+def extension_of(recipe: Recipe, source: str | None) -> str:
+    """Return the ending of a film's result.
+
+    Args:
+        recipe: its recipe.
+        source: the ending of the film that was dreamed; None for a film out of a picture.
+    """
+    if recipe.output.film == "same":
+        return source or f".{MADE}"
+    return f".{recipe.output.film}"
+
+
+def check_output(plugins: Plugins, extension: str) -> None:
+    """Raise RecipeError when nothing writes films of an ending."""
+    if plugins.film(extension) is None:
+        known = [each.removeprefix(".") for each in plugins.film_extensions()]
+        error = UnknownNameError("kind of film", extension.removeprefix("."), ("same", *known))
+        raise RecipeError(str(error), field=("output", "film"))
+
+
+def writer_of(
+    plugins: Plugins, recipe: Recipe, size: tuple[int, int], source: tuple[Film, str, str] | None
+) -> FilmWriter:
+    """Return what writes a film's result.
+
+    Args:
+        plugins: the engine's.
+        recipe: its recipe.
+        size: width and height in pixels.
+        source: the film that was dreamed, the ending of its name, and the plugin that reads it; None: a picture was.
+
+    Raises:
+        RecipeError: nothing writes such films.
+        PictureError: the format cannot hold it.
+    """
+    extension = extension_of(recipe, source[1] if source else None)
+    check_output(plugins, extension)
+    plugin = plugins.film(extension)
+    assert plugin is not None
+    assert plugin.create is not None
+    film = source[0] if source else None
+    loop = recipe.film.loop if recipe.film.loop is not None else film.loop if film else 0
+    plan = FilmPlan(
+        width=size[0],
+        height=size[1],
+        alpha=film is not None and film.alpha,
+        extension=extension,
+        loop=loop,
+        quality=recipe.output.quality,
+        codec=recipe.output.codec,
+        pixel_format=recipe.output.pixel_format,
+    )
+    is_same = source is not None and source[2] == plugin.entry.plugin
+    writer: FilmWriter = plugin.create(plan, getattr(film, "own", film) if is_same else None)
+    return writer
+
+
+def write_whole(folder: FilmFolder, writer: FilmWriter, target: Path) -> tuple[str, ...]:
+    """Write a film out of its kept parts, and wait until the disk has it; returns what is to be said of it."""
+    folder.encode_parts(writer, is_end=True)
+    with os_errors_explained("write", target), target.open("w+b") as file:
+        notes = folder.join(writer, folder.timings, file)
+        file.flush()
+        os.fsync(file.fileno())
+    return tuple(notes)
+
+
+def to_image(pixels: Bytes) -> Tensor:
+    """Return a frame's colours as `[1, 3, H, W]` in [0, 1]."""
+    return torch.from_numpy(np.array(pixels[:, :, :3])).permute(2, 0, 1)[None].float().div_(255)
+
+
+def to_pixels(image: Tensor) -> Bytes:
+    """Return a picture `[3, H, W]` in [0, 1] as `[H, W, 3]`, 8 bit."""
+    pixels = torch.empty(image.shape[1], image.shape[2], 3, dtype=torch.uint8)
+    for rows in bands(image, 1):
+        pixels[rows] = image[:, rows].mul(255).round_().to(torch.uint8).permute(1, 2, 0)
+    return pixels.numpy()
+
+
+def with_alpha(colours: Bytes, frame: Frame) -> Frame:
+    """Return a frame with other colours, and its own time and alpha."""
+    if frame.pixels.shape[2] == 4:
+        colours = np.dstack([colours, frame.pixels[:, :, 3]])
+    return replace(frame, pixels=colours)
+
+
+def same_numbers(losses: Sequence[float]) -> float:
+    """Return the mean of the losses of frames that were dreamed together."""
+    return sum(losses) / len(losses)

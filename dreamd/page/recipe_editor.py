@@ -19,6 +19,7 @@ from dreamd.files.names import parts_of
 from dreamd.files.nofollow import Entry, folders_below, opened_file, opened_folder
 from dreamd.files.problems import os_error_explained, refusal
 from dreamd.inbox.recipes import RECIPE_FILES
+from dreamd.page.recipe_folders import home_of
 from dreamd.page.recipe_form.form import Form, recipe_form
 from dreamd.page.recipe_form.standing import lists_of, own_fields
 from dreamd.plugin_host.catalogue import Catalogue
@@ -78,10 +79,15 @@ class Recipes:
         self._layers: dict[str, list[str]] = {}
 
     def folders(self) -> list[dict[str, Any]]:
-        """List the inbox's folders, and whether each has a recipe of its own."""
+        """List the inbox's folders, and whether each has a recipe of its own.
+
+        Those that were made for pictures with a recipe of their own are left out, until somebody changes it.
+        """
+        folders = folders_below(self._config.inbox, FOLDERS)
         return [
             {"folder": folder, "has_recipe": self._file(folder) is not None}
-            for folder in folders_below(self._config.inbox, FOLDERS)
+            for folder in folders
+            if home_of(self._config.inbox, folder) == folder
         ]
 
     def names(self) -> list[dict[str, str]]:

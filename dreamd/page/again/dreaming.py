@@ -16,6 +16,7 @@ from dreamd.page.again.sources import Of, opened_source, size_of, source_name
 from dreamd.page.again.wishes import Wish
 from dreamd.page.api.posting import Posting, Wanted
 from dreamd.page.api.receipts import Receipt
+from dreamd.page.recipe_folders import home_of
 from dreamd.settings.config import Config
 
 _MOST_BYTES = 8 << 30
@@ -35,7 +36,7 @@ class Again:
 
     def home_of(self, job: Job) -> str:
         """Return the folder below which a job's picture is dreamed again."""
-        return self._posting.home_of(str(job.folder))
+        return home_of(self._config.inbox, str(job.folder))
 
     async def compare(self, job: Job, of: Of, wishes: Sequence[Wish], field: str = "") -> Comparison:
         """Dream a done job's original or result once for each wish, and return the comparison of what comes of it.

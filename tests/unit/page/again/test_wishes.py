@@ -8,12 +8,10 @@ import pytest
 
 from dreamd.commands.init import make_tree
 from dreamd.errors import RecipeError, UsageError
-from dreamd.page.access.clients import Clients
 from dreamd.page.again.fields import SweepFields
 from dreamd.page.again.wishes import MOST_AT_ONCE, SMALL_SIDE, Wish, Wishes
-from dreamd.page.api.posting import RecipeFolder
-from dreamd.page.parts import Parts
 from dreamd.page.recipe_editor import Recipes
+from dreamd.page.recipe_folders import RecipeFolder, home_of
 from dreamd.settings.config import Config, load_config
 
 
@@ -67,18 +65,19 @@ def test_a_wrong_recipe_is_refused_where_it_is_read(recipes: Recipes) -> None:
         Wishes(recipes, ".", is_small=True).named([], "layrs: 3\n")
 
 
-def test_the_folder_of_a_recipe_is_called_after_it_and_leads_home(config: Config) -> None:
-    posting = Parts.of(config, Clients(None), threading.Event()).posting
+def test_the_folder_of_a_recipe_is_called_after_it_and_leads_home(config: Config, recipes: Recipes) -> None:
     target = RecipeFolder.of("a/b", "seed: 3\n", "ascent.lr-0.05")
     assert target.folder.startswith("a/b/ascent-lr-0-05-")
-    assert posting.home_of(target.folder) == target.folder, "nothing says that it is a recipe's folder"
+    assert home_of(config.inbox, target.folder) == target.folder, "nothing says that it is a recipe's folder"
     folder = config.inbox / target.folder
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text(target.text)
-    assert posting.home_of(target.folder) == "a/b"
+    assert home_of(config.inbox, target.folder) == "a/b"
+    assert target.folder not in [each["folder"] for each in recipes.folders()]
     (folder / "recipe.yaml").write_text("seed: 4\n")
-    assert posting.home_of(target.folder) == target.folder, "it is a folder of somebody's by now"
-    assert posting.home_of("a/b") == "a/b"
+    assert target.folder in [each["folder"] for each in recipes.folders()]
+    assert home_of(config.inbox, target.folder) == target.folder, "it is a folder of somebody's by now"
+    assert home_of(config.inbox, "a/b") == "a/b"
 
 
 def test_fields_are_proposed_with_values_around_theirs(config: Config, recipes: Recipes) -> None:

@@ -44,6 +44,12 @@ def freeze_convolutions(network: nn.Module) -> None:
             freeze(module, FrozenConv2d)
 
 
+def bytes_of_turned(network: nn.Module) -> int:
+    """Return the bytes of the weights that a network's frozen convolutions keep for their gradients."""
+    weights = (module.weight for module in network.modules() if isinstance(module, FrozenConv2d))
+    return sum(weight.numel() * weight.element_size() for weight in weights)
+
+
 def join_clamps(network: nn.Module, flow: Flow) -> None:
     """Have clamps computed with the frozen convolutions before them, and others in place.
 

@@ -20,6 +20,7 @@ from dreamd.engine.network.lookout import Lookout, Sight
 from dreamd.engine.objectives.objective import Gradient, Objective, Prepare, Term, WholeGradient, sums_of, unchanged
 from dreamd.engine.objectives.references import Referring
 from dreamd.engine.objectives.targets import Choice
+from dreamd.engine.speed.frozen import bytes_of_turned
 from dreamd.engine.speed.winograd import bytes_of_values
 from dreamd.engine.tiles.footprint import SMALLEST_TILE, Cost, choose_tile, halved, is_out_of_memory, measure_peak
 from dreamd.engine.tiles.locality import Side, locality_of
@@ -327,9 +328,13 @@ def _signature(term: Term) -> Hashable:
 
 
 def _bytes_of(network: nn.Module) -> int:
-    """Return the bytes of a network, its parameters three times: convolutions keep copies in orders of their own."""
-    tensors = [*(3 * list(network.parameters())), *network.buffers()]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors) + bytes_of_values(network)
+    """Return the bytes of a network, its parameters twice: some convolutions keep a copy in an order of their own.
+
+    Frozen ones keep another, for the gradient.
+    """
+    tensors = [*network.parameters(), *network.parameters(), *network.buffers()]
+    own = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return own + bytes_of_turned(network) + bytes_of_values(network)
 
 
 @contextmanager

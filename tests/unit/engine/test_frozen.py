@@ -18,7 +18,7 @@ from dreamd.engine.network.lookout import Lookout, Sight
 from dreamd.engine.objectives.objective import Objective, Term, WholeGradient
 from dreamd.engine.speed.flow import flow_of
 from dreamd.engine.speed.folding import fold
-from dreamd.engine.speed.frozen import FrozenConv2d, freeze_convolutions, join_clamps
+from dreamd.engine.speed.frozen import FrozenConv2d, bytes_of_turned, freeze_convolutions, join_clamps
 from dreamd.engine.speed.precision import Precision, arrange_network
 from dreamd.engine.speed.straight import straight
 
@@ -200,6 +200,13 @@ def test_weights_are_brought_into_onednns_order_once_and_few_orders_are_kept() -
     assert 1 <= len(kernels.weight.packed) <= 3
     assert 1 <= len(kernels.turned.packed) <= 3
     assert {id(window.weight) for window in way.windows.values()} <= set(map(id, kernels.weight.packed.values()))
+
+
+def test_what_is_kept_for_gradients_counts_as_memory_of_the_network() -> None:
+    plain = nn.Sequential(nn.Conv2d(12, 20, 3), nn.Linear(5, 5))
+    assert bytes_of_turned(plain) == 0
+    freeze_convolutions(plain)
+    assert bytes_of_turned(plain) == 12 * 20 * 9 * 4
 
 
 def test_a_copy_of_a_convolution_that_has_run_convolves_alike() -> None:

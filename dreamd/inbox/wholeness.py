@@ -222,7 +222,28 @@ def _boxes(file: _File) -> Wholeness:
         offset += length or file.size - offset  # 0: it lasts to the end of the file, wherever that is
     if offset > file.size or not kinds & {b"mdat", b"jp2c", b"jxlc", b"jxlp"}:
         return Wholeness.CUT_SHORT
+    if b"mdat" in kinds and not kinds & {b"moov", b"meta"}:  # a camera writes a film's table of contents last
+        return Wholeness.CUT_SHORT
     return _jpeg2000(file) if kind == b"jp2c" else Wholeness.UNKNOWN
+
+
+def _matroska(file: _File) -> Wholeness:
+    """RFC 8794 and 9559: a head, and a segment that holds all else, each with its length; live ones say none."""
+    end = 0
+    for _ in range(2):
+        end += _vint_bytes(file, end)
+        width = _vint_bytes(file, end)
+        length = int.from_bytes(file.read(end, width)) & ((1 << 7 * width) - 1)
+        end += width
+        if length == (1 << 7 * width) - 1:
+            return Wholeness.UNKNOWN
+        end += length
+    return _compare(end, file.size)
+
+
+def _vint_bytes(file: _File, offset: int) -> int:
+    """Return how many bytes a number of Matroska's has, by the zeros that it begins with."""
+    return 9 - max(1, file.number(offset, "B").bit_length())
 
 
 def _jpeg2000(file: _File) -> Wholeness:
@@ -346,6 +367,7 @@ _KINDS = (
     _Kind(4, b"ftyp", _boxes),
     _Kind(4, b"jP  \r\n\x87\n", _boxes),
     _Kind(4, b"JXL \r\n\x87\n", _boxes),
+    _Kind(0, b"\x1aE\xdf\xa3", _matroska),
     _Kind(0, b"\xff\x4f\xff\x51", _jpeg2000),
     _Kind(0, b"qoif", _qoi),
     _Kind(0, b"\0\0\1\0", _ico),

@@ -40,7 +40,9 @@ _RAW_EXTENSIONS = (
 
 _SAVE = "save it as JPEG or PNG"
 _EXPORT = "export it as PNG"
-_TAKE_A_FRAME = "dreamd takes still pictures: save a frame of it as PNG"
+_TAKE_A_FRAME = (
+    "films that are named .mp4, .mov, .webm or .mkv, and are that, are dreamed; or save a frame of it as PNG"
+)
 _UNPACK = "put the pictures in it here one by one"
 _NO_PICTURE = "it holds no picture"
 _COMPANION = "it is about a picture and is none; keep it elsewhere, or name it in watch.ignore"

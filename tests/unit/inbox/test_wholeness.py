@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from dreamd.inbox.wholeness import Wholeness, judge
+from tests.films import panning, write_film
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,13 +119,23 @@ def test_nothing_or_next_to_nothing_is_cut_short(data: bytes) -> None:
 
 
 def test_a_film_is_known_by_its_boxes() -> None:
-    boxes = struct.pack(">I4s8s", 16, b"ftyp", b"isom\0\0\0\0") + struct.pack(">I4s92s", 100, b"mdat", bytes(92))
+    head = struct.pack(">I4s8s", 16, b"ftyp", b"isom\0\0\0\0") + struct.pack(">I4s", 8, b"moov")
+    boxes = head + struct.pack(">I4s92s", 100, b"mdat", bytes(92))
     assert judged(boxes) is Wholeness.UNKNOWN
     assert judged(boxes[:-1]) is Wholeness.CUT_SHORT
-    assert judged(boxes[:16]) is Wholeness.CUT_SHORT
-    long = boxes[:16] + struct.pack(">I4sQ84s", 1, b"mdat", 100, bytes(84))
+    assert judged(boxes[:24]) is Wholeness.CUT_SHORT
+    assert judged(boxes[:16] + boxes[24:]) is Wholeness.CUT_SHORT  # without the table of contents, which comes last
+    long = head + struct.pack(">I4sQ84s", 1, b"mdat", 100, bytes(84))
     assert judged(long) is Wholeness.UNKNOWN
     assert judged(long[:-1]) is Wholeness.CUT_SHORT
+
+
+def test_a_matroska_says_how_long_it_is(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.mkv", panning(3)).read_bytes()
+    assert judged(film) is Wholeness.WHOLE
+    for length in (6, 40, len(film) // 2, len(film) - 1):
+        assert judged(film[:length]) is Wholeness.CUT_SHORT
+    assert judged(write_film(tmp_path / "a.mp4", panning(3)).read_bytes()) is Wholeness.UNKNOWN
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

@@ -201,13 +201,21 @@ class Recipes:
         """Tell what the controls stand at, which fields the text gives, and what it would inherit without those."""
         own = from_sidecar(document_of_text(text, "the recipe", RecipeError)).data
         extends = own.get("extends")
-        inherited = self._resolve(folder, "" if extends is None else f"extends: {flow_text(extends)}\n")
+        below = "" if extends is None else f"extends: {flow_text(extends)}\n"
         return {
             "extends": extends,
             "own": own_fields(own),
             "lists": lists_of(resolved.recipe),
-            "inherited": {"fields": self._fields(inherited), "lists": lists_of(inherited.recipe)},
+            "inherited": self._inherited(folder, below),
         }
+
+    def _inherited(self, folder: PurePosixPath, below: str) -> dict[str, Any]:
+        """Tell what a folder would inherit; nothing where that is wrong, and only the folder's own fields mend it."""
+        try:
+            inherited = self._resolve(folder, below)
+        except RecipeError:
+            return {"fields": [], "lists": {}}
+        return {"fields": self._fields(inherited), "lists": lists_of(inherited.recipe)}
 
     def _resolve(self, folder: PurePosixPath, text: str) -> Resolved:
         resolved = self.book().for_draft(folder, text)

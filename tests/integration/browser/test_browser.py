@@ -179,7 +179,9 @@ def test_a_recipe_is_judged_while_it_is_written_and_counts_once_it_is_saved(site
     page.get_by_text("What it comes to").click()
     page.get_by_role("row", name="seed 1 written/recipe.yaml:1").wait_for()
     text.fill("seed: 2\nsed: 3\n")
-    page.get_by_text("written/recipe.yaml:2: sed: is not a field; did you mean seed?").wait_for()
+    page.locator(
+        "#recipe-verdict", has_text="written/recipe.yaml:2: sed: is not a field; did you mean seed?"
+    ).wait_for()
     assert page.get_by_role("button", name="Save").is_disabled()
     text.fill("seed: 2\n")
     page.get_by_text("This is right.").wait_for()

@@ -47,3 +47,12 @@ def test_several_changes_are_made_one_after_another(recipes):
     changed = recipes.change(".", "backbone: resnet50  # deep\nlayers: layer3  # mine\n", changes)
     assert changed["text"] == "backbone: vgg19  # deep\n# mine\n"
     assert changed["problem"] is None
+
+
+def test_a_text_that_mends_what_it_inherits_is_right(recipes, tmp_path):
+    (tmp_path / "inbox" / "recipe.yaml").write_text("backbone: efficientnet_lite0\nlayers: blocks.99\n")
+    (tmp_path / "inbox" / "mended").mkdir()
+    verdict = recipes.check("mended", "layers: blocks.4.2\n")
+    assert verdict["problem"] is None
+    assert verdict["standing"]["inherited"] == {"fields": [], "lists": {}}
+    assert recipes.check("mended", "seed: 1\n")["problem"] is not None

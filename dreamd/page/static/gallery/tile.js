@@ -30,7 +30,7 @@ export function tile(result, { isFresh = false, sought = {}, isSelected = false,
 const marks = (result, name, isSelected) => [
   make("button", { type: "button", class: "pick", "aria-pressed": String(isSelected), "aria-label": `Select ${name}` }),
   result.is_there ? null : make("button", { type: "button", class: "dismiss quiet", "aria-label": `Dismiss ${name}` }, "Dismiss"),
-  make("button", { type: "button", class: "star", "aria-pressed": String(result.is_favourite), "aria-label": `Favourite ${name}` }),
+  result.put_away ? null : make("button", { type: "button", class: "star", "aria-pressed": String(result.is_favourite), "aria-label": `Favourite ${name}` }),
 ];
 
 const addressOfPicture = ({ id }, kind, size) => `thumbnails/${id}/${kind}/${size}`;

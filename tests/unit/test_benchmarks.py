@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.gradients import Gradients
 from benchmarks.plan import BenchmarkError, run_process
 from benchmarks.report import Bar, Row, Table, at_least, at_most, figure
-from benchmarks.timing import Samples, Way, alternate, spread
+from benchmarks.timing import ProcessesClock, Samples, Way, alternate, spread
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -268,6 +269,37 @@ def test_each_way_to_a_gradient_has_a_process_that_computes_when_it_is_told_to_a
     assert process.poll() is not None
     with Gradients("nonsense", 64, 64) as gradients, pytest.raises(BenchmarkError, match="ended with 1"):
         gradients.compute()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_what_people_wait_for_is_measured_against_the_plain_way_in_the_same_run() -> None:
+    names = ["embedded", "octaves", "startup", "loaded", "program"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--quick", "--device", "cpu", "--json", "--only", *names],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=380,
+    )
+    assert done.returncode == 0, done.stderr
+    values = json.loads(done.stdout)
+    tables = [Table.from_json(table) for table in values["tables"]]
+    assert (values["failed"], [table.benchmark for table in tables]) == ({}, names)
+    for plain, *others in (table.rows for table in tables):
+        assert plain.ratio == 1
+        assert others
+        assert all(row.value > 0 and row.ratio is not None and math.isfinite(row.ratio) for row in others)
+    assert "times less" in tables[-1].rows[-1].note
+
+
+def test_what_the_processor_worked_for_a_process_is_noted_beside_its_seconds() -> None:
+    clock = ProcessesClock()
+    work = partial(run_process, ["-c", "sum(range(5_000_000))"])
+    seconds = clock(work)
+    (worked,) = clock.processor[work]
+    assert worked > 0
+    assert seconds > 0
 
 
 @pytest.mark.slow

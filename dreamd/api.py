@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dreamd.engine.ascents.scheduled_ascent import Ascend
     from dreamd.engine.network.backbone import Backbone, Layer
     from dreamd.engine.objectives.objective import summed
-    from dreamd.executors.executor import Executor, ExecutorContext
+    from dreamd.executors.executor import Bundle, Demand, Executor, ExecutorContext, Fleet, Seat
     from dreamd.executors.local import LocalExecutor
     from dreamd.messages import Batch
     from dreamd.pictures.film import Film, FilmPlan, FilmWriter, Frame, Timing
@@ -40,11 +40,14 @@ if TYPE_CHECKING:
     )
     from dreamd.plugin_host.parameters import Picture, Seen, Vector
 
-VERSION = 2
+VERSION = 3
 """The version of this API. It grows with every release in which something here or in a hook comes or changes."""
 
 OLDEST = 1
 """The oldest version whose plugins still work. It grows when something is removed or changes its meaning."""
+
+OLDEST_EXECUTOR = 3
+"""The oldest version whose executors still work: since then they bring seats, and the daemon decides what each gets."""
 
 hookimpl = pluggy.HookimplMarker("dreamd")
 """Marks a function as the implementation of the hook that it is named after."""
@@ -63,9 +66,13 @@ _LAZY = {
     "FilmWriter": "dreamd.pictures.film",
     "Frame": "dreamd.pictures.film",
     "Timing": "dreamd.pictures.film",
+    "Bundle": "dreamd.executors.executor",
+    "Demand": "dreamd.executors.executor",
     "Executor": "dreamd.executors.executor",
     "ExecutorContext": "dreamd.executors.executor",
+    "Fleet": "dreamd.executors.executor",
     "LocalExecutor": "dreamd.executors.local",
+    "Seat": "dreamd.executors.executor",
     "CheckSize": "dreamd.plugin_host.hookspecs",
     "RegisterBackbone": "dreamd.plugin_host.hookspecs",
     "RegisterDecoder": "dreamd.plugin_host.hookspecs",
@@ -82,11 +89,14 @@ _LAZY = {
 
 __all__ = [
     "OLDEST",
+    "OLDEST_EXECUTOR",
     "VERSION",
     "Ascend",
     "Backbone",
     "Batch",
+    "Bundle",
     "CheckSize",
+    "Demand",
     "Download",
     "DreamdError",
     "Executor",
@@ -94,6 +104,7 @@ __all__ = [
     "Film",
     "FilmPlan",
     "FilmWriter",
+    "Fleet",
     "Frame",
     "Job",
     "JobState",
@@ -115,6 +126,7 @@ __all__ = [
     "RegisterParameterization",
     "RegisterSchedule",
     "RegisterTransform",
+    "Seat",
     "Seen",
     "Source",
     "Timing",

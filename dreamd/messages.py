@@ -186,7 +186,7 @@ class Ready(_Message):
         device_name: the device's name, as people know it.
         precision: what recipes with `precision: auto` compute in there.
         warning: why it dreams on the processor although there should be a GPU; empty when all is as expected.
-        catalogue: what its plugins bring.
+        catalogue: what its plugins bring; None: it does not tell, and recipes are not judged by it.
     """
 
     type: Literal["ready"] = "ready"
@@ -194,7 +194,7 @@ class Ready(_Message):
     device_name: str
     precision: str
     warning: Reason = ""
-    catalogue: Catalogue
+    catalogue: Catalogue | None
 
 
 class Advanced(_Message):

@@ -45,28 +45,34 @@ SECOND_KILLS = 3
 
 EXECUTOR = '''
 import shutil
-from dreamd.api import hookimpl
-from dreamd.messages import Done, NotDone, Sidecar
+from dreamd.api import Seat, hookimpl
+from dreamd.messages import Done, NotDone, Ready, Sidecar
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import StateFolder
 
 class Copy:
     """Copies instead of dreaming; finds pictures named bad to be broken, and cancels those named unwanted."""
     def __init__(self, context):
-        self.notify = context.notify
         self.journal = StateFolder(context.config.state).journal
-        self.taken = 0
-    def start(self): pass
-    def stop(self): pass
-    def restart(self): pass
-    def wake(self): pass
-    def free(self, alone=False): return 1 - self.taken
-    def workers(self): return []
-    def tick(self, now): pass
-    def next_deadline(self): return None
-    def handle(self, event): self.taken = 0
-    def submit(self, batch):
-        self.taken = 1
+        self.is_open = False
+    def open(self, fleet):
+        self.fleet = fleet
+    def renew(self, bundle): pass
+    def want(self, demand):
+        if not self.is_open and "copy" not in demand.barred:
+            self.is_open = True
+            self.fleet.seat(Seat(id="copy", device="none"))
+            self.notify(Ready(device="none", device_name="", precision="fp32", catalogue=None))
+    def notify(self, message):
+        self.fleet.said("copy", message)
+    def cancel(self, seat, jobs):
+        for job in jobs:
+            self.notify(NotDone(job=job, hold=None, final=True, reason="it was cancelled"))
+    def drop(self, seat, why, *, now):
+        self.is_open = False
+        self.fleet.gone(seat, why)
+    def close(self, seconds): pass
+    def order(self, seat, batch):
         for order in batch.orders:
             if order.source.name.startswith("unwanted"):
                 with Journal.open(self.journal) as journal:
@@ -85,6 +91,7 @@ class Copy:
                 job=order.job, picture=order.source.name, input_sha256="", recipe={}, versions={}, weights_sha256=None,
                 device="none", precision="fp32", seed=0, size=(8, 8), tiling=None, seconds=0.0, loss_before=0.0,
                 loss_after=0.0)))
+        return True
 
 @hookimpl
 def dreamd_executors(register):

@@ -97,6 +97,8 @@ def _words(values: dict[str, Any] | None, config_file: Path) -> str:
     lines += [_fetch_line(fetch) for fetch in values["fetches"]]
     for trouble in values["attention"]:
         lines += _trouble_lines(trouble)
+    if values["fleet_problem"]:
+        lines.append(f"workers  none can be had: {values['fleet_problem']}")
     if values["page_problem"]:
         lines.append(f"page     not served, and tried again by itself: {values['page_problem']}")
     lines += [f"plugin   {name} is not used: {reason}" for name, reason in values["plugins_not_loaded"].items()]

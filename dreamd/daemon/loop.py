@@ -15,6 +15,8 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 
 from dreamd.daemon.events import Crashed, Event, EventQueue, Signalled
+from dreamd.daemon.fleet.roster import News, Roster, SeatDreamed, SeatFailed, SeatLost
+from dreamd.daemon.fleet.views import WorkerState
 from dreamd.daemon.intake import Intake
 from dreamd.daemon.jobs.estimates import Estimates
 from dreamd.daemon.jobs.ledger import Ledger
@@ -28,8 +30,6 @@ from dreamd.daemon.systemd import Service
 from dreamd.daemon.weights.fetch_process import FetchAdvanced, FetchEnded
 from dreamd.daemon.weights.fetches import Fetches
 from dreamd.errors import DreamdError
-from dreamd.executors.executor import ExecutorEvent, WorkerDied, WorkerState
-from dreamd.executors.guarded import GuardedExecutor
 from dreamd.inbox.events import FileEvent
 from dreamd.job import JobState
 from dreamd.messages import Advanced, Done, NotDone, Ready, Writing, Yielded
@@ -78,7 +78,7 @@ class Loop:
         ledger: Ledger,
         intake: Intake,
         plugins: LivePlugins,
-        executor: GuardedExecutor,
+        roster: Roster,
         tally: Tally,
         report: Report,
         fetches: Fetches,
@@ -98,7 +98,7 @@ class Loop:
             ledger: the memory.
             intake: what comes in.
             plugins: the plugins.
-            executor: the workers.
+            roster: the seats at which workers dream.
             tally: the jobs that have ended.
             report: the report of the daemon's state.
             fetches: the weights that are missing.
@@ -115,7 +115,7 @@ class Loop:
         self._ledger = ledger
         self._intake = intake
         self._plugins = plugins
-        self._executor = executor
+        self._roster = roster
         self._tally = tally
         self._report = report
         self._fetches = fetches
@@ -179,7 +179,7 @@ class Loop:
         self._cancel(self._ledger.take_cancelled())
         self._ledger.tidy(now)
         self._dispatch()
-        self._executor.tick(now)  # behind it: a worker that was given something is not idle
+        self._roster.tick(now)  # behind it: a worker that was given something is not idle
         for move in self._life.ends.take_moves():
             self._publishers.submit(self._move_files, move)
         self._report.write_if_due(now, "draining" if self._stops else "running")
@@ -199,8 +199,8 @@ class Loop:
 
     def _tell_service(self, now: float) -> None:
         is_settled = self._intake.is_watching or self._tree.problem is not None
-        can_work = bool(self._life.running or self._executor.free())
-        is_broken = self._executor.problem is not None  # that shows in the status; the service itself runs
+        can_work = bool(self._life.running or self._roster.has_vacancy)
+        is_broken = self._roster.problem is not None  # that shows in the status; the service itself runs
         if not self._service.is_ready and is_settled and (can_work or is_broken):
             self._service.announce_ready()
         self._service.beat(now, self._report.pulses)
@@ -224,7 +224,7 @@ class Loop:
 
     def _wait_seconds(self) -> float | None:
         deadlines = [
-            self._executor.next_deadline(),
+            self._roster.next_deadline(),
             self._life.next_deadline(),
             self._service.next_deadline(),
             self._report.next_deadline(),
@@ -254,8 +254,8 @@ class Loop:
             case Crashed(error):
                 raise error
             case _:
-                self._executor.handle(event)
-                self._handle_work(event)
+                if (news := self._roster.handle(event)) is not None:
+                    self._handle_work(news)
 
     def _handle_signal(self, number: int) -> None:
         if number == signal.SIGHUP:
@@ -265,7 +265,7 @@ class Loop:
         else:
             self._stop_soon(number)
 
-    def _handle_work(self, event: ExecutorEvent) -> None:
+    def _handle_work(self, event: News) -> None:
         match event:
             case Ready():
                 self._handle_ready(event)
@@ -274,22 +274,26 @@ class Loop:
                 self._life.advance(event.job)
             case Writing():
                 self._report.note(event)
-            case Done():
-                self._handle_done(event)
+            case SeatDreamed():
+                self._handle_done(event.answer, event.kind)
             case Yielded():
                 self._life.take_back(event.job, self._pace.within(TURN_SECONDS))
             case NotDone():
                 self._report.forget(event.job)
                 self._life.give_up(self._with_fetch(event))
-            case WorkerDied():
+            case SeatFailed(answer):
+                self._report.forget(answer.job)
+                self._life.lose_worker((answer.job,), answer.reason, failure=None)
+            case SeatLost():
                 self._handle_death(event)
 
     def _handle_ready(self, ready: Ready) -> None:
         log.info("worker ready: %s (%s), precision auto is %s", ready.device, ready.device_name, ready.precision)
         self._false_starts = 0
-        self._plugins.learn_engine(ready.catalogue)
-        self._life.learn(ready.catalogue)
-        write_catalogue(ready.catalogue, self._config)
+        if ready.catalogue is not None:
+            self._plugins.learn_engine(ready.catalogue)
+            self._life.learn(ready.catalogue)
+            write_catalogue(ready.catalogue, self._config)
 
     def _with_fetch(self, answer: NotDone) -> NotDone:
         """Have the weights fetched that an answer tells to be missing; its reason says what becomes of them."""
@@ -299,10 +303,10 @@ class Loop:
         source = Download(url=missing.url, sha256=missing.sha256, filename=missing.filename, size=missing.size)
         return answer.model_copy(update={"reason": self._fetches.need(missing.backbone, source)})
 
-    def _handle_done(self, done: Done) -> None:
+    def _handle_done(self, done: Done, kind: str) -> None:
         self._report.forget(done.job)
         if (job := self._life.running.get(done.job)) is not None and done.sidecar.frames is None:
-            self._pace.learn(job.recipe, done.sidecar.seconds)
+            self._pace.learn(job.recipe, kind, done.sidecar.seconds)
             self._estimates.learn(job.recipe, done.sidecar.seconds, done.sidecar.size)
         self._dispatch()  # first: the worker dreams the next ones while this one is published
         publish = self._life.publish(done)
@@ -316,7 +320,7 @@ class Loop:
         except BaseException as error:  # noqa: BLE001 (raised by the loop, which ends by it)
             self._events.put(Crashed(error))
 
-    def _handle_death(self, death: WorkerDied) -> None:
+    def _handle_death(self, death: SeatLost) -> None:
         if death.plugin is not None:
             log.error("%s while it loaded the plugin %s; starting another without that", death.reason, death.plugin)
         else:
@@ -331,17 +335,21 @@ class Loop:
 
     def _dispatch(self) -> None:
         """Give the workers that are free what is next."""
-        if self._executor.problem is not None:
-            self._life.hold_all("plugin", self._executor.problem)
+        if self._roster.problem is not None:
+            self._life.hold_all("plugin", self._roster.problem)
         if self._stops or self._tree.problem is not None or not self._life.queue.has_work:
             return
-        self._executor.wake()
-        # A job that was tried before has a worker to itself, so that it can take down nobody else.
-        while (job := self._life.queue.peek()) is not None and self._executor.free(alone=job.attempts > 0):
-            batch = self._life.start(self._pace.jobs(job.recipe))
+        self._roster.wake(len(self._life.queue) + len(self._life.running))
+        while (job := self._life.queue.peek()) is not None:
+            # A job that was tried before has a worker to itself, so that it can take down nobody else.
+            seat = self._roster.vacancy(job.id, alone=job.attempts > 0)
+            if seat is None:
+                return
+            most = self._pace.jobs(job.recipe, self._roster.kind_of(seat))
+            batch = self._life.start(self._roster.most_at(seat, most))
             if batch is None:  # none may start, or the rest is for the next turn
                 return
-            self._executor.submit(batch)
+            self._roster.order(seat, batch)
 
     def _cancel(self, job_ids: Collection[str]) -> None:
         """Cancel jobs. One that a worker has is over for the daemon; the worker is told to stop."""
@@ -351,7 +359,7 @@ class Loop:
         for job in running:
             self._report.forget(job)
         if running:
-            self._executor.cancel(running)
+            self._roster.cancel(running)
 
     # Changes
 
@@ -380,12 +388,12 @@ class Loop:
         where all are unloaded, since only a worker can tell what the new plugins bring.
         """
         self._plugins.load_anew()
-        had_problem = self._executor.problem is not None
-        self._executor.restart()
+        had_problem = self._roster.problem is not None
+        self._roster.restart()
         if had_problem:
             self._life.look_at_all()
         if self._life.held:
-            self._executor.wake()
+            self._roster.wake(len(self._life.held))
 
     # The end
 
@@ -426,7 +434,7 @@ class Loop:
         """Whether no worker runs, and none could be started."""
         if self._false_starts < _FALSE_STARTS:
             return False
-        return not any(view.state in (WorkerState.IDLE, WorkerState.BUSY) for view in self._executor.workers())
+        return not any(view.state in (WorkerState.IDLE, WorkerState.BUSY) for view in self._roster.workers())
 
     def _take_last_results(self) -> None:
         """Take note of what was published while the loop ended: that is done, and not to be dreamed again."""

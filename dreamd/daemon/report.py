@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from dreamd import __version__
+from dreamd.daemon.fleet.roster import Roster
+from dreamd.daemon.fleet.views import WorkerState
 from dreamd.daemon.intake import Intake
 from dreamd.daemon.jobs.estimates import Estimates
 from dreamd.daemon.jobs.ledger import Ledger
@@ -24,7 +26,6 @@ from dreamd.daemon.previews import drop_preview
 from dreamd.daemon.systemd import Pulse
 from dreamd.daemon.unclaimed import WhyLeft
 from dreamd.daemon.weights.fetches import Fetches
-from dreamd.executors.executor import Executor, WorkerState
 from dreamd.job import Job, JobState
 from dreamd.messages import Advanced, Writing
 from dreamd.settings.config import Config
@@ -95,7 +96,7 @@ class Report:
         life: Lifecycle,
         intake: Intake,
         plugins: LivePlugins,
-        executor: Executor,
+        roster: Roster,
         fetches: Fetches,
         estimates: Estimates,
         page: PageProcess,
@@ -112,7 +113,7 @@ class Report:
             life: the jobs that have not ended.
             intake: the pictures that are no jobs yet.
             plugins: the plugins.
-            executor: the workers.
+            roster: the seats at which workers dream.
             fetches: the weights that are missing.
             estimates: when jobs will be done.
             page: what serves the page.
@@ -126,7 +127,7 @@ class Report:
         self._life = life
         self._intake = intake
         self._plugins = plugins
-        self._executor = executor
+        self._roster = roster
         self._fetches = fetches
         self._estimates = estimates
         self._page = page
@@ -153,7 +154,7 @@ class Report:
         """Return what the busy workers show of themselves."""
         return [
             Pulse(view.pid, view.jobs, tuple(map(self._progress.get, view.jobs)))
-            for view in self._executor.workers()
+            for view in self._roster.workers()
             if view.state is WorkerState.BUSY
         ]
 
@@ -195,7 +196,7 @@ class Report:
             *(ledger.pauses(), ledger.version, self._page.problem, self._fetches.changes),
             *(self._watching(), watcher.found_by_rescan_only, watcher.overflows, watcher.skipped),
             tuple(self._intake.unclaimed.counts.items()),
-            *(replace(view, busy_share=0.0) for view in self._executor.workers()),
+            *(self._roster.changes, self._roster.trouble),
         )
 
     def _watching(self) -> str:
@@ -233,6 +234,7 @@ class Report:
             left=self._left(),
             fetches=self._fetches.views(),
             page_problem=self._page.problem,
+            fleet_problem=self._roster.trouble,
             plugins_not_loaded={problem.plugin: problem.reason for problem in self._plugins.problems},
         )
 
@@ -268,6 +270,7 @@ class Report:
         return [
             WorkerStatus(
                 device=view.device,
+                node=view.node,
                 device_name=view.device_name,
                 precision=view.precision,
                 state=view.state,
@@ -276,7 +279,7 @@ class Report:
                 busy_share=view.busy_share,
                 jobs=self._running_jobs(view.jobs),
             )
-            for view in self._executor.workers()
+            for view in self._roster.workers()
         ]
 
     def _running_jobs(self, job_ids: Sequence[str]) -> list[RunningJob]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dreamd.daemon.events import EventQueue, signals_to
+from dreamd.daemon.fleet.roster import Roster
 from dreamd.daemon.intake import Intake
 from dreamd.daemon.jobs.endings import Endings
 from dreamd.daemon.jobs.estimates import Estimates
@@ -26,7 +27,6 @@ from dreamd.daemon.systemd import Service
 from dreamd.daemon.weights.fetches import Fetches
 from dreamd.executors.devices import check_devices
 from dreamd.executors.executor import ExecutorContext
-from dreamd.executors.guarded import GuardedExecutor
 from dreamd.files.problems import os_error_explained, shown
 from dreamd.inbox.watcher import Watcher
 from dreamd.job import Job, JobState
@@ -66,7 +66,8 @@ def run_daemon(
     state = StateFolder(config.state)
     _make_state_folder(config)
     plugins = LivePlugins(config.plugins, LoadRecord(state.loading))
-    executor = plugins.make_executor(config.workers.executor, ExecutorContext(config=config, notify=events.put))
+    executor = plugins.make_executor(config.workers.executor, ExecutorContext(config=config))
+    roster = Roster(executor, config, events.put)
     service = Service.from_environment()
     with (
         signals_to(events.put, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, WAKE),
@@ -79,7 +80,7 @@ def run_daemon(
             most_carried=int(config.limits.max_bytes),
         )
         with Attachment(spool, state, has_unfinished=lambda: _has_unfinished(journal), waits=not until_empty) as tree:
-            parts = _Parts(config, events, plugins, executor, service, spool, tree, journal, until_empty=until_empty)
+            parts = _Parts(config, events, plugins, roster, service, spool, tree, journal, until_empty=until_empty)
             readers = [service.show] if on_snapshot is None else [service.show, on_snapshot]
             return _run(parts, readers)
 
@@ -91,7 +92,7 @@ class _Parts:
     config: Config
     events: EventQueue
     plugins: LivePlugins
-    executor: GuardedExecutor
+    roster: Roster
     service: Service
     spool: Spool
     tree: Attachment
@@ -132,7 +133,7 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
         life=life,
         intake=intake,
         plugins=parts.plugins,
-        executor=parts.executor,
+        roster=parts.roster,
         fetches=fetches,
         estimates=estimates,
         page=page,
@@ -154,7 +155,7 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
         ledger=ledger,
         intake=intake,
         plugins=parts.plugins,
-        executor=parts.executor,
+        roster=parts.roster,
         tally=tally,
         report=report,
         fetches=fetches,
@@ -170,7 +171,7 @@ def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
         if parts.tree.problem is None:
             loop.recover()
         intake.watcher.start()
-        parts.executor.start()
+        parts.roster.start()
         return loop.run()
 
 
@@ -186,7 +187,7 @@ def _running(parts: _Parts, page: PageProcess, watcher: Watcher, report: Report,
     finally:
         page.stop()
         fetches.stop()
-        parts.executor.stop()
+        parts.roster.stop()
         drop_previews(previews)
         watcher.stop()
         report.write("stopped")

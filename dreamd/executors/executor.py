@@ -1,69 +1,92 @@
-"""Executors run batches of jobs. `LocalExecutor` keeps one worker process a device on this machine.
+"""Executors bring seats: places at which batches of jobs are dreamed, on this machine or on others.
 
-An executor tells the daemon what happens through one callable, from any thread; the daemon's loop alone calls its
-methods. It knows processes and messages; queues, folders and the journal are the daemon's.
+An executor opens seats, carries batches to them and tells what is said there. Which seat gets what, how long it may
+take, and which one is sick, the daemon decides: none of that is an executor's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol
 
 from dreamd.errors import FailureCause
-from dreamd.messages import Advanced, Batch, Done, NotDone, Ready, Writing, Yielded
+from dreamd.messages import Batch, Said
 from dreamd.settings.config import Config
 
-
-@dataclass(frozen=True)
-class WorkerDied:
-    """A worker's process ended.
-
-    Attributes:
-        jobs: the jobs that it had not answered for.
-        reason: how it ended, for a person.
-        was_ready: whether it had ever been ready; if not, its jobs are not to blame.
-        plugin: the plugin that ended it by being loaded, and that workers are started without from now on.
-        failure: what its end says of the jobs; None: nothing, because it was ended by the daemon's own order.
-    """
-
-    jobs: tuple[str, ...]
-    reason: str
-    was_ready: bool
-    plugin: str | None = None
-    failure: FailureCause | None = "worker"
-
-
-ExecutorEvent = Ready | Advanced | Writing | Done | NotDone | Yielded | WorkerDied
-"""What an executor tells the daemon."""
-
-
-class WorkerState(StrEnum):
-    """What a worker is doing."""
-
-    STOPPED = "stopped"
-    STARTING = "starting"
-    IDLE = "idle"
-    BUSY = "busy"
+Fault = Literal["worker", "node", "cluster"]
+"""Why a seat is gone. Its worker ended, perhaps by what it was dreaming; its machine is gone; nothing can be reached.
+Only the first may be a picture's fault, and costs the pictures in its hand an attempt."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerView:
-    """A worker as `dreamd status` shows it.
+class Seat:
+    """A place at which batches are dreamed: one worker on one device.
 
     Attributes:
-        busy_share: the part of the last minute that its device was dreaming, 0 to 1; 0 when it has nothing to do.
+        id: its name, which no other seat of the executor has. It has the same one each time it is opened, so that a
+            seat that fails is known again.
+        device: what it dreams on, until its worker says so itself: `cpu`, `cuda:1`.
+        node: the machine; empty for this one.
+        pid: the number of its worker's process on this machine; None elsewhere.
+        is_spare: whether another seat takes the processor when no GPU can be used, so that this one need not open.
     """
 
+    id: str
     device: str
-    device_name: str
-    precision: str
-    state: WorkerState
-    jobs: tuple[str, ...]
-    pid: int | None
-    error: str | None
-    busy_share: float = 0.0
+    node: str = ""
+    pid: int | None = None
+    is_spare: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """How much is to be dreamed.
+
+    Attributes:
+        jobs: how many jobs wait or run; at least 1 while seats are wanted for another reason.
+        barred: the seats that are not to be opened now: they were unloaded, or wait after they failed.
+    """
+
+    jobs: int
+    barred: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """What seats are opened with from now on.
+
+    Attributes:
+        config: the daemon's config.
+        distrusted: the plugins that must not be loaded, because that ended a worker, each with the reason.
+    """
+
+    config: Config
+    distrusted: Mapping[str, str]
+
+
+class Fleet(Protocol):
+    """The daemon's side: it is told what becomes of seats. Each method may be called from any thread, and returns at
+    once. What is told of one seat counts in the order in which it is told."""
+
+    def seat(self, seat: Seat) -> None:
+        """A seat is being opened. It is given nothing until its worker has said `Ready`."""
+
+    def said(self, seat: str, message: Said) -> None:
+        """The worker at a seat said something. `Done` only once the result lies in the order's folder."""
+
+    def gone(self, seat: str, why: str, fault: Fault = "worker", failure: FailureCause | None = "worker") -> None:
+        """A seat is gone, and nothing more is told of it until it is opened anew.
+
+        Args:
+            seat: its id.
+            why: how it ended, for a person.
+            fault: whose end it was.
+            failure: what its end says of the jobs in its hand; None: nothing.
+        """
+
+    def trouble(self, text: str | None) -> None:
+        """No seats can be had, and why, for a person; None: that is over. Jobs wait meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,56 +95,37 @@ class ExecutorContext:
 
     Attributes:
         config: the daemon's config.
-        notify: takes every event, from any thread.
     """
 
     config: Config
-    notify: Callable[[ExecutorEvent], None]
 
 
 class Executor(Protocol):
-    """What runs batches."""
+    """Where seats come from. The daemon's loop alone calls its methods, and waits for each: what takes time is done in
+    threads or processes of the executor's own."""
 
-    def start(self) -> None:
-        """Start workers."""
+    def open(self, fleet: Fleet) -> None:
+        """Begin, with whom to tell of seats. Called once, first of all; `renew` and `want` follow."""
 
-    def wake(self) -> None:
-        """Load what was unloaded: there is work."""
+    def want(self, demand: Demand) -> None:
+        """Open the seats that are worth it for so many jobs, and are not open. Called when the demand has changed."""
 
-    def free(self, *, alone: bool = False) -> int:
-        """Return how many batches can be taken now. A job's attempt counts from then on, so only workers that are ready
-        count.
+    def order(self, seat: str, batch: Batch) -> bool:
+        """Give a batch to a seat that is open; return False when nothing was given, because it is gone.
 
-        Args:
-            alone: by workers that have nothing else in hand, for a job that may take its worker down.
+        Each of its jobs is then answered by a `Done`, `NotDone` or `Yielded` there, or the seat is told to be gone.
         """
 
-    def submit(self, batch: Batch) -> None:
-        """Take a batch; every one of its jobs is answered by a Done, NotDone or Yielded, or named in a
-        WorkerDied."""
+    def cancel(self, seat: str, jobs: Sequence[str]) -> None:
+        """Have a seat stop working on jobs, soon; it answers for them as for all others, or need not."""
 
-    def workers(self) -> Sequence[WorkerView]:
-        """Show the workers, for `dreamd status`."""
+    def drop(self, seat: str, why: str, *, now: bool) -> None:
+        """Close a seat: at once, whatever its worker does, or when its worker has ended by itself. It is told to be
+        gone then."""
 
-    def handle(self, event: ExecutorEvent) -> None:
-        """Take note that the daemon's loop has an event that this executor has sent."""
+    def renew(self, bundle: Bundle) -> None:
+        """Take what seats are opened with from now on. Those that are open are dropped by the daemon, each when its
+        hand is empty."""
 
-    def tick(self, now: float) -> None:
-        """Do what is due at a time of `time.monotonic`: time-outs, restarts, unloading."""
-
-    def next_deadline(self) -> float | None:
-        """Return when `tick` has something to do next, as a time of `time.monotonic`."""
-
-    def restart(self) -> None:
-        """Have workers load the plugins anew, each when its batch is finished."""
-
-    def stop(self) -> None:
-        """End every worker now."""
-
-
-@runtime_checkable
-class StoppingExecutor(Executor, Protocol):
-    """An executor that can stop a dream. One that cannot dreams on, and what comes of it is thrown away."""
-
-    def cancel(self, jobs: Sequence[str]) -> None:
-        """Stop working on jobs, soon; nobody waits for their answers any more, which may come all the same."""
+    def close(self, seconds: float) -> None:
+        """End every seat, and wait for that as long as so many seconds."""

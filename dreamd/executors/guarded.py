@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from dreamd.executors.executor import Executor, ExecutorEvent, StoppingExecutor, WorkerView
+from dreamd.executors.executor import Bundle, Demand, Executor, Fleet
 from dreamd.messages import Batch
 from dreamd.plugin_host.calling.blame import describe_error
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class GuardedExecutor:
-    """An executor that never raises. Once its plugin has raised, it takes no more work until it is restarted.
+    """An executor that never raises. Once its plugin has raised, nothing is asked of it until `problem` is cleared.
 
     Attributes:
         problem: what the plugin raised, with its name; None: nothing.
@@ -28,45 +28,26 @@ class GuardedExecutor:
         self._label = label
         self.problem: str | None = None
 
-    def start(self) -> None:
-        self._try("start", lambda: self._executor.start(), None)
+    def open(self, fleet: Fleet) -> None:
+        self._try("open", lambda: self._executor.open(fleet), None)
 
-    def wake(self) -> None:
-        self._try("wake", lambda: self._executor.wake(), None)
+    def want(self, demand: Demand) -> None:
+        self._try("want", lambda: self._executor.want(demand), None)
 
-    def free(self, *, alone: bool = False) -> int:
-        return self._try("free", lambda: _number(self._executor.free(alone=alone)), 0)
+    def order(self, seat: str, batch: Batch) -> bool:
+        return self._try("order", lambda: _truth(self._executor.order(seat, batch)), False)
 
-    def submit(self, batch: Batch) -> None:
-        self._try("submit", lambda: self._executor.submit(batch), None)
+    def cancel(self, seat: str, jobs: Sequence[str]) -> None:
+        self._try("cancel", lambda: self._executor.cancel(seat, jobs), None)
 
-    def cancel(self, jobs: Sequence[str]) -> None:
-        executor = self._executor
-        if isinstance(executor, StoppingExecutor):
-            self._try("cancel", lambda: executor.cancel(jobs), None)
+    def drop(self, seat: str, why: str, *, now: bool) -> None:
+        self._try("drop", lambda: self._executor.drop(seat, why, now=now), None)
 
-    def workers(self) -> Sequence[WorkerView]:
-        return self._try("workers", lambda: _views(self._executor.workers()), ())
+    def renew(self, bundle: Bundle) -> None:
+        self._try("renew", lambda: self._executor.renew(bundle), None)
 
-    def handle(self, event: ExecutorEvent) -> None:
-        # Always: an executor that misses an answer would think for ever that it is busy.
-        problem, self.problem = self.problem, None
-        self._try("handle", lambda: self._executor.handle(event), None)
-        self.problem = problem or self.problem
-
-    def tick(self, now: float) -> None:
-        self._try("tick", lambda: self._executor.tick(now), None)
-
-    def next_deadline(self) -> float | None:
-        return self._try("next_deadline", lambda: _time(self._executor.next_deadline()), None)
-
-    def restart(self) -> None:
-        self.problem = None
-        self._try("restart", lambda: self._executor.restart(), None)
-
-    def stop(self) -> None:
-        self.problem = None  # whatever has gone wrong, its workers have to be ended
-        self._try("stop", lambda: self._executor.stop(), None)
+    def close(self, seconds: float) -> None:
+        self._try("close", lambda: self._executor.close(seconds), None)
 
     def _try(self, method: str, call: Callable[[], T], otherwise: T) -> T:
         """Call the plugin, unless it has raised before; return `otherwise` in place of what it does not give."""
@@ -81,19 +62,7 @@ class GuardedExecutor:
             return otherwise
 
 
-def _number(value: object) -> int:
-    if not isinstance(value, int):
-        raise TypeError(f"it returned {value!r}, which is no whole number")
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"it returned {value!r}, which is neither True nor False")
     return value
-
-
-def _time(value: object) -> float | None:
-    if value is not None and not isinstance(value, int | float):
-        raise TypeError(f"it returned {value!r}, which is no time of time.monotonic, and not None")
-    return value
-
-
-def _views(value: object) -> list[WorkerView]:
-    if not isinstance(value, Sequence) or not all(isinstance(view, WorkerView) for view in value):
-        raise TypeError(f"it returned {value!r}, which is no list of WorkerView")
-    return list(value)

@@ -1,66 +1,128 @@
-"""Workers on this machine, one a device."""
+"""Seats on this machine: one worker process a device."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
 
-from dreamd.executors.devices import worker_devices
-from dreamd.executors.executor import ExecutorContext, ExecutorEvent, WorkerView
-from dreamd.executors.local_worker import LocalWorker
-from dreamd.messages import Batch, Done, NotDone, Yielded
+from dreamd.executors.devices import WorkerDevice, worker_devices
+from dreamd.executors.executor import Bundle, Demand, ExecutorContext, Fleet, Seat
+from dreamd.executors.process import End, Process
+from dreamd.files.problems import refusal
+from dreamd.messages import Batch, Cancel, Settings
+from dreamd.settings.config import Config
+from dreamd.tree.layout import StateFolder
+
+log = logging.getLogger(__name__)
 
 
 class LocalExecutor:
-    """One worker process a device."""
+    """One worker process a device.
+
+    A process's reader tells of its end in a thread of its own. It holds the lock for that, and so does whoever starts a
+    process: a seat's end is then always told before it is opened again.
+    """
 
     def __init__(self, context: ExecutorContext) -> None:
-        config = context.config
-        self._config = config
-        self._distrusted: dict[str, str] = {}
-        self._workers = [
-            LocalWorker(device, config, context.notify, self._distrusted) for device in worker_devices(config)
-        ]
+        self._devices = _named(worker_devices(context.config))
+        self._processes: dict[str, Process] = {}
+        self._lock = threading.Lock()
 
-    def start(self) -> None:
-        for worker in self._workers:
-            worker.start()
+    def open(self, fleet: Fleet) -> None:
+        self._fleet = fleet
 
-    def wake(self) -> None:
-        for worker in self._workers:
-            if worker.is_unloaded:
-                worker.start()
+    def renew(self, bundle: Bundle) -> None:
+        self._bundle = bundle
 
-    def free(self, *, alone: bool = False) -> int:
-        return sum(worker.is_free and not (alone and worker.in_hand) for worker in self._workers)
+    def want(self, demand: Demand) -> None:
+        # However few jobs there are: each may be the first of many, and a worker takes seconds to be ready.
+        for seat, device in self._devices.items():
+            if seat not in demand.barred:
+                self._start(seat, device)
 
-    def submit(self, batch: Batch) -> None:
-        # The worker that was free may have died since: then the one that is submitted to is started for it.
-        min(self._workers, key=lambda worker: (not worker.is_free, worker.in_hand)).submit(batch)
+    def order(self, seat: str, batch: Batch) -> bool:
+        process = self._processes.get(seat)
+        return process is not None and process.send(batch.line())
 
-    def cancel(self, jobs: Sequence[str]) -> None:
-        for worker in self._workers:
-            worker.cancel(jobs)
+    def cancel(self, seat: str, jobs: Sequence[str]) -> None:
+        if (process := self._processes.get(seat)) is not None:
+            process.send(Cancel(cancel=tuple(jobs)).line())
 
-    def workers(self) -> Sequence[WorkerView]:
-        return [worker.view() for worker in self._workers]
+    def drop(self, seat: str, why: str, *, now: bool) -> None:
+        if (process := self._processes.get(seat)) is None:
+            return
+        log.debug("%s: %s", seat, why)
+        if now:
+            process.kill()
+        else:
+            process.end()
 
-    def handle(self, event: ExecutorEvent) -> None:
-        if isinstance(event, Done | NotDone | Yielded):
-            for worker in self._workers:
-                worker.take_answer(event.job)
+    def close(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        processes = list(self._processes.values())
+        for process in processes:
+            process.end()
+        for process in processes:
+            process.wait(max(0.0, end - time.monotonic()))
 
-    def tick(self, now: float) -> None:
-        for worker in self._workers:
-            worker.tick(now)
+    def _start(self, seat: str, device: WorkerDevice) -> None:
+        with self._lock:
+            if seat in self._processes:
+                return
+            settings = worker_settings(device, self._bundle)
+            told = Seat(id=seat, device=device.name, is_spare=device.is_spare)
+            try:
+                process = Process(
+                    settings, partial(self._fleet.said, seat), partial(self._take_end, seat), device.environment()
+                )
+            except OSError as error:
+                self._fleet.seat(told)
+                self._fleet.gone(seat, f"the worker cannot be started: {refusal(error)}")
+                return
+            self._processes[seat] = process
+            self._fleet.seat(Seat(id=seat, device=device.name, pid=process.pid, is_spare=device.is_spare))
+            process.begin()
 
-    def next_deadline(self) -> float | None:
-        return min((due for worker in self._workers if (due := worker.next_deadline()) is not None), default=None)
+    def _take_end(self, seat: str, end: End) -> None:
+        with self._lock:
+            del self._processes[seat]
+            self._fleet.gone(seat, end.reason, failure=end.failure)
 
-    def restart(self) -> None:
-        self._distrusted.clear()
-        for worker in self._workers:
-            worker.restart()
 
-    def stop(self) -> None:
-        for worker in self._workers:
-            worker.stop()
+def _named(devices: Iterable[WorkerDevice]) -> dict[str, WorkerDevice]:
+    """Give each worker's device the name of its seat; the second one of a device is `cpu#2`."""
+    seen = Counter[str]()
+    named = {}
+    for device in devices:
+        seen[device.name] += 1
+        named[device.name if seen[device.name] == 1 else f"{device.name}#{seen[device.name]}"] = device
+    return named
+
+
+def worker_settings(device: WorkerDevice, bundle: Bundle) -> Settings:
+    """Take from the config what a worker needs to know."""
+    config: Config = bundle.config
+    return Settings(
+        device=device.name,
+        plugin_folders=config.plugins.engine,
+        disable=config.plugins.disable,
+        distrusted=dict(bundle.distrusted),
+        max_pixels=config.limits.max_pixels,
+        max_bytes=config.limits.max_bytes,
+        max_film_bytes=config.limits.max_film_bytes,
+        max_frames=config.limits.max_frames,
+        max_film_seconds=config.limits.max_film_seconds,
+        memory=None if config.workers.memory == "auto" else config.workers.memory,
+        batch=None if config.workers.batch == "auto" else config.workers.batch,
+        previews=None if config.status.listen is None else StateFolder(config.state).previews,
+        sees_one_gpu=device.card is not None,
+        is_spare=device.is_spare,
+        sharers=device.sharers,
+        threads=None if config.workers.threads == "auto" else config.workers.threads,
+        deterministic=config.workers.deterministic,
+        picture_folders=(config.recipes, config.inbox),
+    )

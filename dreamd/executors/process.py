@@ -16,8 +16,7 @@ from functools import partial
 from pydantic import ValidationError
 
 from dreamd.errors import FailureCause
-from dreamd.executors.executor import ExecutorEvent
-from dreamd.messages import Importing, Settings, Unable, from_worker
+from dreamd.messages import Said, Settings, Unable, from_worker
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
 """A process ends itself by these signals; others come from elsewhere."""
@@ -51,11 +50,11 @@ class Process:
     def __init__(
         self,
         settings: Settings,
-        on_message: Callable[[ExecutorEvent | Importing], None],
+        on_message: Callable[[Said], None],
         on_end: Callable[[End], None],
         environment: Mapping[str, str],
     ) -> None:
-        """Start it.
+        """Start it. Nothing is heard of it until `begin`.
 
         Args:
             settings: the first line that it gets.
@@ -83,17 +82,23 @@ class Process:
             fcntl.fcntl(self._popen.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._reaper = threading.Thread(target=self._reap, name=f"worker-{self.pid}-end", daemon=True)
         self._reader = threading.Thread(target=self._read, name=f"worker-{self.pid}", daemon=True)
+        self._settings = settings
+
+    def begin(self) -> None:
+        """Have it read its settings, and pass on what it says."""
         self._reaper.start()
         self._reader.start()
-        self.send(settings.line())
+        self.send(self._settings.line())
 
-    def send(self, line: bytes) -> None:
-        """Send a line; a worker that is gone does not take it, and its reader passes on its end."""
+    def send(self, line: bytes) -> bool:
+        """Send a line; return False when the worker is gone, whose reader then passes on its end."""
         assert self._popen.stdin is not None
         with self._writing, contextlib.suppress(BrokenPipeError):
             if not self._popen.stdin.closed:
                 self._popen.stdin.write(line)
                 self._popen.stdin.flush()
+                return True
+        return False
 
     def kill(self, blame: End | None = None) -> None:
         """Kill the process; `blame` is then told as its end."""
@@ -101,9 +106,13 @@ class Process:
         self._signal(signal.SIGKILL)
 
     def end(self) -> None:
-        """End the process and wait until its reader has passed that on."""
+        """Ask the process to end, and kill it when it has not after a while. Never waits."""
         self._signal(signal.SIGTERM)
-        self._reader.join(_KILL_GRACE_SECONDS)
+        threading.Thread(target=self.wait, args=[_KILL_GRACE_SECONDS], daemon=True).start()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until its reader has passed on its end; kill it when that takes longer than so many seconds."""
+        self._reader.join(seconds)
         if self._reader.is_alive():
             self.kill()
             self._reader.join()

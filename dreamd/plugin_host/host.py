@@ -386,9 +386,10 @@ def _check_version(plugin: object) -> None:
         raise PluginError(f"DREAMD_API must be a whole number, the version of dreamd.api, not {wanted!r}")
     if wanted > api.VERSION:
         raise PluginError(f"wants version {wanted} of dreamd.api, which is {api.VERSION} here; install a newer dreamd")
-    if wanted < api.OLDEST:
+    oldest = max(api.OLDEST, api.OLDEST_EXECUTOR if hasattr(plugin, "dreamd_executors") else 0)
+    if wanted < oldest:
         raise PluginError(
-            f"was written for version {wanted} of dreamd.api, and this dreamd works with {api.OLDEST} and newer; "
+            f"was written for version {wanted} of dreamd.api, and this dreamd works with {oldest} and newer; "
             "look for a newer version of the plugin"
         )
 

@@ -126,6 +126,7 @@ class _Worker:
         if isinstance(message, Unable):
             raise PluginError(f"a worker cannot start with it: {message.reason}")
         assert isinstance(message, Ready)
+        assert message.catalogue is not None  # a worker of dreamd's own always tells
         return message.catalogue
 
     def dream(self, recipe: Recipe, order: Order) -> None:

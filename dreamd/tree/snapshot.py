@@ -64,6 +64,7 @@ class WorkerStatus:
 
     Attributes:
         jobs: that it has in hand; those without progress wait for their turn in it.
+        node: the machine that it is on; empty for this one.
         busy_share: the part of the last minute that its device was dreaming, 0 to 1; 0 when it has nothing to do.
     """
 
@@ -73,6 +74,7 @@ class WorkerStatus:
     state: str
     pid: int | None
     error: str | None
+    node: str = ""
     busy_share: float = 0.0
     jobs: list[RunningJob] = field(default_factory=list)
 
@@ -165,6 +167,7 @@ class Snapshot:
             links; the most frequent first.
         waiting: the jobs that start next, in their order; a hundred at most, and none of a paused folder.
         fetches: the weights that are not here, and what becomes of them.
+        fleet_problem: why no workers can be had on other machines; None: they can, or nobody wants them.
         page_problem: why the page is not served; None: it is, or nobody wants it. The daemon tries again by itself.
     """
 
@@ -193,6 +196,7 @@ class Snapshot:
     waiting: list[WaitingJob] = field(default_factory=list)
     fetches: list[Fetch] = field(default_factory=list)
     page_problem: str | None = None
+    fleet_problem: str | None = None
 
     def write(self, state_folder: Path) -> None:
         """Replace the file. Not synced: after a power cut it says nothing that is still true."""
@@ -231,6 +235,7 @@ def read(state_folder: Path) -> dict[str, Any] | None:
             "eta_seconds": None,
             "page_problem": None,
             "waiting": [],
+            "fleet_problem": None,
             "fetches": [],
         }
         values |= _ended_jobs(state_folder)

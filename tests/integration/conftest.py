@@ -126,31 +126,38 @@ import threading
 import time
 from pathlib import Path
 
-from dreamd.api import hookimpl
-from dreamd.messages import Done, NotDone, Sidecar
+from dreamd.api import Seat, hookimpl
+from dreamd.messages import Done, NotDone, Ready, Sidecar
 
 
 class Echo:
     def __init__(self, context):
-        self.notify = context.notify
         self.gate = context.config.file.parent / "gate"
         self.tried = set()
-        self.running = 0
+        self.is_open = False
 
-    def start(self): ...
-    def stop(self): ...
-    def restart(self): ...
-    def wake(self): ...
-    def tick(self, now): ...
-    def workers(self): return []
-    def next_deadline(self): return None
-    def free(self, alone=False): return not self.running
-    def handle(self, event): self.running -= 1
+    def open(self, fleet): self.fleet = fleet
+    def renew(self, bundle): ...
+    def cancel(self, seat, jobs): ...
+    def close(self, seconds): ...
 
-    def submit(self, batch):
-        self.running += len(batch.orders)
+    def want(self, demand):
+        if not self.is_open and "echo" not in demand.barred:
+            self.is_open = True
+            self.fleet.seat(Seat(id="echo", device="echo"))
+            self.notify(Ready(device="echo", device_name="", precision="fp32", catalogue=None))
+
+    def drop(self, seat, why, *, now):
+        self.is_open = False
+        self.fleet.gone(seat, why)
+
+    def notify(self, message):
+        self.fleet.said("echo", message)
+
+    def order(self, seat, batch):
         for order in batch.orders:
             threading.Thread(target=self.dream, args=[order], daemon=True).start()
+        return True
 
     def dream(self, order):
         name = order.source.name
@@ -182,13 +189,12 @@ def dreamd_executors(register):
 IMPATIENT = """
 import dreamd.daemon.intake, dreamd.daemon.jobs.endings, dreamd.daemon.jobs.holds, dreamd.daemon.jobs.lifecycle
 import dreamd.daemon.page_process
-import dreamd.executors.local_worker
 dreamd.daemon.intake._TIDY_SECONDS = 0.1
 dreamd.daemon.jobs.lifecycle._RETRY_SECONDS = 0.1
 dreamd.daemon.jobs.holds._HOLD_SECONDS = (0.5,)
 dreamd.daemon.jobs.endings._TRY_FOLDER_SECONDS = 0.5
 dreamd.daemon.page_process._RESTART_SECONDS = (0.1,)
-dreamd.executors.local_worker._RESTART_SECONDS = (0.1,)
+dreamd.daemon.fleet.absences._WAIT_SECONDS = (0.1,)
 """
 """Said in a daemon before it begins, so that nobody has to wait for its patience."""
 

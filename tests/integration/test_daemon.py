@@ -400,7 +400,7 @@ def fitful_executors(register):
 """
 
 
-@pytest.mark.parametrize("method", ["start", "free", "tick", "submit", "workers"])
+@pytest.mark.parametrize("method", ["open", "want", "order"])
 def test_an_executor_that_raises_is_named_and_its_pictures_are_held_until_it_is_mended(
     plain: Tree, run_daemon: Run, method: str
 ) -> None:
@@ -408,7 +408,7 @@ def test_an_executor_that_raises_is_named_and_its_pictures_are_held_until_it_is_
     executor.write_text(executor.read_text() + FITFUL)
     fits = executor.with_name("fits")
     plain.configure(workers={"executor": "fitful"})
-    if method == "start":
+    if method in ("open", "want"):
         fits.write_text(method)
     daemon = run_daemon(plain)
     plain.wait_for(lambda: plain.status()["state"] == "running", "the daemon")

@@ -16,11 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import dreamd.executors.local_worker
+import dreamd.daemon.fleet.absences
+import dreamd.daemon.fleet.roster
 import dreamd.executors.process
+from dreamd.daemon.fleet.events import FleetEvent
+from dreamd.daemon.fleet.load import Load
+from dreamd.daemon.fleet.roster import News, Roster, SeatLost
+from dreamd.daemon.fleet.views import WorkerState, WorkerView
 from dreamd.errors import FailureCause
-from dreamd.executors.executor import ExecutorContext, ExecutorEvent, WorkerDied, WorkerState, WorkerView
-from dreamd.executors.load import Load
+from dreamd.executors.devices import worker_devices
+from dreamd.executors.executor import ExecutorContext
+from dreamd.executors.guarded import GuardedExecutor
 from dreamd.executors.local import LocalExecutor
 from dreamd.messages import Advanced, Batch, NotDone, Order, Ready
 from dreamd.settings.config import load_config
@@ -107,29 +113,32 @@ while line := sys.stdin.readline():
 
 
 class Desk:
-    """An executor, and a loop that does for it what the daemon's does."""
+    """The roster over the seats of this machine, and a loop that does for it what the daemon's does."""
 
     def __init__(self, tree: Tree, **changes: Any) -> None:
         tree.configure(**changes)
         self.tree = tree
-        self.events: queue.SimpleQueue[ExecutorEvent] = queue.SimpleQueue()
-        self.seen: list[ExecutorEvent] = []
-        context = ExecutorContext(config=load_config(tree.config), notify=self.events.put)
-        self.executor = LocalExecutor(context)
-        self.executor.start()
+        self.events: queue.SimpleQueue[FleetEvent] = queue.SimpleQueue()
+        self.seen: list[News] = []
+        config = load_config(tree.config)
+        self.executor = LocalExecutor(ExecutorContext(config=config))
+        self.roster = Roster(GuardedExecutor(self.executor, "executor 'local'"), config, self.events.put)
+        self.roster.start()
+        while len(self.roster.workers()) < len(worker_devices(config)):
+            self.turn()
 
     def turn(self, patience: float = 0.05) -> None:
         """One turn of the loop; waits no longer than until the next deadline."""
-        due = self.executor.next_deadline()
+        due = self.roster.next_deadline()
         wait = patience if due is None else min(patience, max(0.0, due - time.monotonic()))
         try:
             event = self.events.get(timeout=wait)
         except queue.Empty:
             pass
         else:
-            self.executor.handle(event)
-            self.seen.append(event)
-        self.executor.tick(time.monotonic())
+            if (news := self.roster.handle(event)) is not None:
+                self.seen.append(news)
+        self.roster.tick(time.monotonic())
 
     def until(self, look: Callable[[], Any], what: str = "that") -> Any:
         def turned() -> Any:
@@ -146,14 +155,16 @@ class Desk:
     def all(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.seen if isinstance(event, kind)]
 
-    def submit(self, *names: str) -> None:
-        """A batch whose jobs are called as the pictures are."""
+    def submit(self, *names: str, recipe: str = "{}") -> None:
+        """Gives a batch to the first seat that is vacant; its jobs are called as the pictures are."""
+        self.roster.wake(1)
         orders = tuple(Order(job=name, source=Path(f"/pictures/{name}"), folder=Path("/")) for name in names)
-        self.executor.submit(Batch(recipe="{}", orders=orders))
+        seat = self.until(lambda: self.roster.vacancy(names[0], alone=False), "a vacant seat")
+        self.roster.order(seat, Batch(recipe=recipe, orders=orders))
 
     @property
     def view(self) -> WorkerView:
-        (view,) = self.executor.workers()
+        (view,) = self.roster.workers()
         return view
 
 
@@ -173,8 +184,8 @@ def desk(tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
     yield make
     for one in desks:
-        pids = [view.pid for view in one.executor.workers() if view.pid]
-        one.executor.stop()
+        pids = [view.pid for view in one.roster.workers() if view.pid]
+        one.roster.stop()
         assert not any(tree.is_alive(pid) for pid in pids)
 
 
@@ -187,30 +198,22 @@ def test_a_batch_is_answered_job_by_job(desk: Callable[..., Desk]) -> None:
     ready = one.event(Ready)
     assert (one.view.state, one.view.device, one.view.device_name) == (WorkerState.IDLE, ready.device, "a player")
     one.submit("a", "b")
-    assert (one.view.state, one.view.jobs, one.executor.free()) == (WorkerState.BUSY, ("a", "b"), 0)
+    assert (one.view.state, one.view.jobs, one.roster.has_vacancy) == (WorkerState.BUSY, ("a", "b"), False)
     one.event(NotDone)
     assert one.view.jobs == ("b",)
     one.event(NotDone, 2)
     assert [event.job for event in one.all(NotDone)] == ["a", "b"]
-    assert (one.view.state, one.executor.free()) == (WorkerState.IDLE, 1)
-
-
-def test_a_batch_may_be_given_before_the_worker_is_ready(desk: Callable[..., Desk]) -> None:
-    one = desk("cpu")
-    one.submit("a")
-    assert one.executor.free() == 0
-    assert one.event(NotDone).job == "a"
+    assert (one.view.state, one.roster.has_vacancy) == (WorkerState.IDLE, True)
 
 
 def test_batches_go_to_workers_that_are_free(desk: Callable[..., Desk]) -> None:
     one = desk("cpu", "cuda:0")
     one.event(Ready, 2)
-    assert one.executor.free() == 2
     one.submit("hang")
     one.submit("a")
     assert one.event(NotDone).job == "a"
-    assert one.executor.free() == 1
-    assert [view.state for view in one.executor.workers()] == [WorkerState.BUSY, WorkerState.IDLE]
+    assert one.roster.has_vacancy
+    assert {view.state for view in one.roster.workers()} == {WorkerState.BUSY, WorkerState.IDLE}
 
 
 def test_a_worker_is_given_more_when_half_of_its_batch_is_done(desk: Callable[..., Desk]) -> None:
@@ -218,10 +221,10 @@ def test_a_worker_is_given_more_when_half_of_its_batch_is_done(desk: Callable[..
     one.event(Ready)
     one.submit("a", "b", "c", "hang")
     one.event(NotDone)
-    assert one.executor.free() == 0  # three in hand, and it refills at two
+    assert not one.roster.has_vacancy  # three in hand, and it refills at two
     one.event(NotDone, 2)
-    assert one.executor.free() == 1
-    assert one.executor.free(alone=True) == 0
+    assert one.roster.has_vacancy
+    assert one.roster.vacancy("d", alone=True) is None
     one.submit("d", "e")
     one.event(NotDone, 3)
     assert one.view.jobs == ("hang", "d", "e")
@@ -234,7 +237,7 @@ def test_the_death_of_a_worker_names_all_that_it_had_in_hand(desk: Callable[...,
     one.event(NotDone)
     one.submit("b")
     os.kill(one.view.pid or 0, signal.SIGKILL)
-    assert one.event(WorkerDied).jobs == ("hang", "b")
+    assert one.event(SeatLost).jobs == ("hang", "b")
     assert one.view.jobs == ()
 
 
@@ -256,7 +259,7 @@ def test_a_recipe_larger_than_a_pipe_does_not_stop_the_loop(desk: Callable[..., 
     one = desk("hang-at-start")
     order = Order(job="a", source=Path("/a"), folder=Path("/"))
     begun = time.monotonic()
-    one.executor.submit(Batch(recipe="x" * 300_000, orders=(order,)))
+    assert one.executor.order("hang-at-start", Batch(recipe="x" * 300_000, orders=(order,)))
     assert time.monotonic() - begun < 3
 
 
@@ -264,20 +267,19 @@ def test_where_no_gpu_can_be_used_one_worker_takes_the_processor_and_the_other_r
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,2")
-    one = desk(workers={"devices": "auto"})
-    one.until(lambda: [view.state for view in one.executor.workers()] == [WorkerState.IDLE, WorkerState.STOPPED])
-    first, spare = one.executor.workers()
+    one = desk(workers={"devices": "auto", "idle_unload_seconds": 7200})
+    one.until(lambda: [view.state for view in one.roster.workers()] == [WorkerState.IDLE, WorkerState.STOPPED])
+    first, spare = one.roster.workers()
     assert first.error == "no GPU, with CUDA_VISIBLE_DEVICES=4"
     assert spare.error == "no GPU for auto:1, with CUDA_VISIBLE_DEVICES=2"
-    assert one.all(WorkerDied) == []  # or `dreamd drain` would count it among the starts that failed
+    assert one.all(SeatLost) == []  # or `dreamd drain` would count it among the starts that failed
     assert [record.message for record in caplog.records] == [f"auto:1: {spare.error}"]
-    for _ in range(3):
-        one.executor.wake()
+    for number in range(3):
         one.submit("a")
-        one.until(lambda: not first.jobs and one.executor.free())
-    deadline = one.executor.next_deadline()
+        one.event(NotDone, number + 1)
+    deadline = one.roster.next_deadline()
     assert deadline is not None
-    assert min(worker.deadline or 0 for worker in one.executor._workers[1:]) > time.monotonic() + 600
+    assert 600 < deadline - time.monotonic() < 1800  # the spare's next try, and no earlier one
 
 
 def test_a_worker_is_told_what_the_config_says_of_its_device(desk: Callable[..., Desk]) -> None:
@@ -303,8 +305,8 @@ def test_the_death_of_a_worker_names_its_jobs_and_how_it_ended(
     one = desk("cpu")
     one.event(Ready)
     one.submit("a", name, "b")
-    death = one.event(WorkerDied)
-    assert death == WorkerDied((name, "b"), reason, was_ready=True, failure=failure)
+    death = one.event(SeatLost)
+    assert death == SeatLost((name, "b"), reason, was_ready=True, failure=failure)
     assert [event.job for event in one.all(NotDone)] == ["a"]
 
 
@@ -313,7 +315,7 @@ def test_a_worker_that_a_picture_killed_is_started_again_at_once(desk: Callable[
     for number in range(1, 4):
         one.event(Ready, number)
         one.submit("segfault")
-        one.event(WorkerDied, number)
+        one.event(SeatLost, number)
         begun = time.monotonic()
     one.event(Ready, 4)
     assert time.monotonic() - begun < 0.9  # less than the shortest wait
@@ -326,7 +328,7 @@ def test_a_worker_that_sends_no_messages_is_killed(desk: Callable[..., Desk]) ->
     one = desk("cpu")
     one.event(Ready)
     one.submit("garbage")
-    death = one.event(WorkerDied)
+    death = one.event(SeatLost)
     assert death.jobs == ("garbage",)
     assert "no message: b'what a lovely picture" in death.reason
 
@@ -338,12 +340,12 @@ def test_a_worker_that_sends_a_line_without_end_is_killed(
     one = desk("cpu")
     one.event(Ready)
     one.submit("endless")
-    assert one.event(WorkerDied).jobs == ("endless",)
+    assert one.event(SeatLost).jobs == ("endless",)
 
 
 def test_a_worker_that_says_why_it_cannot_work_is_quoted(desk: Callable[..., Desk]) -> None:
     one = desk("unable")
-    assert one.event(WorkerDied) == WorkerDied((), "there is no such device", was_ready=False)
+    assert one.event(SeatLost) == SeatLost((), "there is no such device", was_ready=False)
     assert one.view.error == "there is no such device"
 
 
@@ -354,28 +356,22 @@ def test_a_process_that_a_worker_forked_does_not_hide_its_death_and_dies_with_it
     one.event(Ready)
     one.submit("orphan")
     child = one.event(Advanced).ascent
-    assert one.event(WorkerDied).reason == "the worker ended with code 7"
+    assert one.event(SeatLost).reason == "the worker ended with code 7"
     tree.wait_for(lambda: not tree.is_alive(child), "the child's end")
-
-
-def test_a_worker_that_died_before_it_was_ready_gives_its_jobs_back(desk: Callable[..., Desk]) -> None:
-    one = desk("exit-at-start")
-    one.submit("a")
-    assert one.event(WorkerDied) == WorkerDied(("a",), "the worker ended with code 3", was_ready=False)
 
 
 def test_a_worker_that_cannot_start_is_tried_ever_less_often_and_given_nothing(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executors.local_worker, "_RESTART_SECONDS", (0.05, 0.4, 1000.0))
+    monkeypatch.setattr(dreamd.daemon.fleet.absences, "_WAIT_SECONDS", (0.05, 0.4, 1000.0))
     one = desk("exit-at-start")
     waits = []
     for number in range(1, 4):
-        one.event(WorkerDied, number)
-        due = one.executor.next_deadline()
+        one.event(SeatLost, number)
+        due = one.roster.next_deadline()
         assert due is not None
         waits.append(due - time.monotonic())
-        assert one.executor.free() == 0
+        assert not one.roster.has_vacancy
         assert one.view.state is WorkerState.STOPPED
     assert waits[0] < 0.1 < waits[1] < 0.5 < waits[2]
 
@@ -383,13 +379,13 @@ def test_a_worker_that_cannot_start_is_tried_ever_less_often_and_given_nothing(
 def test_a_worker_that_could_not_start_is_given_work_when_it_could(
     desk: Callable[..., Desk], tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executors.local_worker, "_RESTART_SECONDS", (0.01, 0.2))
+    monkeypatch.setattr(dreamd.daemon.fleet.absences, "_WAIT_SECONDS", (0.01, 0.2))
     (tree.root / "plugins" / "flaky").touch()
     one = desk("flaky")
-    one.event(WorkerDied, 2)
+    one.event(SeatLost, 2)
     (tree.root / "plugins" / "flaky").unlink()
     one.event(Ready)
-    assert one.executor.free() == 1
+    assert one.roster.has_vacancy
     one.submit("a")
     assert one.event(NotDone).job == "a"
 
@@ -397,29 +393,28 @@ def test_a_worker_that_could_not_start_is_given_work_when_it_could(
 def test_a_plugin_that_ends_its_worker_is_named_and_the_next_worker_does_without_it(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executors.local_worker, "_RESTART_SECONDS", (1000.0,))
+    monkeypatch.setattr(dreamd.daemon.fleet.absences, "_WAIT_SECONDS", (1000.0,))
     one = desk("plugins")
-    one.submit("a")
     reason = "the worker was killed by SIGSEGV"
-    assert one.event(WorkerDied) == WorkerDied(("a",), reason, was_ready=False, plugin="killer", failure="crash")
+    assert one.event(SeatLost) == SeatLost((), reason, was_ready=False, plugin="killer", failure="crash")
     one.event(Ready)
-    assert one.executor.free() == 1
-    one.executor.restart()  # as when plugin files have changed: then it is tried again
-    assert one.event(WorkerDied, 2).plugin == "killer"
+    assert one.roster.has_vacancy
+    one.roster.restart()  # as when plugin files have changed: then it is tried again
+    assert one.event(SeatLost, 2).plugin == "killer"
     one.event(Ready, 2)
 
 
 def test_a_worker_that_dies_when_all_plugins_are_loaded_is_blamed_on_none(desk: Callable[..., Desk]) -> None:
     one = desk("plugins-and-death")
-    assert one.event(WorkerDied).plugin == "killer"
-    assert one.event(WorkerDied, 2) == WorkerDied((), "the worker ended with code 6", was_ready=False)
+    assert one.event(SeatLost).plugin == "killer"
+    assert one.event(SeatLost, 2) == SeatLost((), "the worker ended with code 6", was_ready=False)
 
 
 def test_a_worker_that_dies_of_nothing_is_not_started_again_without_a_pause(desk: Callable[..., Desk]) -> None:
     """Else one that comes up and dies, comes up and dies, keeps a core busy for ever."""
     one = desk("brief")
-    one.event(WorkerDied)
-    due = one.executor.next_deadline()
+    one.event(SeatLost)
+    due = one.roster.next_deadline()
     assert due is not None
     assert due - time.monotonic() > 0.5
 
@@ -427,27 +422,14 @@ def test_a_worker_that_dies_of_nothing_is_not_started_again_without_a_pause(desk
 def test_an_idle_worker_that_is_killed_is_started_again(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executors.local_worker, "_RESTART_SECONDS", (0.01,))
+    monkeypatch.setattr(dreamd.daemon.fleet.absences, "_WAIT_SECONDS", (0.01,))
     one = desk("cpu")
     one.event(Ready)
     assert one.view.pid is not None
     os.kill(one.view.pid, signal.SIGKILL)
-    assert one.event(WorkerDied) == WorkerDied((), "the worker was killed by SIGKILL", was_ready=True)
+    assert one.event(SeatLost) == SeatLost((), "the worker was killed by SIGKILL", was_ready=True)
     one.event(Ready, 2)
-    assert one.executor.free() == 1
-
-
-def test_a_batch_given_to_a_worker_that_has_just_died_is_not_lost(desk: Callable[..., Desk], tree: Tree) -> None:
-    """The daemon asks whether a worker is free, writes the start down, and submits; the worker may die in between."""
-    one = desk("cpu")
-    one.event(Ready)
-    assert one.executor.free() == 1
-    assert one.view.pid is not None
-    os.kill(one.view.pid, signal.SIGKILL)
-    tree.wait_for(lambda: one.view.state is WorkerState.STOPPED, "the end of the worker")
-    assert one.executor.free() == 0
-    one.submit("a")
-    assert one.event(NotDone).job == "a"
+    assert one.roster.has_vacancy
 
 
 def test_a_batch_written_into_a_broken_pipe_comes_back(desk: Callable[..., Desk]) -> None:
@@ -456,19 +438,19 @@ def test_a_batch_written_into_a_broken_pipe_comes_back(desk: Callable[..., Desk]
     assert one.view.pid is not None
     os.kill(one.view.pid, signal.SIGKILL)
     one.submit("a")
-    one.until(lambda: one.all(NotDone) or (one.all(WorkerDied) and "a" in one.all(WorkerDied)[-1].jobs))
+    one.until(lambda: one.all(NotDone) or (one.all(SeatLost) and "a" in one.all(SeatLost)[-1].jobs))
 
 
 def test_no_room_for_a_process_is_a_death_like_any_other(
     desk: Callable[..., Desk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executors.local_worker, "_RESTART_SECONDS", (0.01,))
+    monkeypatch.setattr(dreamd.daemon.fleet.absences, "_WAIT_SECONDS", (0.01,))
     one = desk("cpu", workers={"idle_unload_seconds": 0})
     one.until(lambda: one.view.state is WorkerState.STOPPED)
     (tmp_path / "player").chmod(0o644)  # the system refuses to start it
-    one.submit("a")
-    death = one.event(WorkerDied)
-    assert death == WorkerDied(("a",), "the worker cannot be started: Permission denied", was_ready=False)
+    one.roster.wake(1)
+    death = one.event(SeatLost)
+    assert death == SeatLost((), "the worker cannot be started: Permission denied", was_ready=False)
     (tmp_path / "player").chmod(0o755)
     one.event(Ready, 2)
 
@@ -477,10 +459,10 @@ def test_a_job_answered_twice_harms_nobody(desk: Callable[..., Desk]) -> None:
     one = desk("cpu")
     one.event(Ready)
     one.submit("twice", "a")
-    one.event(NotDone, 3)
-    assert (one.view.state, one.executor.free()) == (WorkerState.IDLE, 1)
+    assert one.event(NotDone, 2).job == "a"
+    assert (one.view.state, one.roster.has_vacancy) == (WorkerState.IDLE, True)
     one.submit("b")
-    assert one.event(NotDone, 4).job == "b"
+    assert one.event(NotDone, 3).job == "b"
 
 
 # Cancelling
@@ -490,11 +472,11 @@ def test_a_worker_that_stops_what_was_cancelled_lives_on(desk: Callable[..., Des
     one = desk("cpu")
     pid = one.event(Ready) and one.view.pid
     one.submit("patient")
-    one.executor.cancel(["patient", "nobody's"])
+    one.roster.cancel(["patient", "nobody's"])
     assert one.event(NotDone) == NotDone(
         job="patient", hold=None, final=True, reason="it was cancelled", failure="cancelled"
     )
-    deadline = one.executor.next_deadline()
+    deadline = one.roster.next_deadline()
     assert deadline is not None
     assert deadline > time.monotonic() + 60
     one.submit("a")
@@ -505,13 +487,13 @@ def test_a_worker_that_stops_what_was_cancelled_lives_on(desk: Callable[..., Des
 def test_a_worker_that_does_not_stop_is_killed_and_what_else_it_had_is_not_to_blame(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executors.local_worker, "_CANCEL_SECONDS", 0.3)
+    monkeypatch.setattr(dreamd.daemon.fleet.roster, "_CANCEL_SECONDS", 0.3)
     one = desk("cpu")
     one.event(Ready)
     one.submit("hang", "b")
-    one.executor.cancel(["hang"])
+    one.roster.cancel(["hang"])
     reason = "it was ended, for it did not stop a dream that was cancelled"
-    assert one.event(WorkerDied) == WorkerDied(("hang", "b"), reason, was_ready=True, failure=None)
+    assert one.event(SeatLost) == SeatLost(("hang", "b"), reason, was_ready=True, failure=None)
     one.event(Ready, 2)  # at once, as after any death over a picture
     assert one.view.error is None
     one.submit("b")
@@ -523,10 +505,10 @@ def test_to_cancel_what_a_worker_does_not_have_is_nothing(desk: Callable[..., De
     one.event(Ready)
     one.submit("a")
     one.event(NotDone)
-    one.executor.cancel(["a", "b"])
+    one.roster.cancel(["a", "b"])
     one.submit("hang")
     one.until(lambda: one.view.jobs == ("hang",))
-    deadline = one.executor.next_deadline()
+    deadline = one.roster.next_deadline()
     assert deadline is not None
     assert deadline > time.monotonic() + 60
 
@@ -539,10 +521,10 @@ def test_a_worker_that_takes_too_long_is_killed(desk: Callable[..., Desk]) -> No
     one.event(Ready)
     one.submit("hang")
     reason = "it took longer than limits.timeout_seconds (0.3 s)"
-    assert one.event(WorkerDied) == WorkerDied(("hang",), reason, was_ready=True, failure="time")
+    assert one.event(SeatLost) == SeatLost(("hang",), reason, was_ready=True, failure="time")
     one.event(Ready, 2)
     one.submit("segfault")
-    assert one.event(WorkerDied, 2).reason == "the worker was killed by SIGSEGV"
+    assert one.event(SeatLost, 2).reason == "the worker was killed by SIGSEGV"
 
 
 def test_each_job_of_a_batch_has_its_own_time(desk: Callable[..., Desk]) -> None:
@@ -550,29 +532,27 @@ def test_each_job_of_a_batch_has_its_own_time(desk: Callable[..., Desk]) -> None
     one.event(Ready)
     one.submit("a", "b", "hang")
     one.event(NotDone, 2)
-    due = one.executor.next_deadline()
+    due = one.roster.next_deadline()
     assert due is not None
     assert due - time.monotonic() > 0.4
-    assert one.event(WorkerDied).jobs == ("hang",)
+    assert one.event(SeatLost).jobs == ("hang",)
 
 
 def test_the_time_of_a_job_begins_when_its_worker_is_ready(desk: Callable[..., Desk]) -> None:
     one = desk("cpu", limits={"timeout_seconds": 5})
-    one.submit("hang")
-    before = one.executor.next_deadline()
+    before = one.roster.next_deadline()
     assert before is not None
     assert before - time.monotonic() > 100
-    one.event(Ready)
-    after = one.executor.next_deadline()
+    one.submit("hang")
+    after = one.roster.next_deadline()
     assert after is not None
     assert 4 < after - time.monotonic() <= 5
 
 
 def test_a_worker_that_never_gets_ready_is_killed(desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dreamd.executors.local_worker, "_START_SECONDS", 0.2)
+    monkeypatch.setattr(dreamd.daemon.fleet.roster, "_START_SECONDS", 0.2)
     one = desk("hang-at-start")
-    one.submit("a")
-    assert one.event(WorkerDied) == WorkerDied(("a",), "the worker was not ready after 0.2 s", was_ready=False)
+    assert one.event(SeatLost) == SeatLost((), "the worker was not ready after 0.2 s", was_ready=False)
 
 
 def test_an_idle_worker_is_unloaded_and_the_next_batch_starts_another(
@@ -584,13 +564,13 @@ def test_an_idle_worker_is_unloaded_and_the_next_batch_starts_another(
     pid = one.view.pid
     one.until(lambda: one.view.state is WorkerState.STOPPED)
     assert not tree.is_alive(pid)
-    assert one.all(WorkerDied) == []
-    assert one.executor.next_deadline() is None
+    assert one.all(SeatLost) == []
+    assert one.roster.next_deadline() is None
     assert "unloaded" in caplog.text
-    assert one.executor.free() == 0
-    one.executor.wake()
+    assert not one.roster.has_vacancy
+    one.roster.wake(1)
     one.event(Ready, 2)
-    assert one.executor.free() == 1
+    assert one.roster.has_vacancy
     one.submit("a")
     assert one.event(NotDone).job == "a"
 
@@ -598,16 +578,16 @@ def test_an_idle_worker_is_unloaded_and_the_next_batch_starts_another(
 def test_a_worker_that_died_idle_and_is_then_unloaded_still_takes_work(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executors.local_worker, "_RESTART_SECONDS", (0.01,))
+    monkeypatch.setattr(dreamd.daemon.fleet.absences, "_WAIT_SECONDS", (0.01,))
     one = desk("cpu", workers={"idle_unload_seconds": 0.5})
     one.event(Ready)
     assert one.view.pid is not None
     os.kill(one.view.pid, signal.SIGKILL)
     one.event(Ready, 2)
     one.until(lambda: one.view.state is WorkerState.STOPPED)
-    one.executor.wake()
+    one.roster.wake(1)
     one.event(Ready, 3)
-    assert one.executor.free() == 1
+    assert one.roster.has_vacancy
     one.submit("a")
     assert one.event(NotDone).job == "a"
 
@@ -615,7 +595,7 @@ def test_a_worker_that_died_idle_and_is_then_unloaded_still_takes_work(
 def test_a_busy_worker_is_not_unloaded(desk: Callable[..., Desk]) -> None:
     one = desk("cpu", workers={"idle_unload_seconds": 0.1}, limits={"timeout_seconds": 0.5})
     one.submit("hang")
-    assert "limits.timeout_seconds" in one.event(WorkerDied).reason
+    assert "limits.timeout_seconds" in one.event(SeatLost).reason
 
 
 # Restart and stop
@@ -626,22 +606,22 @@ def test_a_restart_waits_for_the_batch_to_be_finished(desk: Callable[..., Desk])
     one.event(Ready)
     pid = one.view.pid
     one.submit("a")
-    one.executor.restart()
+    one.roster.restart()
     assert one.view.pid == pid
     one.event(NotDone)
     one.event(Ready, 2)
     assert one.view.pid != pid
-    assert one.all(WorkerDied) == []
+    assert one.all(SeatLost) == []
 
 
 def test_a_restart_of_an_idle_worker_is_at_once(desk: Callable[..., Desk], tree: Tree) -> None:
     one = desk("cpu")
     one.event(Ready)
     pid = one.view.pid
-    one.executor.restart()
+    one.roster.restart()
+    one.event(Ready, 2)
     assert one.view.pid != pid
     assert not tree.is_alive(pid)
-    one.event(Ready, 2)
     one.submit("a")
     one.event(NotDone)
     assert len(one.all(Ready)) == 2  # and it is over with that
@@ -651,30 +631,30 @@ def test_restarts_that_come_faster_than_a_worker_starts_leave_each_its_batch(des
     """As a SIGHUP every two seconds does, where torch takes three to load."""
     one = desk("cpu")
     while not one.all(NotDone):
-        one.executor.restart()
+        one.roster.restart()
         one.turn(patience=0.001)
-        if one.executor.free():
+        if one.roster.has_vacancy:
             one.submit("a")
     one.event(Ready, 2)
-    assert one.all(WorkerDied) == []
+    assert one.all(SeatLost) == []
 
 
 def test_a_worker_that_was_to_be_restarted_while_it_started_is_restarted_once_it_is_ready(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executors.local_worker, "_RESTART_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(dreamd.daemon.fleet.roster, "_STALE_SECONDS", 0.01)
     one = desk("cpu")
     first = one.view.pid
-    one.executor.restart()
+    one.roster.restart()
     assert one.view.pid == first
     one.event(Ready, 2)
     assert one.view.pid != first
 
 
 def test_a_restart_of_an_unloaded_worker_starts_none(desk: Callable[..., Desk]) -> None:
-    one = desk("cpu", workers={"idle_unload_seconds": 0})
+    one = desk("cpu", workers={"idle_unload_seconds": 0.3})
     one.until(lambda: one.view.state is WorkerState.STOPPED)
-    one.executor.restart()
+    one.roster.restart()
     assert one.view.state is WorkerState.STOPPED
     one.submit("a")
     assert one.event(NotDone).job == "a"
@@ -688,10 +668,9 @@ def test_a_stop_ends_a_worker_in_the_middle_of_its_work(desk: Callable[..., Desk
     one.submit("hang")
     pid = one.view.pid
     begun = time.monotonic()
-    one.executor.stop()
+    one.roster.stop()
     assert time.monotonic() - begun < 5
     assert not tree.is_alive(pid)
-    assert one.view.state is WorkerState.STOPPED
 
 
 def test_a_stop_ends_a_worker_that_does_not_want_to(
@@ -703,12 +682,12 @@ def test_a_stop_ends_a_worker_that_does_not_want_to(
     one.submit("a", "stubborn")
     one.event(NotDone)
     pid = one.view.pid
-    one.executor.stop()
+    one.roster.stop()
     assert not tree.is_alive(pid)
 
 
 def test_a_stop_while_a_worker_waits_for_its_next_start_is_a_stop(desk: Callable[..., Desk]) -> None:
     one = desk("exit-at-start")
-    one.event(WorkerDied)
-    one.executor.stop()
+    one.event(SeatLost)
+    one.roster.stop()
     assert one.view.pid is None

@@ -200,18 +200,19 @@ class Pace:
             most: jobs at a time, however quick they are.
         """
         self._most = most
-        self._seconds: OrderedDict[str, float] = OrderedDict()
+        self._seconds: OrderedDict[tuple[str, str], float] = OrderedDict()
 
-    def learn(self, recipe: str, seconds: float) -> None:
-        """Take note of how long a picture of a recipe took."""
-        self._seconds[recipe] = seconds
-        self._seconds.move_to_end(recipe)
+    def learn(self, recipe: str, kind: str, seconds: float) -> None:
+        """Take note of how long a picture of a recipe took on a kind of device."""
+        self._seconds[recipe, kind] = seconds
+        self._seconds.move_to_end((recipe, kind))
         if len(self._seconds) > _RECIPES_KNOWN:
             self._seconds.popitem(last=False)
 
-    def jobs(self, recipe: str) -> int:
-        """Return how many jobs of a recipe are two seconds' work or so; one, when nothing is known of it yet."""
-        seconds = self._seconds.get(recipe)
+    def jobs(self, recipe: str, kind: str) -> int:
+        """Return how many jobs of a recipe are two seconds' work or so on a kind of device; one, when that is not known
+        yet."""
+        seconds = self._seconds.get((recipe, kind))
         if seconds is None:
             return 1
         return max(1, min(self._most, int(_AHEAD_SECONDS / max(seconds, 1e-6))))

@@ -27,6 +27,8 @@ def not_ready(values: Mapping[str, Any] | None) -> list[str]:
         reasons.append(f"the inbox is not watched: {values['watching']}")
     if "." in values["paused"]:
         reasons.append("everything is paused")
+    if values["fleet_problem"]:
+        reasons.append(f"no workers can be had: {values['fleet_problem']}")
     return reasons + _worker_reasons(values["workers"])
 
 

@@ -33,7 +33,7 @@ class House:
             "ledger",
             "intake",
             "plugins",
-            "executor",
+            "roster",
             "tally",
             "report",
             "fetches",

@@ -255,10 +255,12 @@ def test_a_plugin_that_cannot_be_loaded_is_told_with_its_reason(tmp_path: Path) 
 
 
 def test_an_executor_that_lacks_something_is_told_what(tmp_path: Path) -> None:
-    body = "class mine:\n    'One.'\n    def __init__(self, context): ...\n    def start(self): ...\n"
+    body = "class mine:\n    'One.'\n    def __init__(self, context): ...\n    def open(self, fleet): ...\n"
     end = '\n@hookimpl\ndef dreamd_executors(register):\n    register("mine", mine)\n'
     found = failures(plugin(tmp_path, "", body, end))
-    assert found["makes what dreamd.api.Executor describes"].startswith("it has no wake, free, submit, workers")
+    assert found["makes what dreamd.api.Executor describes"].startswith(
+        "it has no want, order, cancel, drop, renew, close"
+    )
 
 
 def test_a_notifier_that_raises_for_a_job_without_a_result_is_told_so(tmp_path: Path) -> None:

@@ -222,18 +222,18 @@ def test_what_waits_in_many_folders_is_taken_in_turn() -> None:
 
 def test_a_recipe_begins_with_one_job_at_a_time_and_gets_two_seconds_of_them_when_its_pace_is_known() -> None:
     pace = Pace(32)
-    assert pace.jobs("red") == 1
-    pace.learn("red", 0.25)
-    assert pace.jobs("red") == 8
-    assert pace.jobs("blue") == 1
-    pace.learn("red", 60.0)
-    assert pace.jobs("red") == 1
+    assert pace.jobs("red", "a card") == 1
+    pace.learn("red", "a card", 0.25)
+    assert pace.jobs("red", "a card") == 8
+    assert pace.jobs("blue", "a card") == pace.jobs("red", "a processor") == 1
+    pace.learn("red", "a card", 60.0)
+    assert pace.jobs("red", "a card") == 1
 
 
 def test_the_jobs_at_a_time_have_a_limit_however_quick_they_are() -> None:
     pace = Pace(4)
-    pace.learn("red", 0.0)
-    assert pace.jobs("red") == 4
+    pace.learn("red", "a card", 0.0)
+    assert pace.jobs("red", "a card") == 4
 
 
 def test_a_film_whose_turn_is_over_stands_behind_some_and_not_behind_all(scheduler: Scheduler) -> None:
@@ -248,7 +248,7 @@ def test_a_film_whose_turn_is_over_stands_behind_some_and_not_behind_all(schedul
 def test_how_many_jobs_a_time_holds_is_told_by_the_last_ones() -> None:
     pace = Pace(32)
     assert pace.within(10) == 1
-    pace.learn("quick", 0.5)
+    pace.learn("quick", "a card", 0.5)
     assert pace.within(10) == 20
-    pace.learn("slow", 300.0)
+    pace.learn("slow", "a card", 300.0)
     assert pace.within(10) == 1

@@ -1,0 +1,35 @@
+"""Seats as `dreamd status` shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class WorkerState(StrEnum):
+    """What the worker at a seat is doing."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    IDLE = "idle"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerView:
+    """A seat and its worker.
+
+    Attributes:
+        node: the machine; empty for this one.
+        busy_share: the part of the last minute that its device was dreaming, 0 to 1; 0 when it has nothing to do.
+    """
+
+    device: str
+    device_name: str
+    precision: str
+    state: WorkerState
+    jobs: tuple[str, ...]
+    pid: int | None
+    error: str | None
+    node: str = ""
+    busy_share: float = 0.0

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from dreamd.pictures.colours.spaces import ColourSpace, coded_space
 from dreamd.pictures.containers.ancillary import EXIF_MARK, MAX_EXIF_BYTES, Ancillary
+from dreamd.pictures.containers.companions import GAIN_MAP_NOTE
 from dreamd.pictures.containers.spliced import Piece, Range, spliced
 from dreamd.pictures.damage import left_out_when_broken
 from dreamd.pictures.decoders.raster import DeepLayout
@@ -28,6 +29,11 @@ _HIGH_BIT_DEPTH, _TWELVE_BIT = 0x40, 0x20
 
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
+
+_GAIN_MAP_BRAND = b"tmap"
+"""A file whose pictures together make one for bright screens says that it is of this kind (ISO 21496-1)."""
+
+_BRANDS_BYTES = 256
 
 _FULL_BOX_BYTES = 4
 """A version and flags stand before the content of some boxes."""
@@ -53,7 +59,9 @@ def read_boxes(file: BinaryIO, name: str) -> tuple[BinaryIO, Ancillary]:
             at = start + meta.index(item.info) + item.type_offset
             pieces = [Range(0, at), b"free", Range(at + 4, end - at - 4)]
             exif = _exif(file, meta, item)
-    return spliced(file, pieces), Ancillary(exif=exif, space=space)
+    file.seek(0)
+    notes = (GAIN_MAP_NOTE,) if _GAIN_MAP_BRAND in _brands(file.read(_BRANDS_BYTES)) else ()
+    return spliced(file, pieces), Ancillary(exif=exif, space=space, notes=notes)
 
 
 def deep_layout(file: BinaryIO) -> DeepLayout | None:
@@ -76,9 +84,14 @@ def check_whole(file: BinaryIO) -> None:
 
 def is_heic(head: bytes) -> bool:
     """Tell by the first bytes of a file of boxes whether a codec of HEIC packs its picture, and not AVIF's."""
-    length = int.from_bytes(head[:4], "big")
-    brands = {head[8:12], *(head[at : at + 4] for at in range(16, min(length, len(head)), 4))}
+    brands = _brands(head)
     return head[4:8] == b"ftyp" and not brands & _AVIF_BRANDS and bool(brands & _HEIC_BRANDS)
+
+
+def _brands(head: bytes) -> set[bytes]:
+    """Return the kinds that a file of boxes says that it is, by its first bytes."""
+    length = int.from_bytes(head[:4], "big")
+    return {head[8:12], *(head[at : at + 4] for at in range(16, min(length, len(head)), 4))}
 
 
 def _meta(file: BinaryIO) -> tuple[int, bytes]:

@@ -8,6 +8,7 @@ import struct
 import pytest
 from PIL import Image
 
+from dreamd.pictures.containers.boxes import read_boxes
 from tests import badfiles
 from tests.badfiles import jpeg_with, longs, tiff_of, tiff_page
 from tests.unit.pictures.kit import Opened
@@ -49,3 +50,10 @@ def test_pictures_of_a_heic_are_told(opened: Opened) -> None:
     heif.add_from_pillow(Image.new("RGB", (64, 64), "blue"))
     heif.save(encoded, quality=80)
     assert opened(encoded.getvalue()).notes == ("it holds 2 pictures: the first was dreamed",)
+
+
+def test_an_avif_with_a_gain_map_by_the_standard_is_told() -> None:
+    plain = badfiles.saved(badfiles.noise(32, 24), "AVIF")
+    assert read_boxes(io.BytesIO(plain), "plain")[1].notes == ()
+    (note,) = read_boxes(io.BytesIO(plain.replace(b"MA1B", b"tmap", 1)), "bright")[1].notes
+    assert "gain map" in note

@@ -26,6 +26,7 @@ from dreamd.files.problems import refusal
 from dreamd.logs import inherited_level
 from dreamd.page.access.programs import Programs
 from dreamd.page.access.token_file import programs_of, token_of
+from dreamd.page.api.folder_tidying import RecipeFolders
 from dreamd.page.api.receipts import Receipts
 from dreamd.page.app import make_app
 from dreamd.page.connection import CONNECTIONS, Connection
@@ -113,6 +114,7 @@ def _prepare(config: Config) -> None:
     """Make the state folder, and remove what an earlier process left."""
     config.state.mkdir(parents=True, exist_ok=True)
     Receipts(config.state, config.inbox).tidy()
+    RecipeFolders(config).tidy()
     sweep(config.inbox)
 
 

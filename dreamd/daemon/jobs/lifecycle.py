@@ -21,19 +21,18 @@ from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.publishing import Published, publish_result
 from dreamd.daemon.jobs.queue import Scheduler
 from dreamd.daemon.jobs.recipes import JobRecipes, by_recipe
+from dreamd.daemon.jobs.retries import Retries
+from dreamd.daemon.jobs.starting import Starter, without_attempt
 from dreamd.errors import DreamdError, FailureCause, HoldCause, RecipeError
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import Job, JobState, new_job_id
-from dreamd.messages import Batch, Done, NotDone, Order
+from dreamd.messages import Batch, Done, NotDone
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.settings.recipes.recipe_book import RecipeBook
 from dreamd.tree.spool import Spool
 from dreamd.wording import printable
 
 log = logging.getLogger(__name__)
-
-_RETRY_SECONDS = 2.0
-"""The wait before the second attempt, in seconds; each further one waits twice as long."""
 
 _TRIED_AT_A_TIME = 256
 """The number of jobs that are tried to be begun in a turn of the loop, when a folder or the journal refuses them."""
@@ -63,13 +62,14 @@ class Lifecycle:
         self._spool = spool
         self._ledger = ledger
         self._recipes = recipes
-        self._attempts = attempts
         self._publishing: set[str] = set()
         self._has_more = False
         self.ends = ends
         self.cancelling = Cancelling(ends)
         self._cancelled_late: set[str] = set()
         self.queue = Scheduler()
+        self._starter = Starter(spool, ledger, ends)
+        self._retries = Retries(self.queue, ledger, ends, attempts=attempts)
         self.running: dict[str, Job] = {}
         self.held = Holds()
 
@@ -196,35 +196,12 @@ class Lifecycle:
         tried, batch = 0, None
         while batch is None and tried < _TRIED_AT_A_TIME and (jobs := self.queue.next(most)):
             tried += len(jobs)
-            batch = self._begin(jobs, refused)
+            batch, started = self._starter.begin(jobs, refused)
+            self.running.update((job.id, job) for job in started)
         for reason, held in refused.items():
             self._hold([job for job, _ in held], held[0][1], reason)
         self._has_more = batch is None and tried >= _TRIED_AT_A_TIME
         return batch
-
-    def _begin(self, jobs: Sequence[Job], refused: dict[str, list[tuple[Job, HoldCause]]]) -> Batch | None:
-        started: list[Job] = []
-        orders: list[Order] = []
-        for job in jobs:
-            try:
-                folder = self._spool.temporary(job)
-            except DreamdError as error:
-                refused.setdefault(_in_general(error, job), []).append((job, folder_cause(error)))
-                continue
-            # Counted before the start, so that an attempt that takes the worker or the daemon down counts too.
-            started.append(replace(job, state=JobState.RUNNING, attempts=job.attempts + 1, started_at=time.time()))
-            source, checkpoint = self._spool.work_path(job), self.ends.checkpoint_of(job)
-            orders.append(
-                Order(job=job.id, source=source, root=self._spool.folders.inbox, folder=folder, checkpoint=checkpoint)
-            )
-        if not started:
-            return None
-        if (problem := self._ledger.save(*started)) is not None:
-            waiting = [(_without_attempt(job), folder_cause(problem)) for job in started]
-            refused.setdefault(str(problem), []).extend(waiting)
-            return None
-        self.running.update((job.id, job) for job in started)
-        return Batch(recipe=started[0].recipe, orders=tuple(orders))
 
     def publish(self, message: Done) -> Callable[[], Published] | None:
         """Return what publishes a result and puts its original away, for any thread to do: disks are slow.
@@ -255,7 +232,7 @@ class Lifecycle:
             return
         if outcome.result is None:
             assert outcome.problem is not None
-            self._hold([_without_attempt(job)], folder_cause(outcome.problem), str(outcome.problem))
+            self._hold([without_attempt(job)], folder_cause(outcome.problem), str(outcome.problem))
             return
         job = self.ends.mark_done(job, outcome.result)
         self.held.forget_waits()
@@ -275,17 +252,17 @@ class Lifecycle:
             return
         failure = message.failure or ("picture" if message.final else "error")
         if message.hold == "plugin" and self._recipes.is_proven(job.recipe):
-            self._try_again(job, message.reason, failure)  # it works for other pictures: this one is at fault
+            self._retries.try_again(job, message.reason, failure)  # it works for other pictures: this one is at fault
         elif message.hold in ("plugin", "folder"):
             # Nobody else's cause, as far as one knows: another picture may well be dreamed.
             reason = message.reason.replace(job.id, "…")  # the same for all whose share is away
-            self._hold([_without_attempt(job)], message.hold, reason)
+            self._hold([without_attempt(job)], message.hold, reason)
         elif message.hold is not None:
-            self._hold_all_like(_without_attempt(job), message)
+            self._hold_all_like(without_attempt(job), message)
         elif message.final:
             self.ends.fail(job, message.reason, failure)
         else:
-            self._try_again(job, message.reason, failure)
+            self._retries.try_again(job, message.reason, failure)
 
     def take_back(self, job_id: str, behind: int) -> None:
         """Queue a film whose turn is over behind so many jobs of its folder.
@@ -314,9 +291,9 @@ class Lifecycle:
             if job is None:
                 continue
             if failure is not None:
-                self._try_again(job, reason, failure, self._recipes.suspects(job.recipe))
+                self._retries.try_again(job, reason, failure, self._recipes.suspects(job.recipe))
             else:
-                self._queue([_without_attempt(job)])
+                self._queue([without_attempt(job)])
 
     def hold_all(self, cause: HoldCause, reason: str) -> None:
         """Hold every job that waits for a worker, or has one: nobody runs jobs now. What is running has no attempt
@@ -328,7 +305,7 @@ class Lifecycle:
         self.queue.take(queued)
         for job in running:
             del self.running[job.id]
-        self._hold([*map(_without_attempt, running), *queued], cause, reason)
+        self._hold([*map(without_attempt, running), *queued], cause, reason)
 
     def cancel(self, job_ids: Collection[str]) -> list[str]:
         """Take jobs out of whatever they are at, to end them as cancelled; return those that a worker has.
@@ -348,7 +325,7 @@ class Lifecycle:
 
     def release(self) -> None:
         """Queue what is running: the daemon ends it by its own will, so that the attempts are none."""
-        self._queue([_without_attempt(job) for job in self.running.values()])
+        self._queue([without_attempt(job) for job in self.running.values()])
         self.running.clear()
 
     # Held
@@ -387,18 +364,6 @@ class Lifecycle:
         for job in jobs:
             self.queue.add(job)
 
-    def _try_again(self, job: Job, reason: str, failure: FailureCause, suspects: str = "") -> None:
-        if job.attempts >= self._attempts:
-            self.ends.fail(job, f"{reason} (attempt {job.attempts} of {self._attempts}){suspects}", failure)
-            return
-        reason += suspects
-        wait = _RETRY_SECONDS * 2 ** (job.attempts - 1)
-        path, attempt = printable(str(job.path)), job.attempts + 1
-        log.warning("%s: %s; attempt %d of %d in %g s", path, reason, attempt, self._attempts, wait, extra=job.about)
-        job = replace(job, state=JobState.QUEUED, reason=reason)
-        self._ledger.save(job)
-        self.queue.add_later(job, time.monotonic() + wait)
-
     def _prove(self, recipe: str) -> None:
         """Take note that a recipe's plugins work. Pictures that were held for them are tried again, and fail by their
         own fault."""
@@ -422,13 +387,3 @@ class Lifecycle:
         held = [replace(job, state=JobState.HELD, hold=cause, reason=reason) for job in jobs]
         self.held.add(held)
         self._ledger.save(*held)
-
-
-def _without_attempt(job: Job) -> Job:
-    """Return the job as it was before its last attempt, which is not counted."""
-    return replace(job, state=JobState.QUEUED, attempts=job.attempts - 1)
-
-
-def _in_general(error: DreamdError, job: Job) -> str:
-    """Return an error's text without the job's id: all jobs that meet it then share one reason."""
-    return str(error).replace(job.id, "…")

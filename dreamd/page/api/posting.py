@@ -20,6 +20,7 @@ from dreamd.files.nofollow import Entry, opened_file, opened_folder
 from dreamd.files.problems import os_error_explained
 from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.json_text import to_json
+from dreamd.page.api.folder_tidying import RecipeFolders
 from dreamd.page.api.receipts import Receipt, Receipts, latest_id_now, receipt_id
 from dreamd.page.recipe_editor import ChangedError, Recipes
 from dreamd.page.recipe_folders import RecipeFolder
@@ -55,6 +56,7 @@ class Posting:
         self._recipes = recipes
         self._receipts = receipts
         self._coming: set[str] = set()
+        self._folders = RecipeFolders(config)
 
     async def post(
         self,
@@ -93,9 +95,15 @@ class Posting:
             if key is not None and (known := await asyncio.to_thread(self._receipts.find, id_)) is not None:
                 _check_is_same(known, asked)
                 return known, False
-            folder = await asyncio.to_thread(self._prepared_folder, wanted, called)
             blank = Receipt(id=id_, owner=owner, asked=asked, path="", draft="", since="")
-            return await self._take(blank, folder, wanted.name, length, chunks), True
+            place = _place_of(wanted, called)
+            await asyncio.to_thread(self._folders.begin_use, place)
+            try:
+                folder = await asyncio.to_thread(self._prepared_folder, wanted, called)
+                return await self._take(blank, folder, wanted.name, length, chunks), True
+            finally:
+                self._folders.end_use(place)
+                asyncio.get_running_loop().run_in_executor(None, self._folders.tidy_if_due)
         finally:
             self._coming.discard(id_)
 
@@ -147,6 +155,13 @@ class Posting:
                     f"somebody has changed the recipe of {target.folder}; remove that folder's recipe, or leave "
                     f"`recipe` out and give `folder={target.folder}`"
                 )
+
+
+def _place_of(wanted: Wanted, called: str) -> str:
+    """Return the folder that a picture is put into."""
+    if wanted.recipe is None:
+        return wanted.folder
+    return RecipeFolder.of(wanted.folder, wanted.recipe, called).folder
 
 
 def _check_key(key: str | None) -> None:

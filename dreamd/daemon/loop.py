@@ -15,7 +15,8 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 
 from dreamd.daemon.events import Crashed, Event, EventQueue, Signalled
-from dreamd.daemon.fleet.roster import News, Roster, SeatDreamed, SeatFailed, SeatLost
+from dreamd.daemon.fleet.news import News, SeatDreamed, SeatFailed, SeatLost
+from dreamd.daemon.fleet.roster import Roster
 from dreamd.daemon.fleet.views import WorkerState
 from dreamd.daemon.intake import Intake
 from dreamd.daemon.jobs.estimates import Estimates

@@ -21,7 +21,8 @@ import dreamd.daemon.fleet.roster
 import dreamd.executors.process
 from dreamd.daemon.fleet.events import FleetEvent
 from dreamd.daemon.fleet.load import Load
-from dreamd.daemon.fleet.roster import News, Roster, SeatLost
+from dreamd.daemon.fleet.news import News, SeatLost
+from dreamd.daemon.fleet.roster import Roster
 from dreamd.daemon.fleet.views import WorkerState, WorkerView
 from dreamd.errors import FailureCause
 from dreamd.executors.devices import worker_devices

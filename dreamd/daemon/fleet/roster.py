@@ -8,18 +8,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from dreamd.daemon.fleet.absences import Absences
 from dreamd.daemon.fleet.events import Closed, Door, FleetEvent, Opened, Refused, Spoke, Troubled
+from dreamd.daemon.fleet.news import News, SeatDreamed, SeatFailed, SeatLost
 from dreamd.daemon.fleet.open_seat import OpenSeat, Verdict
 from dreamd.daemon.fleet.sickness import Sickness
 from dreamd.daemon.fleet.vacancies import Vacancies
 from dreamd.daemon.fleet.views import WorkerState, WorkerView
-from dreamd.errors import FailureCause
 from dreamd.executors.executor import Bundle, Demand, Seat
 from dreamd.executors.guarded import GuardedExecutor
-from dreamd.messages import Advanced, Batch, Done, Importing, NotDone, Ready, Said, Unable, Writing, Yielded
+from dreamd.messages import Advanced, Batch, Done, Importing, NotDone, Ready, Said, Unable, Yielded
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.settings.config import Config
 
@@ -43,48 +42,6 @@ the processor seconds."""
 
 _END_SECONDS = 10.0
 """The time that all workers have to end when the daemon ends, in seconds."""
-
-
-@dataclass(frozen=True)
-class SeatLost:
-    """A seat is gone with what it had in hand, or did not come about.
-
-    Attributes:
-        jobs: the jobs that it had not answered for.
-        reason: how it ended, for a person.
-        was_ready: whether its worker had ever been ready; if not, its jobs are not to blame.
-        plugin: the plugin that ended it by being loaded, and that workers do without from now on.
-        failure: what its end says of the jobs; None: nothing, so that it costs them no attempt.
-    """
-
-    jobs: tuple[str, ...]
-    reason: str
-    was_ready: bool
-    plugin: str | None = None
-    failure: FailureCause | None = "worker"
-
-
-@dataclass(frozen=True)
-class SeatDreamed:
-    """A picture came out.
-
-    Attributes:
-        kind: what kind of device is at the seat: pictures take as long at all of a kind.
-    """
-
-    answer: Done
-    kind: str
-
-
-@dataclass(frozen=True)
-class SeatFailed:
-    """A picture failed at a seat that is sick: the picture is not to blame, and goes elsewhere."""
-
-    answer: NotDone
-
-
-News = Ready | Advanced | Writing | NotDone | Yielded | SeatDreamed | SeatLost | SeatFailed
-"""What the loop hears of seats."""
 
 
 class Roster:
@@ -325,11 +282,6 @@ class Roster:
             self._drop_stale(one)
         self._note(one)
         return news
-
-    @staticmethod
-    def _may_be_seats(answer: NotDone) -> bool:
-        """Whether it may be the seat's fault that there is no result."""
-        return answer.hold is None and not answer.final
 
     def _take_closed(self, closed: Closed) -> SeatLost | None:
         one = self._open.pop(closed.seat, None)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dreamd.daemon.fleet.events import FleetEvent
-from dreamd.daemon.fleet.roster import News, Roster, SeatFailed, SeatLost
+from dreamd.daemon.fleet.news import News, SeatFailed, SeatLost
+from dreamd.daemon.fleet.roster import Roster
 from dreamd.daemon.fleet.views import WorkerState
 from dreamd.executors.executor import Bundle, Demand, Fleet, Seat
 from dreamd.executors.guarded import GuardedExecutor

@@ -523,7 +523,7 @@ def test_axe_finds_no_fault(troubled: Site, visit: Visit, scheme: str, width: in
                  bypass_csp=True, quiet=True)  # fmt: skip
     page.locator("#latest .tile").first.wait_for()
     found = {"now": faults(page)}
-    for view, sign in (("gallery", ".tile"), ("attention", "li"), ("recipes", "nav a")):
+    for view, sign in (("gallery", ".tile"), ("attention", "summary"), ("recipes", "nav a")):
         page.evaluate(f"location.hash = '#{view}'")
         page.locator(f"#view-{view} {sign}").first.wait_for()
         found[view] = faults(page)

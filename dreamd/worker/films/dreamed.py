@@ -33,7 +33,7 @@ from dreamd.worker.films.film_dream import (
     write_whole,
 )
 from dreamd.worker.films.keeping import FilmFolder
-from dreamd.worker.films.motion import can_follow, motion_between
+from dreamd.worker.films.motion import Motion, can_follow, motion_between
 from dreamd.worker.films.opening import Source
 from dreamd.worker.recipes.builder import Built
 from dreamd.worker.session import Session, mask_of
@@ -102,7 +102,7 @@ class DreamedFilm:
         self._pace = Pace(folder, source.film.frames)
         self._losses: tuple[float, float] | None = None
         self._key: _Key | None = None
-        self._started = 0.0
+        self._known: tuple[Bytes, Bytes, Motion] | None = None
 
     def go_on(self, is_over: Callable[[], bool], watching: Watching) -> bool:
         """Dream frame after frame; returns whether all are done."""
@@ -152,7 +152,14 @@ class DreamedFilm:
         return _Group(between, None, is_cut=False) if between else None
 
     def _is_cut(self, frame: Bytes, last: Bytes | None) -> bool:
-        return self._film.cuts and last is not None and motion_between(frame[:, :, :3], last[:, :, :3]).is_cut
+        return self._film.cuts and last is not None and self._motion(frame, last).is_cut
+
+    def _motion(self, now: Bytes, other: Bytes) -> Motion:
+        """Return the motion between two frames; asked again for the same, it is not looked for again."""
+        known = self._known
+        if known is None or known[0] is not now or known[1] is not other:
+            known = self._known = (now, other, motion_between(now[:, :, :3], other[:, :, :3]))
+        return known[2]
 
     def _finish(self, group: _Group, watching: Watching) -> None:
         """Dream the last frame of a group, and move those between."""
@@ -177,7 +184,7 @@ class DreamedFilm:
         carried = before is not None and self._film.keep > 0
         start = to_image(frame.pixels)
         if carried and before is not None:
-            motion = motion_between(frame.pixels[:, :, :3], before.frame[:, :, :3])
+            motion = self._motion(frame.pixels, before.frame)
             start = (start + self._film.keep * motion.carried(before.change)).clamp_(0, 1)
         built = self._recipes.further if carried else self._recipes.anew
         (pixels,) = self._dream([frame], start, built, watching)

@@ -214,11 +214,10 @@ def test_missing_weights_hold_the_folder_until_the_file_is_there(warm: Warm) -> 
     tree, _ = warm
     tree.recipe("far", "backbone: {name: far, weights: default}\n")
     tree.drop("far/a.png")
-    hold = tree.hold("far")
     file = tree.root / "weights" / "far.safetensors"
-    assert hold["cause"] == "weights"
-    assert "dreamd weights fetch far" in hold["reason"]
-    assert str(file) in hold["reason"]
+    assert tree.hold("far")["cause"] == "weights"
+    tree.wait_for(lambda: "dreamd weights fetch far" in tree.hold("far")["reason"], "the fetch to have failed")
+    assert str(file) in tree.hold("far")["reason"]
     tree.drop("near/a.png")
     tree.wait_for((tree.outbox / "near" / "a.png").exists, "another folder's result")
     file.parent.mkdir(exist_ok=True)

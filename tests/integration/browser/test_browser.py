@@ -120,7 +120,7 @@ def test_what_is_left_in_the_inbox_is_told_with_its_reason(site: Site, visit: Vi
     link.symlink_to(site.tree.config)
     try:
         page.get_by_role("link", name="Attention 1").click()
-        page.locator("#attention").get_by_text("inbox: 1 file").wait_for()
+        page.locator("#attention article", has_text="links are not followed").get_by_text("1 file in inbox").wait_for()
     finally:
         link.unlink()
     page.get_by_text("All is well.").wait_for()
@@ -148,15 +148,16 @@ def test_the_whole_page_works_below_a_path(tmp_path: Path, make: Make, run_daemo
 
 def test_a_failure_is_seen_with_its_reason_and_retried(site: Site, visit: Visit) -> None:
     page = visit(site)
-    drop(page, "text.png", b"this is no picture")
+    site.tree.mood("sour", "orphan")
+    drop_into(page, "sour", "ends.png", site.tree.picture(13))
     page.get_by_role("link", name="Attention 1").click()
-    line = page.locator("#attention li", has_text="text.png")
-    line.get_by_text("not a picture that can be read").wait_for()
-    (site.tree.failed / "text.png").write_bytes(site.tree.picture())  # mended where it lies
-    line.get_by_role("button", name="Retry text.png").click()
-    page.get_by_text("text.png: back in the inbox").wait_for()
+    entry = page.locator("#attention article", has_text="Their worker was ended")
+    entry.get_by_text("the worker ended with code 7").first.wait_for()
+    site.tree.mood("sour", "calm")
+    entry.get_by_role("button", name="Retry: ").click()
+    page.get_by_text("sour/ends.png: back in the inbox").wait_for()
     page.get_by_text("All is well.").wait_for()
-    site.tree.result("text.png")
+    site.tree.result("sour/ends.png")
 
 
 def test_pausing_keeps_pictures_waiting(site: Site, visit: Visit) -> None:
@@ -435,7 +436,7 @@ def test_a_name_is_text_and_never_markup(site: Site, visit: Visit) -> None:
     seen(page, name).wait_for()
     drop(page, "<b>broken.png", b"no picture")
     page.get_by_role("link", name="Attention").click()
-    page.locator("#attention li", has_text="<b>broken.png").wait_for()
+    page.locator("#attention article", has_text="<b>broken.png").wait_for()
 
 
 @pytest.fixture(scope="module")

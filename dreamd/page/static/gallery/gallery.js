@@ -19,6 +19,7 @@ let pages = [];
 let isLoading = false;
 let isComplete = false;
 let isBegun = false;
+let turn = 0; // counts the lists that were begun: what was asked for an earlier one is of no use to a later one
 let known = new Set();
 let latest = [];
 let width = 0;
@@ -92,6 +93,7 @@ export async function showGallery(fields) {
 
 function restart() {
   isBegun = true;
+  turn += 1;
   near.disconnect();
   pages = [];
   known = new Set();
@@ -158,13 +160,14 @@ async function loadMore() {
   if (isLoading || isComplete || !isBegun) return;
   isLoading = true;
   byId("gallery").setAttribute("aria-busy", "true");
-  const asked = wanted;
-  const before = pages.at(-1)?.results.at(-1)?.place;
+  const asked = turn;
+  const before = pages.findLast(({ results }) => results.length)?.results.at(-1).place;
   try {
-    const results = await get(`api/results?${query({ limit: PAGE, ...asked, before })}`);
-    if (asked !== wanted) return;
+    const results = await get(`api/results?${query({ limit: PAGE, ...wanted, before })}`);
+    if (asked !== turn) return;
     isComplete = results.length < PAGE;
-    if (results.length) addPage(results, "end");
+    const fresh = results.filter(({ id }) => !known.has(id)); // what has come meanwhile stands at the top already
+    if (fresh.length) addPage(fresh, "end");
     else if (pages.length) layOutPage(pages.at(-1));
     showNothing();
     byId("gallery-more").hidden = isComplete;
@@ -173,7 +176,7 @@ async function loadMore() {
   } catch (error) {
     notice(error.message);
   } finally {
-    if (asked === wanted) {
+    if (asked === turn) {
       isLoading = false;
       byId("gallery").setAttribute("aria-busy", "false");
     }
@@ -205,9 +208,9 @@ function layOutLatest() {
 
 async function addNewest() {
   if (wanted.sort !== DEFAULTS.sort) return; // they stand elsewhere in another order, and are there when it is asked for again
-  const asked = wanted;
-  const newest = await get(`api/results?${query({ limit: PAGE, ...asked })}`);
-  if (asked !== wanted) return;
+  const asked = turn;
+  const newest = await get(`api/results?${query({ limit: PAGE, ...wanted })}`);
+  if (asked !== turn) return;
   if (newest.length === PAGE && !newest.some(({ id }) => known.has(id))) {
     restart(); // more have come than a page holds
     return;
@@ -229,18 +232,18 @@ async function addNewest() {
 export async function marksChanged() {
   for (const page of pages) page.isStale = true;
   await Promise.all(pages.filter((page) => page.isFilled).map(refresh));
-  if (isBegun && !pages.length) restart();
+  if (isBegun && !pages.length && !isLoading) restart();
 }
 
 /** Takes what is now between the page before and the page behind. */
 async function refresh(page) {
-  const asked = wanted;
+  const asked = turn;
   const at = pages.indexOf(page);
   const before = pages.slice(0, at).findLast(({ results }) => results.length)?.results.at(-1).place;
   const behind = new Set(pages.slice(at + 1).find(({ results }) => results.length)?.results.map(({ id }) => id));
   page.isStale = false;
-  const found = await get(`api/results?${query({ limit: PAGE, ...asked, before })}`);
-  if (asked !== wanted || !pages.includes(page)) return;
+  const found = await get(`api/results?${query({ limit: PAGE, ...wanted, before })}`);
+  if (asked !== turn || !pages.includes(page)) return;
   const end = found.findIndex(({ id }) => behind.has(id));
   const ids = new Set(page.results.map(({ id }) => id));
   const last = found.findLastIndex(({ id }) => ids.has(id));

@@ -327,7 +327,7 @@ class _Writer:
         try:
             stream.pix_fmt = self._pixel_format
         except ValueError as error:
-            raise PictureError(f"output.film.pixel_format {self._pixel_format!r}: {error}") from error
+            raise PictureError(f"output.pixel_format {self._pixel_format!r}: {error}") from error
         stream.options = _options(self._codec, plan.quality)
         context.time_base = 1 / rate
         context.thread_count = _THREADS
@@ -416,7 +416,7 @@ def _codec_of(plan: FilmPlan) -> str:
     if plan.codec == "auto":
         return "vp9" if plan.extension == ".webm" else "h264"
     if plan.extension == ".webm" and plan.codec not in ("vp9", "av1"):
-        raise PictureError(f"a WebM holds vp9 or av1, and not {plan.codec}; set output.film.codec to auto")
+        raise PictureError(f"a WebM holds vp9 or av1, and not {plan.codec}; set output.codec to auto")
     return plan.codec
 
 
@@ -452,8 +452,7 @@ def _sound_streams(source: InputContainer, target: OutputContainer) -> tuple[dic
             pairs[stream.index] = target.add_stream_from_template(stream)
         else:
             notes.append(
-                f"its sound ({codec}) has no place in {target.format.name} and is left out; "
-                "set output.film.format to mkv"
+                f"its sound ({codec}) has no place in {target.format.name} and is left out; set output.film to mkv"
             )
     return pairs, tuple(notes)
 

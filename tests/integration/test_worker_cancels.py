@@ -39,6 +39,7 @@ class Line:
         self._tree = tree
         self._folder = folder
         self._said: queue.SimpleQueue[Said] = queue.SimpleQueue()
+        self.furthest = 0
         settings = Settings(
             device="cpu",
             plugin_folders=(tree.root / "plugins",),
@@ -85,7 +86,8 @@ class Line:
 
     def until(self, is_wanted: Callable[[Said], bool]) -> Said:
         while not is_wanted(said := self._said.get(timeout=PATIENCE_SECONDS)):
-            pass
+            if isinstance(said, Advanced):
+                self.furthest = said.iteration
         return said
 
     def end(self) -> dict[str, Done | NotDone]:
@@ -132,6 +134,7 @@ def test_a_dream_that_runs_is_stopped_and_the_next_one_dreamed(begin: Callable[.
     line.until(advanced(endless))
     line.tell(Cancel(cancel=(endless,)))
     assert line.until(answered(endless)) == NotDone(job=endless, **CANCELLED)
+    assert line.furthest < LONG // 2
     assert isinstance(line.end()[after], Done)
 
 

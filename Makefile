@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo gallery openapi man test check lint types slow browser soak bench system install-service uninstall-service rollback-service clean
+.PHONY: demo gallery page-pictures openapi man test check lint types slow browser soak bench system install-service uninstall-service rollback-service clean
 
 .venv/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -15,6 +15,10 @@ demo: .venv/.installed
 # docs/gallery.md: dreams what has changed; some minutes for all of it.
 gallery: .venv/.installed
 	$(BIN)/python tests/gallery.py
+
+# docs/images/page, and how each view of the page is laid out: to be looked at before it is committed.
+page-pictures: .venv/.installed
+	DREAMD_KEEP_LAYOUTS=1 $(BIN)/python -m pytest tests/integration/browser/test_layout.py -m browser
 
 # docs/openapi.json, from the operations of the API.
 openapi: .venv/.installed

@@ -121,6 +121,7 @@ def dreamd_schedules(register):
 ECHO = '''
 """The executor `echo`: gives every picture back as it is, or does what its name says. It takes no time to start."""
 
+import json
 import shutil
 import threading
 import time
@@ -133,6 +134,8 @@ from dreamd.messages import Done, NotDone, Ready, Sidecar
 class Echo:
     def __init__(self, context):
         self.gate = context.config.file.parent / "gate"
+        size = context.config.file.with_name("size")  # what results are said to measure, as a JSON list
+        self.size = tuple(json.loads(size.read_text())) if size.exists() else (1, 1)
         self.tried = set()
         self.is_open = False
 
@@ -176,7 +179,7 @@ class Echo:
             return self.notify(NotDone(job=order.job, hold="space", final=False, reason="the disk is full"))
         sidecar = Sidecar(
             job=order.job, picture="", input_sha256="", recipe={}, versions={}, weights_sha256=None, device="none",
-            precision="fp32", seed=0, size=(1, 1), tiling=None, seconds=0.0, loss_before=0.0, loss_after=0.0,
+            precision="fp32", seed=0, size=self.size, tiling=None, seconds=0.0, loss_before=0.0, loss_after=0.0,
         )
         self.notify(Done(job=order.job, file="result.png", sidecar=sidecar))
 

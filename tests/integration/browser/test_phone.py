@@ -22,7 +22,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 
 SLOTS = """() => [...document.querySelectorAll(".views > *")].map((slot) => {
     const box = slot.getBoundingClientRect();
-    return {name: slot.textContent.trim(), left: box.left, right: box.right, top: box.top, bottom: box.bottom};
+    return {name: slot.innerText.trim(), left: box.left, right: box.right, top: box.top, bottom: box.bottom};
 })"""
 """Where each place of the navigation is, in the order in which they are read."""
 

@@ -1,0 +1,129 @@
+"""Every view of the page on a desktop and a phone: what stands where, as it was looked at and found good.
+
+`make page-pictures` takes the pictures of docs/images/page anew and keeps the layouts; look at them before you commit
+them. A test compares layouts and not pixels, so that another font is no fault.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from tests.browser_site import MARKS, Site
+from tests.page_layout import FAULTS, FILE, SIZES, Layout, kept_layouts, layout_of
+
+if TYPE_CHECKING:
+    from conftest import RunningDaemon, Tree
+    from playwright.sync_api import Page
+
+    Make = Callable[..., Tree]
+    Run = Callable[..., RunningDaemon]
+    Visit = Callable[..., Page]
+
+pytestmark = MARKS
+
+REPOSITORY = Path(__file__).parents[3]
+DREAMS = REPOSITORY / "docs" / "images" / "gallery"
+PICTURES = REPOSITORY / "docs" / "images" / "page"
+
+SHOWN = ("animals-forest", "coral-still_life", "arches-street", "weave-page", "city-landscape", "orchard-street")
+"""Dreams that are on the page, as results of an executor that gives every picture back as it is."""
+
+KEEPS = "DREAMD_KEEP_LAYOUTS" in os.environ
+"""Whether the pictures are taken and the layouts kept, in place of compared."""
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> Site:
+    """A site with dreams, and with something of everything that needs a person."""
+    tree = make(tmp_path_factory.mktemp("layout") / "tree")
+    tree.echo()
+    with Image.open(DREAMS / f"{SHOWN[0]}.jpg") as dream:
+        (tree.root / "size").write_text(json.dumps(dream.size))
+    site = Site(tree, started)
+    for name in SHOWN:
+        tree.drop(f"holidays/{name}.jpg", (DREAMS / f"{name}.jpg").read_bytes())
+        tree.result(f"holidays/{name}.png")
+    tree.drop("holidays/broken.png")
+    tree.failure("holidays/broken.png")
+    tree.recipe("typo", "sed: 1\n")
+    tree.drop("typo/a.png")
+    tree.hold("typo")
+    return site
+
+
+@pytest.fixture(scope="module")
+def layouts() -> Iterator[dict[str, Layout]]:
+    """The layouts that are kept; with `make page-pictures`, those that are seen now."""
+    if not KEEPS:
+        yield kept_layouts()
+        return
+    seen: dict[str, Layout] = {}
+    yield seen
+    FILE.write_text(json.dumps(seen, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def now(page: Page) -> None:
+    page.locator("#latest li").nth(len(SHOWN) - 1).wait_for()
+    page.locator("#running .resting-dream").wait_for()
+
+
+def gallery_view(page: Page) -> None:
+    page.evaluate("location.hash = '#gallery'")
+    page.locator("#gallery li").nth(len(SHOWN) - 1).wait_for()
+
+
+def attention(page: Page) -> None:
+    page.evaluate("location.hash = '#attention'")
+    page.locator("#attention article").nth(1).wait_for()
+
+
+def recipes(page: Page) -> None:
+    page.evaluate("location.hash = '#recipes/holidays'")
+    page.locator("#view-recipes img").first.wait_for()
+
+
+def viewer(page: Page) -> None:
+    gallery_view(page)
+    page.locator("#gallery a[href^='#result/']").first.click()
+    page.get_by_role("dialog").wait_for()
+
+
+VIEWS: dict[str, Callable[[Page], None]] = {
+    "now": now,
+    "gallery": gallery_view,
+    "attention": attention,
+    "recipes": recipes,
+    "viewer": viewer,
+}
+"""How each view is come to, from the page as it opens."""
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_is_laid_out_as_it_was_found_good(
+    gallery: Site, visit: Visit, layouts: dict[str, Layout], view: str, size: str
+) -> None:
+    page = visit(gallery, quiet=True, reduced_motion="reduce", **SIZES[size])
+    VIEWS[view](page)
+    page.wait_for_load_state("networkidle")
+    layout = layout_of(page)
+    assert page.evaluate(FAULTS) == []
+    if KEEPS:
+        layouts[f"{view} {size}"] = layout
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            keep(page.screenshot(), f"{view}-{size}-{scheme}")
+    assert layout == layouts[f"{view} {size}"]
+
+
+def keep(screenshot: bytes, name: str) -> None:
+    PICTURES.mkdir(exist_ok=True)
+    Image.open(io.BytesIO(screenshot)).convert("RGB").save(PICTURES / f"{name}.webp", quality=82, method=6)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
 @config_option
 def prune(older_than: str | None, keep: str | None, dry_run: bool, config_file: Path) -> None:
-    """Remove old originals, old jobs from the journal, and what was deleted long ago.
+    """Remove old originals, old jobs, old trash.
 
     Results that were deleted on the page go for good when they have been in the trash for `trash.keep` of the config;
     without an option, nothing else goes. Other results and failed pictures are not touched. With --older-than the

@@ -299,7 +299,8 @@ def test_plugins_that_bring_many_names_do_not_drown_the_others(cli: Cli, tmp_pat
     column = " " * 17
     assert f"{column}l2               The L2 norm of a picture's whole activation: `[N, C, H, W]` →" in lines
     assert [line[:16].partition("  ")[0].strip() for line in lines if line[0] != " "] == [
-        "loss", "schedule", "gradient", "parameterization", "optimizer", "transform", "executor", "backbone",
+        "loss", "schedule", "gradient", "parameterization", "optimizer", "transform", "film", "executor",
+        "backbone",
         *["not used"] * 4,
     ]  # fmt: skip
     assert "backbone         zoo              The only one. (plugin many)" in lines

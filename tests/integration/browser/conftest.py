@@ -11,7 +11,7 @@ from tests.browser_site import CHROMIUM, WAIT_MILLISECONDS, Site
 
 if TYPE_CHECKING:
     from conftest import RunningDaemon, Tree
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
     Make = Callable[..., Tree]
     Run = Callable[..., RunningDaemon]
@@ -32,6 +32,7 @@ dreamd.worker.previews._SHARE = 1.0
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> Site:
     tree = make(tmp_path_factory.mktemp("browser") / "tree", limits={"attempts": 1})
+    tree.configure(watch={"settle_seconds": 0.3, "patience_seconds": 0.3, "rescan_seconds": 1})
     plugin = tree.root / "plugins" / "tiny.py"
     plugin.write_text(plugin.read_text() + EAGER)
     return Site(tree, started)
@@ -47,6 +48,12 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+def is_trouble(message: ConsoleMessage) -> bool:
+    """Tell whether a browser's message is of something that went wrong. A preview goes when its dream is done, and the
+    page may have asked for it a moment before."""
+    return message.type in ("error", "warning") and "/previews/" not in message.location["url"]
+
+
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     """`visit(site)` opens a page as a person of its own; at the end nothing may have gone wrong in it unseen."""
@@ -59,7 +66,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         page = context.new_page()
         page.set_default_timeout(WAIT_MILLISECONDS)
         if not quiet:
-            page.on("console", lambda message: message.type in ("error", "warning") and troubles.append(message.text))
+            page.on("console", lambda message: is_trouble(message) and troubles.append(message.text))
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("request", lambda request: request.url.startswith((site.url, "blob:")) or troubles.append(request.url))
         page.goto(f"{site.url}{place}")

@@ -60,6 +60,14 @@ def gallery(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) 
 
 
 @pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> Site:
+    """A site that nobody has dropped a picture on."""
+    tree = make(tmp_path_factory.mktemp("untouched") / "tree")
+    tree.echo()
+    return Site(tree, started)
+
+
+@pytest.fixture(scope="module")
 def layouts() -> Iterator[dict[str, Layout]]:
     """The layouts that are kept; with `make page-pictures`, those that are seen now."""
     if not KEEPS:
@@ -96,23 +104,43 @@ def viewer(page: Page) -> None:
     page.get_by_role("dialog").wait_for()
 
 
-VIEWS: dict[str, Callable[[Page], None]] = {
-    "now": now,
-    "gallery": gallery_view,
-    "attention": attention,
-    "recipes": recipes,
-    "viewer": viewer,
+def again(page: Page) -> None:
+    viewer(page)
+    page.get_by_role("link", name="Dream it again").click()
+    page.locator("#view-again img:visible").nth(5).wait_for()
+
+
+def nothing_yet(page: Page) -> None:
+    page.locator("#running > .empty").wait_for()
+    page.locator(".state.is-running").wait_for()
+
+
+def no_results(page: Page) -> None:
+    page.evaluate("location.hash = '#gallery'")
+    page.get_by_text("No results yet.").wait_for()
+
+
+VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
+    "now": ("gallery", now),
+    "gallery": ("gallery", gallery_view),
+    "attention": ("gallery", attention),
+    "recipes": ("gallery", recipes),
+    "viewer": ("gallery", viewer),
+    "again": ("gallery", again),
+    "nothing-yet": ("untouched", nothing_yet),
+    "no-results": ("untouched", no_results),
 }
-"""How each view is come to, from the page as it opens."""
+"""Each view's site, and how it is come to from the page as it opens."""
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_is_laid_out_as_it_was_found_good(
-    gallery: Site, visit: Visit, layouts: dict[str, Layout], view: str, size: str
+    request: pytest.FixtureRequest, visit: Visit, layouts: dict[str, Layout], view: str, size: str
 ) -> None:
-    page = visit(gallery, quiet=True, reduced_motion="reduce", **SIZES[size])
-    VIEWS[view](page)
+    site, come_to = VIEWS[view]
+    page = visit(request.getfixturevalue(site), quiet=True, reduced_motion="reduce", **SIZES[size])
+    come_to(page)
     page.wait_for_load_state("networkidle")
     layout = layout_of(page)
     assert page.evaluate(FAULTS) == []

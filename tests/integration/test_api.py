@@ -249,6 +249,7 @@ def test_a_job_is_cancelled_and_tried_again_under_the_same_id(api: Api) -> None:
 
 def test_a_wait_ends_with_the_job_or_with_its_time(api: Api) -> None:
     gate = api.tree.root / "gate"
+    gate.unlink(missing_ok=True)
     posted = api.post("busy-wait.png", folder="waited")
     begun = time.monotonic()
     assert api.get(f"/jobs/{posted['id']}?wait=1")["state"] in ("received", "queued", "running")

@@ -51,7 +51,8 @@ def test_a_picture_that_was_there_before_the_daemon_comes_out(warm: Warm) -> Non
 
 def test_a_picture_renamed_into_place_comes_out_in_the_same_place_of_the_tree(warm: Warm) -> None:
     tree, _ = warm
-    original = tree.drop("holidays/2026/cat.png").read_bytes()
+    original = tree.picture()
+    tree.drop("holidays/2026/cat.png", original)
     result = tree.result("holidays/2026/cat.png")
     with Image.open(result) as dreamed:
         assert dreamed.size == (32, 32)

@@ -47,6 +47,9 @@ _EVENT_SECONDS = 0.05
 _MOST_AT_A_TIME = 32
 """The number of jobs given to a worker at a time when `workers.batch` is `auto`."""
 
+_ELSEWHERE_SECONDS = 2.0
+"""The time after which a job is looked at again that waits for another seat than where it failed, in seconds."""
+
 _PUBLISHERS = 8
 """The number of threads that publish. A disk syncs several files in little more time than one."""
 
@@ -345,7 +348,10 @@ class Loop:
             # A job that was tried before has a worker to itself, so that it can take down nobody else.
             seat = self._roster.vacancy(job.id, alone=job.attempts > 0)
             if seat is None:
-                return
+                if not self._roster.has_seat(alone=job.attempts > 0):
+                    return
+                self._life.queue.put_off(time.monotonic() + _ELSEWHERE_SECONDS)  # the others need not wait with it
+                continue
             most = self._pace.jobs(job.recipe, self._roster.kind_of(seat))
             batch = self._life.start(self._roster.most_at(seat, most))
             if batch is None:  # none may start, or the rest is for the next turn

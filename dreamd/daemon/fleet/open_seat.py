@@ -20,11 +20,13 @@ class Verdict:
         why: the same for a person.
         failure: what that says of the jobs in its hand; None: nothing.
         is_missed: whether it is to be opened again by itself.
+        is_fault: whether something is wrong with it, so that it waits before that, longer each time, and says why.
     """
 
     why: str
     failure: FailureCause | None = None
     is_missed: bool = True
+    is_fault: bool = False
 
 
 @dataclass

@@ -126,6 +126,10 @@ class Roster:
         avoided = failed_at if any(seat not in failed_at for seat in self._open) else frozenset()
         return self._vacancies.first(alone=alone, avoided=avoided)
 
+    def has_seat(self, *, alone: bool) -> bool:
+        """Whether there is a seat now for a job that has failed nowhere; `alone` as in `vacancy`."""
+        return self.problem is None and self._vacancies.first(alone=alone, avoided=()) is not None
+
     def most_at(self, seat: str, most: int) -> int:
         """Return how many jobs a seat may be given of so many: one, when it has to prove itself."""
         return 1 if self._sickness.must_prove_itself(seat) else most
@@ -240,7 +244,8 @@ class Roster:
     def _take_ready(self, one: OpenSeat, ready: Ready) -> Ready | None:
         one.ready, one.importing = ready, None
         if not one.is_stale and self._is_other(ready.catalogue):
-            self._drop(one, Verdict("its plugins are not those of the other workers; it is opened anew", None))
+            why = "its plugins are not those of the other workers; it is opened anew"
+            self._drop(one, Verdict(why, None, is_fault=True))
             return None
         self._errors.pop(one.seat.id, None)
         one.deadline = self._idle_deadline()
@@ -314,10 +319,12 @@ class Roster:
     def _go_by_order(self, seat: str, verdict: Verdict, now: float) -> None:
         """Take note that a seat is gone which the roster dropped itself."""
         self._errors.pop(seat, None)
-        rest = self._sickness.rest_of(seat)
-        if rest > now:
+        due = max(now, self._sickness.rest_of(seat))
+        if verdict.is_fault:
+            due = max(due, now + self._absences.next_wait(seat))
+        if due > now:
             self._errors[seat] = verdict.why
-        self._absences.add(seat, max(now, rest) if verdict.is_missed else None)
+        self._absences.add(seat, due if verdict.is_missed else None)
 
     def _take_trouble(self, text: str | None) -> None:
         if text is not None and text != self.trouble:

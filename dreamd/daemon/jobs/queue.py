@@ -117,6 +117,11 @@ class Scheduler:
         """Queue a job again at a time of `time.monotonic`: a retry that backs off."""
         heapq.heappush(self._later, (when, job.id, job))
 
+    def put_off(self, when: float) -> None:
+        """Queue the next job again at a time of `time.monotonic`, so that those behind it go first."""
+        for job in self.next():
+            self.add_later(job, when)
+
     def pause(self, folders: Iterable[str]) -> None:
         """Start no job from these folders and those below them; "." is every folder."""
         self._paused = frozenset(PurePosixPath(folder) for folder in folders)

@@ -317,9 +317,16 @@ def test_a_seat_with_other_plugins_than_the_rest_is_opened_anew_and_never_learne
     one = floor("a", "b")
     one.ready("a")
     assert [type(news) for news in one.news] == [Ready]
-    one.ready("b", catalogue=OTHER_PLUGINS)
-    assert [type(news) for news in one.news] == [Ready]
-    assert one.executor.dropped == [("b", False)]
+    for wait in (1, 5):
+        one.ready("b", catalogue=OTHER_PLUGINS)
+        assert [type(news) for news in one.news] == [Ready]
+        assert one.executor.dropped[-1] == ("b", False)
+        one.dies("b")
+        assert "plugins" in next(view.error for view in one.roster.workers() if view.device == "b")
+        one.wait(wait - 0.1)
+        assert one.state("b") is WorkerState.STOPPED
+        one.wait(0.1)
+        assert one.state("b") is WorkerState.STARTING
     one.give("1")
     assert one.give("2") is None
 
@@ -407,11 +414,16 @@ def test_a_picture_that_failed_goes_elsewhere_and_waits_for_that(floor) -> None:
     one.fails("a", "1")
     assert one.give("1", alone=True) == "b"
     one.fails("b", "1")
-    assert one.give("1") in ("a", "b")  # it has failed everywhere
+    last = one.give("1")
+    assert last in ("a", "b")  # it has failed everywhere
+    one.dreams(last, "1")
     one.give("2", seat="a")
     one.fails("a", "2")
     one.give("3", seat="b")
     assert one.roster.vacancy("2", alone=True) is None
+    assert one.roster.has_seat(alone=True)
+    one.give("4", seat="a")
+    assert not one.roster.has_seat(alone=True)
 
 
 def test_one_picture_that_fails_everywhere_makes_no_seat_sick(floor) -> None:

@@ -245,6 +245,15 @@ def test_a_film_whose_turn_is_over_stands_behind_some_and_not_behind_all(schedul
     assert emptied(scheduler) == [film]
 
 
+def test_a_job_that_is_put_off_lets_those_behind_it_go_first(scheduler: Scheduler) -> None:
+    first, second = queued(scheduler, "a", "b")
+    scheduler.put_off(5.0)
+    assert scheduler.peek() == second
+    assert scheduler.next_deadline() == 5.0
+    scheduler.wake(5.0)
+    assert emptied(scheduler) == [second, first]
+
+
 def test_how_many_jobs_a_time_holds_is_told_by_the_last_ones() -> None:
     pace = Pace(32)
     assert pace.within(10) == 1

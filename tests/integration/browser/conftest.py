@@ -48,10 +48,15 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+_MAY_BE_MISSING = ("/previews/", "/before/")
+"""These pictures may not be there for a moment: a preview goes when its dream is done, and an original is put away just
+after its result is there."""
+
+
 def is_trouble(message: ConsoleMessage) -> bool:
-    """Tell whether a browser's message is of something that went wrong. A preview goes when its dream is done, and the
-    page may have asked for it a moment before."""
-    return message.type in ("error", "warning") and "/previews/" not in message.location["url"]
+    """Tell whether a browser's message is of something that went wrong."""
+    is_expected = any(part in message.location["url"] for part in _MAY_BE_MISSING)
+    return message.type in ("error", "warning") and not is_expected
 
 
 @pytest.fixture

@@ -159,7 +159,7 @@ def test_mirrored_gradients_are_symmetric(tiny_dream: Callable[..., Tensor]) -> 
 def test_a_zoom_shows_the_middle_of_the_picture_closer() -> None:
     image = torch.zeros(1, 3, 40, 60)
     image[:, :, 15:25, 20:40] = 1
-    frames = list(example("zoom").zoom(image, Still(), frames=3, closer=1.5))
+    frames = list(example("dive").dive(image, Still(), frames=3, closer=1.5))
     white = [float(frame.mean()) for frame in frames]
     assert white[0] < white[1] < white[2]
     assert {tuple(frame.shape) for frame in frames} == {(1, 3, 40, 60)}

@@ -385,7 +385,7 @@ def test_what_plugins_new_writes_keeps_the_contract(kind: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     "name",
     [
-        *("contrast", "zoom", "mirror", "own_checkpoint", "camera_raw", "webhook"),
+        *("contrast", "dive", "mirror", "own_checkpoint", "camera_raw", "webhook"),
         *("daylight", "sharp", "polar", "towards"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The schedule `zoom`: dreams the picture, looks closer at its middle, and dreams that; the old endless zoom."""
+"""The schedule `dive`: dreams the picture, looks closer at its middle, and dreams that; the old endless zoom."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dreamd.api import Ascend, RegisterSchedule, hookimpl
 DREAMD_API = 1
 
 
-def zoom(
+def dive(
     image: Tensor,
     ascend: Ascend,
     *,
@@ -44,5 +44,5 @@ def _middle(image: Tensor, closer: float) -> Tensor:
 
 @hookimpl
 def dreamd_schedules(register: RegisterSchedule) -> None:
-    """Bring `zoom`."""
-    register("zoom", zoom)
+    """Bring `dive`."""
+    register("dive", dive)

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dreamd.commands.plugin_loading import bare_network
+from dreamd.commands.plugins.loading import bare_network
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.finding.shipped import CATALOGUE, NETWORKS, SOURCES, digest_of_module, series_of
 from dreamd.plugin_host.host import Plugins

@@ -72,7 +72,7 @@ def print_result(target: Path, sidecar: Sidecar) -> None:
 
 def _resolve(name: str, assignments: Sequence[str]) -> Resolved:
     """Return the recipe of a file, a sidecar, a picture or a preset, with the command line's fields over it."""
-    from dreamd.commands.recipe_lookup import documents_of
+    from dreamd.commands.recipes.lookup import documents_of
     from dreamd.settings.recipes.merging import set_fields
     from dreamd.settings.recipes.recipe_book import RecipeBook
 

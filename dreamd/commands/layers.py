@@ -25,7 +25,7 @@ def layers(backbone: str, word: str | None, config_file: Path, as_json: bool) ->
     With the shape of the activation for a picture of 224 by 224 pixels, the stride, and how many pixels across a cell
     sees. With --labels, list instead the classes that a recipe may name as channels of the layer with their scores.
     """
-    from dreamd.commands.known_engine import KnownEngine
+    from dreamd.commands.plugins.known_engine import KnownEngine
     from dreamd.settings.recipes.recipe import BackboneChoice
 
     engine, choice = KnownEngine(config_or_none(config_file)), BackboneChoice(name=backbone)

@@ -18,7 +18,7 @@ from dreamd.commands.terminal.printing import print_findings, print_json, print_
 from dreamd.errors import DreamdError, WeightsError
 
 if TYPE_CHECKING:
-    from dreamd.commands.known_engine import KnownEngine
+    from dreamd.commands.plugins.known_engine import KnownEngine
     from dreamd.settings.config import Config
     from dreamd.weights.sources import Source
 
@@ -180,7 +180,7 @@ def _sources(
     Raises:
         WeightsError: a backbone that was asked for has no default weights, or its plugin is wrong about them.
     """
-    from dreamd.commands.known_engine import KnownEngine
+    from dreamd.commands.plugins.known_engine import KnownEngine
 
     engine = KnownEngine(config)
     found: dict[str, Source | None] = {}
@@ -208,6 +208,6 @@ def _named_backbones(_config: Config | None, engine: KnownEngine) -> list[str]:
 
 def _default_backbone(config: Config | None, _engine: KnownEngine) -> list[str]:
     """Name the backbones of the config's defaults."""
-    from dreamd.commands.recipe_lookup import book_of
+    from dreamd.commands.recipes.lookup import book_of
 
     return [dream.backbone.name for _, dream in book_of(config).for_default().recipe.dreams]

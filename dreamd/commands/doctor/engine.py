@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from dreamd.commands.doctor.finding import Finding, found_by
-from dreamd.commands.known_engine import KnownEngine
-from dreamd.commands.plugin_loading import daemon_catalogue
-from dreamd.commands.recipe_lookup import check_whole, find_recipe, recipe_files
+from dreamd.commands.plugins.known_engine import KnownEngine
+from dreamd.commands.plugins.loading import daemon_catalogue
+from dreamd.commands.recipes.lookup import check_whole, find_recipe, recipe_files
 from dreamd.engine.speed.precision import fastest
 from dreamd.errors import DreamdError, RecipeError
 from dreamd.plugin_host.catalogue import merged

@@ -11,7 +11,7 @@ from dreamd.commands.doctor.finding import Finding, found_by
 from dreamd.commands.doctor.folders import look_at_filesystems, look_at_folders, look_at_plugin_folders
 from dreamd.commands.doctor.machine import look_at_clock, look_at_page, look_at_watches
 from dreamd.commands.doctor.user import look_at_rights, take_home_of
-from dreamd.commands.plugin_loading import engine_plugins
+from dreamd.commands.plugins.loading import engine_plugins
 from dreamd.errors import ConfigError, DreamdError
 from dreamd.executors.devices import check_devices
 from dreamd.settings.config import Config, load_config

@@ -30,7 +30,7 @@ def atlas(backbone: str, layer: str | None, channels: str | None, every: bool, w
     With --layer, every channel of that layer. A network of hundreds of layers is shown by the outputs of its blocks.
     What is dreamed is kept: the same command goes on where it was broken off, and dreams only what is new.
     """
-    from dreamd.commands.plugin_loading import bare_network
+    from dreamd.commands.plugins.loading import bare_network
     from dreamd.settings.recipes.merging import resolve
     from dreamd.sheets.atlas import over_for_atlas, plan_channels, plan_layers
 

@@ -73,13 +73,13 @@ class Wanted:
     @property
     def book(self) -> RecipeBook:
         """Where recipes are looked up by name."""
-        from dreamd.commands.recipe_lookup import book_of
+        from dreamd.commands.recipes.lookup import book_of
 
         return book_of(self.config)
 
     def base(self, preset: str, *over: Document) -> list[Document]:
         """Return the recipe's documents: the named one or a preset, the command's own over it, then the `--set`s."""
-        from dreamd.commands.recipe_lookup import documents_of
+        from dreamd.commands.recipes.lookup import documents_of
         from dreamd.settings.recipes.merging import set_fields
 
         defaults = [self.config.defaults] if self.config else []
@@ -99,7 +99,7 @@ class Wanted:
 
     def plugins(self) -> Plugins:
         """Load the engine's plugins."""
-        from dreamd.commands.plugin_loading import engine_plugins
+        from dreamd.commands.plugins.loading import engine_plugins
 
         return engine_plugins(self.config, self.plugin_folders)
 

@@ -104,7 +104,7 @@ def plugin_names(context: click.Context) -> Iterator[tuple[str, str]]:
 
 def layer_names(context: click.Context) -> Iterator[tuple[str, str]]:
     """Yield the layers of the backbone that the line names, if they are known."""
-    from dreamd.commands.known_engine import KnownEngine
+    from dreamd.commands.plugins.known_engine import KnownEngine
     from dreamd.settings.recipes.recipe import BackboneChoice
 
     # Behind an option that has no value yet click parses no arguments, and leaves them in `args`.
@@ -116,7 +116,7 @@ def layer_names(context: click.Context) -> Iterator[tuple[str, str]]:
 
 def _known(context: click.Context, kind: str) -> Iterator[tuple[str, str]]:
     """Yield what the plugins bring of a kind, as it ships or as earlier commands found it out."""
-    from dreamd.commands.known_engine import KnownEngine
+    from dreamd.commands.plugins.known_engine import KnownEngine
 
     catalogue = KnownEngine(_config_or_none(context)).known_catalogue()
     for entry in catalogue.entries if catalogue else ():

@@ -40,8 +40,8 @@ def plugins() -> None:
 @json_option
 def list_plugins(config_file: Path, as_json: bool) -> None:
     """List what there is to dream with, and what is not used."""
-    from dreamd.commands.known_engine import KnownEngine
-    from dreamd.commands.plugin_listing import plugin_lines
+    from dreamd.commands.plugins.known_engine import KnownEngine
+    from dreamd.commands.plugins.listing import plugin_lines
 
     leave_problems_to_the_command()
     catalogue = KnownEngine(config_or_none(config_file)).whole_catalogue()
@@ -57,7 +57,7 @@ def list_plugins(config_file: Path, as_json: bool) -> None:
 @json_option
 def show(name: str, config_file: Path, as_json: bool) -> None:
     """Show a plugin's parameters, from signature and docstring."""
-    from dreamd.commands.plugin_listing import entry_lines
+    from dreamd.commands.plugins.listing import entry_lines
 
     entries = _entries(name, config_or_none(config_file))
     if as_json:
@@ -143,7 +143,7 @@ def _entries(name: str, config: Config | None) -> list[Entry]:
     Raises:
         UnknownNameError: there is nothing of that name.
     """
-    from dreamd.commands.known_engine import KnownEngine
+    from dreamd.commands.plugins.known_engine import KnownEngine
 
     entries = KnownEngine(config).whole_catalogue().entries
     exact = [entry for entry in entries if entry.name == name]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from dreamd.commands.known_engine import KnownEngine
+from dreamd.commands.plugins.known_engine import KnownEngine
 from dreamd.errors import RecipeError, UsageError, within
 from dreamd.files.names import DREAM_SUFFIXES
 from dreamd.files.problems import os_errors_explained

@@ -70,7 +70,7 @@ def init_recipe(folder: str, preset: str, config_file: Path) -> None:
     FOLDER is one of the inbox, by its path or by its name there; it is made if it is not there. What there is to
     change stands in comments. A recipe that is there already is left as it is.
     """
-    from dreamd.commands.recipe_writing import write_recipe
+    from dreamd.commands.recipes.writing import write_recipe
 
     print_lines([str(write_recipe(folder, preset, config_or_none(config_file)))])
 
@@ -79,7 +79,7 @@ def init_recipe(folder: str, preset: str, config_file: Path) -> None:
 @config_option
 def schema(config_file: Path) -> None:
     """Print a JSON Schema of recipe.yaml, for editors."""
-    from dreamd.commands.known_engine import KnownEngine
+    from dreamd.commands.plugins.known_engine import KnownEngine
     from dreamd.settings.recipes.schema import recipe_schema
 
     print_json(recipe_schema(KnownEngine(config_or_none(config_file)).catalogue))
@@ -90,7 +90,7 @@ def schema(config_file: Path) -> None:
 @json_option
 def list_names(config_file: Path, as_json: bool) -> None:
     """List the presets and named recipes that `extends` knows."""
-    from dreamd.commands.recipe_lookup import book_of
+    from dreamd.commands.recipes.lookup import book_of
 
     names = {name: str(place) for name, place in book_of(config_or_none(config_file)).names().items()}
     if as_json:
@@ -105,8 +105,8 @@ def _check(path: Path, config: Config | None) -> Iterator[tuple[str, bool]]:
     Raises:
         UsageError: there is no recipe.
     """
-    from dreamd.commands.known_engine import KnownEngine
-    from dreamd.commands.recipe_lookup import check_whole, find_recipe, recipe_files
+    from dreamd.commands.plugins.known_engine import KnownEngine
+    from dreamd.commands.recipes.lookup import check_whole, find_recipe, recipe_files
 
     names = [str(file) for file in recipe_files(path)] if path.is_dir() else [str(path)]
     if not names:
@@ -126,8 +126,8 @@ def _check(path: Path, config: Config | None) -> Iterator[tuple[str, bool]]:
 
 def _explain(name: str, config: Config | None) -> list[ExplainedField]:
     """Explain every effective field of a recipe. Raises RecipeError."""
-    from dreamd.commands.known_engine import KnownEngine
-    from dreamd.commands.recipe_lookup import check_whole, find_recipe
+    from dreamd.commands.plugins.known_engine import KnownEngine
+    from dreamd.commands.recipes.lookup import check_whole, find_recipe
     from dreamd.settings.recipes.explaining import explain as explain_fields
 
     engine = KnownEngine(config)
@@ -144,7 +144,7 @@ def _explain(name: str, config: Config | None) -> list[ExplainedField]:
 
 def _text_of_result(file: Path) -> Iterator[str]:
     """Yield the lines of a result's recipe. Raises UsageError when there is no such file, or no recipe in it."""
-    from dreamd.commands.recipe_lookup import documents_of
+    from dreamd.commands.recipes.lookup import documents_of
     from dreamd.settings.recipes.recipe_book import RecipeBook
     from dreamd.settings.recipes.recipe_text import recipe_text
 

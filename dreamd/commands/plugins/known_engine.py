@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from dreamd.commands.plugin_loading import bare_network, daemon_catalogue, engine_plugins
+from dreamd.commands.plugins.loading import bare_network, daemon_catalogue, engine_plugins
 from dreamd.commands.terminal.progress import waiting
 from dreamd.plugin_host.catalogue import Catalogue, merged
 from dreamd.plugin_host.finding.known_sources import known_sources, remember_sources

@@ -36,7 +36,7 @@ def write_recipe(folder: str, preset: str, config: Config | None) -> Path:
     Raises:
         UsageError: there is no such preset, or the folder has a recipe already.
     """
-    from dreamd.commands.recipe_lookup import book_of
+    from dreamd.commands.recipes.lookup import book_of
 
     book_of(config).for_name(preset)  # raises, with the nearest right name
     place = _place_of(folder, config)

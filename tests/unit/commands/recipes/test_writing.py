@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dreamd.commands.init import make_tree
-from dreamd.commands.recipe_lookup import find_recipe
-from dreamd.commands.recipe_writing import write_recipe
+from dreamd.commands.recipes.lookup import find_recipe
+from dreamd.commands.recipes.writing import write_recipe
 from dreamd.errors import UsageError
 from dreamd.settings.config import Config, load_config
 

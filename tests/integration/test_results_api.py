@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dreamd.page.api import result_operations
+from dreamd.page.api.operations import results as result_operations
 from dreamd.page.gallery.deeds import MOST_SELECTED
 from dreamd.tree.journal import Journal
 from tests.api_client import Api, RefusedError, refusal, serve, wait_for_page

@@ -1,5 +1,5 @@
 """The API for programs, below `/api/v1`: promises that hold from version to version, told by its OpenAPI document.
 
-`operations` says what an operation is, once for its route and for the document; `service` lists them all. Knows HTTP,
+Each of `operations` is told once, for its route and for the document; `service` lists them all. Knows HTTP,
 the journal and the folders. The page's own addresses, in `handlers`, promise nothing to anybody else.
 """

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from dreamd.page.api.operations import Answer, Operation
+from dreamd.page.api.operations.operation import Answer, Operation
 from dreamd.page.problems import PROBLEM_TYPE, Problem
 
 JsonValue = str | int | float | bool | None | dict[str, "JsonValue"] | list["JsonValue"]

@@ -10,15 +10,15 @@ from starlette.routing import Mount, Route
 
 from dreamd.errors import DreamdError
 from dreamd.json_text import to_json
-from dreamd.page.api.again_operations import AgainOperations
-from dreamd.page.api.daemon_operations import DaemonOperations
-from dreamd.page.api.event_operations import EventOperations
-from dreamd.page.api.job_operations import JobOperations
 from dreamd.page.api.openapi import openapi
-from dreamd.page.api.operations import Operation
+from dreamd.page.api.operations.again import AgainOperations
+from dreamd.page.api.operations.daemon import DaemonOperations
+from dreamd.page.api.operations.events import EventOperations
+from dreamd.page.api.operations.jobs import JobOperations
+from dreamd.page.api.operations.operation import Operation
+from dreamd.page.api.operations.recipes import RecipeOperations
+from dreamd.page.api.operations.results import ResultOperations
 from dreamd.page.api.problems import problem_of, problem_of_address, problem_of_fault
-from dreamd.page.api.recipe_operations import RecipeOperations
-from dreamd.page.api.result_operations import ResultOperations
 from dreamd.page.parts import Parts
 from dreamd.page.problems import API_PATH
 

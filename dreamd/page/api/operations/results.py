@@ -18,7 +18,7 @@ from dreamd.page.access.callers import caller_of
 from dreamd.page.access.clients import household_of
 from dreamd.page.api.job_view import ApiJobs
 from dreamd.page.api.models import Nothing
-from dreamd.page.api.operations import Answer, Operation, operation, read_model
+from dreamd.page.api.operations.operation import Answer, Operation, operation, read_model
 from dreamd.page.api.receipts import is_receipt_id
 from dreamd.page.api.result_models import (
     ApiResult,

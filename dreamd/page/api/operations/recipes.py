@@ -12,7 +12,7 @@ from starlette.responses import Response
 from dreamd.errors import UsageError
 from dreamd.json_text import to_json
 from dreamd.page.api.models import FolderQuery, Nothing
-from dreamd.page.api.operations import Answer, Operation, operation
+from dreamd.page.api.operations.operation import Answer, Operation, operation
 from dreamd.page.handlers.answers import JsonAnswer
 from dreamd.page.handlers.requests import read_body
 from dreamd.page.recipe_editor import Recipes

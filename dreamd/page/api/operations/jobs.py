@@ -19,7 +19,7 @@ from dreamd.page.access.clients import household_of
 from dreamd.page.api.following import Following
 from dreamd.page.api.job_view import ApiJobs, Found
 from dreamd.page.api.models import ApiJob, JobList, JobQuery, ListQuery, Nothing, PostQuery, State
-from dreamd.page.api.operations import IDEMPOTENCY_KEY, Answer, Operation, operation
+from dreamd.page.api.operations.operation import IDEMPOTENCY_KEY, Answer, Operation, operation
 from dreamd.page.api.originals import opened_original
 from dreamd.page.api.posting import Wanted
 from dreamd.page.api.receipts import Receipt, claimed_files, is_in_inbox, latest_id_now, receipt_id

@@ -22,7 +22,7 @@ from dreamd.page.api.models import (
     RecipeNames,
     TroubleList,
 )
-from dreamd.page.api.operations import Answer, Operation, operation
+from dreamd.page.api.operations.operation import Answer, Operation, operation
 from dreamd.page.attention import Attention
 from dreamd.page.handlers.answers import JsonAnswer
 from dreamd.page.handlers.stored_files import sent_sample

@@ -15,7 +15,7 @@ from dreamd.page.access.clients import household_of
 from dreamd.page.api.following import Following
 from dreamd.page.api.job_view import ApiJobs
 from dreamd.page.api.models import ApiJob, Nothing
-from dreamd.page.api.operations import Answer, Header, Operation, operation
+from dreamd.page.api.operations.operation import Answer, Header, Operation, operation
 from dreamd.page.parts import Parts
 
 _MOST_DIGITS = 18

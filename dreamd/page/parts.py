@@ -9,11 +9,11 @@ from typing import Self
 from dreamd.page.access.clients import Clients
 from dreamd.page.again.comparisons import Comparisons
 from dreamd.page.again.dreaming import Again
-from dreamd.page.api.posting import Posting
-from dreamd.page.api.receipts import Receipts
 from dreamd.page.carried.recipes import CarriedRecipes
 from dreamd.page.gallery.deeds import ResultDeeds
 from dreamd.page.gallery.results import ResultView
+from dreamd.page.posting.posting import Posting
+from dreamd.page.posting.receipts import Receipts
 from dreamd.page.recipe_cards import RecipeCards
 from dreamd.page.recipe_editor import Recipes
 from dreamd.page.state import StateView

@@ -19,7 +19,7 @@ from dreamd.files.names import parts_of
 from dreamd.files.nofollow import Entry, folders_below, opened_file, opened_folder
 from dreamd.files.problems import os_error_explained, refusal
 from dreamd.inbox.recipes import RECIPE_FILES
-from dreamd.page.recipe_folders import home_of
+from dreamd.page.posting.recipe_folders import home_of
 from dreamd.page.recipe_form.form import Form, recipe_form
 from dreamd.page.recipe_form.standing import lists_of, own_fields
 from dreamd.plugin_host.catalogue import Catalogue

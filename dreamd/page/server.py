@@ -26,10 +26,10 @@ from dreamd.files.problems import refusal
 from dreamd.logs import inherited_level
 from dreamd.page.access.programs import Programs
 from dreamd.page.access.token_file import programs_of, token_of
-from dreamd.page.api.folder_tidying import RecipeFolders
-from dreamd.page.api.receipts import Receipts
 from dreamd.page.app import make_app
 from dreamd.page.connection import CONNECTIONS, Connection
+from dreamd.page.posting.folder_tidying import RecipeFolders
+from dreamd.page.posting.receipts import Receipts
 from dreamd.page.uploading.uploads import sweep
 from dreamd.processes import SERVING, die_with_parent
 from dreamd.settings.config import Config, load_config

@@ -14,9 +14,9 @@ from dreamd.job import Job
 from dreamd.page.again.comparisons import Compared, Comparison, Comparisons, new_comparison
 from dreamd.page.again.sources import Of, opened_source, size_of, source_name
 from dreamd.page.again.wishes import Wish
-from dreamd.page.api.posting import Posting, Wanted
-from dreamd.page.api.receipts import Receipt
-from dreamd.page.recipe_folders import home_of
+from dreamd.page.posting.posting import Posting, Wanted
+from dreamd.page.posting.receipts import Receipt
+from dreamd.page.posting.recipe_folders import home_of
 from dreamd.settings.config import Config
 
 _MOST_BYTES = 8 << 30

@@ -13,9 +13,9 @@ from dreamd.page.again.sources import source_name
 from dreamd.page.api.job_view import ApiJobs
 from dreamd.page.api.models import AgainQuery, ApiJob
 from dreamd.page.api.operations.operation import IDEMPOTENCY_KEY, Answer, Operation, operation
-from dreamd.page.api.posting import Wanted
 from dreamd.page.handlers.answers import JsonAnswer, NotThereError
 from dreamd.page.parts import Parts
+from dreamd.page.posting.posting import Wanted
 
 
 class AgainOperations:

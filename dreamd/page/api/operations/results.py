@@ -19,7 +19,6 @@ from dreamd.page.access.clients import household_of
 from dreamd.page.api.job_view import ApiJobs
 from dreamd.page.api.models import Nothing
 from dreamd.page.api.operations.operation import Answer, Operation, operation, read_model
-from dreamd.page.api.receipts import is_receipt_id
 from dreamd.page.api.result_models import (
     ApiResult,
     Deletion,
@@ -36,6 +35,7 @@ from dreamd.page.gallery.zipping import zipped
 from dreamd.page.handlers.answers import FullError, JsonAnswer, NotThereError
 from dreamd.page.outbox import result_of
 from dreamd.page.parts import Parts
+from dreamd.page.posting.receipts import is_receipt_id
 
 T = TypeVar("T")
 

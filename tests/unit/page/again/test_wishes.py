@@ -10,8 +10,8 @@ from dreamd.commands.init import make_tree
 from dreamd.errors import RecipeError, UsageError
 from dreamd.page.again.fields import SweepFields
 from dreamd.page.again.wishes import MOST_AT_ONCE, SMALL_SIDE, Wish, Wishes
+from dreamd.page.posting.recipe_folders import RecipeFolder, home_of
 from dreamd.page.recipe_editor import Recipes
-from dreamd.page.recipe_folders import RecipeFolder, home_of
 from dreamd.settings.config import Config, load_config
 
 

@@ -20,10 +20,10 @@ from dreamd.files.nofollow import Entry, opened_file, opened_folder
 from dreamd.files.problems import os_error_explained
 from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.json_text import to_json
-from dreamd.page.api.folder_tidying import RecipeFolders
-from dreamd.page.api.receipts import Receipt, Receipts, latest_id_now, receipt_id
+from dreamd.page.posting.folder_tidying import RecipeFolders
+from dreamd.page.posting.receipts import Receipt, Receipts, latest_id_now, receipt_id
+from dreamd.page.posting.recipe_folders import RecipeFolder
 from dreamd.page.recipe_editor import ChangedError, Recipes
-from dreamd.page.recipe_folders import RecipeFolder
 from dreamd.page.uploading.uploads import Uploads
 from dreamd.settings.config import Config
 from dreamd.settings.yamlfile import MAX_BYTES

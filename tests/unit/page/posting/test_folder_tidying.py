@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from dreamd.job import Job, JobState
-from dreamd.page.api.folder_tidying import RecipeFolders
-from dreamd.page.recipe_folders import RecipeFolder
+from dreamd.page.posting.folder_tidying import RecipeFolders
+from dreamd.page.posting.recipe_folders import RecipeFolder
 from dreamd.settings.config import Config, load_config
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import StateFolder

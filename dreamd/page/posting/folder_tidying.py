@@ -17,7 +17,7 @@ from pathlib import Path
 from dreamd.errors import DreamdError
 from dreamd.files.nofollow import folders_below
 from dreamd.inbox.recipes import RECIPE_FILES
-from dreamd.page.recipe_folders import home_of
+from dreamd.page.posting.recipe_folders import home_of
 from dreamd.settings.config import Config
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import HOUSE, UPLOADS, StateFolder

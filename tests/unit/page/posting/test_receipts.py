@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from dreamd.job import Job, JobState, new_job_id
-from dreamd.page.api.receipts import KEPT_SECONDS, Receipt, Receipts, is_receipt_id, latest_id_now, receipt_id
+from dreamd.page.posting.receipts import KEPT_SECONDS, Receipt, Receipts, is_receipt_id, latest_id_now, receipt_id
 from dreamd.tree.journal import Journal
 
 

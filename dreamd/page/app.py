@@ -30,7 +30,7 @@ from dreamd.page.handlers.results import Results
 from dreamd.page.handlers.studio import StudioHandlers
 from dreamd.page.handlers.weights import WeightsHandlers
 from dreamd.page.parts import Parts
-from dreamd.page.weights_needed import WeightsNeeded
+from dreamd.page.recipes.weights_needed import WeightsNeeded
 from dreamd.settings.config import Config
 
 

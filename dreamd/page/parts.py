@@ -14,8 +14,8 @@ from dreamd.page.gallery.deeds import ResultDeeds
 from dreamd.page.gallery.results import ResultView
 from dreamd.page.posting.posting import Posting
 from dreamd.page.posting.receipts import Receipts
-from dreamd.page.recipe_cards import RecipeCards
-from dreamd.page.recipe_editor import Recipes
+from dreamd.page.recipes.cards import RecipeCards
+from dreamd.page.recipes.editor import Recipes
 from dreamd.page.state import StateView
 from dreamd.page.uploading.uploads import Uploads
 from dreamd.settings.config import Config

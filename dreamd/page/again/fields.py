@@ -12,7 +12,7 @@ from typing import Any
 
 from dreamd.files.names import parts_of
 from dreamd.page.again.wishes import as_text
-from dreamd.page.recipe_editor import Recipes
+from dreamd.page.recipes.editor import Recipes
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.finding.shipped import Shipped
 from dreamd.plugin_host.kinds import Kind

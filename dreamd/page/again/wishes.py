@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from dreamd.errors import UsageError
 from dreamd.files.names import parts_of
 from dreamd.json_text import to_json
-from dreamd.page.recipe_editor import Recipes
+from dreamd.page.recipes.editor import Recipes
 from dreamd.settings.recipes.recipe_text import recipe_text
 from dreamd.settings.recipes.sweeping import parse_axis, recipe_with
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from dreamd.errors import DreamdError, SpaceError, UsageError
 from dreamd.json_text import to_json
 from dreamd.page.access.callers import ForbiddenError
-from dreamd.page.recipe_editor import ChangedError
+from dreamd.page.recipes.editor import ChangedError
 from dreamd.page.uploading.places import SlowError
 from dreamd.page.uploading.uploads import TooLargeError
 

@@ -13,9 +13,9 @@ from dreamd.errors import UsageError
 from dreamd.page.handlers.answers import JsonAnswer, answering
 from dreamd.page.handlers.requests import query_of, read_json, read_texts, texts_of
 from dreamd.page.handlers.stored_files import FOR_GOOD, sent_sample
-from dreamd.page.recipe_cards import UNDREAMED, RecipeCards
-from dreamd.page.recipe_editor import Change, Recipes
-from dreamd.page.recipe_form.standing import path_of
+from dreamd.page.recipes.cards import UNDREAMED, RecipeCards
+from dreamd.page.recipes.editor import Change, Recipes
+from dreamd.page.recipes.standing import path_of
 
 _MOST_CHANGES = 64
 """The most fields of a text that are changed at a time."""

@@ -15,7 +15,7 @@ from dreamd.page.gallery.results import ResultView, Sought
 from dreamd.page.handlers.answers import JsonAnswer, NotThereError, answering
 from dreamd.page.handlers.requests import number, query_of
 from dreamd.page.handlers.stored_files import FOR_GOOD, sent_result
-from dreamd.page.recipe_editor import Recipes
+from dreamd.page.recipes.editor import Recipes
 from dreamd.page.thumbnails import KINDS, LAYOUTS, SIDES, Thumbnails
 from dreamd.settings.config import Config
 from dreamd.tree.layout import steps_name

@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from dreamd.job import Job
 from dreamd.page.handlers.answers import NotThereError
 from dreamd.page.outbox import opened_result
-from dreamd.page.recipe_cards import sample_file
+from dreamd.page.recipes.cards import sample_file
 
 _CHUNK_BYTES = 1 << 18
 """The bytes of the pieces in which a file is read and sent."""

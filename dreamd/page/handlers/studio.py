@@ -16,7 +16,7 @@ from dreamd.page.handlers.answers import JsonAnswer, NotThereError, answering
 from dreamd.page.handlers.requests import query_of, read_json, read_texts, texts_of
 from dreamd.page.handlers.stored_files import FOR_GOOD
 from dreamd.page.parts import Parts
-from dreamd.page.recipe_cards import UNDREAMED, sample_file
+from dreamd.page.recipes.cards import UNDREAMED, sample_file
 from dreamd.page.studio.atlases import Atlases
 from dreamd.page.studio.trials import Trials
 from dreamd.page.thumbnails import Thumbnails

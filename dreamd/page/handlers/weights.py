@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from dreamd.page.handlers.answers import JsonAnswer, answering
 from dreamd.page.handlers.requests import query_of, read_texts
-from dreamd.page.weights_needed import WeightsNeeded
+from dreamd.page.recipes.weights_needed import WeightsNeeded
 from dreamd.settings.config import Config
 from dreamd.tree.fetch_orders import cancel_fetch
 

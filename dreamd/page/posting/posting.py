@@ -23,7 +23,7 @@ from dreamd.json_text import to_json
 from dreamd.page.posting.folder_tidying import RecipeFolders
 from dreamd.page.posting.receipts import Receipt, Receipts, latest_id_now, receipt_id
 from dreamd.page.posting.recipe_folders import RecipeFolder
-from dreamd.page.recipe_editor import ChangedError, Recipes
+from dreamd.page.recipes.editor import ChangedError, Recipes
 from dreamd.page.uploading.uploads import Uploads
 from dreamd.settings.config import Config
 from dreamd.settings.yamlfile import MAX_BYTES

@@ -26,8 +26,8 @@ from dreamd.page.api.operations.operation import Answer, Operation, operation
 from dreamd.page.attention import Attention
 from dreamd.page.handlers.answers import JsonAnswer
 from dreamd.page.handlers.stored_files import sent_sample
-from dreamd.page.recipe_cards import UNDREAMED, RecipeCards
-from dreamd.page.recipe_editor import Recipes
+from dreamd.page.recipes.cards import UNDREAMED, RecipeCards
+from dreamd.page.recipes.editor import Recipes
 from dreamd.page.state import StateView
 from dreamd.settings.config import Config
 from dreamd.tree import control

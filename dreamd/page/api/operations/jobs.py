@@ -27,7 +27,7 @@ from dreamd.page.outbox import sidecar_of
 from dreamd.page.parts import Parts
 from dreamd.page.posting.posting import Wanted
 from dreamd.page.posting.receipts import Receipt, claimed_files, is_in_inbox, latest_id_now, receipt_id
-from dreamd.page.recipe_editor import ChangedError
+from dreamd.page.recipes.editor import ChangedError
 from dreamd.tree import control
 from dreamd.tree.layout import steps_name
 

@@ -15,7 +15,7 @@ from dreamd.page.api.models import FolderQuery, Nothing
 from dreamd.page.api.operations.operation import Answer, Operation, operation
 from dreamd.page.handlers.answers import JsonAnswer
 from dreamd.page.handlers.requests import read_body
-from dreamd.page.recipe_editor import Recipes
+from dreamd.page.recipes.editor import Recipes
 from dreamd.settings.recipes.schema import recipe_schema
 
 

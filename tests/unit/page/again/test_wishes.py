@@ -11,7 +11,7 @@ from dreamd.errors import RecipeError, UsageError
 from dreamd.page.again.fields import SweepFields
 from dreamd.page.again.wishes import MOST_AT_ONCE, SMALL_SIDE, Wish, Wishes
 from dreamd.page.posting.recipe_folders import RecipeFolder, home_of
-from dreamd.page.recipe_editor import Recipes
+from dreamd.page.recipes.editor import Recipes
 from dreamd.settings.config import Config, load_config
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dreamd.page.recipe_editor import Change, Recipes
+from dreamd.page.recipes.editor import Change, Recipes
 from dreamd.settings.config import load_config
 
 

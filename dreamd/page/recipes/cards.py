@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from dreamd.errors import RecipeError, WeightsError
-from dreamd.page.recipe_editor import Recipes
+from dreamd.page.recipes.editor import Recipes
 from dreamd.plugin_host.finding.known_sources import sources_of_plugins
 from dreamd.settings.config import Config
 from dreamd.settings.recipes.recipe import BackboneChoice

@@ -20,8 +20,8 @@ from dreamd.files.nofollow import Entry, folders_below, opened_file, opened_fold
 from dreamd.files.problems import os_error_explained, refusal
 from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.page.posting.recipe_folders import home_of
-from dreamd.page.recipe_form.form import Form, recipe_form
-from dreamd.page.recipe_form.standing import lists_of, own_fields
+from dreamd.page.recipes.form import Form, recipe_form
+from dreamd.page.recipes.standing import lists_of, own_fields
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.finding.shipped import Shipped
 from dreamd.settings.config import Config, load_config

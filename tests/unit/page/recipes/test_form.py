@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dreamd.page.recipe_form.form import Control, Form, recipe_form
+from dreamd.page.recipes.form import Control, Form, recipe_form
 from dreamd.plugin_host.catalogue import Catalogue, Entry
 from dreamd.plugin_host.finding.shipped import Shipped
 from dreamd.plugin_host.kinds import Kind

@@ -12,7 +12,7 @@ from typing import Any
 
 from dreamd.errors import RecipeError, UsageError, WeightsError
 from dreamd.files.names import parts_of
-from dreamd.page.recipe_editor import Recipes
+from dreamd.page.recipes.editor import Recipes
 from dreamd.plugin_host.finding.known_sources import sources_of_plugins
 from dreamd.settings.config import Config
 from dreamd.tree.fetch_orders import order_fetch

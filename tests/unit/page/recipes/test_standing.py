@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dreamd.page.recipe_form.standing import lists_of, own_fields, path_of
+from dreamd.page.recipes.standing import lists_of, own_fields, path_of
 from dreamd.settings.recipes.merging import resolve
 from dreamd.settings.recipes.recipe_book import RecipeBook, preset_names
 from dreamd.settings.yamlfile import Document

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from dreamd.commands.init import make_tree
-from dreamd.page.recipe_cards import UNDREAMED, NetworkNeeded, RecipeCard, RecipeCards, sample_file
-from dreamd.page.recipe_editor import Recipes
+from dreamd.page.recipes.cards import UNDREAMED, NetworkNeeded, RecipeCard, RecipeCards, sample_file
+from dreamd.page.recipes.editor import Recipes
 from dreamd.settings.config import load_config
 from dreamd.settings.recipes.recipe_book import preset_names
 

@@ -9,9 +9,9 @@ from typing import BinaryIO
 
 from dreamd.files.nofollow import opened_file
 from dreamd.job import Job
+from dreamd.page.gallery.thumbnails import namesakes
 from dreamd.page.outbox import sidecar_of
 from dreamd.page.posting.receipts import claimed_files
-from dreamd.page.thumbnails import namesakes
 from dreamd.settings.config import Config
 
 

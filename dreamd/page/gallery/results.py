@@ -13,8 +13,8 @@ from dreamd.files.names import parts_of
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import Job, JobState
 from dreamd.page.gallery.recipe_words import holds_word
+from dreamd.page.gallery.thumbnails import thumbnail_name
 from dreamd.page.outbox import is_there, sidecar_of
-from dreamd.page.thumbnails import thumbnail_name
 from dreamd.settings.config import Config
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import StateFolder, trash_folder

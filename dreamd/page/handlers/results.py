@@ -12,11 +12,11 @@ from starlette.routing import BaseRoute, Route
 
 from dreamd.job import Job
 from dreamd.page.gallery.results import ResultView, Sought
+from dreamd.page.gallery.thumbnails import KINDS, LAYOUTS, SIDES, Thumbnails
 from dreamd.page.handlers.answers import JsonAnswer, NotThereError, answering
 from dreamd.page.handlers.requests import number, query_of
 from dreamd.page.handlers.stored_files import FOR_GOOD, sent_result
 from dreamd.page.recipes.editor import Recipes
-from dreamd.page.thumbnails import KINDS, LAYOUTS, SIDES, Thumbnails
 from dreamd.settings.config import Config
 from dreamd.tree.layout import steps_name
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from dreamd.errors import UsageError
+from dreamd.page.gallery.thumbnails import Thumbnails
 from dreamd.page.handlers.answers import JsonAnswer, NotThereError, answering
 from dreamd.page.handlers.requests import query_of, read_json, read_texts, texts_of
 from dreamd.page.handlers.stored_files import FOR_GOOD
@@ -19,7 +20,6 @@ from dreamd.page.parts import Parts
 from dreamd.page.recipes.cards import UNDREAMED, sample_file
 from dreamd.page.studio.atlases import Atlases
 from dreamd.page.studio.trials import Trials
-from dreamd.page.thumbnails import Thumbnails
 
 _STARTS = {b"RIFF": "image/webp", b"\xff\xd8": "image/jpeg", b"\x89PNG": "image/png"}
 """The types of the pictures that are tried on, by the first bytes of each."""

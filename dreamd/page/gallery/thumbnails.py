@@ -167,7 +167,7 @@ class _Maker:
     def __init__(self, config: Config) -> None:
         limits = config.limits
         arguments = (str(os.getpid()), str(limits.max_pixels), str(int(limits.max_bytes)))
-        self._command = (sys.executable, "-m", "dreamd.page.thumbnailer", *arguments)
+        self._command = (sys.executable, "-m", "dreamd.page.gallery.thumbnailer", *arguments)
         self._process: Process | None = None
 
     async def make(self, request: dict[str, object]) -> str | None:

@@ -1,4 +1,4 @@
-"""The process that makes small pictures: `python -m dreamd.page.thumbnailer PARENT_PID MAX_PIXELS MAX_BYTES`.
+"""The process that makes small pictures: `python -m dreamd.page.gallery.thumbnailer PARENT_PID MAX_PIXELS MAX_BYTES`.
 
 Decodes pictures from anywhere, so it is a process of its own, with limits, that has nothing to lose and does not last.
 Takes one line of JSON a picture on its standard input, and answers each with a line: `null`, or what is wrong.

@@ -12,16 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dreamd import __version__
-from dreamd.engine.ascents.ascent import bands
-from dreamd.engine.ascents.chain import resized
 from dreamd.engine.checkpoint import Checkpoint, CheckpointFolder
 from dreamd.engine.dream import Dreamed, batch_size
 from dreamd.engine.dreamer import Dreamer, Progress
@@ -30,11 +25,9 @@ from dreamd.engine.sequence import dream_in_sequence
 from dreamd.errors import NotANumberError
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.messages import Sidecar
-from dreamd.pictures.colours.conversion import Pixels, are_bytes
-from dreamd.pictures.decoders.raster import Alpha
+from dreamd.pictures.colours.conversion import are_bytes
 from dreamd.pictures.descriptions.recipe import with_recipe
 from dreamd.pictures.descriptions.reducing import reduced
-from dreamd.pictures.encoders.layout import Depth
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.pictures.reading import read_picture
 from dreamd.pictures.writing import write_picture
@@ -46,14 +39,12 @@ from dreamd.weights.transfer import OnBytes
 from dreamd.wording import printable
 from dreamd.worker.machine.bounds import Bounds
 from dreamd.worker.machine.device import Device, device_name
+from dreamd.worker.pixels import mask_of, result_pixels, to_tensor
 from dreamd.worker.recipes.builder import Builder, Built
 from dreamd.worker.recipes.noise import noise_of
 from dreamd.worker.recipes.recipe_pictures import RecipePictures
 
 log = logging.getLogger(__name__)
-
-_BAND_ROWS = 256
-"""Colours are put together so many rows at a time, as copies of a large picture count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -349,70 +340,12 @@ def _versions() -> dict[str, str]:
     return {"dreamd": __version__, "torch": torch.__version__, "torchvision": version("torchvision")}
 
 
-def to_tensor(pictures: Sequence[Picture]) -> Tensor:
-    """Return pictures of one size as `[N, 3, H, W]`, float32 in [0, 1]."""
-    height, width = pictures[0].pixels.shape[:2]
-    images = torch.empty(len(pictures), 3, height, width)
-    for image, picture in zip(images, pictures, strict=True):
-        pixels = torch.from_numpy(np.ascontiguousarray(picture.pixels)).permute(2, 0, 1)
-        if are_bytes(picture.pixels):
-            image.copy_(pixels).div_(255)
-        else:  # what sRGB lacks is laid aside; `_with_colours_laid_aside` takes it up again
-            image.copy_(pixels).clamp_(0, 1)
-    return images
-
-
-def mask_of(pictures: Sequence[Picture], built: Built) -> Tensor | None:
-    """Return where to dream pictures of one size, `[N, 1, H, W]` from 0 to 1; None for everywhere."""
-    height, width = pictures[0].pixels.shape[:2]
-    if built.mask is not None:
-        grey = resized(built.mask.mean(1, keepdim=True), (height, width))
-        return grey.expand(len(pictures), 1, height, width)
-    if built.recipe.image.mask is None or all(picture.alpha is None for picture in pictures):
-        return None
-    opaque = np.ones((height, width), np.float32)
-    return torch.from_numpy(np.stack([_opacity(picture.alpha, opaque) for picture in pictures]))[:, None]
-
-
-def _opacity(alpha: Alpha | None, opaque: NDArray[np.float32]) -> NDArray[np.float32]:
-    return opaque if alpha is None else alpha.astype(np.float32) / np.float32(np.iinfo(alpha.dtype).max)
-
-
 def _dream_of(number: int, picture: Picture, built: Built, result: Dreamed) -> Dream:
     """Return the dream of the picture of that number in a batch."""
     return Dream(
-        picture=replace(picture, pixels=_pixels(result.images[number], picture, built.recipe.output.depth)),
+        picture=replace(picture, pixels=result_pixels(result.images[number], picture, built.recipe.output.depth)),
         built=built,
         loss_before=result.loss_before[number],
         loss_after=result.loss_after[number],
         tiling=result.tiling,
     )
-
-
-def _pixels(image: Tensor, original: Picture, depth: Depth) -> Pixels:
-    """Return a picture `[3, H, W]` in [0, 1] as `[H, W, 3]`: in bytes where they hold all that is to be written."""
-    if original.pixels.dtype == np.float32:
-        return _with_colours_laid_aside(image, original.pixels)
-    if depth == 16:
-        return image.permute(1, 2, 0).contiguous().numpy()
-    return _to_pixels(image)
-
-
-def _with_colours_laid_aside(image: Tensor, original: Pixels) -> NDArray[np.float32]:
-    """Return a dream in floats with what of the original's colours sRGB lacks, so that it is written as wide as it was.
-
-    A network sees sRGB from 0 to 1, so what is beyond was laid aside.
-    """
-    pixels: NDArray[np.float32] = image.permute(1, 2, 0).contiguous().numpy()
-    for top in range(0, len(pixels), _BAND_ROWS):
-        rows: NDArray[Any] = original[top : top + _BAND_ROWS]
-        pixels[top : top + _BAND_ROWS] += rows - np.clip(rows, 0, 1)
-    return pixels
-
-
-def _to_pixels(image: Tensor) -> NDArray[np.uint8]:
-    """Return a picture `[3, H, W]` in [0, 1] as `[H, W, 3]`, 8 bit; in bands, as every copy of a large one counts."""
-    pixels = torch.empty(image.shape[1], image.shape[2], 3, dtype=torch.uint8)
-    for rows in bands(image, 1):
-        pixels[rows] = image[:, rows].mul(255).round_().to(torch.uint8).permute(1, 2, 0)
-    return pixels.numpy()

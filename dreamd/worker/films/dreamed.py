@@ -27,16 +27,15 @@ from dreamd.worker.films.film_dream import (
     Recipes,
     Watching,
     same_numbers,
-    to_image,
-    to_pixels,
     with_alpha,
     write_whole,
 )
 from dreamd.worker.films.keeping import FilmFolder
 from dreamd.worker.films.motion import Motion, can_follow, motion_between
 from dreamd.worker.films.opening import Source
+from dreamd.worker.pixels import mask_of, to_image, to_pixels
 from dreamd.worker.recipes.builder import Built
-from dreamd.worker.session import Session, mask_of
+from dreamd.worker.session import Session
 
 _ALONE = "its frames were dreamed each for itself: pip install 'dreamd[video]' lets them follow the motion of the film"
 

@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from dreamd.engine.ascents.ascent import bands
 from dreamd.engine.dreamer import Progress
 from dreamd.engine.glimpse import Glimpse
 from dreamd.errors import RecipeError, UnknownNameError
@@ -237,19 +235,6 @@ def write_whole(folder: FilmFolder, writer: FilmWriter, target: Path) -> tuple[s
         file.flush()
         os.fsync(file.fileno())
     return tuple(notes)
-
-
-def to_image(pixels: Bytes) -> Tensor:
-    """Return a frame's colours as `[1, 3, H, W]` in [0, 1]."""
-    return torch.from_numpy(np.array(pixels[:, :, :3])).permute(2, 0, 1)[None].float().div_(255)
-
-
-def to_pixels(image: Tensor) -> Bytes:
-    """Return a picture `[3, H, W]` in [0, 1] as `[H, W, 3]`, 8 bit."""
-    pixels = torch.empty(image.shape[1], image.shape[2], 3, dtype=torch.uint8)
-    for rows in bands(image, 1):
-        pixels[rows] = image[:, rows].mul(255).round_().to(torch.uint8).permute(1, 2, 0)
-    return pixels.numpy()
 
 
 def with_alpha(colours: Bytes, frame: Frame) -> Frame:

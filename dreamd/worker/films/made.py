@@ -14,8 +14,9 @@ from dreamd.engine.ascents.chain import Given, changed
 from dreamd.engine.ascents.chance import Random
 from dreamd.engine.dreamer import Progress
 from dreamd.pictures.film import FilmWriter, Frame, Timing
-from dreamd.worker.films.film_dream import FilmResult, Pace, Recipes, Watching, to_pixels, write_whole
+from dreamd.worker.films.film_dream import FilmResult, Pace, Recipes, Watching, write_whole
 from dreamd.worker.films.keeping import FilmFolder
+from dreamd.worker.pixels import to_pixels
 from dreamd.worker.session import Session
 
 _RATES = 1000

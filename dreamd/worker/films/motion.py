@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dreamd.pictures.picture import Bytes
+from dreamd.worker.pixels import to_image
 
 _MOST_SIDE = 960
 """The longest side in pixels at which the flow is looked for; that of a larger frame is enlarged."""
@@ -77,7 +78,7 @@ def motion_between(current: Bytes, other: Bytes) -> Motion:
     scale = torch.tensor([width / here.shape[1], height / here.shape[0]])
     large = F.interpolate(flow.permute(0, 3, 1, 2), (height, width), mode="bilinear", align_corners=False)
     whole = large.permute(0, 2, 3, 1) * scale
-    unlike = (_tensor(current) - warped(_tensor(other), whole)).abs().mean(1, keepdim=True) * 255
+    unlike = (to_image(current) - warped(to_image(other), whole)).abs().mean(1, keepdim=True) * 255
     unlike = F.avg_pool2d(unlike, 3, 1, 1, count_include_pad=False)
     alike = 1 / (1 + (unlike / _UNLIKE).square())
     return Motion(whole, sure * alike * _inside(whole))
@@ -98,10 +99,6 @@ def _inside(flow: Tensor) -> Tensor:
     x, y = across + flow[..., 0], down + flow[..., 1]
     inside = (x > -1) & (x < width) & (y > -1) & (y < height)
     return inside[:, None].float()
-
-
-def _tensor(pixels: Bytes) -> Tensor:
-    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
 
 
 def _searched(pixels: Bytes) -> Bytes:

@@ -28,8 +28,9 @@ from dreamd.worker.films.film_dream import (
 from dreamd.worker.films.keeping import FilmFolder
 from dreamd.worker.films.made import MadeFilm
 from dreamd.worker.films.opening import Source
+from dreamd.worker.pixels import to_tensor
 from dreamd.worker.recipes.builder import Built
-from dreamd.worker.session import Session, to_tensor
+from dreamd.worker.session import Session
 
 _LIBRARIES = ("av", "opencv-python-headless", "pillow")
 """The packages besides dreamd's own on whose versions the bytes of a film depend."""

@@ -15,9 +15,10 @@ from PIL import Image
 
 import dreamd.worker.films.keeping
 from dreamd.errors import PictureError, RecipeError
-from dreamd.worker.films.film_dream import FilmProgress, Watching, to_image
+from dreamd.worker.films.film_dream import FilmProgress, Watching
 from dreamd.worker.films.motion import motion_between, warped
 from dreamd.worker.films.opening import open_source
+from dreamd.worker.pixels import to_image
 from dreamd.worker.session import Session
 from tests.films import panning, sound_of, times_of, write_film
 from tests.unit.worker.films import kit as films

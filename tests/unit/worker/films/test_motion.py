@@ -7,8 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from dreamd.worker.films.film_dream import to_image
 from dreamd.worker.films.motion import motion_between, warped
+from dreamd.worker.pixels import to_image
 
 INNER = (..., slice(8, -8), slice(8, -8))
 """Without the edges, over which something came in."""

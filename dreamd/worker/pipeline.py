@@ -8,15 +8,12 @@ Knows orders and answers. Knows nothing of the pipes that they come and go throu
 
 from __future__ import annotations
 
-import errno
 import logging
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from dreamd.engine.checkpoint import CheckpointFolder
@@ -24,75 +21,24 @@ from dreamd.engine.dreamer import Progress
 from dreamd.engine.glimpse import Glimpse, Look
 from dreamd.engine.speed.devices import leaves_broken
 from dreamd.files.nofollow import opened_folder, path_in
-from dreamd.files.problems import os_error_explained
 from dreamd.inbox.dream_files import is_dream_file
-from dreamd.messages import Batch, Cancel, Done, Order
-from dreamd.pictures.formats import output_format
-from dreamd.pictures.picture import Picture, shrunk
-from dreamd.pictures.writing import words_of_slow, write_durably
+from dreamd.messages import Batch, Cancel
+from dreamd.pictures.picture import shrunk
 from dreamd.settings.recipes.recipe import Recipe
 from dreamd.worker.answers import Answers
 from dreamd.worker.cancels import Cancels, StoppedError
 from dreamd.worker.film_strip import SIDE, FilmStrip, FilmStrips
-from dreamd.worker.films.opening import Source, open_source
+from dreamd.worker.films.opening import open_source
 from dreamd.worker.films.turn import FilmTurn
 from dreamd.worker.machine.bounds import Room
 from dreamd.worker.machine.device import BrokenDeviceError
 from dreamd.worker.previews import Previews
 from dreamd.worker.recipes.builder import Built
-from dreamd.worker.session import Dream, Session
+from dreamd.worker.session import Session
+from dreamd.worker.tasks import Exits, Task, fault_of_folder
+from dreamd.worker.writers import Writers
 
 log = logging.getLogger(__name__)
-
-_WRITERS = 2
-"""The threads that encode and write results."""
-
-_STEPS = "steps.jpg"
-"""The name of a film strip in its order's folder."""
-
-_PROCESS_FAULTS = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-"""These errors say nothing of a disk or a share: the worker has too little memory, or too many open files."""
-
-
-@dataclass(eq=False)
-class _Task:
-    """An order on its way through the worker.
-
-    Attributes:
-        order: the order.
-        recipe: its recipe.
-        picture: the picture, once it is decoded and until it is dreamed.
-        film: the film, once it is open, where it is none out of a picture.
-        steps: the film strip of its dream, where one is wanted, and what the dream began with.
-        seconds: the time spent on it so far.
-    """
-
-    order: Order
-    recipe: Recipe
-    picture: Picture | None = None
-    film: Source | None = None
-    steps: tuple[FilmStrip, Picture] | None = None
-    seconds: float = 0.0
-
-    @contextmanager
-    def timed(self) -> Iterator[None]:
-        """Count the time inside."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds += time.perf_counter() - start
-
-    @property
-    def is_film(self) -> bool:
-        """Whether a film is dreamed, or made out of the picture."""
-        return self.film is not None or self.recipe.film.frames is not None
-
-    def is_like(self, other: _Task) -> bool:
-        """Return whether two decoded pictures can be dreamed together."""
-        assert self.picture is not None
-        assert other.picture is not None
-        return self.recipe == other.recipe and self.picture.pixels.shape == other.picture.pixels.shape
 
 
 class Pipeline:
@@ -114,27 +60,23 @@ class Pipeline:
         self._together = together
         self._room = room
         self._cancels = Cancels()
-        self._ordered: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._decoded: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._dreamed: queue.SimpleQueue[tuple[_Task, Dream] | None] = queue.SimpleQueue()
-        self._waiting: deque[_Task] = deque()
+        self._exits = Exits(answers, self._cancels, room)
+        self._writers = Writers(session, answers, self._cancels, self._exits)
+        self._ordered: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._decoded: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._waiting: deque[Task] = deque()
         self._is_ending = False
 
     def run(self, told: Iterable[Batch | Cancel]) -> None:
         """Dream batch after batch, until there are no more and every order is answered."""
         self._thread("orders", self._take_orders, told).start()
         self._thread("decode", self._decode_all).start()
-        writers = [self._thread(f"write-{number}", self._write_all) for number in range(_WRITERS)]
-        for writer in writers:
-            writer.start()
+        self._writers.start(self._thread)
         try:
             while tasks := self._next_tasks():
                 self._dream(tasks)
         finally:
-            for _ in writers:
-                self._dreamed.put(None)
-            for writer in writers:
-                writer.join()
+            self._writers.finish()
 
     def _thread(self, name: str, work: Callable[..., None], *arguments: object) -> threading.Thread:
         """Make a thread of the pipeline. The process ends when it dies, or the daemon would wait for its answers."""
@@ -155,7 +97,7 @@ class Pipeline:
                 continue
             recipe = Recipe.from_json(each.recipe)
             for order in each.orders:
-                self._ordered.put(_Task(order, recipe))
+                self._ordered.put(Task(order, recipe))
         self._ordered.put(None)
 
     # Decoding
@@ -164,21 +106,19 @@ class Pipeline:
         for task in iter(self._ordered.get, None):
             self._room.enter(task)
             if self._cancels.is_unwanted(task.order.job):
-                self._drop(task)
+                self._exits.drop(task)
                 continue
             try:
                 with task.timed():
                     self._decode(task)
-            except OSError as error:
-                self._give_up(task, _fault_of_folder(error, "read", "the picture"))
             except Exception as error:  # noqa: BLE001 (told to the daemon)
-                self._give_up(task, error)
+                self._exits.give_up(task, fault_of_folder(error, "read", "the picture"))
             else:
                 self._room.hold(task, 0 if task.picture is None else task.picture.nbytes)
                 self._decoded.put(task)
         self._decoded.put(None)
 
-    def _decode(self, task: _Task) -> None:
+    def _decode(self, task: Task) -> None:
         """Decode a picture, or open a film, by an open folder: a path could lead elsewhere.
 
         A dream file asks for noise.
@@ -198,7 +138,7 @@ class Pipeline:
 
     # Dreaming
 
-    def _next_tasks(self) -> list[_Task]:
+    def _next_tasks(self) -> list[Task]:
         """Wait for the next picture; returns it with those that may be dreamed together with it, none at the end."""
         self._take_decoded()
         while not self._waiting and not self._is_ending:
@@ -222,9 +162,9 @@ class Pipeline:
         unwanted = [task for task in self._waiting if self._cancels.is_unwanted(task.order.job)]
         for task in unwanted:
             self._waiting.remove(task)
-            self._drop(task)
+            self._exits.drop(task)
 
-    def _dream(self, tasks: Sequence[_Task]) -> None:
+    def _dream(self, tasks: Sequence[Task]) -> None:
         """Dream pictures, as many together as memory allows."""
         first = tasks[0]
         if first.is_film:
@@ -236,7 +176,7 @@ class Pipeline:
             together = self._session.count_together(first.picture, built, len(tasks))
         except Exception as error:  # noqa: BLE001 (told to the daemon)
             for task in tasks:
-                self._give_up(task, error)
+                self._exits.give_up(task, error)
             _check_device_after(error)
             return
         groups = deque(tasks[start : start + together] for start in range(0, len(tasks), together))
@@ -245,11 +185,11 @@ class Pipeline:
             failure = self._dream_together(group, built)
             if isinstance(failure, StoppedError):
                 for task in group:
-                    self._drop(task)
+                    self._exits.drop(task)
             elif failure is not None:
                 groups.extendleft(reversed(self._halves(group, failure)))
 
-    def _dream_together(self, tasks: Sequence[_Task], built: Built) -> Exception | StoppedError | None:
+    def _dream_together(self, tasks: Sequence[Task], built: Built) -> Exception | StoppedError | None:
         """Dream pictures in one batch, and have them written.
 
         Returns the error of a batch that failed, so that what the attempt held is free for the next one.
@@ -280,10 +220,10 @@ class Pipeline:
             task.seconds += each
             task.picture = None
             self._room.hold(task, dream.picture.nbytes)
-            self._dreamed.put((task, dream))
+            self._writers.take(task, dream)
         return None
 
-    def _strips_of(self, tasks: Sequence[_Task], built: Built) -> FilmStrips | None:
+    def _strips_of(self, tasks: Sequence[Task], built: Built) -> FilmStrips | None:
         """Begin the film strips of pictures that are dreamed together; None where their recipe wants none.
 
         The frames of one that was begun before are in the folder of its checkpoint.
@@ -300,14 +240,14 @@ class Pipeline:
             strips.append(strip)
         return FilmStrips(strips)
 
-    def _checkpoint_of(self, tasks: Sequence[_Task], built: Built) -> CheckpointFolder | None:
+    def _checkpoint_of(self, tasks: Sequence[Task], built: Built) -> CheckpointFolder | None:
         """Return the state of a dream in its order's folder; a batch has none."""
         folder, picture = tasks[0].order.checkpoint, tasks[0].picture
         if folder is None or picture is None or len(tasks) > 1:
             return None
         return self._session.checkpoint(folder, picture.sha256, built)
 
-    def _halves(self, tasks: Sequence[_Task], error: Exception) -> list[Sequence[_Task]]:
+    def _halves(self, tasks: Sequence[Task], error: Exception) -> list[Sequence[Task]]:
         """Return what to try after a batch failed: was it too much at once, or one of them poison, its halves show it.
 
         A picture that failed alone is given up.
@@ -316,7 +256,7 @@ class Pipeline:
             BrokenDeviceError: the device can dream nothing more. Pictures that are not answered are for another worker.
         """
         if len(tasks) == 1:
-            self._give_up(tasks[0], error)
+            self._exits.give_up(tasks[0], error)
         _check_device_after(error)
         if len(tasks) == 1:
             return []
@@ -326,7 +266,7 @@ class Pipeline:
 
     # Films
 
-    def _dream_film(self, task: _Task) -> None:
+    def _dream_film(self, task: Task) -> None:
         """Dream a film for one turn, and write it when all of its frames are done."""
         job = task.order.job
         try:
@@ -335,79 +275,14 @@ class Pipeline:
                 turn = FilmTurn(self._session, self._answers, self._previews, self._cancels, self._together)
                 message = turn.take(task.order, task.recipe, task.film or task.picture)
         except StoppedError:
-            self._drop(task)
-        except OSError as error:
-            self._give_up(task, _fault_of_folder(error, "read", "the film"))
+            self._exits.drop(task)
         except Exception as error:  # noqa: BLE001 (told to the daemon)
-            self._give_up(task, error)
+            self._exits.give_up(task, fault_of_folder(error, "read", "the film"))
             _check_device_after(error)
         else:
-            self._leave(task)
-            if self._cancels.close(job):
-                self._answers.send(message)
+            self._exits.answer(task, message)
         finally:
             self._previews.drop([job])
-
-    # Writing
-
-    def _write_all(self) -> None:
-        while (finished := self._dreamed.get()) is not None:
-            self._write(*finished)
-            del finished  # or its pixels would be held until the next one comes
-
-    def _write(self, task: _Task, dream: Dream) -> None:
-        if self._cancels.is_unwanted(task.order.job):
-            self._drop(task)
-            return
-        try:
-            done = self._encode(task, dream)
-        except OSError as error:
-            self._give_up(task, _fault_of_folder(error, "write", "the result"))
-        except Exception as error:  # noqa: BLE001 (told to the daemon)
-            self._give_up(task, error)
-        else:
-            self._leave(task)
-            if self._cancels.close(done.job):
-                self._answers.send(done)
-
-    def _encode(self, task: _Task, dream: Dream) -> Done:
-        """Write a result into its order's folder; returns the answer to the order."""
-        order, output = task.order, task.recipe.output
-        with task.timed():
-            name, extension = output_format(output.format, dream.picture.format)
-            target = order.folder / f"result{extension}"
-            dream = self._session.shared(dream, name, target.name)
-            if slow := words_of_slow(name, dream.picture):
-                self._answers.say_writing(order.job, slow)
-            dream = self._session.written(dream, target, name)
-            if task.steps is not None:
-                strip, start = task.steps
-                write_durably(order.folder / _STEPS, strip.sheet(start, dream.picture))
-        sidecar = self._session.sidecar(job=order.job, source=order.source, dream=dream, seconds=task.seconds)
-        return Done(
-            job=order.job,
-            file=target.name,
-            steps=None if task.steps is None else _STEPS,
-            sidecar=sidecar,
-            busy_seconds=self._answers.meter.seconds,
-        )
-
-    def _give_up(self, task: _Task, error: Exception) -> None:
-        self._leave(task)
-        if self._cancels.close(task.order.job):
-            self._answers.send_not_done(task.order.job, error)
-
-    def _drop(self, task: _Task) -> None:
-        """Be done with an order that was cancelled."""
-        self._leave(task)
-        if self._cancels.close(task.order.job):
-            self._answers.send_cancelled(task.order.job)
-
-    def _leave(self, task: _Task) -> None:
-        task.picture = None
-        if task.film is not None:
-            task.film.close()
-        self._room.leave(task)
 
 
 def _check_device_after(error: Exception) -> None:
@@ -439,12 +314,5 @@ def _each(*given: Look | None) -> Look | None:
     return look_at if looks else None
 
 
-def _jobs(tasks: Sequence[_Task]) -> list[str]:
+def _jobs(tasks: Sequence[Task]) -> list[str]:
     return [task.order.job for task in tasks]
-
-
-def _fault_of_folder(error: OSError, doing: str, what: str) -> Exception:
-    """Return the error that holds a job until its disk or share is well again; a fault of the process stays one."""
-    if error.errno is None or error.errno in _PROCESS_FAULTS:
-        return error
-    return os_error_explained(error, doing, what)

@@ -26,7 +26,6 @@ from dreamd.worker.films.film_dream import (
     Pace,
     Recipes,
     Watching,
-    same_numbers,
     with_alpha,
     write_whole,
 )
@@ -205,7 +204,7 @@ class DreamedFilm:
             on_glimpse=watching.on_glimpse,
         )
         self.folder.drop_checkpoint()
-        self._losses = same_numbers(result.loss_before), same_numbers(result.loss_after)
+        self._losses = _mean(result.loss_before), _mean(result.loss_after)
         return [to_pixels(image) for image in result.images]
 
     def _report(self, watching: Watching, step: Progress) -> None:
@@ -275,3 +274,7 @@ def _moved(frame: Bytes, before: _Key | None, after: _Key | None, share: float) 
 def _as_picture(frame: Frame) -> Picture:
     alpha = np.ascontiguousarray(frame.pixels[:, :, 3]) if frame.pixels.shape[2] == 4 else None
     return Picture(pixels=frame.pixels[:, :, :3], alpha=alpha, format="PNG")
+
+
+def _mean(losses: Sequence[float]) -> float:
+    return sum(losses) / len(losses)

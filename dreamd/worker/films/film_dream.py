@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -242,8 +242,3 @@ def with_alpha(colours: Bytes, frame: Frame) -> Frame:
     if frame.pixels.shape[2] == 4:
         colours = np.dstack([colours, frame.pixels[:, :, 3]])
     return replace(frame, pixels=colours)
-
-
-def same_numbers(losses: Sequence[float]) -> float:
-    """Return the mean of the losses of frames that were dreamed together."""
-    return sum(losses) / len(losses)

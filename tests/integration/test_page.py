@@ -468,6 +468,15 @@ def test_thumbnails_of_result_and_original_are_made_once_and_kept(page: Served, 
     assert "immutable" in again.headers["Cache-Control"]
 
 
+def test_the_thumbnail_of_an_original_is_there_before_the_original_is_put_away(page: Served, tmp_path: Path) -> None:
+    original = page.tree.picture(100, 50)
+    page.result("c1", "claimed/cat.png", 6000.5, original=original)
+    claimed = page.tree.inbox / ".dreamd" / "work" / "c1" / "claimed"
+    claimed.mkdir(parents=True)
+    (claimed / "cat.png").write_bytes(original)
+    assert size_of(page.get("/thumbnails/c1/before/small"), tmp_path) == (100, 50)
+
+
 @pytest.mark.parametrize(
     "path", ["t1/after/huge", "t1/beside/small", "none/after/small", "../after/small", "%2e%2e/after/small"]
 )

@@ -8,8 +8,8 @@ from typing import BinaryIO, Literal
 
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import Job
-from dreamd.page.api.originals import opened_original
 from dreamd.page.handlers.answers import NotThereError
+from dreamd.page.originals import opened_original
 from dreamd.page.outbox import opened_result, sidecar_of
 from dreamd.settings.config import Config
 from dreamd.wording import printable

@@ -16,7 +16,8 @@ from dreamd.job import Job, JobState
 from dreamd.page.access.callers import Caller
 from dreamd.page.api.models import ApiJob, JobList, State
 from dreamd.page.handlers.answers import NotThereError
-from dreamd.page.posting.receipts import Receipt, Receipts, claimed_files, is_in_inbox, is_receipt_id
+from dreamd.page.originals import claimed_files
+from dreamd.page.posting.receipts import Receipt, Receipts, is_in_inbox, is_receipt_id
 from dreamd.page.state import without_inbox
 from dreamd.settings.config import Config
 from dreamd.tree import snapshot

@@ -13,7 +13,7 @@ import select
 import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 from PIL import Image
 
@@ -44,9 +44,6 @@ _BYTES_A_PIXEL = 40
 
 _OUTPUT_BYTES = 32 << 20
 """The largest file that the process may write, in bytes."""
-
-_CHUNK_BYTES = 1 << 20
-"""The bytes of the pieces in which a file is read for its digest."""
 
 
 def main() -> None:
@@ -83,37 +80,34 @@ def _answer(request: dict[str, Any], max_pixels: int, max_bytes: int) -> str | N
 
 def _small(source: dict[str, Any], side: int, max_pixels: int, max_bytes: int) -> Image.Image:
     """Read a source and shrink it."""
-    root = Path(source["root"])
-    path = _choose(root, [PurePosixPath(path) for path in source["paths"]], source["sha256"])
-    picture = shrunk(in_bytes(_read(root, path, max_pixels, max_bytes)), side)
+    picture = shrunk(in_bytes(_read(source["places"], source["sha256"], max_pixels, max_bytes)), side)
     image = Image.fromarray(picture.pixels)
     if picture.alpha is not None:
         image.putalpha(Image.fromarray(picture.alpha))
     return image
 
 
-def _choose(root: Path, paths: Sequence[PurePosixPath], sha256: str | None) -> PurePosixPath:
-    """Choose the file that has these bytes; without a digest, the first. Raises PictureError for none."""
-    if sha256 is None:
-        return paths[0]
-    for path in paths:
+def _read(places: Sequence[Sequence[str]], sha256: str | None, max_pixels: int, max_bytes: int) -> Picture:
+    """Read the file that has these bytes, or any without a digest. Raises PictureError for none.
+
+    One that is moved from a place to a later one meanwhile, as an original is that is put away, is found there.
+    """
+    for place in places:
+        root, path = Path(place[0]), PurePosixPath(place[1])
         try:
-            with opened_file(root, path) as file:
-                if _digest(file) == sha256:
-                    return path
+            if sha256 is None or _digest(root, path) == sha256:
+                return _read_at(root, path, max_pixels, max_bytes)
         except OSError:
             continue
-    raise PictureError("the original is not there any more")
+    raise PictureError("the picture is not there any more")
 
 
-def _digest(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while chunk := file.read(_CHUNK_BYTES):
-        digest.update(chunk)
-    return digest.hexdigest()
+def _digest(root: Path, path: PurePosixPath) -> str:
+    with opened_file(root, path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(root: Path, path: PurePosixPath, max_pixels: int, max_bytes: int) -> Picture:
+def _read_at(root: Path, path: PurePosixPath, max_pixels: int, max_bytes: int) -> Picture:
     with opened_folder(root, path.parts[:-1]) as folder:
         os.fchdir(folder)  # its name could lead elsewhere by now
     return read_picture(Path(path.name), max_pixels=max_pixels, max_bytes=max_bytes)

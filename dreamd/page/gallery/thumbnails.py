@@ -13,11 +13,12 @@ import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 from dreamd.job import Job
 from dreamd.json_text import to_json
+from dreamd.page.originals import original_digest, original_places
 from dreamd.page.outbox import result_of, sidecar_of
 from dreamd.settings.config import Config
 from dreamd.tree.layout import StateFolder
@@ -53,9 +54,6 @@ _FAILURE_SECONDS = 300.0
 
 _FAILURES = 1000
 """The most failures that are remembered."""
-
-_NAMESAKES = 50
-"""The number of numbered names under which an original is looked for."""
 
 
 def thumbnail_name(job: str, kind: str, size: str) -> str:
@@ -148,17 +146,16 @@ class Thumbnails:
 
     def _request(self, job: Job, kind: str) -> dict[str, object] | None:
         """Say which file to make a thumbnail from; None when there is none."""
-        sidecar = sidecar_of(job, self._config.outbox)
-        if sidecar is None:
-            return None
         if kind == "after":
             path = result_of(job, self._config.outbox)
-            return None if path is None else {"root": str(self._config.outbox), "paths": [str(path)], "sha256": None}
-        sha256 = sidecar.get("input_sha256")
-        if self._config.originals is None or not isinstance(sha256, str) or not sha256:
+            return None if path is None else {"places": [[str(self._config.outbox), str(path)]], "sha256": None}
+        sha256 = original_digest(job, self._config)
+        if sha256 is None:
             return None
-        paths = [str(job.folder / name) for name in namesakes(job)]
-        return {"root": str(self._config.originals), "paths": paths, "sha256": sha256}
+        return {
+            "places": [[str(root), str(path)] for root, path in original_places(job, self._config)],
+            "sha256": sha256,
+        }
 
 
 class _Maker:
@@ -208,17 +205,6 @@ class _Maker:
         if process is not None and process.returncode is None:
             process.kill()
             await process.wait()
-
-
-def namesakes(job: Job) -> Iterator[str]:
-    """Yield the names that the original may have among the originals: its own, or a numbered one.
-
-    The result has most often got the same number, so that one is looked at first.
-    """
-    path, result = PurePosixPath(job.name), PurePosixPath(job.result or "")
-    yield path.with_stem(result.stem).name if path.name else job.name
-    yield job.name
-    yield from (path.with_stem(f"{path.stem}-{number}").name for number in range(2, _NAMESAKES))
 
 
 def _caption(recipe: str) -> str:

@@ -22,7 +22,7 @@ from dreamd.files.durable import draft_of
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.json_text import to_json
 from dreamd.tree.journal import Journal
-from dreamd.tree.layout import HOUSE, UPLOADS, WORK, StateFolder
+from dreamd.tree.layout import HOUSE, UPLOADS, StateFolder
 
 KEPT_SECONDS = 30 * 86_400
 """The time in seconds for which a receipt is kept after it was last changed."""
@@ -148,9 +148,3 @@ def latest_id_now() -> str:
 def is_in_inbox(inbox: Path, path: str) -> bool:
     """Tell whether a file lies in the inbox, unclaimed."""
     return os.path.lexists(inbox / path)
-
-
-def claimed_files(inbox: Path, path: str, job_id: str = "*") -> list[PurePosixPath]:
-    """List the claimed pictures of a path that are not put away, or the one of a job, relative to the inbox."""
-    claims = (claim / path for claim in inbox.glob(f"{HOUSE}/{WORK}*/{job_id}"))
-    return [PurePosixPath(file.relative_to(inbox)) for file in claims if os.path.lexists(file)]

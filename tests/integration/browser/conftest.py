@@ -48,15 +48,13 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-_MAY_BE_MISSING = ("/previews/", "/before/")
-"""These pictures may not be there for a moment: a preview goes when its dream is done, and an original is put away just
-after its result is there."""
+_MAY_BE_MISSING = "/previews/"
+"""A picture of a dream as it is now may be gone when it is asked for: its dream is done."""
 
 
 def is_trouble(message: ConsoleMessage) -> bool:
     """Tell whether a browser's message is of something that went wrong."""
-    is_expected = any(part in message.location["url"] for part in _MAY_BE_MISSING)
-    return message.type in ("error", "warning") and not is_expected
+    return message.type in ("error", "warning") and _MAY_BE_MISSING not in message.location["url"]
 
 
 @pytest.fixture

@@ -20,13 +20,13 @@ from dreamd.page.api.following import Following
 from dreamd.page.api.job_view import ApiJobs, Found
 from dreamd.page.api.models import ApiJob, JobList, JobQuery, ListQuery, Nothing, PostQuery, State
 from dreamd.page.api.operations.operation import IDEMPOTENCY_KEY, Answer, Operation, operation
-from dreamd.page.api.originals import opened_original
 from dreamd.page.handlers.answers import JsonAnswer, NotThereError
 from dreamd.page.handlers.stored_files import sent_file, sent_result
+from dreamd.page.originals import claimed_files, opened_original
 from dreamd.page.outbox import sidecar_of
 from dreamd.page.parts import Parts
 from dreamd.page.posting.posting import Wanted
-from dreamd.page.posting.receipts import Receipt, claimed_files, is_in_inbox, latest_id_now, receipt_id
+from dreamd.page.posting.receipts import Receipt, is_in_inbox, latest_id_now, receipt_id
 from dreamd.page.recipes.editor import ChangedError
 from dreamd.tree import control
 from dreamd.tree.layout import steps_name

@@ -1,0 +1,69 @@
+"""The original of a done job, claimed still or among those that are kept: its bytes tell it, since names come again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from dreamd.files.nofollow import opened_file
+from dreamd.job import Job
+from dreamd.page.outbox import sidecar_of
+from dreamd.settings.config import Config
+from dreamd.tree.layout import HOUSE, WORK
+
+_NAMESAKES = 50
+"""The number of numbered names under which an original is looked for."""
+
+
+def original_digest(job: Job, config: Config) -> str | None:
+    """Return the SHA-256 of a done job's original; None when none is kept, or its result's sidecar does not tell."""
+    sha256 = (sidecar_of(job, config.outbox) or {}).get("input_sha256")
+    return sha256 if config.originals is not None and isinstance(sha256, str) and sha256 else None
+
+
+def original_places(job: Job, config: Config) -> Iterator[tuple[Path, PurePosixPath]]:
+    """Yield where a done job's original may be: folders of the tree, and paths in them.
+
+    It is claimed still for a moment after its result is out. Whoever looks at the places in their order, each when its
+    turn comes, finds it also if it is put away meanwhile.
+    """
+    yield from ((config.inbox, path) for path in claimed_files(config.inbox, str(job.path), job.id))
+    if config.originals is not None:
+        yield from ((config.originals, PurePosixPath(job.folder, name)) for name in _namesakes(job))
+
+
+def opened_original(job: Job, config: Config) -> BinaryIO | None:
+    """Open the original of a done job; None when it is not kept, or the result's sidecar does not say which it is."""
+    sha256 = original_digest(job, config)
+    if sha256 is None:
+        return None
+    for folder, path in original_places(job, config):
+        try:
+            file = opened_file(folder, path)
+        except OSError:
+            continue
+        if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+            file.seek(0)
+            return file
+        file.close()
+    return None
+
+
+def claimed_files(inbox: Path, path: str, job_id: str = "*") -> list[PurePosixPath]:
+    """List the claimed pictures of a path that are not put away, or the one of a job, relative to the inbox."""
+    claims = (claim / path for claim in inbox.glob(f"{HOUSE}/{WORK}*/{job_id}"))
+    return [PurePosixPath(file.relative_to(inbox)) for file in claims if os.path.lexists(file)]
+
+
+def _namesakes(job: Job) -> Iterator[str]:
+    """Yield the names that the original may have among the originals: its own, or a numbered one.
+
+    The result has most often got the same number, so that one is looked at first.
+    """
+    path, result = PurePosixPath(job.name), PurePosixPath(job.result or "")
+    yield path.with_stem(result.stem).name if path.name else job.name
+    yield job.name
+    yield from (path.with_stem(f"{path.stem}-{number}").name for number in range(2, _NAMESAKES))

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dreamd.errors import FieldPath
-from dreamd.settings.recipes.recipe import STEPS, LayerChoice, PluginChoice, Recipe
+from dreamd.settings.recipes.recipe import STEPS, LayerChoice, Recipe
+from dreamd.settings.recipes.values.choices import PluginChoice
 
 
 def lists_of(recipe: Recipe) -> dict[str, Any]:

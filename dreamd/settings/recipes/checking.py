@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dreamd.errors import FieldPath, RecipeError, UnknownNameError
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.kinds import Kind
-from dreamd.settings.recipes.recipe import STEPS, Climb, PluginChoice, Recipe
+from dreamd.settings.recipes.recipe import STEPS, Climb, Recipe
+from dreamd.settings.recipes.values.choices import PluginChoice
 
 Choice = tuple[Kind, PluginChoice, FieldPath]
 """A plugin that a recipe chooses, with its kind and the field that chooses it."""

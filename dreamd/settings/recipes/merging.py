@@ -16,12 +16,12 @@ from dreamd.errors import FieldPath, RecipeError
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.parameters import is_path
 from dreamd.settings.fields import FieldModel, complaint
-from dreamd.settings.recipes.channels import ChannelChoice
 from dreamd.settings.recipes.checking import check_recipe
 from dreamd.settings.recipes.expanding import expanded, sequence_parts
-from dreamd.settings.recipes.film import Film
 from dreamd.settings.recipes.layering import PLUGIN_FIELDS, Origin
 from dreamd.settings.recipes.recipe import Ascent, Image, LayerChoice, Output, Part, Recipe, Stage
+from dreamd.settings.recipes.values.channels import ChannelChoice
+from dreamd.settings.recipes.values.film import Film
 from dreamd.settings.yamlfile import Document, parse_document
 from dreamd.wording import suggestion
 

@@ -19,9 +19,9 @@ from dreamd.errors import FieldPath, RecipeError
 from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import USUAL
 from dreamd.settings.fields import Count, FieldModel, Flag, Integer, Number, Share
-from dreamd.settings.recipes.channels import Channels
-from dreamd.settings.recipes.choices import PluginChoice as PluginChoice
-from dreamd.settings.recipes.film import Codec, Film
+from dreamd.settings.recipes.values.channels import Channels
+from dreamd.settings.recipes.values.choices import PluginChoice
+from dreamd.settings.recipes.values.film import Codec, Film
 from dreamd.wording import suggestion
 
 OutputFormat = Literal["same", "png", "jpeg", "webp", "avif", "tiff", "heic"]

@@ -28,8 +28,9 @@ from dreamd.plugin_host.host import Plugins, Registered
 from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import Parameter
 from dreamd.settings.recipes.checking import check_recipe, choices_of
-from dreamd.settings.recipes.recipe import PICTURE_LAYER, BackboneChoice, LayerChoice, PluginChoice, Recipe, Stage
+from dreamd.settings.recipes.recipe import PICTURE_LAYER, BackboneChoice, LayerChoice, Recipe, Stage
 from dreamd.settings.recipes.recipe import Climb as RecipeClimb
+from dreamd.settings.recipes.values.choices import PluginChoice
 from dreamd.weights.transfer import OnBytes
 from dreamd.worker.recipes.backbones import Backbones, climb_modules, wants_reference
 from dreamd.worker.recipes.recipe_pictures import RecipePictures

@@ -18,9 +18,9 @@ from dreamd.engine.objectives.objective import Term
 from dreamd.engine.objectives.references import Referring
 from dreamd.engine.objectives.targets import CENTER, Choice, Place
 from dreamd.errors import DreamdError, FieldPath, RecipeError, UnknownNameError, UsageError
-from dreamd.settings.recipes.channels import ChannelChoice
 from dreamd.settings.recipes.labels import channels_of
 from dreamd.settings.recipes.recipe import BackboneChoice, LayerChoice
+from dreamd.settings.recipes.values.channels import ChannelChoice
 
 _PROBE_SIDE = 64
 """The side in pixels of the picture that shows what shape a layer's activation has."""

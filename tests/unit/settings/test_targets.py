@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from dreamd.errors import RecipeError
-from dreamd.settings.recipes.channels import ChannelChoice
 from dreamd.settings.recipes.merging import resolve
 from dreamd.settings.recipes.recipe import Recipe
+from dreamd.settings.recipes.values.channels import ChannelChoice
 from dreamd.settings.yamlfile import parse_document
 
 

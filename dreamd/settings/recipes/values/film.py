@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from dreamd.settings.fields import Count, FieldModel, Flag, Integer, Number, Share
-from dreamd.settings.recipes.choices import PluginChoice
+from dreamd.settings.recipes.values.choices import PluginChoice
 
 Codec = Literal["auto", "h264", "hevc", "vp9", "av1"]
 """What a film's frames may be coded with."""

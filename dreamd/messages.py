@@ -28,12 +28,18 @@ from dreamd.errors import DreamdError, FailureCause, HoldCause
 from dreamd.json_text import to_json, without_halves
 from dreamd.plugin_host.catalogue import Catalogue
 
-_SPOKEN = ("messages.py", "settings/recipes/recipe.py")
-"""The files that say what the daemon and a worker tell each other."""
+_SPOKEN = ("messages.py", "settings/recipes/recipe.py", "settings/recipes/values/*.py")
+"""The files that say what the daemon and a worker tell each other, by patterns below dreamd's own folder."""
+
+
+def spoken_files() -> list[Path]:
+    """List the files that say what the daemon and a worker tell each other."""
+    here = Path(__file__).parent
+    return [file for pattern in _SPOKEN for file in sorted(here.glob(pattern))]
 
 
 def _name_protocol() -> str:
-    code = "".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in _SPOKEN)
+    code = "".join(file.read_text(encoding="utf-8") for file in spoken_files())
     return hashlib.sha256(f"{__version__}\n{code}".encode()).hexdigest()[:16]
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import os
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dreamd.errors import DreamdError
 from dreamd.messages import (
@@ -28,10 +31,12 @@ from dreamd.messages import (
     Writing,
     from_worker,
     read_settings,
+    spoken_files,
 )
 from dreamd.plugin_host.catalogue import Catalogue, Entry
 from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import Parameter
+from dreamd.settings.recipes.recipe import Recipe
 
 names = st.binary(min_size=1, max_size=40).filter(lambda name: b"\0" not in name)
 
@@ -180,3 +185,18 @@ def test_a_worker_of_another_version_does_not_begin() -> None:
     for line in (other, settings.line().replace(b"max_bytes", b"most_bytes"), b"{}", b""):
         with pytest.raises(DreamdError, match="restart the daemon"):
             read_settings(line)
+
+
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
+    """Yield a model, and every model that its fields hold."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    below = getattr(annotation, "model_fields", {}).values()
+    for inner in (*get_args(annotation), *(field.annotation for field in below)):
+        yield from _models(inner)
+
+
+def test_the_protocol_is_named_by_every_file_that_says_what_a_recipe_holds():
+    files = {Path(inspect.getfile(model)) for model in _models(Recipe)}
+    assert {file.name for file in files} >= {"recipe.py", "choices.py", "film.py", "channels.py"}
+    assert files <= {*spoken_files()}

@@ -15,16 +15,20 @@ from dreamd.daemon.jobs.endings import Endings
 from dreamd.daemon.jobs.estimates import Estimates
 from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
+from dreamd.daemon.jobs.pace import Paces
 from dreamd.daemon.jobs.recipes import JobRecipes
 from dreamd.daemon.jobs.recovery import Recovery
 from dreamd.daemon.load_record import LoadRecord
-from dreamd.daemon.loop import Loop
+from dreamd.daemon.loop import Loop, Parts
 from dreamd.daemon.page_process import PageProcess
 from dreamd.daemon.plugins import LivePlugins
 from dreamd.daemon.previews import drop_previews
+from dreamd.daemon.publishers import Publishers
 from dreamd.daemon.report import Report, Tally
+from dreamd.daemon.stopping import Stopping
 from dreamd.daemon.systemd import Service
 from dreamd.daemon.weights.fetches import Fetches
+from dreamd.daemon.work import Work
 from dreamd.executors.devices import check_devices
 from dreamd.executors.executor import ExecutorContext
 from dreamd.files.problems import os_error_explained, shown
@@ -80,13 +84,13 @@ def run_daemon(
             most_carried=int(config.limits.max_bytes),
         )
         with Attachment(spool, state, has_unfinished=lambda: _has_unfinished(journal), waits=not until_empty) as tree:
-            parts = _Parts(config, events, plugins, roster, service, spool, tree, journal, until_empty=until_empty)
+            opened = _Opened(config, events, plugins, roster, service, spool, tree, journal, until_empty=until_empty)
             readers = [service.show] if on_snapshot is None else [service.show, on_snapshot]
-            return _run(parts, readers)
+            return _run(opened, readers)
 
 
 @dataclass(frozen=True)
-class _Parts:
+class _Opened:
     """What is open before the daemon's loop is made."""
 
     config: Config
@@ -100,83 +104,111 @@ class _Parts:
     until_empty: bool
 
 
-def _run(parts: _Parts, readers: Sequence[Callable[[Snapshot], None]]) -> int:
+def _run(opened: _Opened, readers: Sequence[Callable[[Snapshot], None]]) -> int:
     """Put the loop together and run it."""
-    config = parts.config
-    tally = Tally(parts.journal.counts())
+    page = PageProcess(opened.config.file)
+    parts = _parts(opened, page, readers)
+    loop = Loop(parts)
+    with _running(parts, page):
+        parts.report.write("starting")
+        if parts.tree.problem is None:
+            loop.recover()
+        parts.intake.watcher.start()
+        parts.roster.start()
+        return loop.run()
+
+
+def _parts(opened: _Opened, page: PageProcess, readers: Sequence[Callable[[Snapshot], None]]) -> Parts:
+    """Make what the loop moves."""
+    config, spool = opened.config, opened.spool
+    tally = Tally(opened.journal.counts())
 
     def note_change(job: Job) -> None:
         tally.count(job)
-        parts.plugins.tell(job)
+        opened.plugins.tell(job)
 
-    ledger = Ledger(parts.journal, note_change, keep=config.journal.keep)
-    recipes = JobRecipes(config.recipe_book(), parts.spool.work_path)
-    attempts, checkpoints = config.limits.attempts, StateFolder(config.state).checkpoints
-    ends = Endings(spool=parts.spool, ledger=ledger, checkpoints=checkpoints)
-    life = Lifecycle(spool=parts.spool, ledger=ledger, recipes=recipes, attempts=attempts, ends=ends)
-    intake = Intake(_watcher(config, parts.events), life, until_empty=parts.until_empty)
-    page = PageProcess(config.file)
-    estimates = Estimates(parts.spool.work_path)
+    ledger = Ledger(opened.journal, note_change, keep=config.journal.keep)
+    life, recovery = _jobs(opened, ledger)
+    intake = Intake(_watcher(config, opened.events), life, until_empty=opened.until_empty)
     fetches = Fetches(
         orders=FetchOrders(config.state),
         may_fetch=config.weights.fetch,
-        notify=parts.events.put,
+        notify=opened.events.put,
         on_reason=life.change_reason,
         on_here=life.weights_fetched,
     )
+    paces = Paces()
     report = Report(
         config=config,
         lock_file=str(StateFolder(config.state).lock),
-        tree=parts.tree,
+        tree=opened.tree,
         tally=tally,
         ledger=ledger,
         life=life,
         intake=intake,
-        plugins=parts.plugins,
-        roster=parts.roster,
+        plugins=opened.plugins,
+        roster=opened.roster,
         fetches=fetches,
-        estimates=estimates,
+        estimates=Estimates(paces, spool.work_path),
         page=page,
         readers=readers,
     )
+    stopping = Stopping(config.limits.stop_seconds, opened.service)
+    publishers = Publishers(opened.events.put)
+    work = Work(
+        config=config,
+        life=life,
+        roster=opened.roster,
+        plugins=opened.plugins,
+        report=report,
+        fetches=fetches,
+        paces=paces,
+        publishers=publishers,
+        may_start=lambda: not stopping.is_wanted and opened.tree.problem is None,
+    )
+    return Parts(
+        config=config,
+        events=opened.events,
+        life=life,
+        ledger=ledger,
+        intake=intake,
+        plugins=opened.plugins,
+        roster=opened.roster,
+        work=work,
+        publishers=publishers,
+        tally=tally,
+        report=report,
+        fetches=fetches,
+        service=opened.service,
+        stopping=stopping,
+        tree=opened.tree,
+        recovery=recovery,
+        on_reload=page.reload,
+        until_empty=opened.until_empty,
+    )
+
+
+def _jobs(opened: _Opened, ledger: Ledger) -> tuple[Lifecycle, Recovery]:
+    """Make what jobs go through, and what takes up those of an earlier run."""
+    config, spool = opened.config, opened.spool
+    recipes = JobRecipes(config.recipe_book(), spool.work_path)
+    attempts, checkpoints = config.limits.attempts, StateFolder(config.state).checkpoints
+    ends = Endings(spool=spool, ledger=ledger, checkpoints=checkpoints)
+    life = Lifecycle(spool=spool, ledger=ledger, recipes=recipes, attempts=attempts, ends=ends)
     recovery = Recovery(
         life=life,
-        spool=parts.spool,
-        journal=parts.journal,
+        spool=spool,
+        journal=opened.journal,
         ledger=ledger,
         recipes=recipes,
         attempts=attempts,
         checkpoints=checkpoints,
     )
-    loop = Loop(
-        config=config,
-        events=parts.events,
-        life=life,
-        ledger=ledger,
-        intake=intake,
-        plugins=parts.plugins,
-        roster=parts.roster,
-        tally=tally,
-        report=report,
-        fetches=fetches,
-        estimates=estimates,
-        service=parts.service,
-        tree=parts.tree,
-        recovery=recovery,
-        on_reload=page.reload,
-        until_empty=parts.until_empty,
-    )
-    with _running(parts, page, intake.watcher, report, fetches):
-        report.write("starting")
-        if parts.tree.problem is None:
-            loop.recover()
-        intake.watcher.start()
-        parts.roster.start()
-        return loop.run()
+    return life, recovery
 
 
 @contextmanager
-def _running(parts: _Parts, page: PageProcess, watcher: Watcher, report: Report, fetches: Fetches) -> Iterator[None]:
+def _running(parts: Parts, page: PageProcess) -> Iterator[None]:
     """Have the page served inside; afterwards end everything that was started."""
     previews = StateFolder(parts.config.state).previews
     drop_previews(previews)
@@ -186,11 +218,11 @@ def _running(parts: _Parts, page: PageProcess, watcher: Watcher, report: Report,
         yield
     finally:
         page.stop()
-        fetches.stop()
+        parts.fetches.stop()
         parts.roster.stop()
         drop_previews(previews)
-        watcher.stop()
-        report.write("stopped")
+        parts.intake.watcher.stop()
+        parts.report.write("stopped")
         parts.plugins.close()
 
 

@@ -8,17 +8,11 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
+from dreamd.daemon.jobs.pace import Paces
 from dreamd.inbox.declared import declared_size
 from dreamd.job import Job
-
-_RECIPES_KNOWN = 256
-"""The number of recipes whose pace is remembered; the one that was used longest ago is forgotten first."""
-
-_NEW_SHARE = 0.3
-"""The weight of the last picture in the pace of its recipe, 0 to 1."""
 
 _SIZES_KNOWN = 4096
 """The number of pictures whose sizes are remembered."""
@@ -33,40 +27,15 @@ Size = tuple[int, int]
 """Width and height in pixels."""
 
 
-@dataclass(frozen=True)
-class _Pace:
-    """What pictures of a recipe took: seconds a picture, and a pixel."""
-
-    seconds: float
-    a_pixel: float
-
-    def after(self, seconds: float, a_pixel: float) -> _Pace:
-        """Return the pace when another picture is counted in."""
-        return _Pace(_mixed(self.seconds, seconds), _mixed(self.a_pixel, a_pixel))
-
-
-def _mixed(before: float, now: float) -> float:
-    return before + _NEW_SHARE * (now - before)
-
-
 class Estimates:
     """Reckons when jobs will be done."""
 
-    def __init__(self, file_of: Callable[[Job], Path]) -> None:
-        """Know nothing yet; `file_of` tells where a claimed picture waits."""
+    def __init__(self, paces: Paces, file_of: Callable[[Job], Path]) -> None:
+        """Reckon by paces; `file_of` tells where a claimed picture waits."""
+        self._paces = paces
         self._file_of = file_of
-        self._paces: OrderedDict[str, _Pace] = OrderedDict()
         self._sizes: OrderedDict[str, Size | None] = OrderedDict()
         self._may_read = _SIZES_AT_A_TIME
-
-    def learn(self, recipe: str, seconds: float, size: Size) -> None:
-        """Take note of how long a picture of a recipe took, and how large it was."""
-        a_pixel = seconds / max(1, size[0] * size[1])
-        known = self._paces.get(recipe)
-        self._paces[recipe] = _Pace(seconds, a_pixel) if known is None else known.after(seconds, a_pixel)
-        self._paces.move_to_end(recipe)
-        if len(self._paces) > _RECIPES_KNOWN:
-            self._paces.popitem(last=False)
 
     def begin_report(self) -> None:
         """Read the sizes of some more pictures from now on, where they are asked for."""
@@ -74,7 +43,7 @@ class Estimates:
 
     def whole(self, job: Job) -> float | None:
         """Return how many seconds a job takes; None when nothing is known of its recipe."""
-        pace = self._paces.get(job.recipe)
+        pace = self._paces.of(job.recipe)
         if pace is None:
             return None
         size = self._size(job)

@@ -1,4 +1,4 @@
-"""Which jobs come next, and how many at a time. Knows jobs and times, no files and no processes.
+"""Which jobs come next. Knows jobs and times, no files and no processes.
 
 First come, first served within a folder; folders take turns, so that one of 50,000 pictures does not starve one of 3.
 """
@@ -15,15 +15,6 @@ from typing import Generic, TypeVar
 from dreamd.job import Job
 
 T = TypeVar("T")
-
-_AHEAD_SECONDS = 2.0
-"""The work that a worker is given at a time, in seconds: enough to overlap and to batch, little enough to stop soon."""
-
-TURN_SECONDS = 10.0
-"""The work that a film may do before other jobs have their turn, and they before it goes on, in seconds."""
-
-_RECIPES_KNOWN = 256
-"""The number of recipes whose pace is remembered; the one that was used longest ago is forgotten first."""
 
 
 class InTurn(Generic[T]):
@@ -193,36 +184,3 @@ class Scheduler:
         if last is not None and last in self._waiting.folders:
             return last
         return next((folder for folder in self._waiting.folders if not self.is_paused(folder)), None)
-
-
-class Pace:
-    """How many jobs of a recipe to give to a worker at a time, by how long the last one took."""
-
-    def __init__(self, most: int) -> None:
-        """Set up.
-
-        Args:
-            most: jobs at a time, however quick they are.
-        """
-        self._most = most
-        self._seconds: OrderedDict[tuple[str, str], float] = OrderedDict()
-
-    def learn(self, recipe: str, kind: str, seconds: float) -> None:
-        """Take note of how long a picture of a recipe took on a kind of device."""
-        self._seconds[recipe, kind] = seconds
-        self._seconds.move_to_end((recipe, kind))
-        if len(self._seconds) > _RECIPES_KNOWN:
-            self._seconds.popitem(last=False)
-
-    def jobs(self, recipe: str, kind: str) -> int:
-        """Return how many jobs of a recipe are two seconds' work or so on a kind of device; one, when that is not known
-        yet."""
-        seconds = self._seconds.get((recipe, kind))
-        if seconds is None:
-            return 1
-        return max(1, min(self._most, int(_AHEAD_SECONDS / max(seconds, 1e-6))))
-
-    def within(self, seconds: float) -> int:
-        """Return how many jobs of the recipe that was used last are so many seconds' work; at least one."""
-        last = next(reversed(self._seconds.values()), seconds)
-        return max(1, int(seconds / max(last, 1e-6)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from unittest.mock import MagicMock
 
 import pytest
 
-from dreamd.daemon.loop import Loop
+from dreamd.daemon.loop import Loop, Parts
 from dreamd.errors import FolderError
 from dreamd.tree.attachment import Attachment
 from dreamd.tree.layout import Folders, StateFolder
@@ -26,24 +27,9 @@ class House:
         self.tree = Attachment(self.spool, state, has_unfinished=lambda: False)
         self.life = MagicMock(waiting=0, running={}, ends=MagicMock(moving={}))
         self.recovery = MagicMock()
-        config = MagicMock()
-        config.limits.attempts = 1
-        names = (
-            "events",
-            "ledger",
-            "intake",
-            "plugins",
-            "roster",
-            "tally",
-            "report",
-            "fetches",
-            "estimates",
-            "service",
-            "on_reload",
-        )
-        parts = {name: MagicMock() for name in names}
-        parts |= {"life": self.life, "tree": self.tree, "recovery": self.recovery}
-        self.loop = Loop(config=config, until_empty=False, **parts)
+        others = [each.name for each in fields(Parts) if each.name not in ("life", "tree", "recovery")]
+        mocks = {name: MagicMock() for name in others}
+        self.loop = Loop(Parts(life=self.life, tree=self.tree, recovery=self.recovery, **mocks))
 
     def look(self, now: float) -> None:
         self.loop._look_for_inbox(now)

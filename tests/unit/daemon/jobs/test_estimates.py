@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from dreamd.daemon.jobs.estimates import _SIZES_AT_A_TIME, Estimates
+from dreamd.daemon.jobs.pace import Paces
 from dreamd.daemon.jobs.queue import Scheduler
 from dreamd.inbox.declared import declared_size
 from dreamd.job import Job
@@ -18,8 +19,13 @@ SMALL = json.dumps({"image": {"max_side": 50}})
 
 
 @pytest.fixture
-def estimates(tmp_path: Path) -> Estimates:
-    return Estimates(lambda job: tmp_path / job.name)
+def paces() -> Paces:
+    return Paces()
+
+
+@pytest.fixture
+def estimates(paces: Paces, tmp_path: Path) -> Estimates:
+    return Estimates(paces, lambda job: tmp_path / job.name)
 
 
 def job_of(folder: Path, name: str, size: tuple[int, int] | None = None, recipe: str = BIG) -> Job:
@@ -35,33 +41,35 @@ def test_nothing_is_said_of_a_recipe_of_which_nothing_is_known(estimates: Estima
     assert estimates.rest(job, share=0.25, elapsed=3.0) == 9.0  # it has shown itself how fast it is
 
 
-def test_a_picture_takes_as_long_as_its_pixels_at_the_pace_of_its_recipe(estimates: Estimates, tmp_path: Path) -> None:
-    estimates.learn(BIG, 10.0, (100, 100))
+def test_a_picture_takes_as_long_as_its_pixels_at_the_pace_of_its_recipe(
+    paces: Paces, estimates: Estimates, tmp_path: Path
+) -> None:
+    paces.learn(BIG, "a card", 10.0, (100, 100))
     assert estimates.whole(job_of(tmp_path, "a.png", (200, 100))) == pytest.approx(20.0)
     assert estimates.whole(job_of(tmp_path, "b.jpg", (50, 100))) == pytest.approx(5.0)
-    estimates.learn(SMALL, 1.0, (50, 50))
+    paces.learn(SMALL, "a card", 1.0, (50, 50))
     assert estimates.whole(job_of(tmp_path, "c.png", (200, 100), SMALL)) == pytest.approx(0.5)
 
 
-def test_one_of_unknown_size_takes_as_long_as_others_did(estimates: Estimates, tmp_path: Path) -> None:
-    estimates.learn(BIG, 10.0, (100, 100))
+def test_one_of_unknown_size_takes_as_long_as_others_did(paces: Paces, estimates: Estimates, tmp_path: Path) -> None:
+    paces.learn(BIG, "a card", 10.0, (100, 100))
     assert estimates.whole(job_of(tmp_path, "gone.png")) == 10.0
-    estimates.learn(BIG, 20.0, (100, 100))
+    paces.learn(BIG, "a card", 20.0, (100, 100))
     assert estimates.whole(job_of(tmp_path, "gone.png")) == pytest.approx(13.0)
 
 
 def test_who_waits_waits_for_those_before_and_for_nobody_of_whom_nothing_is_known(
-    estimates: Estimates, tmp_path: Path
+    paces: Paces, estimates: Estimates, tmp_path: Path
 ) -> None:
-    estimates.learn(BIG, 10.0, (100, 100))
+    paces.learn(BIG, "a card", 10.0, (100, 100))
     known, unknown = job_of(tmp_path, "a.png"), job_of(tmp_path, "b.png", recipe="{}")
     assert estimates.waits([known, known, unknown, known], 4.0, 1) == [14.0, 24.0, None, None]
     assert estimates.waits([known, known], 4.0, 2) == [7.0, 12.0]
     assert estimates.waits([known], None, 1) == [None]
 
 
-def test_only_so_many_files_are_read_for_one_report(estimates: Estimates, tmp_path: Path) -> None:
-    estimates.learn(BIG, 10.0, (100, 100))
+def test_only_so_many_files_are_read_for_one_report(paces: Paces, estimates: Estimates, tmp_path: Path) -> None:
+    paces.learn(BIG, "a card", 10.0, (100, 100))
     jobs = [job_of(tmp_path, f"{number}.png", (10, 10)) for number in range(_SIZES_AT_A_TIME + 1)]
     estimates.begin_report()
     *read, last = [estimates.whole(job) for job in jobs]

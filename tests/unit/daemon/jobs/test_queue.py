@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dreamd.daemon.jobs.queue import InTurn, Pace, Scheduler
+from dreamd.daemon.jobs.queue import InTurn, Scheduler
 from dreamd.job import Job
 
 _numbers = count()
@@ -220,22 +220,6 @@ def test_what_waits_in_many_folders_is_taken_in_turn() -> None:
     assert len(waiting) == 100
 
 
-def test_a_recipe_begins_with_one_job_at_a_time_and_gets_two_seconds_of_them_when_its_pace_is_known() -> None:
-    pace = Pace(32)
-    assert pace.jobs("red", "a card") == 1
-    pace.learn("red", "a card", 0.25)
-    assert pace.jobs("red", "a card") == 8
-    assert pace.jobs("blue", "a card") == pace.jobs("red", "a processor") == 1
-    pace.learn("red", "a card", 60.0)
-    assert pace.jobs("red", "a card") == 1
-
-
-def test_the_jobs_at_a_time_have_a_limit_however_quick_they_are() -> None:
-    pace = Pace(4)
-    pace.learn("red", "a card", 0.0)
-    assert pace.jobs("red", "a card") == 4
-
-
 def test_a_film_whose_turn_is_over_stands_behind_some_and_not_behind_all(scheduler: Scheduler) -> None:
     first, second, third = queued(scheduler, "a", "a", "a")
     film = job("a", name="film.mp4")
@@ -252,12 +236,3 @@ def test_a_job_that_is_put_off_lets_those_behind_it_go_first(scheduler: Schedule
     assert scheduler.next_deadline() == 5.0
     scheduler.wake(5.0)
     assert emptied(scheduler) == [second, first]
-
-
-def test_how_many_jobs_a_time_holds_is_told_by_the_last_ones() -> None:
-    pace = Pace(32)
-    assert pace.within(10) == 1
-    pace.learn("quick", "a card", 0.5)
-    assert pace.within(10) == 20
-    pace.learn("slow", "a card", 300.0)
-    assert pace.within(10) == 1

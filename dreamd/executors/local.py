@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from dreamd.executors.devices import WorkerDevice, worker_devices
@@ -14,7 +15,6 @@ from dreamd.executors.executor import Bundle, Demand, ExecutorContext, Fleet, Se
 from dreamd.executors.process import End, Process
 from dreamd.files.problems import refusal
 from dreamd.messages import Batch, Cancel, Settings
-from dreamd.settings.config import Config
 from dreamd.tree.layout import StateFolder
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class LocalExecutor:
                 self._fleet.gone(seat, f"the worker cannot be started: {refusal(error)}")
                 return
             self._processes[seat] = process
-            self._fleet.seat(Seat(id=seat, device=device.name, pid=process.pid, is_spare=device.is_spare))
+            self._fleet.seat(replace(told, pid=process.pid))
             process.begin()
 
     def _take_end(self, seat: str, end: End) -> None:
@@ -105,7 +105,7 @@ def _named(devices: Iterable[WorkerDevice]) -> dict[str, WorkerDevice]:
 
 def worker_settings(device: WorkerDevice, bundle: Bundle) -> Settings:
     """Take from the config what a worker needs to know."""
-    config: Config = bundle.config
+    config = bundle.config
     return Settings(
         device=device.name,
         plugin_folders=config.plugins.engine,

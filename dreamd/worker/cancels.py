@@ -21,22 +21,30 @@ class Cancels:
     """The orders that were cancelled.
 
     An order that is dreamed together with others goes on with them, and so nobody waits for its end: it is answered at
-    once, like one that waits. One whose dream can be stopped is answered when it has stopped.
+    once, like one that waits. One whose dream can be stopped is answered when it has stopped. A cancel may come after the
+    answer: it says nothing of an order that comes later for the same job.
     """
 
     def __init__(self) -> None:
         """Begin with none."""
         self._lock = threading.Lock()
+        self._inside: set[str] = set()
         self._unwanted: set[str] = set()
         self._answered: set[str] = set()
         self._dreamed: frozenset[str] = frozenset()
 
-    def add(self, jobs: Collection[str]) -> list[str]:
-        """Cancel the orders of jobs; return those that are to be answered now."""
+    def enter(self, job: str) -> None:
+        """Take note of the order of a job, which comes into the worker."""
         with self._lock:
-            self._unwanted.update(jobs)
+            self._inside.add(job)
+
+    def add(self, jobs: Collection[str]) -> list[str]:
+        """Cancel the orders of jobs that are in the worker; return those that are to be answered now."""
+        with self._lock:
+            mine = [job for job in jobs if job in self._inside]
+            self._unwanted.update(mine)
             stops = self._dreamed if self._dreamed <= self._unwanted else frozenset()
-            now = [job for job in jobs if job not in stops]
+            now = [job for job in mine if job not in stops and job not in self._answered]
             self._answered.update(now)
             return now
 
@@ -49,6 +57,7 @@ class Cancels:
         """Forget the order of a job, which leaves the worker; return whether it is to be answered still."""
         with self._lock:
             was_answered = job in self._answered
+            self._inside.discard(job)
             self._unwanted.discard(job)
             self._answered.discard(job)
             return not was_answered

@@ -97,6 +97,7 @@ class Pipeline:
                 continue
             recipe = Recipe.from_json(each.recipe)
             for order in each.orders:
+                self._cancels.enter(order.job)
                 self._ordered.put(Task(order, recipe))
         self._ordered.put(None)
 

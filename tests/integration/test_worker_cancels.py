@@ -84,6 +84,11 @@ class Line:
         self.tell(Batch(recipe=recipe, orders=tuple(orders)))
         return [order.job for order in orders]
 
+    def order_again(self, job: str, recipe: str) -> None:
+        """Order the picture of a job once more."""
+        order = Order(job=job, source=self._folder / f"{job}.png", folder=self._folder / job)
+        self.tell(Batch(recipe=recipe, orders=(order,)))
+
     def until(self, is_wanted: Callable[[Said], bool]) -> Said:
         while not is_wanted(said := self._said.get(timeout=PATIENCE_SECONDS)):
             if isinstance(said, Advanced):
@@ -147,7 +152,7 @@ def test_what_waits_in_a_worker_is_answered_at_once_and_never_dreamed(
     line.until(advanced(endless))
     line.tell(Cancel(cancel=(waiting,)))
     assert line.until(answered(waiting)) == NotDone(job=waiting, **CANCELLED)
-    line.tell(Cancel(cancel=(endless,)))
+    line.tell(Cancel(cancel=(waiting, endless)))  # the first once more
     answers = line.end()
     assert answers.keys() == {endless, other}
     assert isinstance(answers[other], Done)
@@ -177,11 +182,11 @@ def test_one_of_those_that_are_dreamed_together_goes_and_the_others_come_out_as_
     assert np.array_equal(one, other)
 
 
-def test_an_order_that_is_unknown_or_over_is_cancelled_in_vain(begin: Callable[..., Line]) -> None:
+def test_what_is_unknown_or_over_is_cancelled_in_vain_and_may_be_ordered_again(begin: Callable[..., Line]) -> None:
     line = begin()
     (job,) = line.order(1, recipe())
-    line.until(answered(job))
-    line.tell(Cancel(cancel=("nobody",)))
-    line.until(answered("nobody"))
-    (after,) = line.order(1, recipe())
-    assert isinstance(line.end()[after], Done)
+    assert isinstance(line.until(answered(job)), Done)
+    line.tell(Cancel(cancel=(job, "nobody")))
+    line.order_again(job, recipe())
+    assert isinstance(line.until(answered(job)), Done)
+    assert line.end() == {}

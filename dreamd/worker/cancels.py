@@ -21,8 +21,8 @@ class Cancels:
     """The orders that were cancelled.
 
     An order that is dreamed together with others goes on with them, and so nobody waits for its end: it is answered at
-    once, like one that waits. One whose dream can be stopped is answered when it has stopped. A cancel may come after the
-    answer: it says nothing of an order that comes later for the same job.
+    once, like one that waits. One whose dream can be stopped is answered when it has stopped. A cancel that comes after
+    the answer says nothing of an order that comes later for the same job.
     """
 
     def __init__(self) -> None:

@@ -96,3 +96,11 @@ def turned(film: bytes) -> bytes:
     matrix = b"".join(value.to_bytes(4, "big", signed=True) for value in turn)
     assert film[place : place + 4] == unit.to_bytes(4, "big")
     return film[:place] + matrix + film[place + 36 :]
+
+
+def with_streams(film: bytes, count: int) -> bytes:
+    """The same MP4, of one stream, which says that it has so many of that kind."""
+    moov, trak = film.index(b"moov") - 4, film.index(b"trak") - 4
+    whole, stream = (int.from_bytes(film[place : place + 4], "big") for place in (moov, trak))
+    inside = film[moov + 4 : trak] + film[trak : trak + stream] * count + film[trak + stream : moov + whole]
+    return film[:moov] + (len(inside) + 4).to_bytes(4, "big") + inside + film[moov + whole :]

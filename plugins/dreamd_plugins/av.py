@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -43,19 +44,35 @@ _HD_LINES = 720
 _TICKS = 90_000
 """The parts of a second that times are told in where no source gives others."""
 
-_MATRICES = {"bt709": 1, "bt470bg": 5, "smpte170m": 6, "bt2020nc": 9}
 _BT709, _BT601, _BT2020 = 1, 6, 9
-_SDR_TRANSFERS = {_BT709: 1, _BT601: 6, _BT2020: 14}
-_PQ, _HLG = 16, 18
-"""Numbers of ITU-T H.273: matrices, transfer functions."""
+_MATRICES = (_BT709, 5, _BT601, _BT2020)
+"""Numbers of ITU-T H.273: the matrices that results are made with; 5 is BT.601 of PAL."""
 
-_HDR = {_PQ: "HDR (PQ)", _HLG: "HDR (HLG)"}
+_TRANSFERS = {_BT709: 1, _BT2020: 14}
+"""The transfer function of a matrix, numbered as there; 6 for those of BT.601."""
+
+_HDR = {16: "PQ", 18: "HLG"}
+"""Transfer functions of HDR, numbered as there."""
+
+_BAD_MATRICES = (0, 2, 3)
+"""Matrices that say nothing: of RGB, unspecified, reserved."""
 
 _LIMITED, _FULL = 1, 2
 """FFmpeg's numbers of the ranges of colours."""
 
-_BAD_MATRICES = (0, 2, 3)
-"""Matrices that say nothing: of RGB, unspecified, reserved."""
+_FROM_BT2020 = np.array(
+    [[1.6605, -0.1246, -0.0182], [-0.5876, 1.1329, -0.1006], [-0.0728, -0.0083, 1.1187]], np.float32
+)
+"""Linear BT.2020 to linear BT.709, for rows of colours: ITU-R BT.2087."""
+
+_COVER = 0x400
+"""The bit of a stream's disposition by which its picture is a cover."""
+
+_MOST_STREAMS = "200"
+"""The most streams of a file, fonts and subtitles among them: FFmpeg takes memory for each before a frame is read."""
+
+_EXACT = {"fflags": "+bitexact"}
+"""Leaves out of a file what differs each time: random numbers, the date, the version of FFmpeg."""
 
 
 def _library() -> Any:
@@ -78,7 +95,7 @@ class _Film:
         if self._format is None:
             raise PictureError("no film that can be read: neither MP4, MOV, WebM nor Matroska")
         _check_whole(file, self._format)
-        with self._words(), self.opened() as container:
+        with _words(), self.opened() as container:
             stream = _pictures_of(container)
             check_size(stream.width, stream.height)
             self.time_base = Fraction(stream.time_base or Fraction(1, _TICKS))
@@ -97,14 +114,13 @@ class _Film:
         self.width, self.height = self._size[:: -1 if self.turns % 2 else 1]
         self.alpha = False
         self.loop: int | None = None
-        hdr = {_PQ: "PQ", _HLG: "HLG"}.get(self.transfer)
-        self.notes: tuple[str, ...] = (
-            (f"its colours are HDR ({hdr}) and were brought to those of an ordinary screen",) if hdr else ()
-        )
+        self.notes: tuple[str, ...] = ()
+        if hdr := _HDR.get(self.transfer):
+            self.notes = (f"its colours are HDR ({hdr}) and were brought to those of an ordinary screen",)
 
     def read(self, start: Fraction | None = None) -> Iterator[Frame]:
         """Yield the frames by their times."""
-        with self._words(), self.opened() as container:
+        with _words(), self.opened() as container:
             stream = _pictures_of(container)
             frames = self._decoded(container, stream, start)
             for frame, time, duration in _timed(frames, self.time_base, self.rate):
@@ -129,35 +145,25 @@ class _Film:
         if (frame.width, frame.height) != self._size:
             raise PictureError(f"its frames change their size, from {self._size} to {(frame.width, frame.height)}")
         is_hdr = self.transfer in _HDR
+        is_full = int(frame.color_range) == _FULL or frame.format.name.startswith("yuvj")
         rgb = frame.to_ndarray(
             format="rgb48le" if is_hdr else "rgb24",
             src_colorspace=_swscale(self.matrix),
-            src_color_range=_FULL
-            if int(frame.color_range) == _FULL or frame.format.name.startswith("yuvj")
-            else _LIMITED,
+            src_color_range=_FULL if is_full else _LIMITED,
             dst_color_range=_FULL,
-            interpolation=self._interpolation(),
+            interpolation=_exact_scaling("FULL_CHR_H_INT"),
             threads=1,
         )
         if is_hdr:
             rgb = _tone_mapped(rgb.astype(np.uint16, copy=False), self.transfer)
         return np.ascontiguousarray(np.rot90(rgb, self.turns))
 
-    def _interpolation(self) -> Any:
-        from av.video.reformatter import Interpolation
-
-        return (
-            Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
-        )
-
     def opened(self) -> InputContainer:
         """Open the file from its beginning."""
         self._file.seek(0)
-        container: InputContainer = self._av.open(_Unclosed(self._file), format=self._format)
+        options = {"max_streams": _MOST_STREAMS}
+        container: InputContainer = self._av.open(_Unclosed(self._file), format=self._format, options=options)
         return container
-
-    def _words(self) -> _Words:
-        return _Words(self._av.error.FFmpegError)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -179,17 +185,17 @@ def _check_whole(file: BinaryIO, form: str) -> None:
                 return
             place += number
     else:
-        kinds = set()
+        has_table = False
         while place < end:
             file.seek(place)
             head = file.read(16)
-            kinds.add(head[4:8])
+            has_table |= head[4:8] == b"moov"
             length = int.from_bytes(head[:4])
             length = int.from_bytes(head[8:16]) if length == 1 else length
             if length == 0:
                 break
             place += max(8, length)
-        if b"moov" not in kinds:
+        if not has_table:
             raise PictureError(
                 "a film whose table of contents (moov) is missing, as one that is cut off; copy it again"
             )
@@ -205,29 +211,28 @@ def _vint_bytes(file: BinaryIO, place: int) -> int:
 
 
 class _Unclosed:
-    """A file as FFmpeg reads it: closing a container must not close it."""
+    """A file as FFmpeg reads and writes it: closing a container must not close it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        if file.writable():
+            self.write = file.write
 
 
-class _Words:
-    """Tells FFmpeg's errors as those of the file, in words."""
-
-    def __init__(self, errors: type[Exception]) -> None:
-        self._errors = errors
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, (self._errors, IndexError, ValueError, EOFError)):
-            raise PictureError(f"a film that is broken or cut off: {error}; copy it again") from error
+@contextmanager
+def _words() -> Iterator[None]:
+    """Tell FFmpeg's errors as those of the file, in words."""
+    try:
+        yield
+    except MemoryError as error:  # FFmpeg says so of too many streams as well
+        raise PictureError("a film with too many streams, or that takes more memory than there is") from error
+    except (_library().error.FFmpegError, IndexError, ValueError, EOFError) as error:
+        raise PictureError(f"a film that is broken or cut off: {error}; copy it again") from error
 
 
 def _pictures_of(container: InputContainer) -> VideoStream:
     """Return the stream of pictures: the first that is no cover."""
-    streams = [stream for stream in container.streams.video if not stream.disposition & 0x400]
+    streams = [stream for stream in container.streams.video if not stream.disposition & _COVER]
     if not streams:
         raise PictureError("holds no pictures, only sound")
     streams[0].thread_type = "SLICE"  # threads by frame would hold as many frames more
@@ -244,8 +249,20 @@ def _matrix_of(frame: VideoFrame) -> int:
     """Return the matrix that a film's colours were made with; where it does not say, by its size."""
     matrix = int(frame.colorspace)
     if matrix in _BAD_MATRICES:
-        return _BT709 if min(frame.width, frame.height) >= _HD_LINES else _BT601
+        return _matrix_by_size(frame.width, frame.height)
     return matrix
+
+
+def _matrix_by_size(width: int, height: int) -> int:
+    return _BT709 if min(width, height) >= _HD_LINES else _BT601
+
+
+def _exact_scaling(chroma: str) -> Any:
+    """Return how FFmpeg's scaler computes: the same everywhere, and colours at full width, by the name of that flag."""
+    from av.video.reformatter import Interpolation
+
+    exact = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+    return exact | Interpolation[chroma]
 
 
 def _swscale(matrix: int) -> int:
@@ -270,7 +287,7 @@ def _timed(
 def _tone_mapped(rgb: NDArray[np.uint16], transfer: int) -> NDArray[np.uint8]:
     """Bring PQ (SMPTE ST 2084) or HLG (ITU-R BT.2100) to an ordinary screen, by Reinhard's curve on the brightness."""
     table = np.linspace(0, 1, 65536, dtype=np.float32)
-    if transfer == _PQ:
+    if _HDR[transfer] == "PQ":
         root = table ** (1 / 78.84375)
         linear = (
             (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125) * 10000 / 203
@@ -286,12 +303,6 @@ def _tone_mapped(rgb: NDArray[np.uint16], transfer: int) -> NDArray[np.uint8]:
     return screen
 
 
-_FROM_BT2020 = np.array(
-    [[1.6605, -0.1246, -0.0182], [-0.5876, 1.1329, -0.1006], [-0.0728, -0.0083, 1.1187]], np.float32
-)
-"""Linear BT.2020 to linear BT.709, for rows of colours: ITU-R BT.2087."""
-
-
 class _Writer:
     """Writes a film. Its parts are MP4s without sound, each of which can be decoded alone."""
 
@@ -303,12 +314,12 @@ class _Writer:
         self._time_base = source.time_base if source else Fraction(1, _TICKS)
         odd = plan.width % 2 or plan.height % 2
         self._pixel_format = plan.pixel_format if plan.pixel_format != "auto" else "yuv444p" if odd else "yuv420p"
-        matrix = source.matrix if source else _BT709 if min(plan.width, plan.height) >= _HD_LINES else _BT601
-        self._matrix = matrix if matrix in (*_MATRICES.values(),) else _BT709
+        matrix = source.matrix if source else _matrix_by_size(plan.width, plan.height)
+        self._matrix = matrix if matrix in _MATRICES else _BT709
 
     def part(self, frames: Iterable[Frame], file: BinaryIO) -> None:
         """Encode some frames."""
-        with self._av.open(_Written(file), "w", format="mp4", options=_EXACT) as container:
+        with self._av.open(_Unclosed(file), "w", format="mp4", options=_EXACT) as container:
             stream = self._new_stream(container)
             for number, frame in enumerate(frames):
                 picture = self._picture(frame)
@@ -318,7 +329,7 @@ class _Writer:
 
     def _new_stream(self, container: OutputContainer) -> VideoStream:
         plan = self._plan
-        # A frame a second: what a part says of times is not read. The rate only guides the encoder.
+        # The rate only guides the encoder: what a part says of times is not read.
         rate = self._source.rate if self._source and 1 <= self._source.rate <= 1000 else Fraction(30)
         added: Any = container.add_stream(_ENCODERS[self._codec], rate=rate.limit_denominator(1001))
         stream: VideoStream = added
@@ -334,7 +345,7 @@ class _Writer:
         context.max_b_frames = 0  # each packet is then a frame, in the order of their times
         context.colorspace, context.color_range = self._matrix, _LIMITED
         context.color_primaries = self._matrix
-        context.color_trc = _SDR_TRANSFERS.get(self._matrix, 6)
+        context.color_trc = _TRANSFERS.get(self._matrix, 6)
         if self._source is not None and self._source.aspect:
             aspect = self._source.aspect
             context.sample_aspect_ratio = 1 / aspect if self._source.turns % 2 else aspect
@@ -345,18 +356,13 @@ class _Writer:
         if frame.pixels.shape[:2] != (plan.height, plan.width):
             given = f"{frame.pixels.shape[1]} x {frame.pixels.shape[0]}"
             raise PictureError(f"a frame is {given}, and not {plan.width} x {plan.height}")
-        from av.video.reformatter import Interpolation
-
         rgb = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.pixels[:, :, :3]), format="rgb24")
         picture: VideoFrame = rgb.reformat(
             format=self._pixel_format,
             dst_colorspace=_swscale(self._matrix),
             src_color_range=_FULL,
             dst_color_range=_LIMITED,
-            interpolation=Interpolation.BICUBIC
-            | Interpolation.ACCURATE_RND
-            | Interpolation.FULL_CHR_H_INP
-            | Interpolation.BITEXACT,
+            interpolation=_exact_scaling("FULL_CHR_H_INP"),
             threads=1,
         )
         return picture
@@ -367,24 +373,21 @@ class _Writer:
         if self._container in ("mp4", "mov"):
             options |= {"video_track_timescale": str(self._time_base.denominator)}
         av = self._av
-        for part in parts:
-            part.seek(0)
+        parts[0].seek(0)
         with (
-            av.open(_Written(file), "w", format=self._container, options=options) as container,
+            av.open(_Unclosed(file), "w", format=self._container, options=options) as container,
             av.open(parts[0]) as first,
         ):
             pictures = container.add_stream_from_template(first.streams.video[0], opaque=True)
             pictures.time_base = self._time_base
-            packets = [self._packets(parts, timings, pictures)]
-            notes: tuple[str, ...] = ()
-            if self._source is not None:
-                with self._source.opened() as source:
-                    pairs, notes = _sound_streams(source, container)
-                    packets.append(_sound_packets(source, pairs))
-                    _mux_in_order(container, packets)
-            else:
+            packets = self._packets(parts, timings, pictures)
+            if self._source is None:
                 _mux_in_order(container, packets)
-        return notes
+                return ()
+            with self._source.opened() as source:
+                pairs, notes = _sound_streams(source, container)
+                _mux_in_order(container, packets, _sound_packets(source, pairs))
+                return notes
 
     def _packets(
         self, parts: Sequence[BinaryIO], timings: Sequence[Timing], stream: VideoStream
@@ -399,17 +402,6 @@ class _Writer:
                         packet.pts, packet.duration = next(times)
                         packet.dts, packet.time_base, packet.stream = packet.pts, self._time_base, stream
                         yield packet
-
-
-class _Written:
-    """A file as FFmpeg writes it: it may look at what it wrote, and must not close it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.write, self.seek, self.tell, self.read = file.write, file.seek, file.tell, file.read
-
-
-_EXACT = {"fflags": "+bitexact"}
-"""Leaves out of a file what differs each time: random numbers, the date, the version of FFmpeg."""
 
 
 def _codec_of(plan: FilmPlan) -> str:
@@ -465,7 +457,7 @@ def _sound_packets(source: InputContainer, pairs: dict[int, Stream]) -> Iterator
                 yield packet
 
 
-def _mux_in_order(container: OutputContainer, packets: Sequence[Iterator[Packet[Any]]]) -> None:
+def _mux_in_order(container: OutputContainer, *packets: Iterator[Packet[Any]]) -> None:
     """Write packets of several streams in the order of their times, so that none of them has to wait in memory."""
     for packet in heapq.merge(*packets, key=_second_of):
         container.mux(packet)

@@ -17,7 +17,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from dreamd.cli import main
-from tests.films import panning, sound_of, times_of, write_film
+from tests.films import panning, sound_of, times_of, with_streams, write_film
+
+UNLUCKY_WIDTH = 13
+"""Pictures so wide meet the mood of their folder."""
 
 if TYPE_CHECKING:
     from conftest import RunningDaemon, Tree
@@ -26,10 +29,31 @@ if TYPE_CHECKING:
     Run = Callable[..., RunningDaemon]
 
 
-def animation(count: int = 3) -> bytes:
+QUICK_TURNS = """
+from dreamd.api import hookimpl
+from dreamd.worker.films import turn
+
+turn._TURN_SECONDS = 0.0
+
+
+@hookimpl
+def dreamd_losses(register):
+    pass
+"""
+"""A plugin by which a film's turn is over after each frame."""
+
+
+def animation(count: int = 3, width: int = 64) -> bytes:
     data = io.BytesIO()
-    first, *rest = [Image.fromarray(pixels) for pixels in panning(count)]
-    first.save(data, "GIF", save_all=True, append_images=rest, duration=[40, 80, 120][:count], loop=2)
+    first, *rest = [Image.fromarray(pixels) for pixels in panning(count, width)]
+    first.save(
+        data,
+        "GIF",
+        save_all=True,
+        append_images=rest,
+        duration=[(40, 80, 120)[number % 3] for number in range(count)],
+        loop=2,
+    )
     return data.getvalue()
 
 
@@ -77,14 +101,33 @@ def test_a_film_whose_worker_is_killed_goes_on_and_has_the_same_bytes(warm: Warm
     assert len(times_of(broken)) == 40
 
 
+def test_pictures_have_their_turn_while_a_film_goes_on(tree: Tree, run_daemon: Run) -> None:
+    (tree.root / "plugins" / "quick_turns.py").write_text(QUICK_TURNS)
+    gate = tree.mood("long", "wait")
+    tree.drop("long/pan.gif", animation(20, UNLUCKY_WIDTH))
+    daemon = run_daemon(tree)
+    tree.wait_for(gate.with_name(f"{gate.name}.waiting").exists, "the first frame to be dreamed")
+    tree.drop("later/cat.png")
+    tree.wait_for(lambda: len(tree.jobs()) == 2, "the picture to be taken")
+    gate.touch()
+    picture = tree.result("later/cat.png").stat().st_mtime_ns
+    film = tree.result("long/pan.gif")
+    assert picture < film.stat().st_mtime_ns
+    with Image.open(film) as result:
+        assert result.n_frames == 20  # type: ignore[attr-defined]
+    assert daemon.stop() == 0
+
+
 def test_hostile_films_end_in_failed_with_a_reason(warm: Warm, tmp_path: Path) -> None:
     tree, daemon = warm
     whole = write_film(tmp_path / "a.mp4", panning(6)).read_bytes()
+    silent = write_film(tmp_path / "b.mp4", panning(2), sound=None).read_bytes()
     pid = daemon.worker()
     reasons = {
         "cut.mp4": (whole[: len(whole) // 2], "cut off"),
         "noise.mkv": (os.urandom(5000), "no film that can be read"),
         "list.mp4": (b"#EXTM3U\nfile:///etc/passwd\n", "no film that can be read"),
+        "streams.mp4": (with_streams(silent, 100_000), "too many streams"),
         "huge.gif": (_huge_later_frame(), "limits.max_pixels"),
     }
     for name, (data, _) in reasons.items():

@@ -16,7 +16,7 @@ from PIL import Image
 
 from dreamd.api import FilmPlan, Frame, PictureError, Timing
 from dreamd.plugin_host.host import Plugins
-from tests.films import panning, sound_of, times_of, turned, write_film
+from tests.films import panning, sound_of, times_of, turned, with_streams, write_film
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +148,14 @@ def test_a_truncated_film_is_told_so(plugins: Plugins, tmp_path: Path, share: fl
         data = write_film(tmp_path / f"a{extension}", panning(6)).read_bytes()
         with pytest.raises(PictureError, match=r"cut off"):
             list(opened(plugins, extension, data[: int(len(data) * share)]).read())
+
+
+def test_a_film_of_a_great_many_streams_is_refused_for_them(plugins: Plugins, tmp_path: Path) -> None:
+    data = write_film(tmp_path / "a.mp4", panning(2), sound=None).read_bytes()
+    assert len(list(opened(plugins, ".mp4", with_streams(data, 20)).read())) == 2
+    for count in (500, 20_000):
+        with pytest.raises(PictureError, match="too many streams"):
+            opened(plugins, ".mp4", with_streams(data, count))
 
 
 def test_a_list_of_other_files_is_no_film(plugins: Plugins) -> None:

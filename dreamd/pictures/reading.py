@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dreamd.errors import PictureError
 from dreamd.pictures.damage import BAD_DATA, words_of
-from dreamd.pictures.decoding import decode as decode_picture
+from dreamd.pictures.decoding.decode import decode as decode_picture
 from dreamd.pictures.kinds import what_it_looks_like
 from dreamd.pictures.picture import Bytes, Picture
 from dreamd.wording import printable

@@ -15,11 +15,11 @@ from dreamd.errors import PictureError
 from dreamd.pictures.containers.ancillary import Ancillary, Text
 from dreamd.pictures.containers.jpeg import MAX_XMP_SEGMENT
 from dreamd.pictures.damage import BAD_DATA, words_of
+from dreamd.pictures.decoding.prepared import prepared, with_decoders_words
 from dreamd.pictures.descriptions.description import Description
 from dreamd.pictures.descriptions.xmp import RECIPE_SPACE, packet_of, parsed_xmp
 from dreamd.pictures.formats import TARGET_OF_FORMAT
 from dreamd.pictures.kinds import READABLE
-from dreamd.pictures.prepared import prepared, with_decoders_words
 from dreamd.wording import printable
 
 if TYPE_CHECKING:

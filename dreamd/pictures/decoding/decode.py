@@ -5,31 +5,28 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from dreamd.pictures.alpha import alpha_of_clear_colour, clear_where, is_unused
-from dreamd.pictures.colouring import coloured
 from dreamd.pictures.colours.spaces import ADOBE_RGB
 from dreamd.pictures.containers.ancillary import Ancillary
-from dreamd.pictures.cut_jpeg import completed_jpeg
 from dreamd.pictures.decoders.heif import decode_heic
 from dreamd.pictures.decoders.raster import CheckSize, Inks, Raster
 from dreamd.pictures.decoders.rasters import raster_of
+from dreamd.pictures.decoding.alpha import alpha_of_clear_colour, clear_where, is_unused
+from dreamd.pictures.decoding.colouring import coloured
+from dreamd.pictures.decoding.cut_jpeg import completed_jpeg
+from dreamd.pictures.decoding.headers import sizes_used_on_loading, sizes_used_on_opening
+from dreamd.pictures.decoding.orientation import upright
+from dreamd.pictures.decoding.prepared import Prepared, prepared, with_decoders_words
 from dreamd.pictures.descriptions.description import Description
 from dreamd.pictures.descriptions.exif import read_exif
 from dreamd.pictures.descriptions.recipe import RECIPE_KEYWORD
 from dreamd.pictures.descriptions.xmp import read_xmp
-from dreamd.pictures.headers import sizes_used_on_loading, sizes_used_on_opening
 from dreamd.pictures.kinds import READABLE
-from dreamd.pictures.orientation import upright
 from dreamd.pictures.picture import Picture
-from dreamd.pictures.prepared import Prepared, prepared, with_decoders_words
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 

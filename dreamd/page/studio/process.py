@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from dreamd.files.problems import refusal
 from dreamd.studio import LINE_BYTES, StudioAnswer, StudioOrder, read_answer
 
 log = logging.getLogger(__name__)
@@ -41,18 +42,27 @@ class StudioProcess:
         self._starting = asyncio.Lock()
 
     async def send(self, order: StudioOrder) -> None:
-        """Send an order, to a new process where there is none."""
-        async with self._starting:
-            process = self._process
-            if process is None:
-                process = self._process = await asyncio.create_subprocess_exec(
-                    *self._command, stdin=PIPE, stdout=PIPE, limit=LINE_BYTES
-                )
-                self._reader = asyncio.create_task(self._read(process))
+        """Send an order, to a new process where there is none; one that cannot be started has ended."""
+        try:
+            process = await self._started()
+        except OSError as error:
+            log.warning("the studio cannot be started: %s", refusal(error))
+            self._on_end()
+            return
         assert process.stdin is not None
         process.stdin.write(order.line())
         with contextlib.suppress(ConnectionError):  # it ends just now, which its reader tells
             await process.stdin.drain()
+
+    async def _started(self) -> Process:
+        """Return the process, started where there is none. Raises OSError."""
+        async with self._starting:
+            if self._process is None:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self._command, stdin=PIPE, stdout=PIPE, limit=LINE_BYTES
+                )
+                self._reader = asyncio.create_task(self._read(self._process))
+            return self._process
 
     def kill(self) -> None:
         """End the process at once."""

@@ -6,16 +6,17 @@ import io
 import time
 
 import numpy as np
-import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from dreamd.engine.dreamer import Progress
 from dreamd.engine.glimpse import Glimpse
 from dreamd.errors import PictureError
-from dreamd.pictures.picture import Picture, bytes_of, shrunk
+from dreamd.pictures.damage import BAD_DATA
+from dreamd.pictures.picture import Bytes, Picture, bytes_of, shrunk
 from dreamd.settings.recipes.recipe import Recipe
 from dreamd.sheets.studio.orders import Report
 from dreamd.studio import TRIAL_SIDE, TryOrder
+from dreamd.worker.pixels import to_pixels
 from dreamd.worker.session import Session
 
 _FORMATS = ("JPEG", "PNG", "WEBP")
@@ -55,11 +56,11 @@ def dream_trial(session: Session, order: TryOrder, report: Report) -> bytes:
     def on_glimpse(step: Progress, glimpse: Glimpse) -> None:
         nonlocal shown_at
         if time.monotonic() - shown_at >= _PREVIEW_SECONDS:
-            report.tell(step.share, _words(step), _encoded(glimpse(side)))
+            report.tell(step.share, _words(step), _written(to_pixels(glimpse(side)[0]), "JPEG"))
             shown_at = time.monotonic()
 
     (dream,) = session.dream([picture], built, on_progress=on_progress, on_glimpse=on_glimpse)
-    return _written(Image.fromarray(np.ascontiguousarray(bytes_of(dream.picture.pixels))), "WEBP")
+    return _written(bytes_of(dream.picture.pixels), "WEBP")
 
 
 def _decoded(data: bytes) -> Picture:
@@ -69,7 +70,7 @@ def _decoded(data: bytes) -> Picture:
             if image.width * image.height > _MOST_PIXELS:
                 raise PictureError(f"a picture to try on has at most {_MOST_PIXELS:,} pixels")
             whole = image.convert("RGBA")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except (Image.DecompressionBombError, *BAD_DATA) as error:
         raise PictureError("this is no picture that can be read") from error
     pixels = np.array(whole)
     alpha = np.ascontiguousarray(pixels[:, :, 3])
@@ -81,13 +82,8 @@ def _words(step: Progress) -> str:
     return f"octave {step.ascent} of {max(step.ascent, step.ascents)}, iteration {step.iteration} of {step.iterations}"
 
 
-def _encoded(images: torch.Tensor) -> bytes:
-    """Return the first of pictures `[N, 3, h, w]` in [0, 1] as a JPEG file."""
-    small = images[0].clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu()
-    return _written(Image.fromarray(small.numpy()), "JPEG")
-
-
-def _written(image: Image.Image, name: str) -> bytes:
+def _written(pixels: Bytes, name: str) -> bytes:
+    """Return a picture as a file of a format that Pillow knows by that name."""
     file = io.BytesIO()
-    image.save(file, name, quality=_QUALITY)
+    Image.fromarray(pixels).save(file, name, quality=_QUALITY)
     return file.getvalue()

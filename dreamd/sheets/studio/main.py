@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from pydantic import ValidationError
+
 from dreamd.errors import DreamdError
 from dreamd.logs import inherited_level
 from dreamd.plugin_host.host import Plugins
@@ -64,13 +66,18 @@ class Studio:
             return None
 
     def _read(self) -> None:
-        for line in self._orders:
-            order = read_order(line)
-            if isinstance(order, CancelOrder):
-                self._cancelled.add(order.id)
-            else:
-                self._waiting.put(order)
-        self._waiting.put(None)
+        """Take orders until the input ends, or brings what is none: dreamd was changed on the disk meanwhile."""
+        try:
+            for line in self._orders:
+                order = read_order(line)
+                if isinstance(order, CancelOrder):
+                    self._cancelled.add(order.id)
+                else:
+                    self._waiting.put(order)
+        except ValidationError as error:
+            log.warning("ends, since the page sent no order: %s", printable(str(error)))
+        finally:
+            self._waiting.put(None)
 
     def _do(self, id_: str, act: Callable[[Report], bytes | None]) -> None:
         """Do an order and answer how it ended."""

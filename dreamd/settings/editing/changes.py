@@ -7,7 +7,6 @@ values with that one changed, and must hold every comment of the old one; else i
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from difflib import SequenceMatcher
 from itertools import pairwise
@@ -55,8 +54,7 @@ def with_value(text: str, path: FieldPath, value: Any) -> str:
     Raises:
         RecipeError: the text is not YAML, or cannot be changed so without touching more of it.
     """
-    before = _values(text)
-    expected = copy.deepcopy(before)
+    expected = _values(text)
     _put(expected, path, value)
     return _proved(text, _set(text, path, value), expected, path)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,9 +23,20 @@ _LISTENING = "0A"
 """The state of a socket that listens, in `/proc/net/tcp` (proc(5))."""
 
 
-def must_ask(config: Config) -> bool:
-    """Tell whether this user cannot write the journal, and must ask the page to do it."""
-    return config.state.is_dir() and not os.access(config.state, os.W_OK)
+def done(config: Config, order: str, values: Mapping[str, object], here: Callable[[], Iterable[str]]) -> Iterable[str]:
+    """Do an order, or have the page do it where this user cannot write the journal; returns the lines to tell.
+
+    Args:
+        config: the config.
+        order: as `asked` takes it.
+        values: as `asked` takes them.
+        here: does the order in this process, and returns the lines to tell.
+
+    Raises:
+        DreamdError: as `asked` and `here` do.
+    """
+    must_ask = config.state.is_dir() and not os.access(config.state, os.W_OK)
+    return asked(config, order, values) if must_ask else here()
 
 
 def asked(config: Config, order: str, values: Mapping[str, object]) -> list[str]:
@@ -33,7 +44,7 @@ def asked(config: Config, order: str, values: Mapping[str, object]) -> list[str]
 
     Args:
         config: the config.
-        order: the last part of the order's address: retry, cancel, dismiss, pause or resume.
+        order: the end of its address below `/api`: retry, cancel, dismiss, pause, resume or weights/cancel.
         values: what goes with it.
 
     Raises:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
-from dreamd.commands.by_page import asked, must_ask
+from dreamd.commands.by_page import done
 from dreamd.commands.terminal.completing import complete_folder, complete_job
 from dreamd.commands.terminal.options import config_at, config_option
-from dreamd.wording import printable
+from dreamd.commands.terminal.printing import print_lines
 
 
 @click.command()
@@ -28,12 +27,8 @@ def retry(job_ids: tuple[str, ...], all_failed: bool, config_file: Path) -> None
     if bool(job_ids) == all_failed:
         raise click.UsageError("give the IDs of jobs (see `dreamd jobs --state failed`), or --all-failed")
     config = config_at(config_file)
-    if must_ask(config):
-        lines: Iterable[str] = asked(config, "retry", {} if all_failed else {"jobs": list(job_ids)})
-    else:
-        lines = control.retry(config, job_ids, all_failed=all_failed)
-    for line in lines:
-        click.echo(printable(line))
+    values = {} if all_failed else {"jobs": list(job_ids)}
+    print_lines(done(config, "retry", values, lambda: control.retry(config, job_ids, all_failed=all_failed)))
 
 
 @click.command()
@@ -50,13 +45,8 @@ def cancel(job_ids: tuple[str, ...], folder: str | None, config_file: Path) -> N
     if bool(job_ids) == (folder is not None):
         raise click.UsageError("give the IDs of jobs (see `dreamd jobs`), or --folder FOLDER")
     config = config_at(config_file)
-    if must_ask(config):
-        place = None if folder is None else control.relative_folder(config, folder)
-        lines: Iterable[str] = asked(config, "cancel", {"folder": place} if place else {"jobs": list(job_ids)})
-    else:
-        lines = control.cancel(config, job_ids, folder=folder)
-    for line in lines:
-        click.echo(printable(line))
+    values = {"jobs": list(job_ids)} if folder is None else {"folder": control.relative_folder(config, folder)}
+    print_lines(done(config, "cancel", values, lambda: control.cancel(config, job_ids, folder=folder)))
 
 
 @click.command()
@@ -67,11 +57,7 @@ def dismiss(job_ids: tuple[str, ...], config_file: Path) -> None:
     from dreamd.tree import control
 
     config = config_at(config_file)
-    if must_ask(config):
-        lines = asked(config, "dismiss", {"jobs": list(job_ids)})
-    else:
-        lines = [control.dismiss(config, job_ids)]
-    click.echo("\n".join(map(printable, lines)))
+    print_lines(done(config, "dismiss", {"jobs": list(job_ids)}, lambda: [control.dismiss(config, job_ids)]))
 
 
 @click.command()
@@ -82,11 +68,8 @@ def pause(folder: str, config_file: Path) -> None:
     from dreamd.tree import control
 
     config = config_at(config_file)
-    if must_ask(config):
-        lines = asked(config, "pause", {"folder": control.relative_folder(config, folder)})
-    else:
-        lines = [control.pause(config, folder)]
-    click.echo("\n".join(map(printable, lines)))
+    place = control.relative_folder(config, folder)
+    print_lines(done(config, "pause", {"folder": place}, lambda: [control.pause(config, folder)]))
 
 
 @click.command()
@@ -97,9 +80,5 @@ def resume(folder: str | None, config_file: Path) -> None:
     from dreamd.tree import control
 
     config = config_at(config_file)
-    if must_ask(config):
-        name = None if folder is None else control.relative_folder(config, folder)
-        lines = asked(config, "resume", {"folder": name})
-    else:
-        lines = [control.resume(config, folder)]
-    click.echo("\n".join(map(printable, lines)))
+    place = None if folder is None else control.relative_folder(config, folder)
+    print_lines(done(config, "resume", {"folder": place}, lambda: [control.resume(config, folder)]))

@@ -1,4 +1,4 @@
-"""`dreamd weights list`, `fetch` and `verify`."""
+"""`dreamd weights list`, `fetch`, `cancel` and `verify`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dreamd.commands.by_page import asked, must_ask
+from dreamd.commands.by_page import done
 from dreamd.commands.terminal.completing import complete_backbone
 from dreamd.commands.terminal.options import InOrder, config_at, config_option, config_or_none, json_option
 from dreamd.commands.terminal.printing import print_findings, print_json, print_lines, wrap
@@ -73,11 +73,7 @@ def cancel(backbone: str, config_file: Path) -> None:
     from dreamd.tree.fetch_orders import cancel_fetch
 
     config = config_at(config_file)
-    if must_ask(config):
-        lines = asked(config, "weights/cancel", {"backbone": backbone})
-    else:
-        lines = [cancel_fetch(config, backbone)]
-    print_lines(iter(lines))
+    print_lines(done(config, "weights/cancel", {"backbone": backbone}, lambda: [cancel_fetch(config, backbone)]))
 
 
 @weights.command()

@@ -42,9 +42,9 @@ def make_atlas(session: Session, plugins: Plugins, config: Config, order: AtlasO
     plan = plan_layers(base, order.backbone, network, every=False)
     maker = SheetMaker(session, Keep(StateFolder(config.state).sheets), report.opened)
     facts = {layer["name"]: layer for layer in map(asdict, network.describe_layers())}
-    maker.make(plan, Start(portrait(), "portrait", _SIDE), None, about={"backbone": order.backbone, "layers": facts})
+    maker.make(plan, Start(_portrait(), "portrait", _SIDE), None, about={"backbone": order.backbone, "layers": facts})
 
 
-def portrait() -> Path:
+def _portrait() -> Path:
     """Return the picture that ships, of which the small pictures of presets are dreams too."""
     return Path(str(files("dreamd") / "presets" / "samples" / "undreamed.webp"))

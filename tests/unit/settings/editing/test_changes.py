@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dreamd.errors import RecipeError
@@ -147,6 +147,7 @@ CHANGES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(name=st.sampled_from(sorted(RECIPES)), changes=st.lists(CHANGES, max_size=4), data=st.data())
 def test_real_recipes_keep_every_comment_and_all_other_values(name, changes, data):
     text = commented(RECIPES[name], data.draw(st.just(set(range(60))) | st.sets(st.integers(0, 12), max_size=4)))
@@ -165,6 +166,7 @@ def test_real_recipes_keep_every_comment_and_all_other_values(name, changes, dat
     assert sorted(comments_of(text)) == sorted(first)
 
 
+@settings(deadline=None)
 @given(name=st.sampled_from(sorted(RECIPES)), data=st.data())
 def test_a_number_of_a_real_recipe_is_changed_in_its_own_line(name, data):
     text = RECIPES[name]

@@ -7,10 +7,11 @@ which goes on with what was begun when it starts again. The daemon removes an or
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import quote
 
 from dreamd.errors import DreamdError, UsageError
@@ -67,11 +68,15 @@ def cancel_fetch(config: Config, backbone: str) -> str:
     fetches = {each["backbone"]: each for each in (values or {"fetches": []})["fetches"]}
     if (fetch := fetches.get(backbone)) is None:
         raise UsageError(f"the daemon does not fetch the weights of {backbone}; {suggestion(backbone, fetches)}")
-    name = Path(fetch["path"]).name
-    source = Download(url=fetch["url"], sha256=fetch["sha256"], filename=name, size=fetch["total"] or 0)
-    FetchOrders(config.state).give(FetchOrder(backbone=backbone, source=source, fetch=False))
+    FetchOrders(config.state).give(FetchOrder(backbone=backbone, source=source_told(fetch), fetch=False))
     wake(config)
     return f"the weights of {backbone} are not fetched any more; what has come is kept"
+
+
+def source_told(fetch: Mapping[str, Any]) -> Download:
+    """Return where weights come from, by what the snapshot says of a fetch."""
+    name = PurePosixPath(fetch["path"]).name
+    return Download(url=fetch["url"], sha256=fetch["sha256"], filename=name, size=fetch["total"] or 0)
 
 
 class FetchOrders:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
-from typing import Any
 
 from dreamd.errors import RecipeError, UsageError, WeightsError
 from dreamd.files.names import parts_of
 from dreamd.page.recipes.editor import Recipes
 from dreamd.plugin_host.finding.known_sources import sources_of_plugins
 from dreamd.settings.config import Config
-from dreamd.tree.fetch_orders import order_fetch
+from dreamd.tree.fetch_orders import order_fetch, source_told
 from dreamd.tree.snapshot import Fetch, read
 from dreamd.weights.cache import find
 from dreamd.weights.sources import Download, Source
@@ -68,7 +67,7 @@ class WeightsNeeded:
         """Return where the weights of backbones come from: as the daemon says, else as is known of plugins."""
         known = sources_of_plugins(self._config.plugins.engine, self._config.plugins.disable)
         fetches = (read(self._config.state) or {"fetches": []})["fetches"]
-        told = {fetch["backbone"]: _source_of(fetch) for fetch in fetches}
+        told = {fetch["backbone"]: source_told(fetch) for fetch in fetches}
         return {name: told.get(name) or known.get(name) for name in backbones}
 
     def _missing(self, backbone: str, source: Source | None) -> Fetch | None:
@@ -93,8 +92,3 @@ class WeightsNeeded:
             path=str(found.path),
             may_fetch=self._config.weights.fetch != "never",
         )
-
-
-def _source_of(fetch: dict[str, Any]) -> Download:
-    name = PurePosixPath(fetch["path"]).name
-    return Download(url=fetch["url"], sha256=fetch["sha256"], filename=name, size=fetch["total"] or 0)

@@ -26,7 +26,7 @@ from dreamd.tree.database import (
 )
 from dreamd.tree.journal_rows import COLUMNS, KEEP_RECIPE, SAVE, Value, job_of, row_of
 from dreamd.tree.tables.marks import FAVOURITES, Marks
-from dreamd.tree.tables.seeking import EVERYTHING, SQL_FUNCTIONS, Place, Seeking, folder_bytes
+from dreamd.tree.tables.seeking import EVERYTHING, IN_FOLDER, SQL_FUNCTIONS, Place, Seeking, folder_bounds, folder_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -164,10 +164,8 @@ class Journal:
         """Return the jobs of a folder and those below it that have not ended, by the time of their claim."""
         if folder == ".":
             return self.unfinished()
-        below = folder_bytes(folder)
-        bounds = (below, below + b"/", below + b"0")  # "0" is the character behind "/"
-        where = "WHERE (folder = ? OR folder > ? AND folder < ?) AND state IN (?, ?, ?) ORDER BY id"
-        return self._jobs(where, *bounds, *_UNFINISHED)
+        where = f"WHERE {IN_FOLDER} AND state IN (?, ?, ?) ORDER BY id"
+        return self._jobs(where, *folder_bounds(folder), *_UNFINISHED)
 
     def failures(self, limit: int) -> list[Job]:
         """Return the newest failed jobs that nobody has dismissed, at most `limit`; all of them when it is negative."""

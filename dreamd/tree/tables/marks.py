@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 FAVOURITES = "SELECT id FROM favourites"
 """The ids of the favourites, which the journal does not forget."""
 
-
 _AT_ONCE = 1000
 """The number of ids that one statement asks for; SQLite takes no more than so many values, with room to spare."""
 
@@ -42,7 +41,7 @@ class Marks:
 
     def favourites_among(self, ids: Sequence[str]) -> frozenset[str]:
         """Return which of some jobs are favourites."""
-        return frozenset(id_ for (id_,) in self._among("SELECT id FROM favourites", ids))
+        return frozenset(id_ for (id_,) in self._among(FAVOURITES, ids))
 
     def put_away_among(self, ids: Sequence[str]) -> dict[str, Way]:
         """Return which of some jobs' results were put away, and how."""

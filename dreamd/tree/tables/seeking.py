@@ -14,7 +14,7 @@ from unicodedata import normalize
 
 from dreamd.job import JobState
 from dreamd.tree.journal_rows import Value
-from dreamd.tree.tables.marks import Way
+from dreamd.tree.tables.marks import FAVOURITES, Way
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 MOST_RECIPES = 2000
 """The most recipes that one word may stand for, the newest ones: SQLite takes so many values in a statement."""
+
+IN_FOLDER = "(folder = ? OR folder > ? AND folder < ?)"
+"""Whether a job is of a folder or one below it, by the values of `folder_bounds`."""
 
 
 class Order(StrEnum):
@@ -120,15 +123,13 @@ class Seeking:
     def _in_folder(self) -> tuple[str, list[Value]]:
         if self.folder in (None, "."):
             return "", []
-        below = folder_bytes(self.folder or "")
-        # "0" is the character behind "/".
-        return "(folder = ? OR folder > ? AND folder < ?)", [below, below + b"/", below + b"0"]
+        return IN_FOLDER, [*folder_bounds(self.folder or "")]
 
     def _shown(self) -> tuple[str, list[Value]]:
         if self.show is Show.TRASH:
             return "id IN (SELECT id FROM put_away WHERE way = ?)", [Way.TRASHED.value]
         shown = "NOT EXISTS (SELECT 1 FROM put_away WHERE put_away.id = jobs.id)"
-        return (f"id IN (SELECT id FROM favourites) AND {shown}" if self.show is Show.FAVOURITES else shown), []
+        return (f"id IN ({FAVOURITES}) AND {shown}" if self.show is Show.FAVOURITES else shown), []
 
 
 EVERYTHING: Final = Seeking()
@@ -141,6 +142,12 @@ _KEYS: Final = {
     Order.LONGEST: ("COALESCE(seconds, 0.0)", True),
 }
 """What each order goes by, and whether the largest comes first."""
+
+
+def folder_bounds(folder: str) -> tuple[bytes, bytes, bytes]:
+    """Return the values of IN_FOLDER for a folder and those below it."""
+    below = folder_bytes(folder)
+    return below, below + b"/", below + b"0"  # "0" is the character behind "/"
 
 
 def folder_bytes(folder: str) -> bytes:

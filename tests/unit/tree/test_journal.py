@@ -10,12 +10,13 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dreamd.errors import DreamdError
+from dreamd.errors import DreamdError, FailureCause, HoldCause
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.tree.journal import Journal
 from dreamd.tree.tables.seeking import Place, Seeking
@@ -52,10 +53,12 @@ JOBS = st.builds(
     claimed_at=TIME,
     started_at=st.none() | TIME,
     finished_at=st.none() | TIME,
-    hold=st.sampled_from([None, "recipe", "weights", "plugin", "space"]),
+    hold=st.sampled_from([None, *get_args(HoldCause)]),
     reason=st.none() | st.text(st.characters(exclude_categories=[])),
     result=st.none() | NAME.map(os.fsdecode),
     seconds=st.none() | TIME,
+    failure=st.sampled_from([None, *get_args(FailureCause)]),
+    dismissed=st.booleans(),
 )
 
 

@@ -98,8 +98,7 @@ class ComparisonView:
     def _of_jobs(self, ids: Sequence[str]) -> Comparison:
         if len(ids) > MOST_AT_ONCE:
             raise UsageError(f"these are {len(ids)} jobs; at most {MOST_AT_ONCE} are compared")
-        known = filter(str.isascii, dict.fromkeys(ids))
-        found = [each for id_ in known if (each := self._find(Compared(label="", id=id_)))]
+        found = [each for id_ in dict.fromkeys(ids) if (each := self._find(Compared(label="", id=id_)))]
         if not found:
             raise NotThereError("there is no such comparison, and there are no jobs of these ids")
         dreams = tuple(Compared(label=_name_of(each.job) or each.told.name, id=each.told.id) for each in found)

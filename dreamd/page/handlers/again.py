@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from dreamd.errors import UsageError
-from dreamd.job import Job, JobState
+from dreamd.job import Job
 from dreamd.page.again.comparisons import Comparison
 from dreamd.page.again.fields import SweepFields
 from dreamd.page.again.looking import ComparisonView
@@ -124,7 +124,7 @@ class AgainHandlers:
 
     async def _done_job(self, request: Request) -> Job:
         job = await asyncio.to_thread(self._results.job, request.path_params["job"])
-        if job is None or job.state is not JobState.DONE or not job.result:
+        if job is None:
             raise NotThereError("there is no result of this job")
         return job
 

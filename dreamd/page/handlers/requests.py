@@ -81,10 +81,3 @@ def number(text: str) -> float:
     if not math.isfinite(value):
         raise UsageError("this is no finite number")
     return value
-
-
-def one_id(text: str) -> str:
-    """Return a text that can be a job's id. Raises UsageError for what cannot even be asked for."""
-    if not text.isascii():
-        raise UsageError("this is no job's id")
-    return text

@@ -1,7 +1,6 @@
 """What keeps pictures from being dreamed, by cause: one entry for all that one deed mends.
 
 Knows the journal, the snapshot and the failed pictures. Reads files, and imports nothing heavy, for `dreamd status`.
-heavy, for `dreamd status`.
 """
 
 from __future__ import annotations

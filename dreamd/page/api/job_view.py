@@ -5,7 +5,7 @@ Reads files: call it from a thread. Knows no HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -61,14 +61,21 @@ class ApiJobs:
                 job = journal.get(id_) if journal is not None else None
                 if job is None:
                     raise NotThereError(f"there is no job {printable(id_)!r}; GET /api/v1/jobs lists those there are")
-                return Found(self._told(job, job.id), job, None)
+                return Found(self._told([job])[0], job, None)
             return self._of_receipt(receipt, journal)
+
+    def done(self, id_: str, caller: Caller) -> Job:
+        """Find the job that an id leads to. Raises NotThereError where `find` does, and when it has no result."""
+        found = self.find(id_, caller)
+        if found.job is None or found.job.state is not JobState.DONE or not found.job.result:
+            raise NotThereError(f"this job has no result: it is {found.told.state}")
+        return found.job
 
     def listed(self, state: JobState | None, before: str | None, limit: int) -> JobList:
         """List the newest jobs first."""
         with self._journal() as journal:
             jobs = [] if journal is None else journal.jobs(state=state, before=before, limit=limit + 1)
-        told = [self._told(job, job.id) for job in jobs[:limit]]
+        told = self._told(jobs[:limit])
         return JobList(jobs=told, more=told[-1].id if len(jobs) > limit else None)
 
     def last_change(self) -> int:
@@ -80,14 +87,16 @@ class ApiJobs:
         """Return the jobs that have changed after the change of a number, each with the number of its own."""
         with self._journal() as journal:
             found = [] if journal is None else journal.changed_after(number, _CHANGES_AT_A_TIME)
-        return [(at, self._told(job, job.id)) for at, job in found]
+        told = self._told([job for _, job in found])
+        return [(at, job) for (at, _), job in zip(found, told, strict=True)]
 
     def _of_receipt(self, receipt: Receipt, journal: Journal | None) -> Found:
         # A claim is a rename and then a line in the journal. So who looks at the journal, at the folders and at the
         # journal again, and finds nothing, knows that nothing is there.
         for _ in range(2):
             if journal is not None and (job := self._receipts.job(receipt, journal)) is not None:
-                return Found(self._told(job, receipt.id), job, receipt)
+                (told,) = self._told([job])
+                return Found(told.model_copy(update={"id": receipt.id}), job, receipt)
             if receipt.is_done:
                 raise NotThereError("the journal has forgotten this job, which was done; the outbox has its result")
             inbox, path = self._config.inbox, receipt.path
@@ -95,16 +104,21 @@ class ApiJobs:
                 return Found(_unclaimed(receipt, State.RECEIVED), None, receipt)
         return Found(_unclaimed(receipt, State.GONE), None, receipt)
 
-    def _told(self, job: Job, id_: str) -> ApiJob:
-        share, eta = self._progress(job.id) if job.state in (JobState.RUNNING, JobState.QUEUED) else (None, None)
+    def _told(self, jobs: Sequence[Job]) -> list[ApiJob]:
+        """Tell jobs, by one look at what the daemon says of those that go on."""
+        goes_on = any(job.state in (JobState.RUNNING, JobState.QUEUED) for job in jobs)
+        progress = self._progress() if goes_on else {}
+        return [self._one_told(job, progress.get(job.id, {})) for job in jobs]
+
+    def _one_told(self, job: Job, progress: Mapping[str, Any]) -> ApiJob:
         return ApiJob(
-            id=id_,
+            id=job.id,
             job=job.id,
             state=State(job.state),
             folder=printable(str(job.folder)),
             name=printable(job.name),
-            share=share if job.state is JobState.RUNNING else None,
-            eta_seconds=eta,
+            share=progress.get("share") if job.state is JobState.RUNNING else None,
+            eta_seconds=progress.get("eta_seconds") if job.state in (JobState.RUNNING, JobState.QUEUED) else None,
             attempts=job.attempts,
             claimed_at=job.claimed_at,
             started_at=job.started_at,
@@ -117,17 +131,16 @@ class ApiJobs:
             result=printable(job.result) if job.state is JobState.DONE and job.result else None,
         )
 
-    def _progress(self, job_id: str) -> tuple[float | None, float | None]:
-        """Return how much of a job is done and in how many seconds all is; None for what the daemon does not say."""
+    def _progress(self) -> dict[str, dict[str, Any]]:
+        """Return what the daemon says of the jobs that run and start next, by their ids."""
         try:
             values = snapshot.read(self._config.state)
         except DreamdError:  # it is of another version, as the state of everything says
-            return None, None
+            return {}
         if values is None:
-            return None, None
-        listed = [*(job for worker in values["workers"] for job in worker["jobs"]), *values["waiting"]]
-        found: dict[str, Any] = next((job for job in listed if job["job"] == job_id), {})
-        return found.get("share"), found.get("eta_seconds")
+            return {}
+        listed = [*values["waiting"], *(job for worker in values["workers"] for job in worker["jobs"])]
+        return {job["job"]: job for job in listed}
 
     @contextmanager
     def _journal(self) -> Iterator[Journal | None]:

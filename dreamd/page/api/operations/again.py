@@ -7,13 +7,12 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dreamd.job import JobState
 from dreamd.page.access.callers import caller_of
 from dreamd.page.again.sources import source_name
 from dreamd.page.api.job_view import ApiJobs
 from dreamd.page.api.models import AgainQuery, ApiJob
 from dreamd.page.api.operations.operation import IDEMPOTENCY_KEY, Answer, Operation, operation
-from dreamd.page.handlers.answers import JsonAnswer, NotThereError
+from dreamd.page.handlers.answers import JsonAnswer
 from dreamd.page.parts import Parts
 from dreamd.page.posting.posting import Wanted
 
@@ -51,10 +50,7 @@ class AgainOperations:
     async def dream_again(self, request: Request, query: AgainQuery) -> Response:
         """Dream the original or the result of a job again with another recipe, without sending it anew."""
         caller = caller_of(request)
-        found = await asyncio.to_thread(self._jobs.find, request.path_params["id"], caller)
-        job = found.job
-        if job is None or job.state is not JobState.DONE or not job.result:
-            raise NotThereError(f"this job has no result: it is {found.told.state}")
+        job = await asyncio.to_thread(self._jobs.done, request.path_params["id"], caller)
         folder = query.folder
         if folder is None:
             folder = await asyncio.to_thread(self._again.home_of, job)

@@ -257,10 +257,7 @@ class JobOperations:
 
     async def _done_job(self, request: Request) -> Job:
         """Find the job of a request's address. Raises NotThereError when it has no result."""
-        found = await asyncio.to_thread(self._look, request)
-        if found.job is None or found.job.state is not JobState.DONE or not found.job.result:
-            raise NotThereError(f"this job has no result: it is {found.told.state}")
-        return found.job
+        return await asyncio.to_thread(self._jobs.done, request.path_params["id"], caller_of(request))
 
     def _retry(self, id_: str, caller: Caller) -> ApiJob:
         found = self._jobs.find(id_, caller)

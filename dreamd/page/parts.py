@@ -9,6 +9,7 @@ from typing import Self
 from dreamd.page.access.clients import Clients
 from dreamd.page.again.comparisons import Comparisons
 from dreamd.page.again.dreaming import Again
+from dreamd.page.api.job_view import ApiJobs
 from dreamd.page.carried.recipes import CarriedRecipes
 from dreamd.page.gallery.deeds import ResultDeeds
 from dreamd.page.gallery.results import ResultView
@@ -33,6 +34,7 @@ class Parts:
         cards: presets and named recipes to choose from.
         uploads: takes pictures into the inbox.
         receipts: what was given out for pictures that were posted.
+        jobs: tells jobs, by what was given out or by their own ids.
         posting: takes pictures with recipes of their own.
         comparisons: which jobs are looked at side by side.
         again: dreams pictures again.
@@ -48,6 +50,7 @@ class Parts:
     cards: RecipeCards
     uploads: Uploads
     receipts: Receipts
+    jobs: ApiJobs
     posting: Posting
     comparisons: Comparisons
     again: Again
@@ -69,6 +72,7 @@ class Parts:
             cards=RecipeCards(config, recipes),
             uploads=uploads,
             receipts=receipts,
+            jobs=ApiJobs(config, receipts),
             posting=posting,
             comparisons=comparisons,
             again=Again(config, posting, comparisons),

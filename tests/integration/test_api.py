@@ -15,6 +15,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ import jsonschema
 import pytest
 import yaml
 
+from dreamd.page.api.following import FOLLOWERS_OF_A_CLIENT
 from dreamd.settings.config import load_config
 from tests.api_client import Api, refusal, serve, wait_for_page
 
@@ -227,6 +229,15 @@ def test_all_jobs_are_followed_and_nothing_is_missed_between_two_connections(api
     assert job["name"] == "followed-2.png"
     with refusal(422, "Last-Event-ID"):
         api.ask("GET", "/events", Last_Event_ID="x")
+
+
+def test_who_follows_all_jobs_and_who_waits_for_one_share_their_places(api: Api) -> None:
+    posted = api.post("followed-3.png")
+    with ExitStack() as stack:
+        for _ in range(FOLLOWERS_OF_A_CLIENT):
+            stack.enter_context(urllib.request.urlopen(f"{api.url}/events", timeout=60))
+        with refusal(503, "too many"):
+            api.get(f"/jobs/{posted['id']}?wait=1")
 
 
 def test_a_job_is_cancelled_and_tried_again_under_the_same_id(api: Api) -> None:

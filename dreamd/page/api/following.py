@@ -17,7 +17,7 @@ from dreamd.tree.layout import StateFolder
 T = TypeVar("T")
 
 FOLLOWERS = 64
-"""The most requests that wait for a job or follow one at a time."""
+"""The most requests that wait for a job, follow one or follow all at a time."""
 
 FOLLOWERS_OF_A_CLIENT = FOLLOWERS // 2
 """The most of them that come from one client."""

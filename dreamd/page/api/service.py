@@ -10,6 +10,7 @@ from starlette.routing import Mount, Route
 
 from dreamd.errors import DreamdError
 from dreamd.json_text import to_json
+from dreamd.page.api.following import Following
 from dreamd.page.api.openapi import openapi
 from dreamd.page.api.operations.again import AgainOperations
 from dreamd.page.api.operations.daemon import DaemonOperations
@@ -25,9 +26,10 @@ from dreamd.page.problems import API_PATH
 
 def api_operations(parts: Parts) -> list[Operation]:
     """List every operation of the API."""
+    following = Following(parts.config.state)
     return [
-        *JobOperations(parts).operations(),
-        *EventOperations(parts).operations(),
+        *JobOperations(parts, following).operations(),
+        *EventOperations(parts, following).operations(),
         *ResultOperations(parts).operations(),
         *AgainOperations(parts).operations(),
         *RecipeOperations(parts.recipes).operations(),

@@ -18,7 +18,6 @@ from dreamd.page.again.fields import SweepFields
 from dreamd.page.again.looking import ComparisonView
 from dreamd.page.again.sources import problem_with
 from dreamd.page.again.wishes import MOST_AT_ONCE, Wish, Wishes
-from dreamd.page.api.job_view import ApiJobs
 from dreamd.page.handlers.answers import JsonAnswer, NotThereError, answering
 from dreamd.page.handlers.requests import read_json, read_texts
 from dreamd.page.parts import Parts
@@ -58,7 +57,7 @@ class AgainHandlers:
         self._recipes = parts.recipes
         self._again = parts.again
         self._comparisons = parts.comparisons
-        self._view = ComparisonView(parts.config, parts.comparisons, ApiJobs(parts.config, parts.receipts))
+        self._view = ComparisonView(parts.config, parts.comparisons, parts.jobs)
         self._results = parts.results
         self._fields = SweepFields(parts.config, parts.recipes)
 

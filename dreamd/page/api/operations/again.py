@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from dreamd.page.access.callers import caller_of
 from dreamd.page.again.sources import source_name
-from dreamd.page.api.job_view import ApiJobs
 from dreamd.page.api.models import AgainQuery, ApiJob
 from dreamd.page.api.operations.operation import IDEMPOTENCY_KEY, Answer, Operation, operation
 from dreamd.page.handlers.answers import JsonAnswer
@@ -22,7 +21,7 @@ class AgainOperations:
 
     def __init__(self, parts: Parts) -> None:
         self._again = parts.again
-        self._jobs = ApiJobs(parts.config, parts.receipts)
+        self._jobs = parts.jobs
 
     def operations(self) -> list[Operation]:
         """List them, in the order of the document."""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from dreamd.errors import UsageError
-from dreamd.json_text import to_json
 from dreamd.page.access.clients import household_of
 from dreamd.page.api.following import Following
-from dreamd.page.api.job_view import ApiJobs
 from dreamd.page.api.models import ApiJob, Nothing
 from dreamd.page.api.operations.operation import Answer, Header, Operation, operation
+from dreamd.page.api.operations.streaming import EVENT_STREAM, job_event, streamed
 from dreamd.page.parts import Parts
 
 _MOST_DIGITS = 18
@@ -25,10 +22,10 @@ _MOST_DIGITS = 18
 class EventOperations:
     """Tells of all jobs as they change."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, following: Following) -> None:
         self._clients = parts.clients
-        self._jobs = ApiJobs(parts.config, parts.receipts)
-        self._following = Following(parts.config.state)
+        self._jobs = parts.jobs
+        self._following = following
 
     def operations(self) -> list[Operation]:
         """List them, in the order of the document."""
@@ -41,7 +38,7 @@ class EventOperations:
                 answers={
                     200: Answer(
                         words="Events named `job`, each with a job as its data and an id, until an hour is over.",
-                        media_type="text/event-stream",
+                        media_type=EVENT_STREAM,
                     )
                 },
                 problems={422: "`Last-Event-ID` is no id of an event.", 503: "Too many follow already."},
@@ -69,8 +66,7 @@ class EventOperations:
 
         client = household_of(self._clients.address_of(request))
         changes = self._following.all_changes(client, look)
-        first = await anext(changes)
-        return StreamingResponse(_events(first, changes), media_type="text/event-stream")
+        return await streamed(changes, lambda change: job_event(change[1], change[0]))
 
 
 def _number_in(text: str | None) -> int | None:
@@ -80,20 +76,3 @@ def _number_in(text: str | None) -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
         raise UsageError("Last-Event-ID: this is no id of an event")
     return int(text)
-
-
-async def _events(
-    first: tuple[int, ApiJob] | None, changes: AsyncGenerator[tuple[int, ApiJob] | None, None]
-) -> AsyncIterator[bytes]:
-    async with aclosing(changes):
-        yield _event(first)
-        async for change in changes:
-            yield _event(change)
-
-
-def _event(change: tuple[int, ApiJob] | None) -> bytes:
-    """Write an event, or a comment that keeps proxies from ending a silent connection."""
-    if change is None:
-        return b":\n\n"
-    number, job = change
-    return f"id: {number}\nevent: job\ndata: {to_json(job.model_dump(mode='json'))}\n\n".encode()

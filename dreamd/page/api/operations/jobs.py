@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 from pathlib import PurePosixPath
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from dreamd.errors import DreamdError, UsageError
 from dreamd.job import Job, JobState
-from dreamd.json_text import to_json
 from dreamd.page.access.callers import Caller, ForbiddenError, caller_of
 from dreamd.page.access.clients import household_of
 from dreamd.page.api.following import Following
-from dreamd.page.api.job_view import ApiJobs, Found
+from dreamd.page.api.job_view import Found
 from dreamd.page.api.models import ApiJob, JobList, JobQuery, ListQuery, Nothing, PostQuery, State
 from dreamd.page.api.operations.operation import IDEMPOTENCY_KEY, Answer, Operation, operation
+from dreamd.page.api.operations.streaming import EVENT_STREAM, job_event, streamed
 from dreamd.page.handlers.answers import JsonAnswer, NotThereError
 from dreamd.page.handlers.stored_files import sent_file, sent_result
 from dreamd.page.originals import claimed_files, opened_original
@@ -52,13 +50,13 @@ _NO_FILE = "There is no such job, or it has no such file (any more)."
 class JobOperations:
     """Answers what is asked about jobs."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, following: Following) -> None:
         self._config = parts.config
         self._clients = parts.clients
         self._posting = parts.posting
         self._receipts = parts.receipts
-        self._jobs = ApiJobs(parts.config, parts.receipts)
-        self._following = Following(parts.config.state)
+        self._jobs = parts.jobs
+        self._following = following
 
     def operations(self) -> list[Operation]:
         """List them, in the order of the document."""
@@ -112,7 +110,7 @@ class JobOperations:
                 answers={
                     200: Answer(
                         words="Events named `job`, each with a job as its data, until the job is over or an hour is.",
-                        media_type="text/event-stream",
+                        media_type=EVENT_STREAM,
                     )
                 },
                 problems={404: _NO_JOB, 503: "Too many follow already."},
@@ -202,8 +200,7 @@ class JobOperations:
     async def follow_job(self, request: Request, _query: Nothing) -> Response:
         """Tell a job now, and again whenever it has changed."""
         changes = self._following.changes(self._client(request), lambda: self._look(request).told)
-        first = await anext(changes)
-        return StreamingResponse(_events(first, changes), media_type="text/event-stream")
+        return await streamed(changes, job_event)
 
     async def retry_job(self, request: Request, _query: Nothing) -> Response:
         """Try a failed or held job again."""
@@ -326,15 +323,3 @@ class JobOperations:
 
 def _told(job: ApiJob, code: int, headers: dict[str, str] | None = None) -> Response:
     return JsonAnswer(job.model_dump(mode="json"), code, headers)
-
-
-async def _events(first: ApiJob | None, changes: AsyncGenerator[ApiJob | None, None]) -> AsyncIterator[bytes]:
-    async with aclosing(changes):
-        yield _event(first)
-        async for job in changes:
-            yield _event(job)
-
-
-def _event(job: ApiJob | None) -> bytes:
-    """Write an event, or a comment that keeps proxies from ending a silent connection."""
-    return b":\n\n" if job is None else f"event: job\ndata: {to_json(job.model_dump(mode='json'))}\n\n".encode()

@@ -16,7 +16,6 @@ from dreamd.errors import UsageError
 from dreamd.job import Job
 from dreamd.page.access.callers import caller_of
 from dreamd.page.access.clients import household_of
-from dreamd.page.api.job_view import ApiJobs
 from dreamd.page.api.models import Nothing
 from dreamd.page.api.operations.operation import Answer, Operation, operation, read_model
 from dreamd.page.api.result_models import (
@@ -56,7 +55,7 @@ class ResultOperations:
         self._clients = parts.clients
         self._view = parts.results
         self._deeds = parts.deeds
-        self._jobs = ApiJobs(parts.config, parts.receipts)
+        self._jobs = parts.jobs
         self._zips: Counter[str] = Counter()
 
     def operations(self) -> list[Operation]:

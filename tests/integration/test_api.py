@@ -280,6 +280,8 @@ def test_a_picture_that_is_taken_out_of_the_inbox_is_gone(api: Api) -> None:
         assert (posted["state"], posted["job"]) == ("received", None)
         (api.tree.inbox / "taken" / "taken.png").unlink()
         assert api.get(f"/jobs/{posted['id']}")["state"] == "gone"
+        with refusal(422, "nothing left to cancel"):
+            api.ask("POST", f"/jobs/{posted['id']}/cancel")
     finally:
         os.kill(daemon, signal.SIGCONT)
 

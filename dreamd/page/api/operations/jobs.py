@@ -16,7 +16,7 @@ from dreamd.page.access.clients import household_of
 from dreamd.page.api.following import Following
 from dreamd.page.api.job_view import Found
 from dreamd.page.api.models import ApiJob, JobList, JobQuery, ListQuery, Nothing, PostQuery, State
-from dreamd.page.api.operations.operation import IDEMPOTENCY_KEY, Answer, Operation, operation
+from dreamd.page.api.operations.operation import ANY_RIGHT, IDEMPOTENCY_KEY, Answer, Operation, operation
 from dreamd.page.api.operations.streaming import EVENT_STREAM, job_event, streamed
 from dreamd.page.handlers.answers import JsonAnswer, NotThereError
 from dreamd.page.handlers.stored_files import sent_file, sent_result
@@ -60,7 +60,7 @@ class JobOperations:
 
     def operations(self) -> list[Operation]:
         """List them, in the order of the document."""
-        return [*self._on_all(), *self._on_one(), *self._on_files()]
+        return [*self._on_all(), *self._that_tell(), *self._that_change(), *self._on_files()]
 
     def _on_all(self) -> list[Operation]:
         return [
@@ -91,7 +91,7 @@ class JobOperations:
             ),
         ]
 
-    def _on_one(self) -> list[Operation]:
+    def _that_tell(self) -> list[Operation]:
         return [
             operation(
                 "GET",
@@ -100,7 +100,7 @@ class JobOperations:
                 query=JobQuery,
                 answers={200: _JOB},
                 problems={404: _NO_JOB, 503: "Too many wait already."},
-                needs={"read", "drop", "all"},
+                needs=ANY_RIGHT,
             ),
             operation(
                 "GET",
@@ -114,51 +114,41 @@ class JobOperations:
                     )
                 },
                 problems={404: _NO_JOB, 503: "Too many follow already."},
-                needs={"read", "drop", "all"},
-            ),
-            operation(
-                "POST",
-                "/jobs/{id}/cancel",
-                self.cancel_job,
-                query=Nothing,
-                answers={202: Answer(words="The job; `failed` of `cancelled`, once it has ended.", model=ApiJob)},
-                problems={
-                    404: _NO_JOB,
-                    409: "The picture is not taken out of the inbox yet.",
-                    422: "It has ended: there is nothing left to cancel.",
-                },
-                needs={"drop", "all"},
-            ),
-            operation(
-                "POST",
-                "/jobs/{id}/dismiss",
-                self.dismiss_job,
-                query=Nothing,
-                answers={202: Answer(words="The job.", model=ApiJob)},
-                problems={404: _NO_JOB, 422: "It has not failed."},
-                needs={"drop", "all"},
-            ),
-            operation(
-                "POST",
-                "/jobs/{id}/retry",
-                self.retry_job,
-                query=Nothing,
-                answers={202: Answer(words="The job from now on; its id may be a new one.", model=ApiJob)},
-                problems={
-                    404: _NO_JOB,
-                    409: "A picture of this name waits in the inbox.",
-                    422: "It is neither failed nor held, or its picture is gone.",
-                },
-                needs={"drop", "all"},
+                needs=ANY_RIGHT,
             ),
         ]
+
+    def _that_change(self) -> list[Operation]:
+        return [
+            operation(
+                "POST", path, handler, query=Nothing, answers={202: Answer(words=words, model=ApiJob)},
+                problems={404: _NO_JOB, **problems}, needs={"drop", "all"},
+            )
+            for path, handler, words, problems in (
+                (
+                    "/jobs/{id}/cancel", self.cancel_job, "The job; `failed` of `cancelled`, once it has ended.",
+                    {
+                        409: "The picture is not taken out of the inbox yet.",
+                        422: "It has ended: there is nothing left to cancel.",
+                    },
+                ),
+                ("/jobs/{id}/dismiss", self.dismiss_job, "The job.", {422: "It has not failed."}),
+                (
+                    "/jobs/{id}/retry", self.retry_job, "The job from now on; its id may be a new one.",
+                    {
+                        409: "A picture of this name waits in the inbox.",
+                        422: "It is neither failed nor held, or its picture is gone.",
+                    },
+                ),
+            )
+        ]  # fmt: skip
 
     def _on_files(self) -> list[Operation]:
         sidecar = Answer(words="How it came about: the sidecar that lies beside the result.")
         return [
             operation(
                 "GET", path, handler, query=Nothing, answers={200: answer}, problems={404: _NO_FILE},
-                needs={"read", "drop", "all"},
+                needs=ANY_RIGHT,
             )
             for path, handler, answer in (
                 ("/jobs/{id}/result", self.get_result, _PICTURE),
@@ -258,15 +248,14 @@ class JobOperations:
 
     def _retry(self, id_: str, caller: Caller) -> ApiJob:
         found = self._jobs.find(id_, caller)
-        if found.job is None or found.job.state not in (JobState.FAILED, JobState.HELD):
+        job = self._own_job(found, caller)
+        if job is None or job.state not in (JobState.FAILED, JobState.HELD):
             raise UsageError(f"the job is {found.told.state}, not failed or held")
-        if found.receipt is None and "all" not in caller.may:
-            raise ForbiddenError(f"the token {caller.name!r} may try again only what it has posted")
-        if found.job.state is JobState.HELD:
-            list(control.retry(self._config, [found.job.id], all_failed=False))
+        if job.state is JobState.HELD:
+            list(control.retry(self._config, [job.id], all_failed=False))
             return self._jobs.find(id_, caller).told
-        path = str(found.job.path)
-        self._await_put_away(found.job)
+        path = str(job.path)
+        self._await_put_away(job)
         if is_in_inbox(self._config.inbox, path):
             raise ChangedError(f"another {path} waits in the inbox; try again when it is done")
         receipt = found.receipt or Receipt(
@@ -274,7 +263,7 @@ class JobOperations:
         )
         self._receipts.save(receipt)  # before the picture is back, so that a kill leaves nobody without an id
         try:
-            list(control.retry(self._config, [found.job.id], all_failed=False))
+            list(control.retry(self._config, [job.id], all_failed=False))
         except DreamdError:
             if found.receipt is None:
                 self._receipts.remove(receipt.id)
@@ -286,6 +275,8 @@ class JobOperations:
         while (found := self._jobs.find(id_, caller)).told.state is State.RECEIVED and time.monotonic() < end:
             time.sleep(_PUT_AWAY_LOOK_SECONDS)
         job = self._own_job(found, caller)
+        if found.told.state is State.GONE:
+            raise UsageError("the picture was taken out of the inbox: there is nothing left to cancel")
         if job is None:
             raise ChangedError("the picture is not taken out of the inbox yet; ask again when it is queued")
         list(control.cancel(self._config, [job.id]))

@@ -32,8 +32,8 @@ def api_operations(parts: Parts) -> list[Operation]:
         *EventOperations(parts, following).operations(),
         *ResultOperations(parts).operations(),
         *AgainOperations(parts).operations(),
-        *RecipeOperations(parts.recipes).operations(),
-        *DaemonOperations(parts.config, parts.state, parts.recipes, parts.cards).operations(),
+        *RecipeOperations(parts).operations(),
+        *DaemonOperations(parts).operations(),
     ]
 
 

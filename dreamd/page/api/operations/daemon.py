@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,86 +20,59 @@ from dreamd.page.api.models import (
     RecipeNames,
     TroubleList,
 )
-from dreamd.page.api.operations.operation import Answer, Operation, operation
+from dreamd.page.api.operations.operation import ANY_RIGHT, Answer, Operation, operation
 from dreamd.page.attention import Attention
 from dreamd.page.handlers.answers import JsonAnswer
 from dreamd.page.handlers.stored_files import sent_sample
-from dreamd.page.recipes.cards import UNDREAMED, RecipeCards
-from dreamd.page.recipes.editor import Recipes
-from dreamd.page.state import StateView
-from dreamd.settings.config import Config
+from dreamd.page.parts import Parts
+from dreamd.page.recipes.cards import UNDREAMED
 from dreamd.tree import control
-from dreamd.tree.attention import Trouble
-
-
-def _fields(trouble: Trouble) -> dict[str, Any]:
-    """Return what the API tells of a trouble."""
-    values = asdict(trouble)
-    return {name: values[name] for name in ApiTrouble.model_fields}
 
 
 class DaemonOperations:
     """Answers what is asked about the daemon."""
 
-    def __init__(self, config: Config, state: StateView, recipes: Recipes, cards: RecipeCards) -> None:
-        self._config = config
-        self._state = state
-        self._recipes = recipes
-        self._cards = cards
-        self._attention = Attention(config)
+    def __init__(self, parts: Parts) -> None:
+        self._config = parts.config
+        self._state = parts.state
+        self._recipes = parts.recipes
+        self._cards = parts.cards
+        self._attention = Attention(parts.config)
 
     def operations(self) -> list[Operation]:
         """List them, in the order of the document."""
+        return [*self._that_tell(), *self._that_change()]
+
+    def _that_tell(self) -> list[Operation]:
+        return [
+            *(
+                operation(
+                    "GET", path, handler, query=Nothing, answers={200: Answer(words=words, model=model)},
+                    needs=ANY_RIGHT,
+                )
+                for path, handler, words, model in (
+                    ("/status", self.get_status, "The state of the daemon.", Overview),
+                    ("/recipes", self.list_recipes, "The names.", RecipeNames),
+                    ("/presets", self.list_presets, "What there is to choose from.", PresetList),
+                )
+            ),
+            operation(
+                "GET", "/presets/{name}/picture", self.get_preset_picture, query=Nothing,
+                answers={200: Answer(words="The picture.", media_type="image/webp")},
+                problems={404: "There is no such preset, or no picture of it."}, needs=ANY_RIGHT,
+            ),
+            operation(
+                "GET", "/attention", self.list_troubles, query=Nothing,
+                answers={200: Answer(words="What needs a person.", model=TroubleList)}, needs={"read", "all"},
+            ),
+        ]  # fmt: skip
+
+    def _that_change(self) -> list[Operation]:
         paused = {200: Answer(words="What is paused now.", model=Paused)}
         no_folder = {422: "It is no folder of the inbox."}
         return [
-            operation(
-                "GET",
-                "/status",
-                self.get_status,
-                query=Nothing,
-                answers={200: Answer(words="The state of the daemon.", model=Overview)},
-                needs={"read", "drop", "all"},
-            ),
-            operation(
-                "GET",
-                "/attention",
-                self.list_troubles,
-                query=Nothing,
-                answers={200: Answer(words="What needs a person.", model=TroubleList)},
-                needs={"read", "all"},
-            ),
-            operation(
-                "GET",
-                "/recipes",
-                self.list_recipes,
-                query=Nothing,
-                answers={200: Answer(words="The names.", model=RecipeNames)},
-                needs={"read", "drop", "all"},
-            ),
-            operation(
-                "GET",
-                "/presets",
-                self.list_presets,
-                query=Nothing,
-                answers={200: Answer(words="What there is to choose from.", model=PresetList)},
-                needs={"read", "drop", "all"},
-            ),
-            operation(
-                "GET",
-                "/presets/{name}/picture",
-                self.get_preset_picture,
-                query=Nothing,
-                answers={200: Answer(words="The picture.", media_type="image/webp")},
-                problems={404: "There is no such preset, or no picture of it."},
-                needs={"read", "drop", "all"},
-            ),
-            operation(
-                "POST", "/pause", self.pause, query=FolderQuery, answers=paused, problems=no_folder, needs={"all"}
-            ),
-            operation(
-                "POST", "/resume", self.resume, query=FolderQuery, answers=paused, problems=no_folder, needs={"all"}
-            ),
+            operation("POST", path, handler, query=FolderQuery, answers=paused, problems=no_folder, needs={"all"})
+            for path, handler in (("/pause", self.pause), ("/resume", self.resume))
         ]
 
     async def get_status(self, _request: Request, _query: Nothing) -> Response:
@@ -112,7 +83,8 @@ class DaemonOperations:
     async def list_troubles(self, _request: Request, _query: Nothing) -> Response:
         """List what keeps pictures from being dreamed, by cause."""
         found = await asyncio.to_thread(self._attention.troubles)
-        return JsonAnswer(TroubleList(troubles=[ApiTrouble(**_fields(each)) for each in found]).model_dump())
+        told = [ApiTrouble.model_validate(each, from_attributes=True) for each in found]
+        return JsonAnswer(TroubleList(troubles=told).model_dump())
 
     async def list_recipes(self, _request: Request, _query: Nothing) -> Response:
         """List the presets and named recipes, which `recipe` may name."""
@@ -127,7 +99,7 @@ class DaemonOperations:
                 name=card.name,
                 kind=card.kind,
                 words=card.words,
-                networks=[NetworkNeed(name=each.name, weights=each.weights) for each in card.networks],
+                networks=[NetworkNeed.model_validate(each, from_attributes=True) for each in card.networks],
                 picture=None if card.sample is None else f"presets/{card.name}/picture",
                 problem=card.problem,
             )

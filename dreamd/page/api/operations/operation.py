@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
@@ -20,6 +21,9 @@ from dreamd.settings.sections import Right
 
 Q = TypeVar("Q", bound=Query)
 M = TypeVar("M", bound=BaseModel)
+
+ANY_RIGHT: frozenset[Right] = frozenset(get_args(Right))
+"""What whoever may do anything at all may ask for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +102,7 @@ def operation(
     query: type[Q],
     answers: dict[int, Answer],
     problems: dict[int, str] | None = None,
-    needs: set[Right],
+    needs: AbstractSet[Right],
     headers: tuple[Header, ...] = (),
     body: str | None = None,
     takes: type[BaseModel] | None = None,

@@ -12,10 +12,10 @@ from starlette.responses import Response
 from dreamd.errors import UsageError
 from dreamd.json_text import to_json
 from dreamd.page.api.models import FolderQuery, Nothing
-from dreamd.page.api.operations.operation import Answer, Operation, operation
+from dreamd.page.api.operations.operation import ANY_RIGHT, Answer, Operation, operation
 from dreamd.page.handlers.answers import JsonAnswer
 from dreamd.page.handlers.requests import read_body
-from dreamd.page.recipes.editor import Recipes
+from dreamd.page.parts import Parts
 from dreamd.settings.recipes.schema import recipe_schema
 
 
@@ -44,8 +44,8 @@ class CheckedRecipe(BaseModel):
 class RecipeOperations:
     """Answers what is asked about recipes."""
 
-    def __init__(self, recipes: Recipes) -> None:
-        self._recipes = recipes
+    def __init__(self, parts: Parts) -> None:
+        self._recipes = parts.recipes
 
     def operations(self) -> list[Operation]:
         """List them, in the order of the document."""
@@ -56,7 +56,7 @@ class RecipeOperations:
                 self.get_recipe_schema,
                 query=Nothing,
                 answers={200: Answer(words="The schema.", media_type="application/schema+json")},
-                needs={"read", "drop", "all"},
+                needs=ANY_RIGHT,
             ),
             operation(
                 "POST",
@@ -65,7 +65,7 @@ class RecipeOperations:
                 query=FolderQuery,
                 answers={200: Answer(words="The verdict.", model=CheckedRecipe)},
                 problems={422: "It is no folder of the inbox, or the text is not UTF-8."},
-                needs={"read", "drop", "all"},
+                needs=ANY_RIGHT,
                 body="The text of a `recipe.yaml`, YAML or JSON.",
             ),
         ]

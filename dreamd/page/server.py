@@ -110,11 +110,13 @@ def _allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-def _prepare(config: Config) -> None:
+def prepare(config: Config) -> None:
     """Make the state folder, and remove what an earlier process left."""
     config.state.mkdir(parents=True, exist_ok=True)
     Receipts(config.state, config.inbox).tidy()
-    RecipeFolders(config).tidy()
+    folders = RecipeFolders(config)
+    folders.settle_left()
+    folders.tidy()
     sweep(config.inbox)
 
 
@@ -159,7 +161,7 @@ def _run(config_file: Path) -> None:
 
     signal.signal(signal.SIGHUP, reload)
     with bind(config) as bound:
-        _prepare(config)
+        prepare(config)
         host, port = bound.getsockname()[:2]
         log.info("http://%s:%d/", f"[{host}]" if ":" in host else host, port)
         _tell_daemon(SERVING)

@@ -33,12 +33,16 @@ _EVERY_SECONDS = 3600.0
 _MOST_FOLDERS = 100_000
 """The most folders of an inbox that are looked at."""
 
+_ASIDE = "folder-"
+"""What the names of folders begin with in which those that are being removed are put aside."""
+
 
 class RecipeFolders:
     """The folders of one inbox that were made for recipes."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._uploads = config.inbox / HOUSE / UPLOADS
         self._changing = threading.Lock()
         self._in_use: Counter[str] = Counter()
         self._due = time.monotonic()
@@ -49,13 +53,13 @@ class RecipeFolders:
             self._in_use[folder] += 1
 
     def end_use(self, folder: str) -> None:
-        """Let a folder go again that was kept."""
-        self._in_use[folder] -= 1
-
-    def tidy_if_due(self) -> None:
-        """Look for folders that nobody needs, if it is time for it."""
-        if time.monotonic() >= self._due:
-            self._due = time.monotonic() + _EVERY_SECONDS
+        """Let a folder go again that was kept, and look for folders that nobody needs, if it is time for it."""
+        with self._changing:
+            self._in_use -= Counter([folder])
+            is_due = time.monotonic() >= self._due
+            if is_due:
+                self._due = time.monotonic() + _EVERY_SECONDS
+        if is_due:
             try:
                 self.tidy()
             except DreamdError as error:
@@ -83,34 +87,61 @@ class RecipeFolders:
                 is_idle = place.stat().st_mtime < time.time() - _IDLE_SECONDS
                 if not is_idle or home_of(self._config.inbox, folder) == folder:
                     continue
-                if _names_in(place) == [RECIPE_FILES[0]] and not _has_files(self._config.failed / folder):
+                if not _has_more_than_recipe(place) and not _has_files(self._config.failed / folder):
                     yield folder
             except OSError as error:
                 log.debug("the folder %s is left alone: %s", folder, error)
 
     def _take_away(self, folder: str) -> bool:
-        """Remove a folder by a rename: a picture that comes at the same time is found in it, and put back with it."""
-        inbox = self._config.inbox
-        place, aside = inbox / folder, inbox / HOUSE / UPLOADS / f"folder-{os.urandom(8).hex()}"
+        """Remove a folder by a rename: a picture that comes at the same time is found in it, and put back with it.
+
+        It is put aside under its path in the inbox, so that after a kill it is known where it belongs.
+        """
+        aside = self._uploads / f"{_ASIDE}{os.urandom(8).hex()}"
         try:
             with self._changing:
                 if self._in_use[folder]:
                     return False
-                aside.parent.mkdir(exist_ok=True)
-                place.rename(aside)
-            if _names_in(aside) != [RECIPE_FILES[0]]:
-                aside.rename(place)
-                return False
-            (aside / RECIPE_FILES[0]).unlink()
-            aside.rmdir()
+                (aside / folder).parent.mkdir(parents=True)
+                (self._config.inbox / folder).rename(aside / folder)
+            return self._settle(aside, folder)
         except OSError as error:
-            log.warning("the folder %s cannot be removed: %s", place, error)
+            log.warning("the folder %s cannot be removed: %s", folder, error)
             return False
-        return True
+
+    def settle_left(self) -> None:
+        """Finish what a kill broke off: folders that were put aside go, or come back with what has come into them."""
+        for aside in self._uploads.glob(f"{_ASIDE}*"):
+            place = next((Path(place) for place, _, files in os.walk(aside) if files), None)
+            try:
+                if place is None:
+                    _remove_empty(aside)
+                else:
+                    self._settle(aside, str(place.relative_to(aside)))
+            except OSError as error:
+                log.warning("a folder that was put aside at %s cannot be put back: %s", aside, error)
+
+    def _settle(self, aside: Path, folder: str) -> bool:
+        """Remove a folder that was put aside; return False where something has come into it, and it is put back."""
+        place, home = aside / folder, self._config.inbox / folder
+        is_empty = not _has_more_than_recipe(place)
+        if is_empty:
+            (place / RECIPE_FILES[0]).unlink(missing_ok=True)
+        else:
+            home.parent.mkdir(parents=True, exist_ok=True)
+            place.rename(home)
+        _remove_empty(aside)
+        return is_empty
 
 
-def _names_in(folder: Path) -> list[str]:
-    return [entry.name for entry in folder.iterdir()]
+def _has_more_than_recipe(folder: Path) -> bool:
+    return any(entry.name != RECIPE_FILES[0] for entry in folder.iterdir())
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder with folders in it, and no file. Raises OSError where there is one."""
+    for place, _, _ in os.walk(folder, topdown=False):
+        Path(place).rmdir()
 
 
 def _has_files(folder: Path) -> bool:

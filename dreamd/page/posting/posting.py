@@ -102,8 +102,7 @@ class Posting:
                 folder = await asyncio.to_thread(self._prepared_folder, wanted, called)
                 return await self._take(blank, folder, wanted.name, length, chunks), True
             finally:
-                self._folders.end_use(place)
-                asyncio.get_running_loop().run_in_executor(None, self._folders.tidy_if_due)
+                asyncio.get_running_loop().run_in_executor(None, self._folders.end_use, place)
         finally:
             self._coming.discard(id_)
 

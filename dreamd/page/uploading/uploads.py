@@ -157,7 +157,8 @@ def sweep(inbox: Path) -> None:
     """Remove what uploads left that were cut off by a kill."""
     with contextlib.suppress(FileNotFoundError), os.scandir(inbox / HOUSE / UPLOADS) as entries:
         for entry in entries:
-            if entry.stat(follow_symlinks=False).st_mtime < time.time() - _FORGOTTEN_SECONDS:
+            is_old = entry.stat(follow_symlinks=False).st_mtime < time.time() - _FORGOTTEN_SECONDS
+            if is_old and not entry.is_dir(follow_symlinks=False):
                 Path(entry.path).unlink()
 
 

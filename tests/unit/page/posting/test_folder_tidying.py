@@ -12,6 +12,7 @@ import pytest
 from dreamd.job import Job, JobState
 from dreamd.page.posting.folder_tidying import RecipeFolders
 from dreamd.page.posting.recipe_folders import RecipeFolder
+from dreamd.page.server import prepare
 from dreamd.settings.config import Config, load_config
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import StateFolder
@@ -74,10 +75,10 @@ def test_a_folder_stays_while_a_picture_lies_in_it_has_failed_in_it_or_is_about_
     folders = RecipeFolders(config)
     folders.begin_use(f"camera/{NAME}")
     assert folders.tidy() == []
-    folders.end_use(f"camera/{NAME}")
     failed = config.failed / "camera" / NAME
     failed.mkdir(parents=True)
     (failed / "cat.png").touch()
+    folders.end_use(f"camera/{NAME}")
     assert folders.tidy() == []
     (failed / "cat.png").unlink()
     (folder / "cat.png").touch()
@@ -86,6 +87,37 @@ def test_a_folder_stays_while_a_picture_lies_in_it_has_failed_in_it_or_is_about_
     (folder / "cat.png").unlink()
     os.utime(folder, (1.0, 1.0))
     assert folders.tidy() == [f"camera/{NAME}"]
+
+
+@pytest.mark.usefixtures("journal")
+@pytest.mark.parametrize("has_come", [True, False])
+def test_a_kill_while_a_folder_is_removed_loses_no_picture_and_keeps_no_page_from_starting(
+    config: Config, has_come: bool
+) -> None:
+    home = folder_of(config)
+    if has_come:
+        (home / "cat.png").write_bytes(b"cat")
+    aside = config.inbox / ".dreamd" / "uploads" / "folder-0123456789abcdef"
+    (aside / "camera").mkdir(parents=True)
+    home.rename(aside / "camera" / NAME)
+    os.utime(aside, (1.0, 1.0))
+    prepare(config)
+    assert not aside.exists()
+    assert home.exists() is has_come
+    if has_come:
+        assert (home / "cat.png").read_bytes() == b"cat"
+        assert (home / "recipe.yaml").read_bytes() == TEXT
+
+
+@pytest.mark.usefixtures("journal")
+def test_what_cannot_be_put_back_stays_and_keeps_no_page_from_starting(config: Config) -> None:
+    folder_of(config).joinpath("new.png").touch()
+    aside = config.inbox / ".dreamd" / "uploads" / "folder-0123456789abcdef"
+    (aside / "camera" / NAME).mkdir(parents=True)
+    (aside / "camera" / NAME / "cat.png").touch()
+    os.utime(aside, (1.0, 1.0))
+    prepare(config)
+    assert (aside / "camera" / NAME / "cat.png").exists()
 
 
 def test_a_folder_stays_until_its_jobs_have_ended(config: Config, journal: Journal) -> None:

@@ -17,12 +17,12 @@ from math import inf
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from dreamd.inbox.wholeness import Wholeness
+from dreamd.inbox.wholeness.judging import Wholeness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from dreamd.inbox.appearance import Appearance
+    from dreamd.inbox.wholeness.appearance import Appearance
 
 _INSPECTIONS_A_TURN = 2_000
 """The number of files that are inspected before the loop has its turn again; one takes about 40 µs."""

@@ -16,13 +16,13 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 
 from dreamd.files.problems import refusal
-from dreamd.inbox.appearance import Appearance, inspect, stamp, status_of
 from dreamd.inbox.ignored import Ignored
 from dreamd.inbox.recipes import RecipeChanged, RecipeChanges, is_recipe
 from dreamd.inbox.rescans import MissedEvents, RescanTimes
 from dreamd.inbox.settling import Arrival, Settled, Settling
 from dreamd.inbox.walk import Walker
 from dreamd.inbox.watch import Backend, Watch
+from dreamd.inbox.wholeness.appearance import Appearance, inspect, stamp, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

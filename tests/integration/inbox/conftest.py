@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from dreamd.inbox import leases
+from dreamd.inbox.wholeness import leases
 from tests.integration.inbox.desk import Desk
 
 OTHER_USER = 4001

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from dreamd.inbox import appearance
 from dreamd.inbox.recipes import RecipeChanged
 from dreamd.inbox.settling import Settled
+from dreamd.inbox.wholeness import appearance
 from tests.integration.inbox.desk import PNG, UNKNOWN, by_event, by_rescan
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from dreamd.inbox.appearance import Appearance
 from dreamd.inbox.settling import Settling
-from dreamd.inbox.wholeness import Wholeness
+from dreamd.inbox.wholeness.appearance import Appearance
+from dreamd.inbox.wholeness.judging import Wholeness
 
 
 def test_files_that_take_long_to_inspect_are_inspected_a_few_at_a_time_and_none_is_left_out() -> None:

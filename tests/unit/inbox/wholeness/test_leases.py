@@ -11,7 +11,7 @@ def test_a_writer_that_comes_while_the_lease_is_held_does_not_kill_the_process(t
     # The kernel signals whoever holds a lease that is broken; by default that signal ends the process.
     program = f"""
 import fcntl, os
-from dreamd.inbox import leases
+from dreamd.inbox.wholeness import leases
 path = {os.fspath(tmp_path / "cat.png")!r}
 open(path, "wb").close()
 real = fcntl.fcntl

@@ -7,8 +7,8 @@ import stat
 from dataclasses import dataclass
 
 from dreamd.inbox.dream_files import is_dream_file
-from dreamd.inbox.leases import has_writer
-from dreamd.inbox.wholeness import Wholeness, judge
+from dreamd.inbox.wholeness.judging import Wholeness, judge
+from dreamd.inbox.wholeness.leases import has_writer
 
 
 @dataclass(frozen=True, slots=True)

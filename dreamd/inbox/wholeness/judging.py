@@ -6,23 +6,15 @@ being copied is known to be cut short, however long nothing more comes.
 
 from __future__ import annotations
 
-import os
 import re
-import struct
 from enum import Enum, auto
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from dreamd.inbox.wholeness.file_bytes import BeyondTheEndError, FileBytes, TooMuchError
+from dreamd.inbox.wholeness.tiff_directories import TiffReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_WINDOW_BYTES = 1 << 18
-"""The most bytes that are read from the file at a time."""
-
-_MOST_BYTES = 1 << 26
-"""The most bytes of one file that are read; whether a larger one is whole stays unknown."""
-
-_MOST_STEPS = 100_000
-"""The most parts of one file that are stepped over."""
 
 _HEAD_BYTES = 16
 """The number of bytes that tell the kind of a file. Where all are zero, they were reserved and not yet written."""
@@ -53,7 +45,7 @@ def judge(descriptor: int, size: int) -> Wholeness:
     """
     if size == 0:
         return Wholeness.CUT_SHORT
-    file = _File(descriptor, size)
+    file = FileBytes(descriptor, size)
     head = file.read(0, min(size, _HEAD_BYTES))
     if not any(head):
         return Wholeness.CUT_SHORT
@@ -65,12 +57,12 @@ def judge(descriptor: int, size: int) -> Wholeness:
     return Wholeness.UNKNOWN
 
 
-def _judge_as(kind: _Kind, file: _File) -> Wholeness:
+def _judge_as(kind: _Kind, file: FileBytes) -> Wholeness:
     try:
         return kind.judge(file)
-    except _BeyondTheEndError:
+    except BeyondTheEndError:
         return Wholeness.CUT_SHORT
-    except _TooMuchError:
+    except TooMuchError:
         return Wholeness.UNKNOWN
 
 
@@ -81,74 +73,7 @@ def _compare(announced: int, size: int) -> Wholeness:
     return Wholeness.WHOLE if announced == size else Wholeness.UNKNOWN
 
 
-class _BeyondTheEndError(Exception):
-    """Bytes were asked for that are not there."""
-
-
-class _TooMuchError(Exception):
-    """Telling whether the file is whole takes more than it is worth."""
-
-
-class _File:
-    """The bytes of an open file."""
-
-    def __init__(self, descriptor: int, size: int) -> None:
-        self._descriptor = descriptor
-        self._window = b""
-        self._start = 0
-        self._reach = 16
-        self._steps = 0
-        self._bytes = 0
-        self.size = size
-
-    def read(self, offset: int, count: int) -> bytes:
-        """Return `count` bytes from an offset on.
-
-        Raises:
-            _BeyondTheEndError: there are fewer.
-            _TooMuchError: too much of the file was read already.
-        """
-        self._steps += 1
-        if self._steps > _MOST_STEPS:
-            raise _TooMuchError
-        if offset + count > self.size:
-            raise _BeyondTheEndError
-        if not self._start <= offset <= offset + count <= self._start + len(self._window):
-            self._move_window(offset, count)
-        found = self._window[offset - self._start : offset - self._start + count]
-        if len(found) < count:  # it became shorter meanwhile
-            raise _BeyondTheEndError
-        return found
-
-    def number(self, offset: int, form: str) -> int:
-        """Return the number at an offset, which has a form of `struct`'s."""
-        value: int = struct.unpack(form, self.read(offset, struct.calcsize(form)))[0]
-        return value
-
-    def ends_with(self, mark: bytes) -> bool:
-        """Return whether the last bytes are these."""
-        return self.size >= len(mark) and self.read(self.size - len(mark), len(mark)) == mark
-
-    def holds(self, mark: bytes, offset: int) -> bool:
-        """Return whether these bytes are anywhere from an offset on."""
-        while offset < self.size:
-            count = min(_WINDOW_BYTES, self.size - offset)
-            if mark in self.read(offset, count):
-                return True
-            offset += max(1, count - len(mark) + 1)
-        return False
-
-    def _move_window(self, offset: int, count: int) -> None:
-        # Most files are told by a few bytes of their two ends; only those that are stepped through are read in earnest.
-        self._reach = min(4 * self._reach, _WINDOW_BYTES)
-        count = min(max(count, self._reach), self.size - offset)
-        self._bytes += count
-        if self._bytes > _MOST_BYTES:
-            raise _TooMuchError
-        self._window, self._start = os.pread(self._descriptor, count, offset), offset
-
-
-def _jpeg(file: _File) -> Wholeness:
+def _jpeg(file: FileBytes) -> Wholeness:
     """ITU T.81, B.1.1: segments with their lengths up to the first scan, in which no end mark can occur but the end."""
     offset = 2
     while (marker := file.read(offset, 2)) != b"\xff\xda":
@@ -166,7 +91,7 @@ def _jpeg(file: _File) -> Wholeness:
     return Wholeness.UNKNOWN if file.holds(b"\xff\xd9", offset) else Wholeness.CUT_SHORT
 
 
-def _png(file: _File) -> Wholeness:
+def _png(file: FileBytes) -> Wholeness:
     """PNG specification, 5.3: chunks with their lengths up to IEND."""
     if file.ends_with(b"\0\0\0\0IEND\xaeB`\x82"):
         return Wholeness.WHOLE
@@ -178,7 +103,7 @@ def _png(file: _File) -> Wholeness:
     return _compare(offset + 12, file.size)
 
 
-def _gif(file: _File) -> Wholeness:
+def _gif(file: FileBytes) -> Wholeness:
     """GIF89a specification: blocks of sub-blocks with their lengths, up to the trailer."""
     offset = 13 + _gif_table_bytes(file.number(10, "B"))
     while (kind := file.read(offset, 1)) != b";":
@@ -198,18 +123,18 @@ def _gif_table_bytes(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _riff(file: _File) -> Wholeness:
+def _riff(file: FileBytes) -> Wholeness:
     """RIFF, of which WebP is one: the length of all that follows the first eight bytes."""
     return _compare(8 + file.number(4, "<I"), file.size)
 
 
-def _bmp(file: _File) -> Wholeness:
+def _bmp(file: FileBytes) -> Wholeness:
     """BITMAPFILEHEADER, bfSize: the length of the file, which some programs leave out."""
     announced = file.number(2, "<I")
     return _compare(announced, file.size) if announced else Wholeness.UNKNOWN
 
 
-def _boxes(file: _File) -> Wholeness:
+def _boxes(file: FileBytes) -> Wholeness:
     """ISO/IEC 14496-12, 4.2: boxes with their lengths. HEIC, AVIF, JPEG 2000, JPEG XL and films are made of them."""
     offset, kind, kinds = 0, b"", set()
     while offset < file.size:
@@ -227,7 +152,7 @@ def _boxes(file: _File) -> Wholeness:
     return _jpeg2000(file) if kind == b"jp2c" else Wholeness.UNKNOWN
 
 
-def _matroska(file: _File) -> Wholeness:
+def _matroska(file: FileBytes) -> Wholeness:
     """RFC 8794 and 9559: a head, and a segment that holds all else, each with its length; live ones say none."""
     end = 0
     for _ in range(2):
@@ -241,22 +166,22 @@ def _matroska(file: _File) -> Wholeness:
     return _compare(end, file.size)
 
 
-def _vint_bytes(file: _File, offset: int) -> int:
+def _vint_bytes(file: FileBytes, offset: int) -> int:
     """Return how many bytes a number of Matroska's has, by the zeros that it begins with."""
     return 9 - max(1, file.number(offset, "B").bit_length())
 
 
-def _jpeg2000(file: _File) -> Wholeness:
+def _jpeg2000(file: FileBytes) -> Wholeness:
     """ITU T.800, A.4.4: the codestream ends with a mark."""
     return Wholeness.WHOLE if file.ends_with(b"\xff\xd9") else Wholeness.CUT_SHORT
 
 
-def _qoi(file: _File) -> Wholeness:
+def _qoi(file: FileBytes) -> Wholeness:
     """QOI specification: seven bytes of zero and a one end it."""
     return Wholeness.WHOLE if file.ends_with(b"\0\0\0\0\0\0\0\1") else Wholeness.CUT_SHORT
 
 
-def _ico(file: _File) -> Wholeness:
+def _ico(file: FileBytes) -> Wholeness:
     """ICONDIR: the length and the place of each picture."""
     entries = [6 + 16 * number for number in range(file.number(4, "<H"))]
     ends = [file.number(entry + 8, "<I") + file.number(entry + 12, "<I") for entry in entries]
@@ -266,7 +191,7 @@ def _ico(file: _File) -> Wholeness:
 _PNM_HEAD = re.compile(rb"P([456])" + 2 * rb"(?:\s|#[^\n]*\n)+(\d{1,9})" + rb"(?:(?:\s|#[^\n]*\n)+(\d{1,5}))?\s")
 
 
-def _pnm(file: _File) -> Wholeness:
+def _pnm(file: FileBytes) -> Wholeness:
     """Netpbm's binary formats: the size stands in the head, in digits. The bitmap has no greatest value."""
     head = _PNM_HEAD.match(file.read(0, min(file.size, 512)))
     if head is None:
@@ -278,9 +203,9 @@ def _pnm(file: _File) -> Wholeness:
     return _compare(head.end() + samples * (2 if greatest > 255 else 1), file.size)
 
 
-def _tiff(file: _File) -> Wholeness:
+def _tiff(file: FileBytes) -> Wholeness:
     """TIFF 6.0, section 2, and BigTIFF: directories, the strips and tiles that they name, and those below them."""
-    reader = _TiffReader(file)
+    reader = TiffReader(file)
     directories, seen = [reader.first_directory()], set[int]()
     while directories:
         place = directories.pop()
@@ -298,60 +223,12 @@ def _tiff(file: _File) -> Wholeness:
     return Wholeness.UNKNOWN
 
 
-class _TiffReader:
-    """Reads the directories of a TIFF file."""
-
-    _FORMS: ClassVar = {
-        3: "H", 4: "I", 5: "Q", 8: "H", 9: "I", 10: "Q", 11: "I", 12: "Q", 13: "I", 16: "Q", 17: "Q", 18: "Q",
-    }  # fmt: skip
-    """The forms of `struct`'s that are as wide as the types of values are. All other types are one byte wide."""
-
-    _TAGS = frozenset((273, 279, 324, 325, 330))
-    """Where strips are and how long, the same for tiles, and directories below this one."""
-
-    def __init__(self, file: _File) -> None:
-        self._file = file
-        self._order = "<" if file.read(0, 2) == b"II" else ">"
-        self._is_big = file.number(2, self._order + "H") == 43
-        self._place = self._order + ("Q" if self._is_big else "I")
-        self._width = 8 if self._is_big else 4
-
-    def first_directory(self) -> int:
-        """Return the place of the first directory."""
-        return self._file.number(self._width, self._place)
-
-    def directory(self, place: int) -> tuple[dict[int, tuple[int, ...]], int]:
-        """Return a directory's fields that tell of places, by their tags, and the place of the next directory."""
-        form = self._order + ("Q" if self._is_big else "H")
-        count = self._file.number(place, form)
-        start, length = place + struct.calcsize(form), 4 + 2 * self._width
-        fields = {}
-        for entry in range(start, start + count * length, length):
-            tag, data = self._entry(entry)
-            if tag in self._TAGS:
-                fields[tag] = data
-        return fields, self._file.number(start + count * length, self._place)
-
-    def _entry(self, entry: int) -> tuple[int, tuple[int, ...]]:
-        """Return a field's tag, and its values if it tells of places; all of them must be there in any case."""
-        tag, kind = (self._file.number(entry + place, self._order + "H") for place in (0, 2))
-        count = self._file.number(entry + 4, self._place)
-        form = self._FORMS.get(kind, "B")
-        place, size = entry + 4 + self._width, count * struct.calcsize(form)
-        if size > self._width:
-            place = self._file.number(place, self._place)
-        self._file.read(max(0, place + size - 1), 1)
-        if tag not in self._TAGS:
-            return tag, ()
-        return tag, struct.unpack(f"{self._order}{count}{form}", self._file.read(place, size))
-
-
 class _Kind(NamedTuple):
     """A kind of file that is known by the bytes at an offset."""
 
     offset: int
     magic: bytes
-    judge: Callable[[_File], Wholeness]
+    judge: Callable[[FileBytes], Wholeness]
 
 
 _KINDS = (

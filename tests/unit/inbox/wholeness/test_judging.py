@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from dreamd.inbox.wholeness import Wholeness, judge
+from dreamd.inbox.wholeness.judging import Wholeness, judge
 from tests.films import panning, write_film
 
 if TYPE_CHECKING:

@@ -128,16 +128,8 @@ class _GuardedFilm:
 
     def read(self, start: Any = None) -> Iterator[Any]:
         """Yield the film's frames."""
-        frames = iter(self.own.read(start))
-        while True:
-            try:
-                frame = next(frames)
-            except StopIteration:
-                return
-            except (Exception, SystemExit) as error:
-                if not is_plugins_fault(error):
-                    raise
-                raise PluginError(f"{self._label}: {describe_error(error)}") from error
+        for frame in _yielded(self._label, iter(self.own.read(start))):
+            _check_has(self._label, frame, "dreamd.api.Frame", ("pixels", "timing"))
             eight_bit_colours(self._label, (), frame.pixels)
             yield frame
 
@@ -161,19 +153,31 @@ def finite(label: str, arguments: tuple[Any, ...], result: Any) -> Any:
 
 def _frames(label: str, wanted: list[int], frames: Iterator[Any], file: str) -> Iterator[Any]:
     last = None
-    while True:
-        try:
-            last = next(frames)
-        except StopIteration:
-            break
-        except (Exception, SystemExit) as error:
-            if not is_plugins_fault(error) or is_of_the_engine(error):
-                raise
-            raise PluginError(f"{label}: {describe_error(error, file)}") from error
+    for last in _yielded(label, frames, file):
         yield finite(label, (), last) if _shape(last) is not None else last
     if _shape(last) != wanted:
         gave = "nothing" if last is None else _describe(last)
         raise PluginError(f"{label} gave {gave} for pictures of shape {wanted}; its last pictures must be as large")
+
+
+def _yielded(label: str, values: Iterator[Any], file: str = "") -> Iterator[Any]:
+    """Yield what a plugin's generator yields; its errors are told with the plugin's name.
+
+    Args:
+        label: what it is and whose.
+        values: the generator.
+        file: the plugin's file, where it is known.
+    """
+    while True:
+        try:
+            value = next(values)
+        except StopIteration:
+            return
+        except (Exception, SystemExit) as error:
+            if not is_plugins_fault(error) or is_of_the_engine(error):
+                raise
+            raise PluginError(f"{label}: {describe_error(error, file)}") from error
+        yield value
 
 
 def _all_finite(value: Any) -> bool:

@@ -248,8 +248,8 @@ class RegisterFilm(Protocol):
         Args:
             name: the name that messages use.
             open: is called in a worker, for files with these endings. `file` is open for reading, and no longer than
-                `limits.max_bytes`; it stays open until the film is closed. Call `check_size(width, height)` before you
-                take memory for the pixels of a frame. Raise `dreamd.api.PictureError` for a broken file. Hold a few
+                `limits.max_film_bytes`; it stays open until the film is closed. Call `check_size(width, height)` before
+                you take memory for the pixels of a frame. Raise `dreamd.api.PictureError` for a broken file. Hold a few
                 frames at a time, however long the film is.
             create: is called in a worker, for results with these endings.
             extensions: the endings of the files' names, in small letters: `(".mp4", ".mov")`. You cannot have those

@@ -128,7 +128,7 @@ class DreamedFilm:
             return self._source.frames()
         timings = self.folder.timings
         first = max(0, standing.dreamed)
-        frames = self._source.frames(timings[first].time, first=first)
+        frames = self._source.frames(timings[first].time, first=first, begin=timings[0].time)
         before = next(frames)
         if standing.dreamed >= 0:
             self._key = _Key(before.pixels, self.folder.frame(first)[:, :, :3])

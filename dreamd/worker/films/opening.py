@@ -55,27 +55,26 @@ class Source:
         """What a person should know about how it is read."""
         return tuple(self.film.notes)
 
-    def frames(self, start: Fraction | None = None, *, first: int = 0) -> Iterator[Frame]:
+    def frames(
+        self, start: Fraction | None = None, *, first: int = 0, begin: Fraction | None = None
+    ) -> Iterator[Frame]:
         """Yield the frames from a time on, at the size at which they are dreamed.
 
         Args:
             start: the time of a frame; None: the first.
             first: the number of that frame, for the limit.
+            begin: the time of the film's first frame, for the limit; None: that frame is the first.
 
         Raises:
             PictureError: there are more than the limits allow, or the file is broken there.
         """
-        begin: Fraction | None = None
         try:
             for number, frame in enumerate(self.film.read(start), first + 1):
-                begin = frame.timing.time if begin is None and not first else begin
-                self._check_length(number, None if begin is None else float(frame.timing.time - begin))
+                begin = frame.timing.time if begin is None else begin
+                _check_length(number, float(frame.timing.time - begin), self.name, self._bounds)
                 yield Frame(pixels=_fitted(frame.pixels, self.width, self.height), timing=frame.timing)
         except PictureError as error:
             raise _named(error, self.name) from error
-
-    def _check_length(self, frames: int | None, seconds: float | None) -> None:
-        check_length(frames, seconds, self.name, self._bounds)
 
     def sha256(self) -> str:
         """Return the checksum of the film's file."""
@@ -112,9 +111,7 @@ def open_source(plugins: Plugins, bounds: Bounds, path: Path, max_side: int | No
     """
     extension, name = path.suffix.lower(), printable(path.name)
     reader = plugins.film(extension)
-    if reader is None:
-        return None
-    if (file := _open_regular(path)) is None:
+    if reader is None or (file := _open_regular(path)) is None:
         return None
     try:
         film = _opened(reader, file, name, extension, bounds)
@@ -152,10 +149,14 @@ def _opened(reader: Registered, file: BinaryIO, name: str, extension: str, bound
             most = f"more than limits.max_pixels allows ({bounds.max_pixels})"
             raise _TooLargeError(f"{name}: {width} x {height} pixels, {most}")
 
+    def check_bytes() -> None:
+        if length > bounds.max_film_bytes:
+            raise PictureError(f"{name}: {length / 1e6:.0f} MB, more than limits.max_film_bytes allows")
+
     length = file.seek(0, 2)
     file.seek(0)
-    if length > bounds.max_film_bytes and extension not in PICTURES:
-        raise PictureError(f"{name}: {length / 1e6:.0f} MB, more than limits.max_film_bytes allows")
+    if extension not in PICTURES:
+        check_bytes()
     try:
         film: Film | None = reader.function(file, check_size)
     except PictureError as error:
@@ -163,11 +164,12 @@ def _opened(reader: Registered, file: BinaryIO, name: str, extension: str, bound
             return None  # who reads pictures says it better, or saves what there is
         raise _named(error, name) from error
     if film is not None:
-        check_length(film.frames, film.seconds, name, bounds)
+        check_bytes()
+        _check_length(film.frames, film.seconds, name, bounds)
     return film
 
 
-def check_length(frames: int | None, seconds: float | None, name: str, bounds: Bounds) -> None:
+def _check_length(frames: int | None, seconds: float | None, name: str, bounds: Bounds) -> None:
     """Raise PictureError when a film has more frames, or lasts longer, than the limits allow."""
     if frames is not None and frames > bounds.max_frames:
         raise PictureError(f"{name}: {frames} frames, more than limits.max_frames allows ({bounds.max_frames})")

@@ -183,6 +183,27 @@ def test_a_film_that_is_longer_than_it_says_is_stopped_at_the_limit(session: Ses
         list(liar.frames())
 
 
+def test_a_film_is_too_long_at_a_later_turn_as_well(session: Session, film: Path) -> None:
+    source = open_source(session.plugins, session.bounds, film, None)
+    assert source is not None
+    with source:
+        times = [frame.timing.time for frame in source.frames()]
+        short = replace(source, _bounds=replace(session.bounds, max_film_seconds=float(times[3] - times[0])))
+        with pytest.raises(PictureError, match=r"limits\.max_film_seconds"):
+            list(short.frames(times[2], first=2, begin=times[0]))
+
+
+def test_an_animation_beyond_the_bytes_of_a_film_is_refused(session: Session, tmp_path: Path) -> None:
+    first, *rest = [Image.fromarray(pixels) for pixels in panning(3)]
+    path, still = tmp_path / "a.gif", tmp_path / "b.gif"
+    first.save(path, save_all=True, append_images=rest)
+    first.save(still)
+    bounds = replace(session.bounds, max_film_bytes=1000)
+    with pytest.raises(PictureError, match=r"limits\.max_film_bytes"):
+        open_source(session.plugins, bounds, path, None)
+    assert open_source(session.plugins, bounds, still, None) is None
+
+
 def test_a_format_that_nothing_writes_is_a_fault_of_the_recipe(session: Session, film: Path, tmp_path: Path) -> None:
     recipe = films.recipe(output={"film": "mp5"})
     with (

@@ -20,6 +20,7 @@ from PIL import Image
 
 from dreamd.commands.init import make_tree
 from dreamd.job import Job, JobState
+from dreamd.messages import Settings
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
 
@@ -342,6 +343,18 @@ class Tree:
             lambda: next((hold for hold in self.status()["holds"] if hold["folder"] == folder), None),
             f"a hold of {folder}",
         )
+
+    def worker_settings(self, **changes: Any) -> Settings:
+        """What a worker of this process is told: a processor, the tree's plugins, and small limits."""
+        values: dict[str, Any] = {
+            "device": "cpu",
+            "plugin_folders": (self.root / "plugins",),
+            "disable": ("timm", "torchvision", "vgg", "efficientnet_lite0"),
+            "max_pixels": 1_000_000,
+            "max_bytes": 1_000_000,
+            "memory": 1_000_000_000,
+        }
+        return Settings(**{**values, **changes})
 
     def jobs(self, state: JobState | None = None) -> list[Job]:
         """The journal's jobs, of one state or of all, the newest first."""

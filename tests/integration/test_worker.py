@@ -55,15 +55,6 @@ def dreamt(tree: Tree, tmp_path: Path, recipe: str) -> Callable[..., list[Said]]
     """Has a worker dream pictures of these widths or kinds. Results lie in `tmp_path/NUMBER`."""
 
     def run(widths: Sequence[int | str], *, batch: int | None = None, **changes: Any) -> list[Said]:
-        settings = Settings(
-            device="cpu",
-            plugin_folders=(tree.root / "plugins",),
-            disable=("timm", "torchvision", "vgg", "efficientnet_lite0"),
-            max_pixels=1_000_000,
-            max_bytes=1_000_000,
-            memory=1_000_000_000,
-            batch=batch,
-        ).model_copy(update=changes)
         orders = []
         for number, width in enumerate(widths):
             source, folder = tmp_path / f"{number}.png", tmp_path / str(number)
@@ -71,7 +62,8 @@ def dreamt(tree: Tree, tmp_path: Path, recipe: str) -> Callable[..., list[Said]]
             source.write_bytes(KINDS[width] if isinstance(width, str) else tree.picture(width, HEIGHT))
             orders.append(Order(job=str(number), source=source, folder=folder))
         output = io.BytesIO()
-        Worker(settings, Answers(output)).run(io.BytesIO(Batch(recipe=recipe, orders=tuple(orders)).line()))
+        worker = Worker(tree.worker_settings(batch=batch, **changes), Answers(output))
+        worker.run(io.BytesIO(Batch(recipe=recipe, orders=tuple(orders)).line()))
         return [from_worker(line) for line in output.getvalue().splitlines()]
 
     return run

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dreamd.messages import Advanced, Batch, Cancel, Done, NotDone, Order, Said, Settings, from_worker
+from dreamd.messages import Advanced, Batch, Cancel, Done, NotDone, Order, Said, from_worker
 from dreamd.settings.recipes.merging import resolve, set_fields
 from dreamd.settings.recipes.recipe_book import RecipeBook
 from dreamd.worker.answers import Answers
@@ -40,19 +40,10 @@ class Line:
         self._folder = folder
         self._said: queue.SimpleQueue[Said] = queue.SimpleQueue()
         self.furthest = 0
-        settings = Settings(
-            device="cpu",
-            plugin_folders=(tree.root / "plugins",),
-            disable=("timm", "torchvision", "vgg", "efficientnet_lite0"),
-            max_pixels=1_000_000,
-            max_bytes=1_000_000,
-            memory=1_000_000_000,
-            **changes,
-        )
         inward, self._commands = os.pipe()
         outward, written = os.pipe()
         output = os.fdopen(written, "wb")
-        worker = Worker(settings, Answers(output))
+        worker = Worker(tree.worker_settings(**changes), Answers(output))
         self._threads = [
             threading.Thread(target=self._work, args=[worker, inward, output]),
             threading.Thread(target=self._listen, args=[outward]),

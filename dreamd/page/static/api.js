@@ -21,6 +21,12 @@ async function answer(response) {
   return values;
 }
 
+/** Ends something; there is no answer to that but that it is gone. */
+export async function remove(path) {
+  const response = await fetch(path, { method: "DELETE" });
+  if (!response.ok) await answer(response);
+}
+
 export const get = async (path) => answer(await fetch(path));
 
 const send = (method) => async (path, values) =>
@@ -36,7 +42,7 @@ const UTF8 = /%[cd][\da-f]%[89ab][\da-f]|%e[\da-f](?:%[89ab][\da-f]){2}|%f[\da-f
 export const encode = (name) =>
   name.split(HALF).map((part, at) => (at % 2 ? `%${(part.charCodeAt(0) - 0xdc00).toString(16)}` : encodeURIComponent(part))).join("");
 
-export const decode = (text) => text.replace(UTF8, (bytes) => {
+const decode = (text) => text.replace(UTF8, (bytes) => {
   try {
     return decodeURIComponent(bytes);
   } catch {

@@ -34,11 +34,18 @@ export function notice(text, way = null) {
   setTimeout(() => line.remove(), way ? 12000 : 6000);
 }
 
-async function take(way, line) {
+function take(way, line) {
   line.remove();
+  tried(way.act);
+}
+
+/** Does something, and tells in passing what goes wrong with it. Tells whether it went well. */
+export async function tried(deed) {
   try {
-    await way.act();
+    await deed();
+    return true;
   } catch (error) {
     notice(error.message);
+    return false;
   }
 }

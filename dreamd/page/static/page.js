@@ -1,7 +1,7 @@
 // The page: which view is shown, and who is told what changes.
 
 import { get, listen, place, post, signOut } from "./api.js";
-import { byId, notice } from "./dom.js";
+import { byId, tried } from "./dom.js";
 import { folderName, plural } from "./words.js";
 import { setUpAgain, showAgain, weightsChanged } from "./again/again.js";
 import { showAttention, attentionChanged } from "./attention/attention.js";
@@ -13,21 +13,19 @@ import { showGone, showNow } from "./now/now.js";
 import { needsChanged } from "./recipes/needs.js";
 import { setUpRecipes, showRecipes } from "./recipes/recipes.js";
 import { closeViewer, neighboursChanged, setUpViewer, showResult } from "./viewer/viewer.js";
-import { fetchesChanged } from "./weights/fetch.js";
+import { showFetches } from "./weights/fetch.js";
 
 const VIEWS = ["now", "gallery", "attention", "recipes", "again", "compare"];
 const WITHIN = { again: "gallery", compare: "gallery" }; // views without a place of their own in the navigation
 let status = null;
-let finished = null;
-let troubled = null;
-let marked = null;
+const told = new Map([["weights", "[]"]]); // by what of the status it is: what the views were told last, as JSON
 
 function showView() {
   const { view, about, fields } = place(location.hash);
   if (view === "result") {
     if (!VIEWS.some((name) => !byId(`view-${name}`).hidden)) {
       reveal("gallery");
-      showGallery(fields).catch((error) => notice(error.message));
+      tried(() => showGallery(fields));
     }
     showResult(about, fields);
     return;
@@ -36,7 +34,7 @@ function showView() {
   const shown = VIEWS.includes(view) ? view : "now";
   reveal(shown);
   const show = { now: showChosen, gallery: () => showGallery(fields), attention: showAttention, recipes: () => showRecipes(about || "."), again: () => showAgain(about, fields), compare: () => showCompare(about) }[shown];
-  show?.().catch((error) => notice(error.message));
+  tried(show);
 }
 
 function reveal(shown) {
@@ -55,21 +53,20 @@ function onStatus(values) {
   showState();
   showNow(values);
   compareChanged(values);
-  if (fetchesChanged(values.fetches)) Promise.all([showChosen(), needsChanged(), weightsChanged()]).catch(() => {}); // asked again with the next
-  const attention = JSON.stringify([values.failed, values.held, values.left]);
-  if (finished !== values.done) {
-    finished = values.done;
-    Promise.all([resultsChanged(), neighboursChanged()]).catch(() => (finished = null)); // asked again with the next news
-  }
-  if (marked !== values.marked) {
-    const isFirst = marked === null;
-    marked = values.marked;
-    if (!isFirst) Promise.all([marksChanged(), resultsChanged(), neighboursChanged()]).catch((error) => notice(error.message));
-  }
-  if (troubled !== attention) {
-    troubled = attention;
-    attentionChanged().catch(() => (troubled = null));
-  }
+  showFetches(values.fetches);
+  tell("weights", (values.fetches ?? []).map(({ backbone }) => backbone).sort(), showChosen, needsChanged, weightsChanged);
+  tell("results", values.done, resultsChanged, neighboursChanged);
+  if (!told.has("marks")) told.set("marks", JSON.stringify(values.marked)); // the views have asked for them just now
+  tell("marks", values.marked, marksChanged, resultsChanged, neighboursChanged);
+  tell("attention", [values.failed, values.held, values.left], attentionChanged);
+}
+
+/** Tells views what is other than before; where one cannot ask for it, all are told again with the next news. */
+function tell(what, values, ...views) {
+  const now = JSON.stringify(values) ?? "";
+  if (told.get(what) === now) return;
+  told.set(what, now);
+  Promise.all(views.map((view) => view())).catch(() => told.set(what, null));
 }
 
 function showState() {
@@ -105,11 +102,7 @@ function onGone() {
 
 async function pauseOrResume() {
   const isPaused = status?.paused?.includes(".");
-  try {
-    await post(isPaused ? "api/resume" : "api/pause", { folder: "." });
-  } catch (error) {
-    notice(error.message);
-  }
+  await tried(() => post(isPaused ? "api/resume" : "api/pause", { folder: "." }));
 }
 
 /** Names for every field that asks for a folder. */
@@ -135,7 +128,7 @@ setUpRecipes();
 setUpChosen();
 setUpAgain();
 setUpCompare();
-watchDrops(() => status);
+watchDrops();
 showView();
 listen(onStatus, onGone);
 listFolders().catch(() => {});

@@ -86,6 +86,8 @@ def test_what_waits_for_weights_is_one_entry_with_the_button(troubled: Site, vis
     card.get_by_role("button", name="etch").first.wait_for()
     assert page.evaluate(FITS)
     card.get_by_role("button", name="Cancel: ").click()
+    page.locator("#notices p").nth(1).wait_for()
+    assert not page.locator("#notices button").count()  # nothing but words
     page.locator("article", has_text="Cancelled").get_by_role("button", name="Dream after all").wait_for()
     card.wait_for(state="detached")
 

@@ -1,18 +1,17 @@
 // A picture that was dreamed, dreamed again: its original or the dream itself, with recipes that are chosen by what they make.
 
 import { addressOf, get, post } from "../api.js";
-import { byId, notice, refill } from "../dom.js";
+import { byId, notice, tried } from "../dom.js";
+import { thumbnailOf } from "../pictures.js";
 import { presets } from "../presets/preset.js";
-import { fetchBox } from "../weights/fetch.js";
+import { whenQuiet } from "../timing.js";
+import { showFetchBoxes } from "../weights/fetch.js";
 import { plural } from "../words.js";
 import { card, ownCard, undreamed } from "./cards.js";
 import { isSweeping, setUpSweep, showSweep, sweepAsked, sweepBase, sweepCount } from "./sweep.js";
 
-const QUIET_MILLISECONDS = 250;
-
 let current = null; // what can be dreamed again: { job, name, folder, problems, recipe, most }
 let showing = 0;
-let timer = 0;
 let isWrong = false;
 let needs = ""; // the recipes whose weights were asked about
 
@@ -20,10 +19,7 @@ export function setUpAgain() {
   byId("again-form").addEventListener("submit", start);
   byId("again-form").addEventListener("change", showCount);
   byId("again-cards").addEventListener("change", () => { byId("again-edit").hidden = !wantsOwn(); });
-  byId("again-text").addEventListener("input", () => {
-    clearTimeout(timer);
-    timer = setTimeout(judge, QUIET_MILLISECONDS);
-  });
+  byId("again-text").addEventListener("input", whenQuiet(judge));
   setUpSweep(showCount, () => ({ folder: current?.folder ?? ".", text: byId("again-text").value }));
 }
 
@@ -67,7 +63,7 @@ function showSource(of) {
   for (const [kind, side] of [["original", "before"], ["result", "after"]]) {
     const image = byId(`again-${kind}`);
     image.hidden = problems[kind] !== null;
-    if (problems[kind] === null) image.src = `thumbnails/${job}/${side}/small`;
+    if (problems[kind] === null) image.src = thumbnailOf(job, side, "small");
     byId(`again-${kind}-words`).textContent = problems[kind] ?? { original: "as it was before it was dreamed", result: "the dream is what is dreamed" }[kind];
     document.querySelector(`input[name="again-of"][value="${kind}"]`).disabled = problems[kind] !== null;
   }
@@ -107,12 +103,12 @@ async function showNeeds() {
   const found = (await Promise.all(texts.map((text) => post("api/weights", { folder: folderOfRecipe(), text })))).flat();
   if (asked !== needs) return;
   const missing = [...new Map(found.map((each) => [each.backbone, each])).values()];
-  refill(byId("again-weights"), missing.map(({ backbone }) => backbone), () => missing.map(fetchBox));
+  showFetchBoxes(byId("again-weights"), missing);
 }
 
 function showCount() {
   if (current === null) return;
-  showNeeds().catch(({ message }) => notice(message));
+  tried(showNeeds);
   const number = isSweeping() ? sweepCount() : chosen().length + (wantsOwn() ? 1 : 0);
   const isTooMany = number > current.most;
   byId("again-count").textContent = isTooMany ? `at most ${current.most} at once` : "";
@@ -121,7 +117,6 @@ function showCount() {
 }
 
 async function judge() {
-  clearTimeout(timer);
   const text = byId("again-text").value;
   const { problem } = await post("api/recipe/check", { folder: folderOfRecipe(), text }).catch(({ message }) => ({ problem: { text: message } }));
   if (text !== byId("again-text").value) return;

@@ -1,7 +1,8 @@
 // What needs a person, by cause: what mends it comes first, then how many pictures it is about, and which.
 
-import { addressOf, get, post } from "../api.js";
-import { byId, make, notice, refill } from "../dom.js";
+import { addressOf, get } from "../api.js";
+import { byId, make, refill, tried } from "../dom.js";
+import { order } from "../orders.js";
 import { fetchBox } from "../weights/fetch.js";
 import { ago, count, folderName, plural } from "../words.js";
 
@@ -70,11 +71,11 @@ function deeds(trouble) {
   const all = [];
   if (kind === "held") {
     if (cause === "recipe") all.push(make("a", { class: "button", href: addressOf("recipes", where[0]) }, "Open the recipe"));
-    else if (!trouble.backbone) all.push(deed("Look again", trouble, () => order("retry", jobs), ""));
-    all.push(deed("Cancel", trouble, () => order("cancel", jobs)));
+    else if (!trouble.backbone) all.push(deed("Look again", trouble, () => mend("retry", jobs), ""));
+    all.push(deed("Cancel", trouble, () => mend("cancel", jobs)));
   } else {
-    if (canRetry) all.push(deed(AGAIN[cause] ?? "Retry", trouble, () => order("retry", jobs), ""));
-    all.push(deed("Dismiss", trouble, () => order("dismiss", jobs)));
+    if (canRetry) all.push(deed(AGAIN[cause] ?? "Retry", trouble, () => mend("retry", jobs), ""));
+    all.push(deed("Dismiss", trouble, () => mend("dismiss", jobs)));
   }
   return all;
 }
@@ -105,18 +106,9 @@ const told = ({ at, attempts }, kind) =>
 /** What can be done with one picture alone. */
 function own({ job, path }, kind, canRetry) {
   const button = (text, what) =>
-    make("button", { type: "button", class: "quiet", "data-key": `${what} ${job}`, "aria-label": `${text} ${path}`, onclick: () => order(what, [job]) }, text);
+    make("button", { type: "button", class: "quiet", "data-key": `${what} ${job}`, "aria-label": `${text} ${path}`, onclick: () => mend(what, [job]) }, text);
   if (kind === "held") return [button("Cancel", "cancel")];
   return [canRetry ? button("Retry", "retry") : null, button("Dismiss", "dismiss")].filter(Boolean);
 }
 
-async function order(what, jobs) {
-  try {
-    const { said } = await post(`api/${what}`, { jobs });
-    said.slice(0, 3).forEach(notice);
-    if (said.length > 3) notice(`and ${said.length - 3} more`);
-    await attentionChanged();
-  } catch (error) {
-    notice(error.message);
-  }
-}
+const mend = async (what, jobs) => (await order(`api/${what}`, { jobs })) && tried(attentionChanged);

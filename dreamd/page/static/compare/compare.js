@@ -1,7 +1,9 @@
 // Dreams of one picture side by side, while they come and afterwards.
 
 import { addressOf, get, post } from "../api.js";
-import { byId, make, notice, refill } from "../dom.js";
+import { byId, make, refill, tried } from "../dom.js";
+import { order } from "../orders.js";
+import { originalOf, resultOf, thumbnailOf } from "../pictures.js";
 import { ago, plural, printable } from "../words.js";
 import { dreamPane, links, originalPane, sharpen, updatePane } from "./panes.js";
 import { Zoom } from "./zoom.js";
@@ -83,9 +85,9 @@ function build(comparison) {
   byId("panes-again").hidden = byId("panes-original").hidden = !isOfOne;
   byId("panes-again").href = addressOf("again", source, { of: of === "original" ? "" : of, by: field ? "values" : "" });
   const kind = of === "original" ? "before" : "after";
-  const befores = [`thumbnails/${source}/${kind}/large`];
-  for (const { told } of dreams) if (told?.job && told.state === "done") befores.push(`thumbnails/${told.job}/before/large`);
-  const full = of === "original" ? `api/v1/jobs/${source}/original` : `results/${source}`;
+  const befores = [thumbnailOf(source, kind, "large")];
+  for (const { told } of dreams) if (told?.job && told.state === "done") befores.push(thumbnailOf(told.job, "before", "large"));
+  const full = of === "original" ? originalOf(source) : resultOf(source);
   byId("panes").style.removeProperty("--ratio");
   byId("panes").replaceChildren(
     ...(isOfOne ? [originalPane(of === "original" ? "the original" : "the dream before", befores, full)] : []),
@@ -125,21 +127,12 @@ const kept = () => shown.dreams.filter(({ told, is_there: isThere, is_discarded:
 const keep = (job) => change("delete", kept().map(({ told }) => told.job).filter((other) => other !== job));
 
 async function change(deed, jobs) {
-  try {
-    await post(`api/v1/results/${deed}`, { jobs });
-  } catch (error) {
-    notice(error.message);
-  }
+  await tried(() => post(`api/v1/results/${deed}`, { jobs }));
   await ask();
 }
 
 async function cancel(job) {
-  try {
-    const { said } = await post("api/cancel", { jobs: [job] });
-    said.forEach(notice);
-  } catch (error) {
-    notice(error.message);
-  }
+  await order("api/cancel", { jobs: [job] });
   await ask();
 }
 
@@ -195,7 +188,7 @@ function showList(comparisons, turn) {
   byId("panes-differences").hidden = true;
   byId("panes-list").replaceChildren(...comparisons.map((each) => make("li", {},
     make("a", { href: addressOf("compare", each.id) },
-      make("img", { src: `thumbnails/${each.source}/${each.of === "original" ? "before" : "after"}/small`, alt: "", loading: "lazy", width: 320, height: 240 }),
+      make("img", { src: thumbnailOf(each.source, each.of === "original" ? "before" : "after", "small"), alt: "", loading: "lazy", width: 320, height: 240 }),
       make("span", {}, make("b", {}, each.picture), make("small", {}, [plural(each.number, "dream"), each.field, ago(each.made_at)].filter(Boolean).join(" · ")))))));
 }
 

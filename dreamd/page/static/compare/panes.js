@@ -2,6 +2,7 @@
 
 import { addressOf } from "../api.js";
 import { make, refill } from "../dom.js";
+import { resultOf, thumbnailOf } from "../pictures.js";
 import { duration, printable } from "../words.js";
 
 const WORDS = { received: "in the inbox", queued: "waits", running: "dreaming", held: "held", done: "", failed: "failed", gone: "taken out of the inbox" };
@@ -30,7 +31,7 @@ export function updatePane(pane, dream, running, acts, isOneOfMany) {
   bar.hidden = state !== "running";
   bar.firstChild.style.setProperty("--done", share ?? 0);
   bar.setAttribute("aria-valuenow", Math.round((share ?? 0) * 100));
-  if (state === "done" && isThere) setPicture(pane, { small: `thumbnails/${told.job}/after/large`, full: `results/${told.job}`, others: [] });
+  if (state === "done" && isThere) setPicture(pane, { small: thumbnailOf(told.job, "after", "large"), full: resultOf(told.job), others: [] });
   else if (state === "running" && running?.preview) setPicture(pane, { small: `previews/${told.job}?${running.preview}`, full: null, others: [] });
   else if (state !== "running" || !pane.dataset.small) setWord(pane, word(dream));
   const said = problem ?? (state === "done" ? (isThere ? took(dream) : "") : (told.reason ?? ""));

@@ -2,6 +2,7 @@
 
 import { post } from "../api.js";
 import { notice } from "../dom.js";
+import { resultOf } from "../pictures.js";
 import { plural } from "../words.js";
 
 /** The most results that something is done with at a time. */
@@ -40,4 +41,4 @@ export async function restore(jobs) {
 }
 
 /** Where results are downloaded: one as it is, several as a ZIP. */
-export const downloadOf = (jobs) => (jobs.length === 1 ? `results/${jobs[0]}` : `api/v1/results/zip?jobs=${jobs.join(",")}`);
+export const downloadOf = (jobs) => (jobs.length === 1 ? resultOf(jobs[0]) : `api/v1/results/zip?jobs=${jobs.join(",")}`);

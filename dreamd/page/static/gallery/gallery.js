@@ -1,7 +1,7 @@
 // Results in full rows. Only the pages near what is seen are in the document: ten thousand results scroll like sixty.
 
 import { get, query } from "../api.js";
-import { byId, make, notice } from "../dom.js";
+import { byId, make, notice, refill, tried } from "../dom.js";
 import { showNewest } from "../now/running.js";
 import { MARKED, dismiss, star } from "./deeds.js";
 import { watchKeys } from "./keys.js";
@@ -26,7 +26,7 @@ let width = 0;
 
 export function setUpGallery() {
   const gallery = byId("gallery");
-  setUpSeeking(() => wanted, (sought) => showGallery(sought).catch((error) => notice(error.message)));
+  setUpSeeking(() => wanted, (sought) => tried(() => showGallery(sought)));
   byId("gallery-more").addEventListener("click", loadMore);
   atEnd.observe(byId("gallery-more"));
   selection.setUpSelection({ shown: all, draw: drawSelection, trash: () => wanted.show === "trash" });
@@ -38,7 +38,7 @@ export function setUpGallery() {
     toggle: selection.toggle, extend: selection.extendTo, remove: selection.removeSelected,
     selectAll: selection.selectAll, clear: selection.clear, star: (result) => favour(result),
   });
-  document.addEventListener(MARKED, () => marksChanged().catch((error) => notice(error.message)));
+  document.addEventListener(MARKED, () => tried(marksChanged));
   document.addEventListener("keydown", (event) => event.key === "Escape" && !byId("viewer").open && selection.clear());
   new ResizeObserver(layOutAll).observe(gallery);
   new ResizeObserver(layOutLatest).observe(byId("latest"));
@@ -52,7 +52,7 @@ function clicked(event) {
   const result = event.target.closest(".tile") && resultOf(event.target);
   if (!result || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest(".star")) favour(result);
-  else if (event.target.closest(".dismiss")) selection.tried(() => dismiss([result.id]));
+  else if (event.target.closest(".dismiss")) tried(() => dismiss([result.id]));
   else if (event.shiftKey) selection.extendTo(result);
   else if (event.target.closest(".pick") || selection.isSelecting()) selection.toggle(result);
   else return;
@@ -63,7 +63,7 @@ function clicked(event) {
 async function favour(result) {
   result.is_favourite = !result.is_favourite;
   drawFavourite(result);
-  if (await selection.tried(() => star([result.id], result.is_favourite))) return;
+  if (await tried(() => star([result.id], result.is_favourite))) return;
   result.is_favourite = !result.is_favourite;
   drawFavourite(result);
 }
@@ -120,7 +120,7 @@ function fill(page, isFilled) {
   if (!isFilled) page.element.querySelectorAll("img").forEach((image) => image.removeAttribute("src")); // ends its loading
   page.element.replaceChildren(...(isFilled ? page.results.map(tileOf) : []));
   layOutPage(page);
-  if (isFilled && page.isStale) refresh(page).catch((error) => notice(error.message));
+  if (isFilled && page.isStale) tried(() => refresh(page));
 }
 
 const tileOf = (result, isFresh = false) =>
@@ -194,8 +194,9 @@ export async function resultsChanged() {
   const before = new Set(latest.map(({ id }) => id));
   latest = await get(`api/results?${query({ limit: LATEST })}`);
   const list = byId("latest");
-  list.replaceChildren(...latest.map((result) => tile(result, { isFresh: !isFirst && !before.has(result.id) })));
-  if (!latest.length) list.append(make("li", { class: "soft" }, "Nothing has been dreamed yet."));
+  refill(list, latest, () => (latest.length
+    ? latest.map((result) => tile(result, { isFresh: !isFirst && !before.has(result.id) }))
+    : [make("li", { class: "soft" }, "Nothing has been dreamed yet.")]));
   layOutLatest();
   showNewest(latest[0]);
   if (isBegun) await addNewest();

@@ -5,7 +5,7 @@ const WIDEST = 3;
 const UNKNOWN = 4 / 3;
 
 /** The space between two pictures, in pixels. */
-export const GAP = 8;
+const GAP = 8;
 
 /** Width by height of a result as it is shown: what is extreme stands in a box that is less so. */
 export const ratioOf = ({ width, height }) => (width && height ? Math.min(WIDEST, Math.max(NARROWEST, width / height)) : UNKNOWN);

@@ -2,9 +2,8 @@
 
 import { addressOf, get, place } from "../api.js";
 import { byId } from "../dom.js";
+import { whenQuiet } from "../timing.js";
 import { folderName } from "../words.js";
-
-const QUIET_MILLISECONDS = 250;
 
 /** What is shown when nothing else is asked for; an address tells only what differs from it. */
 export const DEFAULTS = { folder: "", search: "", sort: "newest", show: "all" };
@@ -14,7 +13,7 @@ const told = (sought) => Object.fromEntries(Object.entries(sought).filter(([name
 export const isSame = (one, other) => Object.keys(DEFAULTS).every((name) => one[name] === other[name]);
 
 /** The address of what is sought. */
-export const galleryAddress = (sought) => addressOf("gallery", "", told(sought));
+const galleryAddress = (sought) => addressOf("gallery", "", told(sought));
 
 /** Sets up the controls; `wanted` returns what is shown, `show` shows something else. */
 export function setUpSeeking(wanted, show) {
@@ -22,11 +21,7 @@ export function setUpSeeking(wanted, show) {
   byId("gallery-folder").addEventListener("change", (event) => go({ folder: event.target.value }));
   byId("gallery-sort").addEventListener("change", (event) => go({ sort: event.target.value }));
   byId("gallery-show").addEventListener("change", (event) => go({ show: event.target.value }));
-  let timer = 0;
-  byId("gallery-search").addEventListener("input", (event) => {
-    clearTimeout(timer);
-    timer = setTimeout(() => search(event.target.value), QUIET_MILLISECONDS);
-  });
+  byId("gallery-search").addEventListener("input", whenQuiet(() => search(byId("gallery-search").value)));
   /** What is searched stands in the address, which is one for all that is typed. */
   function search(text) {
     if (text === wanted().search || place(location.hash).view !== "gallery") return;

@@ -1,7 +1,7 @@
 // Results that are selected, with a click, a range, the keyboard or a long press, and the bar of what can be done with them.
 
 import { addressOf } from "../api.js";
-import { byId, notice } from "../dom.js";
+import { byId, notice, tried } from "../dom.js";
 import { count } from "../words.js";
 import { MOST_SELECTED, downloadOf, remove, restore, star } from "./deeds.js";
 
@@ -80,16 +80,6 @@ const areFavourites = () => all().filter(({ id }) => selected.has(id)).every((re
 async function act(deed) {
   const ids = [...selected.keys()];
   if (await tried(() => deed(ids))) clear();
-}
-
-export async function tried(deed) {
-  try {
-    await deed();
-    return true;
-  } catch (error) {
-    notice(error.message);
-    return false;
-  }
 }
 
 function tell() {

@@ -2,6 +2,7 @@
 
 import { addressOf } from "../api.js";
 import { make } from "../dom.js";
+import { thumbnailOf } from "../pictures.js";
 import { ago, duration, folderName } from "../words.js";
 import { ratioOf } from "./rows.js";
 
@@ -33,18 +34,16 @@ const marks = (result, name, isSelected) => [
   result.put_away ? null : make("button", { type: "button", class: "star", "aria-pressed": String(result.is_favourite), "aria-label": `Favourite ${name}` }),
 ];
 
-const addressOfPicture = ({ id }, kind, size) => `thumbnails/${id}/${kind}/${size}`;
-
 /** The sizes in which a picture is to be had; which one is needed the browser finds out by how large it is shown. */
 function sources(result, kind) {
   if (Math.max(result.width ?? 0, result.height ?? 0) <= SIDES.small) return {};
-  const sizes = Object.entries(SIDES).map(([size, side]) => `${addressOfPicture(result, kind, size)} ${fitted(result, side).width}w`);
+  const sizes = Object.entries(SIDES).map(([size, side]) => `${thumbnailOf(result.id, kind, size)} ${fitted(result, side).width}w`);
   return { srcset: sizes.join(", "), sizes: "320px" };
 }
 
 function picture(result) {
   const small = fitted(result, SIDES.small);
-  const image = make("img", { ...sources(result, "after"), src: addressOfPicture(result, "after", "small"), alt: "", loading: "lazy", decoding: "async", draggable: "false", ...small });
+  const image = make("img", { ...sources(result, "after"), src: thumbnailOf(result.id, "after", "small"), alt: "", loading: "lazy", decoding: "async", draggable: "false", ...small });
   image.addEventListener("error", () => image.replaceWith(blank(result)));
   return image;
 }
@@ -70,7 +69,7 @@ function showOriginalOf(result, link) {
     const image = make("img", { class: "original", alt: "", decoding: "async", draggable: "false", ...sources(result, "before"), ...(sizes && { sizes }) });
     image.addEventListener("load", () => image.classList.add("here"));
     image.addEventListener("error", () => image.remove());
-    image.src = addressOfPicture(result, "before", "small");
+    image.src = thumbnailOf(result.id, "before", "small");
     link.querySelector("img")?.after(image);
   };
   const hide = () => {

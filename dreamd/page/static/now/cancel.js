@@ -1,10 +1,9 @@
 // Cancelling what waits or runs, and taking that back.
 
 import { post } from "../api.js";
-import { byId, make, notice } from "../dom.js";
+import { make, notice, tried } from "../dom.js";
+import { tellSaid } from "../orders.js";
 import { folderName, plural } from "../words.js";
-
-const UNDO_SECONDS = 12;
 
 /** A button that cancels jobs. */
 export const cancelButton = (jobs, label) => button(label, { jobs });
@@ -18,28 +17,10 @@ function button(label, order, question = null) {
   return make("button", { type: "button", class: "quiet cancel", "data-key": key, "aria-label": label, title: label, onclick: () => (question === null || window.confirm(question)) && cancel(order) }, "Cancel");
 }
 
-async function cancel(order) {
-  try {
-    const { said } = await post("api/cancel", order);
-    if (order.jobs && said.every((line) => line.includes(": cancelled"))) offerUndo(order.jobs, said[0].split(": ")[0]);
-    else said.slice(0, 3).forEach(notice);
-  } catch (error) {
-    notice(error.message);
-  }
-}
-
-/** Says that something was cancelled, with a button that takes it back. */
-function offerUndo(jobs, name) {
-  const line = make("p", {}, `Cancelled: ${name} `, make("button", { type: "button", class: "undo", onclick: () => undo(jobs, line) }, "Undo"));
-  byId("notices").append(line);
-  setTimeout(() => line.remove(), UNDO_SECONDS * 1000);
-}
-
-async function undo(jobs, line) {
-  line.remove();
-  try {
-    await post("api/retry", { jobs });
-  } catch (error) {
-    notice(error.message);
-  }
-}
+const cancel = (order) => tried(async () => {
+  const { said } = await post("api/cancel", order);
+  const { jobs } = order;
+  const isCancelled = jobs && said.every((line) => line.includes(": cancelled"));
+  if (isCancelled) notice(`Cancelled: ${said[0].split(": ")[0]}`, { label: "Undo", act: () => post("api/retry", { jobs }) });
+  else tellSaid(said);
+});

@@ -1,21 +1,17 @@
 // Before a picture is dropped: by what recipe the chosen folder dreams, and what that needs which is not here.
 
 import { addressOf, get, query } from "../api.js";
-import { byId, make, refill } from "../dom.js";
-import { fetchBox } from "../weights/fetch.js";
+import { byId, make } from "../dom.js";
+import { whenQuiet } from "../timing.js";
+import { showFetchBoxes } from "../weights/fetch.js";
 import { folderName, folderPath, printable } from "../words.js";
 
-const QUIET_MILLISECONDS = 250;
 const PRESET = /^preset (.+):\d+$/;
 
-let timer = 0;
 let asked = 0;
 
 export function setUpChosen() {
-  byId("drop-folder").addEventListener("input", () => {
-    clearTimeout(timer);
-    timer = setTimeout(showChosen, QUIET_MILLISECONDS);
-  });
+  byId("drop-folder").addEventListener("input", whenQuiet(showChosen));
 }
 
 /** Names the recipe of the folder that stands in the field. */
@@ -25,7 +21,7 @@ export async function showChosen() {
   const said = await get(`api/recipe?${query({ folder })}`).then(words, (error) => error.message);
   const missing = await get(`api/weights?${query({ folder })}`).catch(() => []);
   if (turn !== asked) return;
-  refill(byId("drop-weights"), missing.map(({ backbone }) => backbone), () => missing.map(fetchBox));
+  showFetchBoxes(byId("drop-weights"), missing);
   const link = make("a", { href: addressOf("recipes", folder) }, "Recipe");
   byId("drop-recipe").replaceChildren(`${folderName(folder)}: ${said} · `, link);
 }

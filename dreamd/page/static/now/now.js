@@ -1,7 +1,7 @@
 // What goes on now: the dreams that run, the queue, the workers.
 
-import { post } from "../api.js";
-import { byId, make, notice, refill } from "../dom.js";
+import { byId, make, refill } from "../dom.js";
+import { order } from "../orders.js";
 import { count, duration, folderName, plural, printable, size } from "../words.js";
 import { cancelButton, cancelFolderButton } from "./cancel.js";
 import { forgetRunning, showRunning } from "./running.js";
@@ -75,18 +75,9 @@ function queueLine([folder, number], status) {
     isPausedAbove ? null : make("button", {
       type: "button", class: "quiet", "data-key": `pause ${folder}`,
       "aria-label": `${isPaused ? "Resume" : "Pause"} ${folderName(folder)}`,
-      onclick: () => act(isPaused ? "api/resume" : "api/pause", folder),
+      onclick: () => order(isPaused ? "api/resume" : "api/pause", { folder }),
     }, isPaused ? "Resume" : "Pause"),
   );
-}
-
-async function act(path, folder) {
-  try {
-    const { said } = await post(path, { folder });
-    said.forEach(notice);
-  } catch (error) {
-    notice(error.message);
-  }
 }
 
 function showWorkers(status) {
@@ -108,7 +99,7 @@ function workerLine(worker) {
   return make("li", {},
     make("span", { class: "grow" }, `${device} `, make("span", { class: "soft" }, worker.device_name),
       make("small", {}, [facts, worker.error].filter(Boolean).join("\n"))),
-    worker.busy_share === undefined || worker.busy_share === null ? null : share("busy", worker.busy_share),
+    worker.busy_share === undefined || worker.busy_share === null ? null : busy(worker.busy_share),
     make("span", { class: `chip ${kind}` }, wordOf(worker)),
   );
 }
@@ -123,9 +114,8 @@ function gpuLine(gpu) {
   return make("li", {},
     make("span", { class: "grow" }, `GPU ${gpu.index} `, make("span", { class: "soft" }, gpu.name),
       make("small", {}, `${size(gpu.memory_used)} of ${size(gpu.memory_total)} in use`)),
-    share("busy", gpu.busy),
+    busy(gpu.busy),
   );
 }
 
-const share = (word, value) =>
-  make("span", { class: "soft" }, `${Math.round(value * 100)}% ${word}`);
+const busy = (share) => make("span", { class: "soft" }, `${Math.round(share * 100)}% busy`);

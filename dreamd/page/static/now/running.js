@@ -2,6 +2,7 @@
 
 import { addressOf } from "../api.js";
 import { byId, make, refill } from "../dom.js";
+import { thumbnailOf } from "../pictures.js";
 import { duration, folderName, plural, printable } from "../words.js";
 import { cancelButton } from "./cancel.js";
 
@@ -45,7 +46,7 @@ function resting(status, result) {
   if (!result) return make("p", { class: "empty" }, nothing(status));
   const name = result.result.split("/").pop();
   const stage = make("a", { class: "stage", href: addressOf("result", result.id), "aria-label": `The newest dream: ${name}` },
-    make("img", { src: `thumbnails/${result.id}/after/large`, alt: "", decoding: "async" }));
+    make("img", { src: thumbnailOf(result.id, "after", "large"), alt: "", decoding: "async" }));
   const card = make("article", { class: "resting-dream" }, stage,
     make("p", { class: "about" }, make("strong", {}, name), make("span", { class: "folder" }, "the newest dream"), make("span", { class: "at" }, nothing(status))));
   card.style.setProperty("--ratio", result.width / result.height);

@@ -1,7 +1,7 @@
 // Layers by looking: what each layer of a network makes of one picture, to choose one or several.
 
-import { get, post, query } from "../api.js";
-import { byId, make, notice } from "../dom.js";
+import { get, post, query, remove } from "../api.js";
+import { byId, make, tried } from "../dom.js";
 import { nameOf } from "./names.js";
 
 const POLL_MILLISECONDS = 700;
@@ -19,7 +19,7 @@ export function setUpAtlas() {
   });
   byId("atlas-close").addEventListener("click", () => byId("atlas").close());
   byId("atlas-make").addEventListener("click", makeIt);
-  byId("atlas-cancel").addEventListener("click", () => fetch("api/atlas", { method: "DELETE" }));
+  byId("atlas-cancel").addEventListener("click", () => tried(() => remove("api/atlas")));
   byId("atlas").addEventListener("close", () => clearTimeout(timer));
 }
 
@@ -92,11 +92,7 @@ function count() {
   byId("atlas-chosen").textContent = names.length ? names.join(", ") : "choose one or several";
 }
 
-async function makeIt() {
-  try {
-    show(await post("api/atlas", { backbone }));
-    timer = setTimeout(look, POLL_MILLISECONDS);
-  } catch (error) {
-    notice(error.message);
-  }
-}
+const makeIt = () => tried(async () => {
+  show(await post("api/atlas", { backbone }));
+  timer = setTimeout(look, POLL_MILLISECONDS);
+});

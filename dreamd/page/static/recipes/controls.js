@@ -75,7 +75,7 @@ function bareRow(control, path) {
   const commit = (value) => change([{ path: path.split("."), value }], path);
   const input = makeInput(control, path, id, commit);
   const from = make("p", { class: "from", id: `${id}-from` });
-  const label = make(control.kind === "steps" || control.kind === "layers" ? "span" : "label", { class: "label", for: input.isGroup ? null : id, id: `${id}-label` }, control.label);
+  const label = make(input.isGroup ? "span" : "label", { class: "label", for: input.isGroup ? null : id, id: `${id}-label` }, control.label);
   const element = make("div", { class: `control is-${control.kind}`, "data-path": path },
     make("div", { class: "head" }, label, make("code", { class: "soft" }, path)),
     input.element,
@@ -94,7 +94,7 @@ function bareRow(control, path) {
 }
 
 function makeInput(control, path, id, commit) {
-  if (control.kind === "layers") return layersControl(id, commit, change);
+  if (control.kind === "layers") return layersControl(id, commit);
   if (control.kind === "plugin") return pluginInput(form.plugins[control.plugin], path, id, change, bareRow, form.main);
   if (control.kind === "steps") return stepsInput(form.plugins[control.plugin], id, commit, control.label);
   return inputOf(control, id, commit);

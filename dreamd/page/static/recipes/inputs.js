@@ -1,6 +1,7 @@
 // Inputs for plain values. Each is an element with `show(value)`; `commit(value)` is called when a person has chosen.
 
 import { make } from "../dom.js";
+import { whenQuiet } from "../timing.js";
 
 const QUIET_MILLISECONDS = 200;
 const STEPS = 1000;
@@ -48,12 +49,12 @@ function numberInput(control, id, commit) {
   const slider = control.slider ? make("input", { type: "range", ...ends(control), "aria-label": `${control.label}, slider` }) : null;
   const scale = control.slider ? scaleOf(control) : null;
   const none = control.optional ? make("input", { type: "checkbox", "aria-label": `${control.label}: none` }) : null;
-  let timer = 0;
   const say = (value) => {
-    clearTimeout(timer);
+    sayLater.stop();
     if (value !== null && (!Number.isFinite(value) || !box.checkValidity())) return;
     commit(value);
   };
+  const sayLater = whenQuiet(say, QUIET_MILLISECONDS);
   const place = (value) => {
     if (slider === null || typeof value !== "number") return;
     slider.value = scale.placeOf(value);
@@ -63,8 +64,7 @@ function numberInput(control, id, commit) {
     const value = scale.valueAt(Number(slider.value));
     box.value = value;
     slider.setAttribute("aria-valuetext", String(value));
-    clearTimeout(timer);
-    timer = setTimeout(() => say(value), QUIET_MILLISECONDS);
+    sayLater(value);
   });
   box.addEventListener("change", () => {
     place(Number(box.value));

@@ -1,6 +1,6 @@
 // Which layers of the network are looked at: chips, each with its weight, and a field to add one by its name.
 
-import { make, notice, refill } from "../dom.js";
+import { make, refill, tried } from "../dom.js";
 import { openAtlas } from "./atlas.js";
 import { nameOf } from "./names.js";
 
@@ -19,7 +19,7 @@ export function layersControl(id, commit) {
     event.preventDefault();
     add();
   });
-  const choose = () => openAtlas(backbone, layers, commit).catch((error) => notice(error.message));
+  const choose = () => tried(() => openAtlas(backbone, layers, commit));
   let layers = [];
   let backbone = "";
   const set = (at, weight) => commit(layers.map((each, index) => (index === at ? weighted(each, weight) : each)));
@@ -34,7 +34,7 @@ export function layersControl(id, commit) {
       onclick: () => commit(layers.filter((_, index) => index !== at)),
     }, "✕"));
   return {
-    isGroup: false,
+    isGroup: true,
     element: make("div", { class: "layers-input" }, chips,
       make("div", { class: "row tight" },
         make("button", { type: "button", onclick: choose }, "Choose by looking…"), name, make("button", { type: "button", class: "quiet", onclick: add }, "Add"))),

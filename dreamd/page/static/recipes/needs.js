@@ -1,8 +1,8 @@
 // Weights that the recipe which is written would need and that are not here, each with a button that fetches them.
 
 import { post } from "../api.js";
-import { byId, refill } from "../dom.js";
-import { fetchBox } from "../weights/fetch.js";
+import { byId } from "../dom.js";
+import { showFetchBoxes } from "../weights/fetch.js";
 
 let last = null; // { folder, text } that was asked about
 let networks = ""; // which the answer was about
@@ -21,5 +21,5 @@ export async function needsChanged() {
   if (last === null) return;
   const asked = networks;
   const missing = await post("api/weights", last);
-  if (asked === networks) refill(byId("recipe-weights"), missing.map(({ backbone }) => backbone), () => missing.map(fetchBox));
+  if (asked === networks) showFetchBoxes(byId("recipe-weights"), missing);
 }

@@ -1,7 +1,8 @@
 // A folder's recipe: its own text, judged while it is written, beside controls that change it and follow it.
 
 import { addressOf, get, post, put, query } from "../api.js";
-import { byId, make, notice } from "../dom.js";
+import { byId, make, notice, tried } from "../dom.js";
+import { whenQuiet } from "../timing.js";
 import { folderName } from "../words.js";
 import { setUpAtlas } from "./atlas.js";
 import { showCards } from "./cards.js";
@@ -10,24 +11,21 @@ import { showNeeds } from "./needs.js";
 import { standingOf } from "./standing.js";
 import { changed, setUpTrial, showTrial } from "./trial.js";
 
-const QUIET_MILLISECONDS = 250;
 const MOST_UNDO = 100;
 
 let shown = null; // { folder, text, mark }
 const drafts = new Map(); // by folder: what was written and is not saved, { text, mark }; the mark is of what it was written over
-let timer = 0;
 let showing = 0;
 let isWrong = false;
 let form = null; // what the controls are made from, as JSON
-let undo = []; // { folder, text, about }: texts before changes by controls
+let undo = []; // { text, about }: texts before changes by controls
 let changing = Promise.resolve();
 
 export function setUpRecipes() {
   byId("recipe-text").addEventListener("input", () => {
     undo = [];
     keepDraft();
-    clearTimeout(timer);
-    timer = setTimeout(judge, QUIET_MILLISECONDS);
+    judgeLater();
     showButtons();
   });
   setUpAtlas();
@@ -49,7 +47,7 @@ export function draftRecipe(folder, text) {
     if (shown?.folder === folder) shown = null;
   }
   const target = addressOf("recipes", folder);
-  if (location.hash === target) showRecipes(folder).catch((error) => notice(error.message));
+  if (location.hash === target) tried(() => showRecipes(folder));
   else location.hash = target;
 }
 
@@ -75,7 +73,7 @@ export async function showRecipes(folder) {
   byId("recipe-label").textContent = `${folderName(folder)}/recipe.yaml`;
   setText(draft?.text ?? shown.text);
   if (draft) keepDraft();
-  showTrial(folder).catch((error) => notice(error.message));
+  tried(() => showTrial(folder));
   await judge();
 }
 
@@ -105,8 +103,10 @@ function setText(text) {
   box.rows = Math.min(24, Math.max(8, text.split("\n").length + 1));
 }
 
+const judgeLater = whenQuiet(judge);
+
 async function judge() {
-  clearTimeout(timer);
+  judgeLater.stop();
   if (shown === null) return;
   const text = byId("recipe-text").value;
   const folder = shown.folder;

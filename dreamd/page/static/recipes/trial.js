@@ -1,7 +1,8 @@
 // Trying a recipe that is not saved, on a small picture: before and after, while it is dreamed.
 
-import { get, post, query } from "../api.js";
+import { get, post, query, remove } from "../api.js";
 import { byId, make, notice } from "../dom.js";
+import { thumbnailOf } from "../pictures.js";
 import { duration, printable } from "../words.js";
 
 const POLL_MILLISECONDS = 300;
@@ -74,7 +75,7 @@ function choose(kind) {
 
 /** Shows what the trial begins with. An original that is gone gives way to the portrait. */
 function showBefore() {
-  const address = { job: () => `thumbnails/${source.id}/before/small`, data: () => source.url, sample: () => "presets/undreamed.webp" }[source.kind]();
+  const address = { job: () => thumbnailOf(source.id, "before", "small"), data: () => source.url, sample: () => "presets/undreamed.webp" }[source.kind]();
   const image = make("img", { src: address, alt: "What it is tried on" });
   image.addEventListener("error", () => {
     if (source.kind !== "job") return;
@@ -196,4 +197,4 @@ function cancel() {
   end("");
 }
 
-const forget = (id) => fetch(`api/trials/${id}`, { method: "DELETE" }).catch(() => {}); // it is forgotten by itself soon
+const forget = (id) => remove(`api/trials/${id}`).catch(() => {}); // it is forgotten by itself soon

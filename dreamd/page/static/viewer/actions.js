@@ -1,7 +1,8 @@
 // What can be done with the result that is shown: favourite, share before and after, download, delete or restore.
 
-import { byId, notice } from "../dom.js";
+import { byId, notice, tried } from "../dom.js";
 import { remove, restore, star } from "../gallery/deeds.js";
+import { resultOf } from "../pictures.js";
 
 const TOGETHER = ["side", "split"];
 
@@ -28,7 +29,7 @@ export function showActions(result) {
   byId("viewer-star").setAttribute("aria-pressed", String(result.is_favourite));
   byId("viewer-delete").hidden = Boolean(result.put_away);
   byId("viewer-restore").hidden = result.put_away !== "trashed";
-  byId("viewer-download").href = `results/${result.id}`;
+  byId("viewer-download").href = resultOf(result.id);
   byId("viewer-download").download = result.result.split("/").pop();
   byId("viewer-download").hidden = !result.is_there || !result.is_known;
   const isAlone = result.from_nothing || !result.keeps_originals || byId("compare").classList.contains("single");
@@ -49,15 +50,7 @@ async function put(deed, gone) {
   if ((await tried(() => deed([id]))) && shown()?.id === id) gone();
 }
 
-async function tried(deed) {
-  try {
-    await deed();
-    return true;
-  } catch (error) {
-    notice(error.message);
-    return false;
-  }
-}
+const sharedOf = (id, layout) => `${resultOf(id)}/share/${layout}`;
 
 /** Shows the two pictures of before and after, to be chosen by looking. */
 function offer() {
@@ -65,11 +58,11 @@ function offer() {
   const stem = result.split("/").pop().replace(/\.[^.]*$/, "");
   for (const layout of TOGETHER) {
     const link = byId(`viewer-share-${layout}`);
-    link.href = `results/${id}/share/${layout}`;
+    link.href = sharedOf(id, layout);
     link.download = `${stem}-before-after.jpg`;
     link.querySelector("img").src = link.href;
   }
-  prepare(id, `${stem}-before-after.jpg`);
+  prepare(id, `${stem}-before-after.jpg`).catch(() => {}); // then it can be downloaded only, or dreamd is gone, which the page tells
 }
 
 /** A browser lets a file be shared only right after a click, so that it is fetched before. */
@@ -77,7 +70,7 @@ async function prepare(id, name) {
   shared = null;
   byId("viewer-send").hidden = true;
   if (!navigator.canShare) return;
-  const response = await fetch(`results/${id}/share/${TOGETHER[0]}`);
+  const response = await fetch(sharedOf(id, TOGETHER[0]));
   if (!response.ok || shown()?.id !== id) return;
   const file = new File([await response.blob()], name, { type: "image/jpeg" });
   if (!navigator.canShare({ files: [file] })) return;

@@ -1,18 +1,16 @@
 // Weights that are not here: one button that fetches them, how far that is, and where to put the file by hand.
 
-import { post } from "../api.js";
-import { make, notice, refill } from "../dom.js";
+import { make, refill } from "../dom.js";
+import { order } from "../orders.js";
 import { duration, size } from "../words.js";
 
 const live = new Map(); // what the daemon says of each backbone's weights that are not here
 
-/** Takes what the daemon says now, and shows it in every box; tells whether weights have come or gone since. */
-export function fetchesChanged(fetches = []) {
-  const before = [...live.keys()].sort().join("\n");
+/** Takes what the daemon says now, and shows it in every box. */
+export function showFetches(fetches = []) {
   live.clear();
   for (const fetch of fetches) live.set(fetch.backbone, fetch);
   for (const box of document.querySelectorAll(".fetch")) fill(box);
-  return before !== [...live.keys()].sort().join("\n");
 }
 
 /** A box for weights that are not here, which shows what becomes of them. */
@@ -22,6 +20,10 @@ export function fetchBox(need) {
   fill(box);
   return box;
 }
+
+/** Fills an element with a box for each of the weights that are not here. */
+export const showFetchBoxes = (element, missing) =>
+  refill(element, missing.map(({ backbone }) => backbone), () => missing.map(fetchBox));
 
 function fill(box) {
   const now = live.get(box.need.backbone) ?? box.need;
@@ -38,7 +40,7 @@ function missing(need) {
   return [
     make("p", { class: "fetch-words", ...(problem ? { role: "alert" } : {}) }, done ? `${why}\n${size(done)}${total ? ` of ${size(total)}` : ""} have come.` : why),
     mayFetch
-      ? make("button", { type: "button", "data-key": `fetch ${backbone}`, onclick: () => order("fetch", backbone) }, label)
+      ? make("button", { type: "button", "data-key": `fetch ${backbone}`, onclick: () => order("api/weights/fetch", { backbone }) }, label)
       : make("p", { class: "soft" }, "config.yaml forbids dreamd to fetch weights (weights.fetch: never)."),
     byHand(need),
   ];
@@ -56,7 +58,7 @@ function coming({ backbone }) {
     make("p", { class: "fetch-words" }, `The weights of ${backbone} are on their way.`),
     make("progress", { max: 1, "aria-label": `Weights of ${backbone}` }),
     make("span", { class: "soft amount" }),
-    make("button", { type: "button", class: "quiet", "data-key": `fetch ${backbone}`, onclick: () => order("cancel", backbone) }, "Cancel"),
+    make("button", { type: "button", class: "quiet", "data-key": `fetch ${backbone}`, onclick: () => order("api/weights/cancel", { backbone }) }, "Cancel"),
   ];
 }
 
@@ -69,13 +71,4 @@ function progress(box, { done, total, bytes_per_second: rate, eta_seconds: left 
     rate ? `${size(rate)}/s` : null,
     left === null ? null : `about ${duration(left)} left`,
   ].filter(Boolean).join(" · ");
-}
-
-async function order(what, backbone) {
-  try {
-    const { said } = await post(`api/weights/${what}`, { backbone });
-    said.forEach(notice);
-  } catch (error) {
-    notice(error.message);
-  }
 }

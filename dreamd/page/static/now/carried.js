@@ -33,8 +33,11 @@ const sidecarsFirst = (files) => [...files.filter(({ name }) => SIDECAR.test(nam
 /** What a file carries. The server looks into it, if there may be something to find. */
 async function carriedBy(file) {
   const nothing = { recipe: null, problem: null };
-  if (!SIDECAR.test(file.name) && !(await holdsMark(file))) return nothing;
-  return look(file).catch(() => nothing); // then it is sent like any file, and what is wrong is told there
+  try {
+    return SIDECAR.test(file.name) || (await holdsMark(file)) ? await look(file) : nothing;
+  } catch {
+    return nothing; // then it is sent like any file, and what is wrong is told there
+  }
 }
 
 /** Whether a recipe may be in a picture: it stands near its beginning or its end. */

@@ -1,7 +1,7 @@
 // Pictures dropped on the page, or chosen from a file dialog, are sent one after another into a folder of the inbox.
 
 import { get, upload } from "../api.js";
-import { byId, make } from "../dom.js";
+import { byId, make, tried } from "../dom.js";
 import { folderName, folderPath, size } from "../words.js";
 import { sortOut } from "./carried.js";
 
@@ -9,17 +9,18 @@ const SHOWN_SECONDS = 8;
 const waiting = [];
 let isSending = false;
 let maxBytes = null;
+let sorting = Promise.resolve();
 
 async function largest() {
   maxBytes ??= (await get("api/status")).max_bytes;
   return maxBytes;
 }
 
-/** Takes what is dropped: pictures to dream, and what dreamd made, whose recipe may be used. */
-async function take(files) {
+/** Takes what is dropped: pictures to dream, and what dreamd made, whose recipe may be used; that is asked one by one. */
+function take(files) {
   if (files.length) location.hash = "#now";
   const folder = folderPath(byId("drop-folder").value);
-  await sortOut(files, folder, (others, recipe) => enqueue(others, folder, recipe));
+  sorting = sorting.then(() => tried(() => sortOut(files, folder, (others, recipe) => enqueue(others, folder, recipe))));
 }
 
 function enqueue(files, folder, recipe) {
@@ -48,10 +49,8 @@ async function sendNext() {
   } catch (error) {
     bar.remove();
     line.lastChild.remove();
-    line.append(
-      make("span", { class: "bad", role: "alert" }, error.message, " "),
-    );
-    line.lastChild.append(make("button", { type: "button", class: "quiet", onclick: () => line.remove() }, "Dismiss"));
+    const dismiss = make("button", { type: "button", class: "quiet", onclick: () => line.remove() }, "Dismiss");
+    line.append(make("span", { class: "bad", role: "alert" }, error.message, " ", dismiss));
   }
   isSending = false;
   sendNext();
@@ -71,7 +70,7 @@ export function watchDrops() {
   window.addEventListener("dragleave", (event) => {
     if (!carriesFiles(event)) return;
     depth -= 1;
-    veil.hidden = depth > 0 ? false : true;
+    veil.hidden = depth <= 0;
   });
   window.addEventListener("dragover", (event) => carriesFiles(event) && event.preventDefault());
   window.addEventListener("drop", (event) => {

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.browser_site import MARKS, Site, seeing
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
     Visit = Callable[..., Page]
 
@@ -96,6 +96,24 @@ def test_keys_zoom_move_and_mark_and_the_next_result_is_whole_again(trip: Site, 
     page.keyboard.press("ArrowRight")
     page.locator("#viewer-title", has_text="one.png").wait_for()
     assert zoom(page) == (1, 0, 0)
+
+
+def test_a_large_picture_is_seen_whole_again_when_one_comes_back_to_it(trip: Site, visit: Visit) -> None:
+    page = opened(visit, trip, "two.png")
+    page.get_by_role("button", name="Close").focus()
+
+    def enlarged(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "size": [4000, 3000]})
+
+    page.route("**/api/results/*", enlarged)
+    for _ in range(2):
+        for key, name in (("ArrowRight", "one.png"), ("ArrowLeft", "two.png")):
+            page.keyboard.press(key)
+            page.locator("#viewer-title", has_text=name).wait_for()
+        page.locator("#compare-after[src^='thumbnails/']").wait_for()
+        page.keyboard.press("+")
+        page.locator("#compare-after[src^='results/']").wait_for()
 
 
 def test_a_mouse_moves_the_divider_and_the_slider_with_it(trip: Site, visit: Visit) -> None:

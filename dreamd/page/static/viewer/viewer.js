@@ -2,6 +2,7 @@
 
 import { addressOf, get, place, query } from "../api.js";
 import { byId, make, notice } from "../dom.js";
+import { originalOf, resultOf, thumbnailOf } from "../pictures.js";
 import { draftRecipe } from "../recipes/recipes.js";
 import { folderPath } from "../words.js";
 import { setUpActions, showActions } from "./actions.js";
@@ -98,13 +99,14 @@ function show(result) {
   byId("viewer-use").hidden = result.recipe === null;
   byId("viewer-again").href = addressOf("again", result.id);
   byId("viewer-again").hidden = isTaken;
-  byId("viewer-full").href = `results/${result.id}`;
+  byId("viewer-full").href = resultOf(result.id);
   byId("viewer-full").parentElement.hidden = isTaken;
   byId("viewer-steps").hidden = !result.steps;
-  byId("viewer-strip").href = `results/${result.id}/steps`;
+  byId("viewer-strip").href = `${resultOf(result.id)}/steps`;
   byId("viewer-facts").replaceChildren(...facts(result).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   byId("compare").className = "compare";
   stage.reset();
+  for (const image of [byId("compare-before"), byId("compare-after")]) delete image.dataset.whole;
   showActions(result);
   byId("compare-alone").hidden = true;
   split(50);
@@ -112,8 +114,8 @@ function show(result) {
   if (result.from_nothing) {
     byId("compare-before").removeAttribute("src");
     setAlone("single");
-  } else byId("compare-before").src = `thumbnails/${result.id}/before/large`;
-  byId("compare-after").src = `thumbnails/${result.id}/after/large`;
+  } else byId("compare-before").src = thumbnailOf(result.id, "before", "large");
+  byId("compare-after").src = thumbnailOf(result.id, "after", "large");
   showNeighbours(result);
 }
 
@@ -141,9 +143,9 @@ function split(value) {
 function loadWhole() {
   const { id, size } = current ?? {};
   if (!size || Math.max(...size) <= LARGE) return;
-  for (const [image, source] of [["compare-after", `results/${id}`], ["compare-before", `api/v1/jobs/${id}/original`]]) {
-    if (byId(image).dataset.whole === id || !byId(image).hasAttribute("src")) continue;
-    byId(image).dataset.whole = id;
+  for (const [image, source] of [["compare-after", resultOf(id)], ["compare-before", originalOf(id)]]) {
+    if (byId(image).dataset.whole === source || !byId(image).hasAttribute("src")) continue;
+    byId(image).dataset.whole = source;
     const whole = new Image();
     whole.addEventListener("load", () => current?.id === id && (byId(image).src = source));
     whole.src = source;

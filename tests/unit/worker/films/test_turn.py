@@ -60,6 +60,7 @@ def test_a_film_yields_after_its_turn_and_tells_its_frames(
 def test_a_film_that_nobody_wants_any_more_stops(session: Session, tmp_path: Path) -> None:
     film = write_film(tmp_path / "a.mp4", panning(3))
     cancels = Cancels()
+    cancels.enter("1")
     with cancels.dreaming(["1"]):
         cancels.add(["1"])
     with pytest.raises(StoppedError):

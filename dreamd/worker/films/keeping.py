@@ -73,22 +73,27 @@ class FilmFolder:
         """
         self._folder = folder
         self._key = key
-        self.standing = self._load()
+        self.standing, self._timings = self._load()
         with os_errors_explained("write", folder):
             if self.standing == Standing():
                 shutil.rmtree(folder, ignore_errors=True)
                 (folder / "frames").mkdir(parents=True)
                 (folder / "parts").mkdir()
-            self._timings = self._read_timings()
+            self._write_timings(self._timings)  # what was written of other frames is cut off
 
-    def _load(self) -> Standing:
+    def _load(self) -> tuple[Standing, list[Timing]]:
+        """Return what is kept; nothing of another key, nor where a loss of power left too few times of its frames."""
+        nothing: tuple[Standing, list[Timing]] = Standing(), []
         try:
-            values = json.loads((self._folder / "standing.json").read_bytes())
+            values = json.loads(self._file("standing.json").read_bytes())
             if values.pop("key") != self._key:
-                return Standing()
-            return Standing(**{**values, "parts": tuple(values["parts"])})
+                return nothing
+            standing = Standing(**{**values, "parts": tuple(values["parts"])})
+            lines = self._file("timings").read_text(encoding="ascii").split("\n")[:-1]
+            timings = [_timing(line) for line in lines[: standing.frames]]
         except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
-            return Standing()
+            return nothing
+        return (standing, timings) if len(timings) == standing.frames else nothing
 
     def note(self, standing: Standing) -> None:
         """Take note of how far the film is, at once and whole."""
@@ -148,9 +153,8 @@ class FilmFolder:
         try:
             with Image.open(self._frame(number)) as image:
                 return np.asarray(image)
-        except OSError as error:  # a loss of power may leave a torn one; the next attempt begins anew
-            self._file("standing.json").unlink(missing_ok=True)
-            raise RuntimeError(f"{self._frame(number)}: a kept frame is gone or broken") from error
+        except (OSError, SyntaxError, ValueError) as error:
+            raise self._broken(self._frame(number)) from error
 
     def keep_tensor(self, name: str, value: Tensor) -> None:
         """Keep numbers beside the frames, exactly."""
@@ -163,8 +167,16 @@ class FilmFolder:
 
     def tensor(self, name: str) -> Tensor:
         """Return numbers that were kept."""
-        with self._file(f"{name}.npy").open("rb") as file:
-            return torch.from_numpy(np.load(file, allow_pickle=False).copy())
+        file = self._file(f"{name}.npy")
+        try:
+            return torch.from_numpy(np.load(file, allow_pickle=False))
+        except (OSError, EOFError, ValueError) as error:
+            raise self._broken(file) from error
+
+    def _broken(self, file: Path) -> RuntimeError:
+        """Have the next attempt begin anew, as a loss of power may leave a torn file; returns what to raise."""
+        self._file("standing.json").unlink(missing_ok=True)
+        return RuntimeError(f"{file}: what was kept of a film is gone or broken")
 
     @property
     def timings(self) -> list[Timing]:
@@ -180,7 +192,7 @@ class FilmFolder:
         first, number = self.standing.in_parts, len(self.standing.parts)
         with (
             os_errors_explained("write", self._folder),
-            draft_of(self._part(number), durable=False) as draft,
+            draft_of(self._part(number), durable=True) as draft,  # its frames are gone then
             draft.open("w+b") as file,
         ):
             writer.part(self._kept(range(first, first + count)), file)
@@ -199,15 +211,6 @@ class FilmFolder:
             files = [stack.enter_context(self._part(number).open("rb")) for number in range(len(self.standing.parts))]
             return writer.join(files, timings, target)
 
-    def _read_timings(self) -> list[Timing]:
-        """Read the times of the finished frames; what was written of others is cut off."""
-        file = self._file("timings")
-        lines = file.read_text(encoding="ascii").splitlines()[: self.standing.frames] if file.exists() else []
-        pairs = (line.split() for line in lines)
-        timings = [Timing(time=Fraction(time), duration=Fraction(duration)) for time, duration in pairs]
-        self._write_timings(timings)
-        return timings
-
     def _write_timings(self, timings: Iterable[Timing]) -> None:
         self._file("timings").write_text("".join(map(_line, timings)), encoding="ascii")
 
@@ -223,3 +226,8 @@ class FilmFolder:
 
 def _line(timing: Timing) -> str:
     return f"{timing.time} {timing.duration}\n"
+
+
+def _timing(line: str) -> Timing:
+    time, duration = line.split()
+    return Timing(time=Fraction(time), duration=Fraction(duration))

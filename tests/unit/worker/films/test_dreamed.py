@@ -83,6 +83,19 @@ def test_what_was_kept_by_another_recipe_is_not_gone_on_with(session: Session, f
         assert other.folder.standing.frames == 0
 
 
+@pytest.mark.parametrize("left", ["", "0 ", "0 1/25\n1/2"])
+def test_a_film_whose_times_were_torn_by_a_loss_of_power_begins_anew(
+    session: Session, film: Path, tmp_path: Path, left: str
+) -> None:
+    with films.opened(session, film, films.recipe(), tmp_path / "film") as dream:
+        over = iter([False, True])
+        dream.go_on(lambda: next(over), Watching())
+        assert dream.folder.standing.frames == 2
+    (tmp_path / "film" / "timings").write_text(left)
+    with films.opened(session, film, films.recipe(), tmp_path / "film") as again:
+        assert again.folder.standing.frames == 0
+
+
 @pytest.mark.slow
 def test_carried_frames_flicker_less_than_half_as_much_at_an_equal_dream(session: Session, tmp_path: Path) -> None:
     with Image.open(PRESET_PICTURES / "street.jpg") as street:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
-from dreamd.worker.films.film_dream import FilmDream
+from dreamd.worker.films.film_dream import FilmDream, Watching
 from dreamd.worker.films.made import held_to
 from dreamd.worker.session import Session
 from tests.unit.worker.films import kit as films
@@ -48,6 +48,18 @@ def test_a_film_that_is_broken_off_after_every_frame_has_the_same_bytes(session:
         assert whole == broken, name
         for folder in ("a", "b"):
             (tmp_path / folder / "standing.json").unlink()
+
+
+def test_a_film_whose_last_frame_was_torn_by_a_loss_of_power_begins_anew(session: Session, tmp_path: Path) -> None:
+    def dream(is_over: bool) -> None:
+        with make(session, tmp_path / "film") as film:
+            film.go_on(lambda: is_over, Watching())
+
+    dream(is_over=True)
+    (tmp_path / "film" / "last-0.npy").write_bytes(b"torn")
+    with pytest.raises(RuntimeError, match="gone or broken"):
+        dream(is_over=True)
+    dream(is_over=False)
 
 
 def test_a_film_runs_back_so_that_it_can_go_round(session: Session, tmp_path: Path) -> None:

@@ -43,15 +43,12 @@ from dreamd.plugin_host.calling.results import (
 from dreamd.plugin_host.calling.time_limit import time_limit
 from dreamd.plugin_host.catalogue import Catalogue, Entry, Problem
 from dreamd.plugin_host.finding.discovery import Candidate, find_plugins
-from dreamd.plugin_host.kinds import Group, Kind
+from dreamd.plugin_host.kinds import LOAD_PLUGINS, Group, Kind
 from dreamd.plugin_host.parameters import SUPPLIED, Parameter, parameters_of, supplied_to
 from dreamd.weights.sources import Source
 from dreamd.wording import suggestion
 
 log = logging.getLogger(__name__)
-
-LOAD_PLUGINS = "DREAMD_LOAD_PLUGINS"
-"""The environment variable that names the plugins to load beside dreamd's own, with commas; empty: none."""
 
 _SPECS: dict[Group, type] = {"dreamd.engine": hookspecs.EngineHooks, "dreamd.daemon": hookspecs.DaemonHooks}
 

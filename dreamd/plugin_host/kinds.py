@@ -10,6 +10,9 @@ Group = Literal["dreamd.engine", "dreamd.daemon"]
 
 GROUPS: tuple[Group, ...] = get_args(Group)
 
+LOAD_PLUGINS = "DREAMD_LOAD_PLUGINS"
+"""The environment variable that names the plugins to load beside dreamd's own, with commas; empty: none."""
+
 
 class Kind(StrEnum):
     """The kinds of things that a plugin brings."""

@@ -18,8 +18,8 @@ from PIL import Image
 from dreamd.errors import PluginError
 from dreamd.messages import Batch, Done, NotDone, Order, Ready, Settings, Unable, from_worker
 from dreamd.plugin_host.catalogue import Catalogue, Entry
-from dreamd.plugin_host.host import LOAD_PLUGINS, Registered
-from dreamd.plugin_host.kinds import Kind
+from dreamd.plugin_host.host import Registered
+from dreamd.plugin_host.kinds import LOAD_PLUGINS, Kind
 from dreamd.plugin_tools.clauses.common import must
 from dreamd.plugin_tools.clauses.values import SAMPLE_PICTURE, SAMPLE_VECTOR, default_values
 from dreamd.plugin_tools.recipes import fields_using

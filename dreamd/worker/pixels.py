@@ -6,7 +6,7 @@ Knows pictures and tensors. Knows no networks, and dreams nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,9 @@ from dreamd.pictures.colours.conversion import Pixels, are_bytes
 from dreamd.pictures.decoders.raster import Alpha
 from dreamd.pictures.encoders.layout import Depth
 from dreamd.pictures.picture import Bytes, Picture
-from dreamd.worker.recipes.builder import Built
+
+if TYPE_CHECKING:
+    from dreamd.worker.recipes.builder import Built
 
 _BAND_ROWS = 256
 """Colours are put together so many rows at a time, as copies of a large picture count."""

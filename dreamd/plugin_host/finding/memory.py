@@ -23,16 +23,13 @@ from dreamd.errors import DreamdError, PluginError
 from dreamd.files.caches import user_cache
 from dreamd.files.durable import draft_of
 from dreamd.plugin_host.finding.discovery import Candidate, file_of_module, find_plugins
-from dreamd.plugin_host.kinds import Group
+from dreamd.plugin_host.kinds import LOAD_PLUGINS, Group
 
 _MOST_KEPT = 8
 """The most sets of plugins that are remembered; those that were met last."""
 
 _PACKAGES = ("pydantic", "timm", "torch", "torchvision")
 """The packages whose versions change what plugins bring, beside the plugins' own."""
-
-_LOAD_PLUGINS = "DREAMD_LOAD_PLUGINS"
-"""The environment variable that leaves plugins out, as `dreamd.plugin_host.host` reads it."""
 
 
 class Memory:
@@ -81,7 +78,7 @@ def _key(group: Group, folders: Sequence[Path], disable: Collection[str]) -> str
     """Return what is the same for the same set of plugins, and for no other. Raises PluginError."""
     found = list(find_plugins(group, folders))
     named = [(candidate.name, candidate.origin, candidate.version, candidate.own) for candidate in found]
-    around = (__version__, sys.version, os.environ.get(_LOAD_PLUGINS), sorted(disable), *map(_version_of, _PACKAGES))
+    around = (__version__, sys.version, os.environ.get(LOAD_PLUGINS), sorted(disable), *map(_version_of, _PACKAGES))
     homes = {_home_of(candidate) for candidate in found} - {None}
     code = [Path(__file__).parents[2].rglob("*.py"), *(home.glob("*.py") for home in sorted(filter(None, homes)))]
     stamps = [(str(file), *_stamp(file)) for files in code for file in sorted(files)]

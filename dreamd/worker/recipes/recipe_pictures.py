@@ -14,8 +14,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from dreamd.errors import FieldPath, PictureError, RecipeError, UnknownNameError
@@ -23,6 +21,7 @@ from dreamd.pictures.picture import bytes_of, shrunk
 from dreamd.pictures.reading import read_picture
 from dreamd.settings.recipes.merging import PACKAGED
 from dreamd.worker.machine.bounds import Bounds
+from dreamd.worker.pixels import to_image
 from dreamd.worker.recipes.recipe_vectors import RecipeVector, read_vector
 
 _LONGEST = 2048
@@ -119,9 +118,8 @@ class RecipePictures:
             picture = read_picture(file, max_pixels=self._max_pixels, max_bytes=self._max_bytes)
         except PictureError as error:
             raise RecipeError(str(error), field=field) from error
-        pixels = torch.from_numpy(np.ascontiguousarray(bytes_of(shrunk(picture, _LONGEST).pixels)))
-        image = pixels.permute(2, 0, 1)[None].float().div(255).contiguous()
-        return RecipePicture(image, picture.sha256)
+        image = to_image(bytes_of(shrunk(picture, _LONGEST).pixels))
+        return RecipePicture(image.contiguous(), picture.sha256)
 
 
 def _packaged(name: str, field: FieldPath) -> Path:

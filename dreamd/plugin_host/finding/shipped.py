@@ -1,7 +1,7 @@
 """What ships with dreamd of its own plugins: what they bring, and the layers, labels and weights of their backbones.
 
 With it the first command after an install needs no torch. It is written by `tests/shipped_catalogue.py`. A plugin whose
-file is not the one that was looked at then is asked itself.
+code is not what was looked at then is asked itself.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dreamd.plugin_host.kinds import Group, Kind
 _FOLDER = Path(__file__).parent / "shipped"
 
 CATALOGUE = _FOLDER / "catalogue.json"
-"""The entries of dreamd's own plugins, without versions, and a digest of each plugin's file."""
+"""The entries of dreamd's own plugins, without versions, and a digest of each plugin's code."""
 
 SOURCES = _FOLDER / "sources.json"
 """Where the weights of each backbone come from, and the series of torchvision that says so."""
@@ -39,7 +39,7 @@ class _Written(BaseModel):
     """What is in the file of the catalogue.
 
     Attributes:
-        code: a digest of each plugin's file.
+        code: a digest of each plugin's code.
         entries: what the plugins bring.
     """
 
@@ -147,10 +147,16 @@ class Shipped:
 
 
 def digest_of_module(name: str) -> str:
-    """Return what changes with the file of a module, which is found without importing it; "" where there is none."""
+    """Return what changes with the code of a module, which is found without importing it; "" where there is none.
+
+    A package changes with each of its files.
+    """
     file = file_of_module(name)
+    if file is None:
+        return ""
+    files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
     with contextlib.suppress(OSError):
-        return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file else ""
+        return hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()[:16]
     return ""
 
 

@@ -108,6 +108,17 @@ def test_a_plugin_whose_file_changed_is_asked_itself(tmp_path: Path, monkeypatch
     assert shipped().network("resnet50") is not None
 
 
+def test_a_plugin_of_several_files_changes_with_each_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "several"
+    home.mkdir()
+    (home / "__init__.py").write_text("x = 1\n", encoding="utf-8")
+    (home / "part.py").write_text("y = 1\n", encoding="utf-8")
+    monkeypatch.setattr(shipped_module, "file_of_module", lambda name: home / "__init__.py")
+    before = shipped_module.digest_of_module("several")
+    (home / "part.py").write_text("y = 2\n", encoding="utf-8")
+    assert shipped_module.digest_of_module("several") != before
+
+
 def test_another_torchvision_is_asked_for_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipped_module, "version", lambda package: "99.1.0")
     assert shipped().sources == {}

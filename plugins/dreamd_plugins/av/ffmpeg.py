@@ -1,0 +1,44 @@
+"""FFmpeg as PyAV has it: the library, its files, its errors and its names of formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+from dreamd.api import PictureError, PluginError
+
+WRITERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".webm": "webm", ".mkv": "matroska"}
+"""FFmpeg's writer by the ending of a name."""
+
+EXACT = {"fflags": "+bitexact"}
+"""Leaves out of a file what differs each time: random numbers, the date, the version of FFmpeg."""
+
+
+def library() -> Any:
+    """Return PyAV. Raises PluginError where it is not installed."""
+    try:
+        import av
+    except ImportError as error:
+        raise PluginError(f"films need PyAV: pip install 'dreamd[video]' ({error})") from error
+    return av
+
+
+class Unclosed:
+    """A file as FFmpeg reads and writes it: closing a container must not close it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        if file.writable():
+            self.write = file.write
+
+
+@contextmanager
+def words() -> Iterator[None]:
+    """Tell FFmpeg's errors as those of the file, in words."""
+    try:
+        yield
+    except MemoryError as error:  # FFmpeg says so of too many streams as well
+        raise PictureError("a film with too many streams, or that takes more memory than there is") from error
+    except (library().error.FFmpegError, IndexError, ValueError, EOFError) as error:
+        raise PictureError(f"a film that is broken or cut off: {error}; copy it again") from error

@@ -6,6 +6,7 @@ It turns the picture itself, so that no orientation is left to apply, and hands 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -15,7 +16,10 @@ from dreamd.pictures.containers.companions import GAIN_MAP_NOTE, other_pictures_
 from dreamd.pictures.decoders.raster import CheckSize, DeepPicture, Raster
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
+    from pillow_heif import HeifFile
 
 _GAIN_MAP = "hdrgainmap"
 """The kind of an auxiliary picture that Apple's phones add holds this word."""
@@ -37,31 +41,42 @@ def decode_heic(stream: BinaryIO, check_size: CheckSize, name: str) -> DeepPictu
         ValueError: it is broken or cut off.
         OSError: the disk failed.
     """
-    try:
-        import pillow_heif  # an extra
-    except ImportError as error:
-        raise PictureError(f"{name}: a HEIC picture; {INSTALL}") from error
-    stream.seek(0)
-    try:
-        opened = pillow_heif.open_heif(stream, convert_hdr_to_8bit=False)
+    with _opened(stream, name) as opened:
         image = opened[opened.primary_index]
         check_size(*image.size)
         values = np.asarray(image)
-    except (ValueError, RuntimeError, EOFError, SyntaxError, IndexError) as error:
-        raise ValueError(f"a HEIC picture that is broken or cut off: {error}") from error
     bits = image.info.get("bit_depth")
     raster = _raster(values, bits if isinstance(bits, int) else 8, is_associated=image.premultiplied_alpha)
     notes = () if len(opened) < 2 else (other_pictures_note(len(opened)),)
     auxiliaries = image.info.get("aux")
     if isinstance(auxiliaries, dict) and any(_GAIN_MAP in str(kind) for kind in auxiliaries):
         notes += (GAIN_MAP_NOTE,)
-    profile, xmp = (image.info.get(key) for key in ("icc_profile", "xmp"))
-    return DeepPicture(
-        raster=raster,
-        profile=profile if isinstance(profile, bytes) else b"",
-        xmp=xmp if isinstance(xmp, bytes) else b"",
-        notes=notes,
-    )
+    profile, xmp = (_bytes(image.info.get(key)) for key in ("icc_profile", "xmp"))
+    return DeepPicture(raster=raster, profile=profile, xmp=xmp, notes=notes)
+
+
+def xmp_of_heic(stream: BinaryIO, name: str) -> bytes:
+    """Return the XMP of the main picture of a HEIC, b"" for none; no pixel is decoded. Raises as `decode_heic`."""
+    with _opened(stream, name) as opened:
+        return _bytes(opened[opened.primary_index].info.get("xmp"))
+
+
+@contextmanager
+def _opened(stream: BinaryIO, name: str) -> Iterator[HeifFile]:
+    """Give the opened file; what its decoder raises inside becomes a ValueError."""
+    try:
+        import pillow_heif  # an extra
+    except ImportError as error:
+        raise PictureError(f"{name}: a HEIC picture; {INSTALL}") from error
+    stream.seek(0)
+    try:
+        yield pillow_heif.open_heif(stream, convert_hdr_to_8bit=False)
+    except (ValueError, RuntimeError, EOFError, SyntaxError, IndexError) as error:
+        raise ValueError(f"a HEIC picture that is broken or cut off: {error}") from error
+
+
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else b""
 
 
 def _raster(values: NDArray[Any], bits: int, *, is_associated: bool) -> Raster:

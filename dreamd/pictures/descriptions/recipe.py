@@ -15,6 +15,7 @@ from dreamd.errors import PictureError
 from dreamd.pictures.containers.ancillary import Ancillary, Text
 from dreamd.pictures.containers.jpeg import MAX_XMP_SEGMENT
 from dreamd.pictures.damage import BAD_DATA, words_of
+from dreamd.pictures.decoders.heif import xmp_of_heic
 from dreamd.pictures.decoding.prepared import prepared, with_decoders_words
 from dreamd.pictures.descriptions.description import Description
 from dreamd.pictures.descriptions.xmp import RECIPE_SPACE, packet_of, parsed_xmp
@@ -50,7 +51,7 @@ def with_recipe(description: Description, recipe: str, picture_format: str) -> t
     if len(recipe) > MAX_RECIPE_BYTES:
         problem = f"it takes {len(recipe) // 1024} KB, and a recipe has at most {MAX_RECIPE_BYTES // 1024}"
     elif not TARGET_OF_FORMAT[picture_format].describes:
-        problem = f"{picture_format} has no place for it; PNG, JPEG, WebP, AVIF and TIFF have"
+        problem = f"{picture_format} has no place for it; PNG, JPEG, WebP, AVIF, HEIC and TIFF have"
     elif picture_format == "PNG":
         return replace(description, texts=(*description.texts, Text(keyword=RECIPE_KEYWORD, text=recipe))), ""
     else:
@@ -105,6 +106,8 @@ def _told_by(file: BinaryIO, name: str) -> Ancillary:
     ready = prepared(file, name)
     if ready.ancillary.xmp or ready.ancillary.texts:
         return ready.ancillary
+    if ready.is_heic:
+        return replace(ready.ancillary, xmp=xmp_of_heic(ready.stream, name))
     with Image.open(ready.stream, formats=READABLE) as image:  # the decoder of AVIF knows where its XMP is
         return with_decoders_words(ready.ancillary, image, name)
 

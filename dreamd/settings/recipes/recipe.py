@@ -198,7 +198,7 @@ class Output(FieldModel):
             of it out, `strip_location` leaves out where the picture was taken, in all of them. A profile stays.
         name: the result's name without its extension; may hold {stem}, {job}, {backbone}, {loss}, {schedule}, {seed}.
         embed: whether the recipe is written into the result, so that whoever has the picture can dream so too: into a
-            text of PNG, into XMP of JPEG, WebP, AVIF and TIFF. Of paths only the last name is.
+            text of PNG, into XMP of JPEG, WebP, AVIF, HEIC and TIFF. Of paths only the last name is.
         steps: whether a film strip is kept beside the result, `NAME.steps.jpg`: a contact sheet of how it came about,
             with at most 60 pictures of octaves and iterations.
         film: the format of a film or an animation, by the ending of its name, such as `mp4`, `webm`, `gif`; `same` is

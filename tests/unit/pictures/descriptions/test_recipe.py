@@ -33,7 +33,7 @@ def carried(path: Path) -> str | None:
     return read_recipe(path, max_bytes=MAX_BYTES)
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", [*FORMATS, "HEIF"])
 def test_a_recipe_comes_back_out_of_every_format(tmp_path: Path, kind: str) -> None:
     file = written(tmp_path / "out", kind, Description())
     assert carried(file) == RECIPE

@@ -13,7 +13,7 @@ import numpy as np
 
 from dreamd.errors import PictureError
 from dreamd.pictures.containers.companions import GAIN_MAP_NOTE, other_pictures_note
-from dreamd.pictures.decoders.raster import CheckSize, DeepPicture, Raster
+from dreamd.pictures.decoders.raster import CheckSize, DeepPicture, Raster, raster_of_codes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,14 +83,4 @@ def _raster(values: NDArray[Any], bits: int, *, is_associated: bool) -> Raster:
     channels = 1 if values.ndim == 2 else values.shape[2]
     alpha = values[..., channels - 1] if channels in (2, 4) else None
     levels = values if values.ndim == 2 else values[..., 0] if channels < 3 else values[..., :3]
-    is_deep = values.dtype == np.uint16
-    kind, full = (np.uint16, 65_535) if is_deep else (np.uint8, 255)
-    white = ((1 << bits) - 1) << (16 - bits) if is_deep else 255
-    levels = levels.astype(kind, copy=False)
-    if alpha is None:
-        return Raster(levels=levels, white=white, depth=bits if is_deep else 8)
-    whole = np.rint(np.minimum(alpha / np.float32(white), 1) * full).astype(kind)
-    if is_associated:
-        share = np.maximum(whole, 1).astype(np.float32)[..., None] / full
-        levels = np.rint(np.minimum(levels / share, white)).astype(kind)
-    return Raster(levels=levels, white=white, depth=bits if is_deep else 8, alpha=whole)
+    return raster_of_codes(levels, bits, alpha=alpha, is_associated=is_associated)

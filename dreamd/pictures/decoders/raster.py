@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from dreamd.pictures.colours.conversion import Levels
 
 Alpha = NDArray[np.uint8] | NDArray[np.uint16]
 """An alpha channel `[H, W]`, of 8 or 16 bit."""
+
+Codes = NDArray[np.uint8] | NDArray[np.uint16]
+"""Whole numbers as a decoder hands them over."""
 
 CheckSize = Callable[[int, int], None]
 """It is called with a width and a height before memory is taken for them, and raises where they are too large."""
@@ -33,6 +37,41 @@ class Raster:
     white: int
     depth: int
     alpha: Alpha | None = None
+
+
+def raster_of_codes(levels: Codes, bits: int, *, alpha: Codes | None = None, is_associated: bool = False) -> Raster:
+    """Return whole numbers that fill a byte or, of more than 8 bit, stand at the upper end of 16, as a raster.
+
+    Args:
+        levels: `[H, W]` or `[H, W, 3]`.
+        bits: bits a sample, where they have 16.
+        alpha: `[H, W]`, as the levels; None for none.
+        is_associated: whether the levels are multiplied by it.
+    """
+    full = int(np.iinfo(levels.dtype).max)
+    bits = bits if levels.dtype == np.uint16 else 8
+    white = ((1 << bits) - 1) << (16 - bits) if levels.dtype == np.uint16 else full
+    if alpha is None:
+        return Raster(levels=levels, white=white, depth=bits)
+    if white != full:  # an alpha channel always fills its type
+        alpha = np.rint(np.minimum(alpha / np.float32(white), 1) * full).astype(levels.dtype)
+    if is_associated:
+        levels = _separated(levels, alpha, white)
+    return Raster(levels=levels, white=white, depth=bits, alpha=alpha)
+
+
+def _separated(levels: Codes, alpha: Codes, white: int) -> Codes:
+    """Return colours that were multiplied by an alpha channel as they were before; under what is clear they are 0.
+
+    Args:
+        levels: `[H, W]` or `[H, W, 3]`.
+        alpha: `[H, W]`, which fills its type.
+        white: the value of white.
+    """
+    share = np.maximum(alpha, 1).astype(np.float32) / np.float32(np.iinfo(alpha.dtype).max)
+    share = share if levels.ndim == 2 else share[..., None]
+    whole: NDArray[Any] = np.rint(np.minimum(levels / share, white)).astype(levels.dtype)
+    return whole
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dreamd.pictures.colours.conversion import Levels
-from dreamd.pictures.decoders.raster import CheckSize, DeepLayout, DeepPicture, Raster
+from dreamd.pictures.decoders.raster import CheckSize, DeepLayout, DeepPicture, Raster, raster_of_codes
 from dreamd.pictures.decoders.rasters import stretched_floats
 from dreamd.pictures.libvips import pyvips
 
@@ -93,31 +93,11 @@ def _raster(values: NDArray[Any], layout: DeepLayout) -> Raster:
     colours = 3 if values.shape[2] >= 3 else 1
     alpha = values[..., colours] if layout.has_alpha and values.shape[2] > colours else None
     levels = values[..., :3] if colours == 3 else values[..., 0]
-    if values.dtype != np.uint16:
+    if values.dtype not in (np.uint8, np.uint16):
         return _from_wide(levels, alpha)
-    white = _white(layout)
     if layout.white_is_zero:
-        levels = (_WHITE - levels).astype(np.uint16)
-    if alpha is None:
-        return Raster(levels=levels, white=white, depth=layout.bits)
-    if white != _WHITE:  # an alpha channel always fills its type
-        alpha = np.rint(np.minimum(alpha / np.float32(white), 1) * _WHITE).astype(np.uint16)
-    if layout.is_associated:
-        levels = separated(levels, alpha)
-    return Raster(levels=levels, white=white, depth=layout.bits, alpha=alpha)
-
-
-def _white(layout: DeepLayout) -> int:
-    """Return the value of white: what has 10 or 12 bit comes shifted to the upper end of 16."""
-    return ((1 << layout.bits) - 1) << (16 - layout.bits)
-
-
-def separated(levels: NDArray[np.uint16], alpha: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Return colours that were multiplied by an alpha channel as they were before; under what is clear they are 0."""
-    share = np.maximum(alpha, 1).astype(np.float32) / _WHITE
-    share = share if levels.ndim == 2 else share[..., None]
-    whole: NDArray[np.uint16] = np.rint(np.minimum(levels / share, _WHITE)).astype(np.uint16)
-    return whole
+        levels = (np.iinfo(levels.dtype).max - levels).astype(levels.dtype)
+    return raster_of_codes(levels, layout.bits, alpha=alpha, is_associated=layout.is_associated)
 
 
 def _from_wide(levels: NDArray[Any], alpha: NDArray[Any] | None) -> Raster:

@@ -33,12 +33,17 @@ _DROPPED = {
 RECIPE_SPACE = "urn:dreamd:xmp:1.0/"
 """dreamd's own namespace, whose property `recipe` is how a result was made."""
 
+_GAIN_MAP_SPACES = {"http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.apple.com/HDRGainMap/1.0/"}
+"""These namespaces tell of a gain map."""
+
+_CAMERA = "http://ns.google.com/photos/1.0/camera/"
+"""This namespace tells of a motion photo."""
+
 _DROPPED_SPACES = {
     RECIPE_SPACE,  # the result of a result has a recipe of its own
     "http://ns.adobe.com/xmp/note/",  # a promise of more XMP, which is not carried over
-    "http://ns.adobe.com/hdr-gain-map/1.0/",  # these tell of other pictures in the same file
-    "http://ns.apple.com/HDRGainMap/1.0/",
-    "http://ns.google.com/photos/1.0/camera/",
+    *_GAIN_MAP_SPACES,  # these tell of other pictures in the same file
+    _CAMERA,
     "http://ns.google.com/photos/1.0/container/",
     "http://ns.google.com/photos/1.0/depthmap/",
     "http://ns.google.com/photos/1.0/image/",
@@ -93,8 +98,7 @@ def read_xmp(packet: bytes, name: str) -> Xmp:
     return Xmp()
 
 
-_GAIN_MAP_SPACES = {"http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.apple.com/HDRGainMap/1.0/"}
-_MOTION = {("http://ns.google.com/photos/1.0/camera/", name) for name in ("MotionPhoto", "MicroVideo")}
+_MOTION = {(_CAMERA, name) for name in ("MotionPhoto", "MicroVideo")}
 
 _MOTION_NOTE = "it is a motion photo: its picture was dreamed, and its film is left out"
 

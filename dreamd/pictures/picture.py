@@ -9,15 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dreamd.pictures.colours.conversion import Pixels, are_bytes
+from dreamd.pictures.colours.conversion import Pixels, are_bytes, quantised
 from dreamd.pictures.decoders.raster import Alpha
 from dreamd.pictures.descriptions.description import Description
 
 Bytes = NDArray[np.uint8]
 """An array of bytes: a picture's pixels, or its alpha channel."""
-
-_BAND_ROWS = 256
-"""Floats become bytes so many rows at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,20 +54,22 @@ class Picture:
 
 def in_bytes(picture: Picture) -> Picture:
     """Return the picture as an ordinary screen shows it: in bytes of sRGB, with alpha in bytes."""
-    alpha = picture.alpha
-    if alpha is not None and alpha.dtype == np.uint16:
-        alpha = np.rint(alpha / np.float32(257)).astype(np.uint8)
+    alpha = None if picture.alpha is None else alpha_in_bits(picture.alpha, 8)
     return replace(picture, pixels=bytes_of(picture.pixels), alpha=alpha, depth=8, profile=b"")
 
 
 def bytes_of(pixels: Pixels) -> Bytes:
     """Return colours in bytes, rounded; what sRGB lacks is clipped."""
-    if are_bytes(pixels):
-        return pixels
-    rounded = np.empty(pixels.shape, np.uint8)
-    for top in range(0, len(pixels), _BAND_ROWS):
-        rounded[top : top + _BAND_ROWS] = np.rint(np.clip(pixels[top : top + _BAND_ROWS], 0, 1) * 255)
-    return rounded
+    return quantised(pixels, 8).astype(np.uint8, copy=False)
+
+
+def alpha_in_bits(alpha: Alpha, bits: int) -> Alpha:
+    """Return an alpha channel in so many bits, 8 to 16, of which the highest number is opaque."""
+    top, full = (1 << bits) - 1, int(np.iinfo(alpha.dtype).max)
+    if full == top:
+        return alpha
+    scaled: NDArray[Any] = np.rint(alpha * np.float64(top / full))
+    return scaled.astype(np.uint8) if bits == 8 else scaled.astype(np.uint16)
 
 
 def shrunk(picture: Picture, max_side: int | None) -> Picture:

@@ -132,9 +132,9 @@ def quantised(values: Pixels, bits: int, *, noise_seed: int | None = None) -> Le
             so that no steps show and a mean is kept. Black and white stay. None: values are rounded.
     """
     top, kind = (1 << bits) - 1, np.uint8 if bits <= 8 else np.uint16
-    levels: NDArray[Any] = np.empty(values.shape, kind)
     if are_bytes(values):
         return values if bits == 8 else np.rint(values.astype(np.float32) * np.float32(top / 255)).astype(np.uint16)
+    levels: NDArray[Any] = np.empty(values.shape, kind)
     for number, start in enumerate(range(0, len(values), _BAND_ROWS)):
         band: NDArray[Any] = values[start : start + _BAND_ROWS]
         band = np.clip(band, 0, 1) * np.float32(top)

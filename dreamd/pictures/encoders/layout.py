@@ -12,7 +12,7 @@ from dreamd.pictures.colours.conversion import Pixels, are_bytes, quantised, val
 from dreamd.pictures.colours.profiles import space_of_profile
 from dreamd.pictures.decoders.raster import Alpha
 from dreamd.pictures.formats import Target
-from dreamd.pictures.picture import Picture
+from dreamd.pictures.picture import Picture, alpha_in_bits
 
 Depth = Literal["same", 8, 16]
 """The bits a sample that a recipe asks for; `same` is the original's."""
@@ -61,7 +61,7 @@ def laid_out(picture: Picture, target: Target, *, depth: Depth, seed: int) -> La
     return Layout(
         levels=quantised(values, bits, noise_seed=dither),
         bits=bits,
-        alpha=None if picture.alpha is None else _alpha(picture.alpha, bits),
+        alpha=None if picture.alpha is None else alpha_in_bits(picture.alpha, bits),
         profile=profile,
         notes=tuple(notes),
     )
@@ -110,12 +110,3 @@ def is_grey_everywhere(pixels: Pixels) -> bool:
             if np.abs(one - two).max() > most:
                 return False
     return True
-
-
-def _alpha(alpha: Alpha, bits: int) -> Alpha:
-    top = (1 << bits) - 1
-    full = int(np.iinfo(alpha.dtype).max)
-    if full == top:
-        return alpha
-    scaled: NDArray[Any] = np.rint(alpha * np.float64(top / full))
-    return scaled.astype(np.uint8) if bits == 8 else scaled.astype(np.uint16)

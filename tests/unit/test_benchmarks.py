@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import daemon, memory, peak
+from benchmarks import daemon, memory, peak, scale
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.gradients import Gradients
 from benchmarks.plan import BenchmarkError, run_process
@@ -307,3 +307,13 @@ def test_the_same_queue_goes_through_the_daemon_and_the_bare_engine() -> None:
     queue = daemon._Queue(title="", recipe=daemon._NOTHING, pictures=3, barred=False)
     assert 0 < daemon._bare_seconds(queue, "cpu") < 10
     assert 0 < daemon._daemon_seconds(queue, "cpu") < 10
+
+
+@pytest.mark.slow
+def test_what_a_coordinator_can_do_is_measured_with_a_real_daemon_whose_seats_dream_nothing() -> None:
+    figures = scale.measure(60, seats=3, wait=0.01, seconds=20.0)
+    assert (figures.files, figures.seats) == (60, 3)
+    assert 0 < figures.jobs_per_second < 3 / 0.01
+    assert figures.own_ms > 0
+    assert 0 < figures.turn_p99_ms <= figures.turn_max_ms
+    assert scale.measure_start(20) > 0

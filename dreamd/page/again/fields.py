@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from dreamd.files.names import parts_of
-from dreamd.page.again.wishes import as_text
+from dreamd.page.posting.recipe_folders import text_of
 from dreamd.page.recipes.editor import Recipes
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.finding.shipped import Shipped
@@ -61,7 +61,7 @@ class SweepFields:
 
     def fields(self, folder: str, recipe: str) -> list[SweepField]:
         """List the fields of a recipe, which goes over a folder's. Raises RecipeError where it is wrong."""
-        resolved = self._recipes.book().for_draft(PurePosixPath(*parts_of(folder), "recipe"), as_text(recipe))
+        resolved = self._recipes.book().for_draft(PurePosixPath(*parts_of(folder), "recipe"), text_of(recipe))
         catalogue = self._recipes.catalogue()
         found = explain(resolved, catalogue)
         return [

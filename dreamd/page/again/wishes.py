@@ -5,14 +5,13 @@ Knows recipes. Knows no job and no picture.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from dreamd.errors import UsageError
 from dreamd.files.names import parts_of
-from dreamd.json_text import to_json
+from dreamd.page.posting.recipe_folders import is_recipe_name, text_of
 from dreamd.page.recipes.editor import Recipes
 from dreamd.settings.recipes.recipe_text import recipe_text
 from dreamd.settings.recipes.sweeping import parse_axis, recipe_with
@@ -28,9 +27,6 @@ _LONGEST_LABEL = 80
 
 _NOWHERE = "recipe"
 """What errors call the folder that a recipe would have; nothing is written there."""
-
-_NAME = re.compile(r"[^\s:{}\[\]#,]+")
-"""A text that is a recipe's name, and no recipe."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ class Wishes:
             RecipeError: a recipe is wrong.
         """
         for name in names:
-            if not _NAME.fullmatch(name):
+            if not is_recipe_name(name):
                 raise UsageError(f"{name!r} is no recipe's name")
         wishes = [Wish(name, name, name) for name in dict.fromkeys(names)]
         if text is not None:
@@ -99,7 +95,7 @@ class Wishes:
 
     def _with(self, recipe: str, values: dict[str, str]) -> str:
         """Return the text of a recipe with some fields set, made small where it is to be."""
-        text = as_text(recipe)
+        text = text_of(recipe)
         book = self._recipes.book()
         documents = book.documents_of_draft(self._folder / _NOWHERE, text)
         common = book.resolve(documents)
@@ -107,11 +103,6 @@ class Wishes:
         if self._is_small and (side is None or side > SMALL_SIDE):
             values = {"image.max_side": str(SMALL_SIDE), **values}
         return recipe_text(recipe_with(documents, common, values, book).recipe)
-
-
-def as_text(recipe: str) -> str:
-    """Return the text of a recipe that is given by its name or as text."""
-    return f"extends: {to_json(recipe)}\n" if _NAME.fullmatch(recipe) else recipe
 
 
 def _check_number(number: int) -> None:

@@ -23,6 +23,9 @@ _DIGEST_DIGITS = 10
 _OF_RECIPE = re.compile(rf"-[0-9a-f]{{{_DIGEST_DIGITS}}}$")
 """The end of the name of a recipe's folder."""
 
+_NAME = re.compile(r"[^\s:{}\[\]#,]+")
+"""A text that is a recipe's name, and no recipe."""
+
 _LONGEST_NAME = 40
 """The most characters of a recipe's name in the name of its folder."""
 
@@ -52,14 +55,25 @@ class RecipeFolder:
             RecipeError: the fields cannot be read.
             UsageError: there are none.
         """
-        name = _name_in(recipe)
-        text = recipe if name is None else f"extends: {to_json(name, for_people=True)}\n"
-        if name is None:
+        if not recipe.strip():
+            raise UsageError("recipe: is empty; leave it out where the folder's own recipe shall count")
+        name, text = recipe if is_recipe_name(recipe) else "", text_of(recipe)
+        if not name:
             document_of_text(text, "the recipe", RecipeError)
         digest = _digest(text.encode("utf-8", "surrogatepass"))
         called = re.sub(r"[^\w-]+", "-", called or name or "recipe", flags=re.ASCII)[:_LONGEST_NAME].strip("-")
         called = called or "recipe"
         return cls(str(PurePosixPath(*parts_of(folder), f"{called}-{digest}")), text)
+
+
+def is_recipe_name(text: str) -> bool:
+    """Tell whether a text is a recipe's name, and not the fields of one."""
+    return _NAME.fullmatch(text) is not None
+
+
+def text_of(recipe: str) -> str:
+    """Return the text of a recipe that is given by its name or as text."""
+    return f"extends: {to_json(recipe, for_people=True)}\n" if is_recipe_name(recipe) else recipe
 
 
 def home_of(inbox: Path, folder: str) -> str:
@@ -80,12 +94,3 @@ def home_of(inbox: Path, folder: str) -> str:
 
 def _digest(recipe: bytes) -> str:
     return hashlib.sha256(recipe).hexdigest()[:_DIGEST_DIGITS]
-
-
-def _name_in(recipe: str) -> str | None:
-    """Return the name that a text is; None when it is the fields of a recipe. Raises UsageError when it is empty."""
-    if re.fullmatch(r"[^\s:{}\[\]#,]+", recipe):
-        return recipe
-    if not recipe.strip():
-        raise UsageError("recipe: is empty; leave it out where the folder's own recipe shall count")
-    return None

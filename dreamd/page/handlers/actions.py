@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from dreamd.errors import UsageError
 from dreamd.files.names import parts_of
 from dreamd.page.handlers.answers import JsonAnswer, answering
-from dreamd.page.handlers.requests import query_of, read_json, read_texts
+from dreamd.page.handlers.requests import length_of, query_of, read_json, read_texts
 from dreamd.page.uploading.uploads import Uploads
 from dreamd.settings.config import Config
 from dreamd.tree import control
@@ -72,12 +72,11 @@ class Actions:
 
     async def upload(self, request: Request) -> Response:
         """Take a picture into a folder of the inbox."""
-        length = request.headers.get("content-length", "")
         query = query_of(request)
         placed = await self._uploads.take(
             query.get("folder", "."),
             query.get("name", ""),
-            int(length) if length.isdecimal() else None,
+            length_of(request),
             request.stream(),
         )
         return JsonAnswer({"picture": placed}, 201)

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from dreamd.page.carried.recipes import CarriedRecipes
 from dreamd.page.handlers.answers import JsonAnswer, answering
-from dreamd.page.handlers.requests import query_of
+from dreamd.page.handlers.requests import length_of, query_of
 
 
 class CarriedHandlers:
@@ -25,7 +25,5 @@ class CarriedHandlers:
 
     async def look(self, request: Request) -> Response:
         """Take a file, look for a recipe in it, and forget the file."""
-        length = request.headers.get("content-length", "")
         name = query_of(request).get("name", "")
-        known = int(length) if length.isdecimal() else None
-        return JsonAnswer(asdict(await self._carried.look(name, known, request.stream())))
+        return JsonAnswer(asdict(await self._carried.look(name, length_of(request), request.stream())))

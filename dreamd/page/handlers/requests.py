@@ -72,6 +72,12 @@ def query_of(request: Request) -> dict[str, str]:
     return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="surrogateescape"))
 
 
+def length_of(request: Request) -> int | None:
+    """Return how many bytes the body has, if the sender has said it."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else None
+
+
 def number(text: str) -> float:
     """Return the number that a text says. Raises UsageError for what is none, and for infinity."""
     try:

@@ -19,6 +19,7 @@ from dreamd.page.api.models import ApiJob, JobList, JobQuery, ListQuery, Nothing
 from dreamd.page.api.operations.operation import ANY_RIGHT, IDEMPOTENCY_KEY, Answer, Operation, operation
 from dreamd.page.api.operations.streaming import EVENT_STREAM, job_event, streamed
 from dreamd.page.handlers.answers import JsonAnswer, NotThereError
+from dreamd.page.handlers.requests import length_of
 from dreamd.page.handlers.stored_files import sent_file, sent_result
 from dreamd.page.originals import claimed_files, opened_original
 from dreamd.page.outbox import sidecar_of
@@ -162,13 +163,12 @@ class JobOperations:
         """Take a picture into the inbox, to be dreamed."""
         if request.headers.get("content-type", "").startswith("multipart/"):
             raise UsageError("send the picture itself as the body, and no form: curl --data-binary @cat.jpg")
-        length = request.headers.get("content-length", "")
         caller = caller_of(request)
         receipt, is_new = await self._posting.post(
             Wanted(name=query.name, folder=query.folder, recipe=query.recipe),
             caller.name,
             request.headers.get("idempotency-key"),
-            int(length) if length.isdecimal() else None,
+            length_of(request),
             request.stream(),
         )
         if not is_new:

@@ -36,13 +36,14 @@ class StateView:
         values = snapshot.read(self._config.state)
         if values is None:
             return {"state": "starting", "not_ready": not_ready(None)}
+        stamps = self.preview_stamps()
         folders = sorted(values["folders"].items(), key=lambda item: (-item[1], item[0]))
         return {
             **values,
             "folders": dict(folders[:_FOLDERS]),
             "more_folders": max(0, len(folders) - _FOLDERS),
             "paused_pictures": {folder: _waiting_below(folder, values["folders"]) for folder in values["paused"]},
-            "workers": [self._worker(worker) for worker in values["workers"]],
+            "workers": [_worker(worker, stamps) for worker in values["workers"]],
             "gpus": self._gpu_values(),
             "not_ready": not_ready(values),
             "marked": self.marked,
@@ -60,17 +61,18 @@ class StateView:
         except FileNotFoundError:  # one went away meanwhile; the next look sees the others
             return {}
 
-    def _worker(self, worker: Mapping[str, Any]) -> dict[str, Any]:
-        stamps = self.preview_stamps()
-        jobs = [{**job, "preview": stamps.get(job["job"])} for job in worker["jobs"]]
-        return {**worker, "jobs": jobs, "memory_bytes": resident_bytes(worker["pid"])}
-
     def _gpu_values(self) -> list[dict[str, Any]]:
         now = time.monotonic()
         if now >= self._gpus_due:
             self._gpus_seen = [vars(gpu) for gpu in self._gpus.look()]
             self._gpus_due = now + _GPU_SECONDS
         return self._gpus_seen
+
+
+def _worker(worker: Mapping[str, Any], stamps: Mapping[str, int]) -> dict[str, Any]:
+    """Tell a worker with its memory, and its jobs with the numbers of their previews."""
+    jobs = [{**job, "preview": stamps.get(job["job"])} for job in worker["jobs"]]
+    return {**worker, "jobs": jobs, "memory_bytes": resident_bytes(worker["pid"])}
 
 
 def _waiting_below(folder: str, waiting: Mapping[str, int]) -> int:

@@ -77,9 +77,10 @@ class ResultDeeds:
         dismissed: list[str] = []
         with self._turn, self._journal() as journal:
             for job in _results_of(journal, ids):
-                (trashed if self._trash.put(job) else dismissed).append(job.id)
+                way = Way.TRASHED if self._trash.put(job) else Way.DISMISSED
                 # One by one, so that a disk that is full in the middle leaves nothing deleted that is still shown.
-                journal.marks.put_away([job.id], Way.TRASHED if job.id in trashed[-1:] else Way.DISMISSED)
+                journal.marks.put_away([job.id], way)
+                (trashed if way is Way.TRASHED else dismissed).append(job.id)
         self._marked()
         return Deleted(trashed=trashed, dismissed=dismissed)
 

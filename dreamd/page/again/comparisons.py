@@ -7,7 +7,6 @@ files: call it from a thread. Knows no recipe and no HTTP.
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -19,15 +18,14 @@ from dreamd.files.durable import draft_of
 from dreamd.json_text import to_json
 from dreamd.page.again.sources import Of
 from dreamd.page.handlers.answers import NotThereError
+from dreamd.page.ids import IdKind
 from dreamd.tree.layout import StateFolder
 
 MOST_KEPT = 500
 """The most comparisons that are kept; those that were changed longest ago go first."""
 
-_PREFIX = "c-"
-"""What a comparison's id begins with; neither a job's id nor a receipt's does."""
-
-_ID_BYTES = 8
+_IDS = IdKind("c", 8)
+"""The ids of comparisons; no receipt's is such a one."""
 
 
 class Compared(BaseModel):
@@ -106,7 +104,7 @@ class Comparisons:
     def _newest(self) -> list[Path]:
         """List the files, those that were changed last first."""
         with suppress(FileNotFoundError), os.scandir(self._folder) as entries:
-            stamps = [(entry.stat().st_mtime_ns, entry.path) for entry in entries if entry.name.startswith(_PREFIX)]
+            stamps = [(entry.stat().st_mtime_ns, entry.path) for entry in entries if _IDS.has(Path(entry.name).stem)]
             return [Path(path) for _, path in sorted(stamps, reverse=True)]
         return []
 
@@ -116,11 +114,11 @@ class Comparisons:
 
 def new_comparison(source: str, of: Of, picture: str, field: str, dreams: tuple[Compared, ...]) -> Comparison:
     """Return a comparison with an id of its own; the arguments are the fields of `Comparison`."""
-    id_ = _PREFIX + secrets.token_hex(_ID_BYTES)
-    return Comparison(id=id_, made_at=time.time(), source=source, of=of, picture=picture, field=field, dreams=dreams)
+    return Comparison(
+        id=_IDS.new(), made_at=time.time(), source=source, of=of, picture=picture, field=field, dreams=dreams
+    )
 
 
 def is_comparison_id(text: str) -> bool:
     """Tell whether a text may be the id of a comparison, and so is a harmless name of a file."""
-    digits = text.removeprefix(_PREFIX)
-    return digits != text and len(digits) == 2 * _ID_BYTES and set(digits) <= set("0123456789abcdef")
+    return _IDS.has(text)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -21,18 +20,15 @@ from dreamd.errors import DreamdError
 from dreamd.files.durable import draft_of
 from dreamd.job import Job, JobState, new_job_id
 from dreamd.json_text import to_json
+from dreamd.page.ids import IdKind
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import HOUSE, UPLOADS, StateFolder
 
 KEPT_SECONDS = 30 * 86_400
 """The time in seconds for which a receipt is kept after it was last changed."""
 
-_PREFIX = "p-"
-"""What a receipt's id begins with; no job's id has a dash."""
-
-_ID_BYTES = 15
-"""The random bytes of a receipt's id, or those of a key's digest: nobody meets another's by chance."""
-
+_IDS = IdKind("p", 15)
+"""A receipt's id is random, or a key's digest: nobody meets another's by chance."""
 
 _RANDOM_DIGITS = 4
 """The last digits of a job's id, which are random; those before them are the time in milliseconds."""
@@ -68,14 +64,13 @@ class Receipt:
 def receipt_id(owner: str, key: str | None) -> str:
     """Return the id of a receipt: by the key that its program chose for it, or a new one."""
     if key is None:
-        return _PREFIX + secrets.token_hex(_ID_BYTES)
-    return _PREFIX + hashlib.sha256(f"{owner}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()[: 2 * _ID_BYTES]
+        return _IDS.new()
+    return _IDS.of(hashlib.sha256(f"{owner}\0{key}".encode("utf-8", "surrogatepass")).hexdigest())
 
 
 def is_receipt_id(text: str) -> bool:
     """Tell whether a text may be the id of a receipt, and so is a harmless name of a file."""
-    digits = text.removeprefix(_PREFIX)
-    return digits != text and len(digits) == 2 * _ID_BYTES and set(digits) <= set("0123456789abcdef")
+    return _IDS.has(text)
 
 
 class Receipts:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dreamd.errors import DreamdError
-from dreamd.page.state import without_inbox
+from dreamd.page.state import told_by_daemon, without_inbox
 from dreamd.settings.config import Config
-from dreamd.tree import snapshot
 from dreamd.tree.attention import Trouble, troubles
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import StateFolder
@@ -22,18 +20,11 @@ class Attention:
 
     def troubles(self) -> list[Trouble]:
         """List what keeps pictures from being dreamed; texts have no inbox in them, and can be looked at."""
-        try:
-            values = snapshot.read(self._config.state)
-        except DreamdError:  # it is of another version, as the state of everything says
-            values = None
+        values = told_by_daemon(self._config)
         if values is None:
             return []
-        journal = Journal.open_readonly(StateFolder(self._config.state).journal)
-        if journal is None:
-            found = troubles(values, None, self._config.failed)
-        else:
-            with journal:
-                found = troubles(values, journal, self._config.failed)
+        with Journal.looked_at(StateFolder(self._config.state).journal) as journal:
+            found = troubles(values, journal, self._config.failed)
         return [self._shown(each) for each in found]
 
     def _shown(self, trouble: Trouble) -> Trouble:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from dreamd.errors import DreamdError
 from dreamd.page.monitoring.gpus import Gpus, resident_bytes
 from dreamd.page.monitoring.health import not_ready
 from dreamd.settings.config import Config
@@ -78,6 +79,14 @@ def _worker(worker: Mapping[str, Any], stamps: Mapping[str, int]) -> dict[str, A
 def _waiting_below(folder: str, waiting: Mapping[str, int]) -> int:
     """Count the pictures that wait in a folder of the inbox and in those below it."""
     return sum(count for name, count in waiting.items() if folder == "." or f"{name}/".startswith(f"{folder}/"))
+
+
+def told_by_daemon(config: Config) -> dict[str, Any] | None:
+    """Return the snapshot; None before there is one, and for another version's, as the state of everything says."""
+    try:
+        return snapshot.read(config.state)
+    except DreamdError:
+        return None
 
 
 def without_inbox(reason: str, config: Config) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -97,6 +97,14 @@ class Journal:
             except BrokenError as error:
                 set_aside(path, str(error))
             return cls(open_for_writing(path, check=True), path)
+
+    @classmethod
+    @contextmanager
+    def looked_at(cls, path: Path) -> Iterator[Journal | None]:
+        """Open a journal to look into it, and close it; None while there is none that can be read."""
+        journal = cls.open_readonly(path)
+        with nullcontext() if journal is None else journal:
+            yield journal
 
     @classmethod
     def open_readonly(cls, path: Path) -> Journal | None:

@@ -5,22 +5,21 @@ Reads files: call it from a thread. Knows no HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from dreamd.errors import FAILURES, REMEDIES, DreamdError
+from dreamd.errors import FAILURES, REMEDIES
 from dreamd.job import Job, JobState
 from dreamd.page.access.callers import Caller
 from dreamd.page.api.models import ApiJob, JobList, State
 from dreamd.page.handlers.answers import NotThereError
 from dreamd.page.originals import claimed_files
 from dreamd.page.posting.receipts import Receipt, Receipts, is_in_inbox, is_receipt_id
-from dreamd.page.state import without_inbox
+from dreamd.page.state import told_by_daemon, without_inbox
 from dreamd.settings.config import Config
-from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import StateFolder
 from dreamd.wording import printable
@@ -133,24 +132,14 @@ class ApiJobs:
 
     def _progress(self) -> dict[str, dict[str, Any]]:
         """Return what the daemon says of the jobs that run and start next, by their ids."""
-        try:
-            values = snapshot.read(self._config.state)
-        except DreamdError:  # it is of another version, as the state of everything says
-            return {}
+        values = told_by_daemon(self._config)
         if values is None:
             return {}
         listed = [*values["waiting"], *(job for worker in values["workers"] for job in worker["jobs"])]
         return {job["job"]: job for job in listed}
 
-    @contextmanager
-    def _journal(self) -> Iterator[Journal | None]:
-        """Open the journal to look; None while there is none that can be read."""
-        journal = Journal.open_readonly(StateFolder(self._config.state).journal)
-        if journal is None:
-            yield None
-        else:
-            with journal:
-                yield journal
+    def _journal(self) -> AbstractContextManager[Journal | None]:
+        return Journal.looked_at(StateFolder(self._config.state).journal)
 
 
 def _remedy_of(job: Job) -> str | None:

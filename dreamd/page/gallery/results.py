@@ -240,11 +240,8 @@ class ResultView:
 
     def _ask(self, question: Callable[[Journal], T], nothing: T) -> T:
         """Ask the journal; `nothing` while there is none that can be read."""
-        journal = Journal.open_readonly(StateFolder(self._config.state).journal)
-        if journal is None:
-            return nothing
-        with journal:
-            return question(journal)
+        with Journal.looked_at(StateFolder(self._config.state).journal) as journal:
+            return nothing if journal is None else question(journal)
 
 
 def _recipes(journal: Journal, sought: Sought) -> dict[int, str]:

@@ -19,13 +19,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from dreamd import __version__
-from dreamd.errors import DreamdError, HoldCause
+from dreamd.errors import HoldCause
 from dreamd.files.nofollow import folders_below
 from dreamd.job import JobState
 from dreamd.page.monitoring.gpus import Gpus, resident_bytes
 from dreamd.page.monitoring.health import not_ready
+from dreamd.page.state import told_by_daemon
 from dreamd.settings.config import Config
-from dreamd.tree import snapshot
 from dreamd.tree.journal import Ended, Journal
 from dreamd.tree.layout import REASON, StateFolder
 from dreamd.wording import printable
@@ -111,7 +111,7 @@ class Numbers(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric. Those of the jobs are missing while the journal cannot be read, and never wrong."""
-        values = self._snapshot()
+        values = told_by_daemon(self._config)  # the numbers of another version mean nothing here
         yield GaugeMetricFamily("dreamd_ready", "Whether a picture dropped now is dreamed now.", not not_ready(values))
         yield _info()
         yield from self._room()
@@ -122,16 +122,9 @@ class Numbers(Collector):
         yield from _watch(values)
         yield from _queue(values)
         yield from _workers(values["workers"])
-        journal = Journal.open_readonly(StateFolder(self._config.state).journal)
-        if journal is not None:
-            with journal:
+        with Journal.looked_at(StateFolder(self._config.state).journal) as journal:
+            if journal is not None:
                 yield from self._jobs(journal, values["started_at"])
-
-    def _snapshot(self) -> dict[str, Any] | None:
-        try:
-            return snapshot.read(self._config.state)
-        except DreamdError:  # of another version: its numbers mean nothing here, and dreamd is not ready
-            return None
 
     def _jobs(self, journal: Journal, started_at: float) -> Iterator[Metric]:
         tally = self._tally

@@ -71,10 +71,9 @@ class RecipeFolders:
         Somebody needs it as long as a picture lies in it or has failed in it, since that may be tried again, or a job
         of it has not ended.
         """
-        journal = Journal.open_readonly(StateFolder(self._config.state).journal)
-        if journal is None:
-            return []
-        with journal:
+        with Journal.looked_at(StateFolder(self._config.state).journal) as journal:
+            if journal is None:
+                return []
             return [
                 folder for folder in self._idle() if not journal.unfinished_below(folder) and self._take_away(folder)
             ]

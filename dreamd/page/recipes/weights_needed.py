@@ -12,10 +12,11 @@ from pathlib import PurePosixPath
 from dreamd.errors import RecipeError, UsageError, WeightsError
 from dreamd.files.names import parts_of
 from dreamd.page.recipes.editor import Recipes
+from dreamd.page.state import told_by_daemon
 from dreamd.plugin_host.finding.known_sources import sources_of_plugins
 from dreamd.settings.config import Config
 from dreamd.tree.fetch_orders import order_fetch, source_told
-from dreamd.tree.snapshot import Fetch, read
+from dreamd.tree.snapshot import Fetch
 from dreamd.weights.cache import find
 from dreamd.weights.sources import Download, Source
 
@@ -66,7 +67,7 @@ class WeightsNeeded:
     def _sources(self, backbones: Iterable[str]) -> dict[str, Source | None]:
         """Return where the weights of backbones come from: as the daemon says, else as is known of plugins."""
         known = sources_of_plugins(self._config.plugins.engine, self._config.plugins.disable)
-        fetches = (read(self._config.state) or {"fetches": []})["fetches"]
+        fetches = (told_by_daemon(self._config) or {"fetches": []})["fetches"]
         told = {fetch["backbone"]: source_told(fetch) for fetch in fetches}
         return {name: told.get(name) or known.get(name) for name in backbones}
 

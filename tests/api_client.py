@@ -7,7 +7,7 @@ import socket
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -92,6 +92,14 @@ def free_port() -> int:
 
 def serve(tree: Tree, **status: Any) -> None:
     tree.configure(status={"listen": f"127.0.0.1:{free_port()}", **status})
+
+
+def served(tree: Tree, started: Callable[[Tree], object], **status: Any) -> Api:
+    """The API of a tree that is served by a daemon which is started for it; `status` is of the config."""
+    serve(tree, **status)
+    started(tree)
+    wait_for_page(tree)
+    return Api(tree, status.get("token"))
 
 
 def wait_for_page(tree: Tree) -> None:

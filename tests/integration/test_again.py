@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api_client import Api, refusal, serve, wait_for_page
+from tests.api_client import Api, refusal, served
 
 if TYPE_CHECKING:
     from conftest import RunningDaemon, Tree
@@ -67,10 +67,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> 
     (recipes / "fourth.yaml").write_text("seed: 4\n")
     (recipes / "far.yaml").write_text("backbone: {name: far, weights: default}\n")
     tree.configure(recipes="recipes")
-    serve(tree)
-    started(tree)
-    wait_for_page(tree)
-    return Page(Api(tree))
+    return Page(served(tree, started))
 
 
 def test_an_original_is_dreamed_again_by_several_recipes_and_compared(page: Page) -> None:

@@ -25,7 +25,7 @@ import yaml
 
 from dreamd.page.api.following import FOLLOWERS_OF_A_CLIENT
 from dreamd.settings.config import load_config
-from tests.api_client import Api, refusal, serve, wait_for_page
+from tests.api_client import Api, refusal, serve, served, wait_for_page
 
 if TYPE_CHECKING:
     from conftest import RunningDaemon, Tree
@@ -42,10 +42,7 @@ def api(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> A
     """The API of a daemon that the tests of this module share; each posts into a folder of its own."""
     tree = make(tmp_path_factory.mktemp("api") / "tree")
     tree.echo()
-    serve(tree)
-    started(tree)
-    wait_for_page(tree)
-    return Api(tree)
+    return served(tree, started)
 
 
 # What is posted comes out

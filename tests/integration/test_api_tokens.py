@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api_client import Api, RefusedError, refusal, serve, wait_for_page
+from tests.api_client import Api, RefusedError, refusal, serve, served, wait_for_page
 
 if TYPE_CHECKING:
     from conftest import RunningDaemon, Tree
@@ -41,10 +41,7 @@ def api(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> A
         file.write_text(token(name))
         file.chmod(0o600)
         tokens[name] = {"token_file": file.name, "may": may}
-    serve(tree, token=PAGE, tokens=tokens)
-    started(tree)
-    wait_for_page(tree)
-    return Api(tree, PAGE)
+    return served(tree, started, token=PAGE, tokens=tokens)
 
 
 def as_program(api: Api, name: str) -> Api:

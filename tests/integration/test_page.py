@@ -45,6 +45,7 @@ from dreamd.tree.lock import lock
 from dreamd.tree.looking import is_looked_at
 from dreamd.tree.snapshot import Hold, Left, RunningJob, Snapshot, WorkerStatus
 from dreamd.tree.spool import Spool
+from tests.processes import processes_of
 
 if TYPE_CHECKING:
     from conftest import RunningDaemon, Tree
@@ -1222,13 +1223,7 @@ def test_health_says_what_is_the_matter(serve: Callable[..., Served]) -> None:
 
 def pages_of(daemon: RunningDaemon) -> list[int]:
     """The process of its page."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            words = (place / "cmdline").read_bytes().split(b"\0")
-            if b"dreamd.page.server" in words and str(daemon.process.pid).encode() in words:
-                found.append(int(place.name))
-    return found
+    return processes_of("dreamd.page.server", daemon.process.pid)
 
 
 def free_port() -> int:

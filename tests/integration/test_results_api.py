@@ -16,7 +16,7 @@ import pytest
 from dreamd.page.api.operations import results as result_operations
 from dreamd.page.gallery.deeds import MOST_SELECTED
 from dreamd.tree.journal import Journal
-from tests.api_client import Api, RefusedError, refusal, serve, wait_for_page
+from tests.api_client import Api, RefusedError, refusal, serve, served, wait_for_page
 
 if TYPE_CHECKING:
     from conftest import RunningDaemon, Tree
@@ -32,10 +32,7 @@ def api(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> A
     """The API of a daemon that the tests of this module share; each posts into a folder of its own."""
     tree = make(tmp_path_factory.mktemp("results") / "tree")
     tree.echo()
-    serve(tree)
-    started(tree)
-    wait_for_page(tree)
-    return Api(tree)
+    return served(tree, started)
 
 
 def dreamed(api: Api, folder: str, *names: str) -> dict[str, str]:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
+from tests.processes import processes_of
+
 if TYPE_CHECKING:
     from conftest import Tree
 
@@ -69,13 +71,7 @@ class Page:
 
     def studios(self) -> list[int]:
         """The processes in which it has things dreamed."""
-        found = []
-        for place in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                words = (place / "cmdline").read_bytes().split(b"\0")
-                if b"dreamd.sheets.studio.main" in words and str(self.process.pid).encode() in words:
-                    found.append(int(place.name))
-        return found
+        return processes_of("dreamd.sheets.studio.main", self.process.pid)
 
 
 @pytest.fixture(scope="module")

@@ -99,8 +99,9 @@ class Settings(_Message):
         max_film_bytes: the largest size of a film's file.
         max_frames: the most frames of a film.
         max_film_seconds: the longest film, in seconds of its own time.
-        sharers: how many workers share the device, and so its memory and its processors.
+        sharers: how many workers share the device, and so its memory, where it is not told.
         threads: how many threads compute on a processor; None: as many as there are processors for them.
+        warning: what is wrong with how workers share the processor, for a person; empty when nothing is.
         deterministic: on a GPU, whether to take only algorithms that give the same bits each time.
         picture_folders: where the pictures may lie that recipes name; None for anywhere.
     """
@@ -119,6 +120,7 @@ class Settings(_Message):
     is_spare: bool = False
     sharers: int = 1
     threads: int | None = None
+    warning: Reason = ""
     deterministic: bool = True
     picture_folders: tuple[FilePath, ...] | None = None
     max_film_bytes: int = 16_000_000_000
@@ -191,14 +193,21 @@ class Ready(_Message):
         device: what it dreams on.
         device_name: the device's name, as people know it.
         precision: what recipes with `precision: auto` compute in there.
-        warning: why it dreams on the processor although there should be a GPU; empty when all is as expected.
+        warning: why it dreams on the processor although there should be a GPU, or what is wrong with how workers share
+            the processor; empty when all is as expected.
         catalogue: what its plugins bring; None: it does not tell, and recipes are not judged by it.
+        threads: how many threads it computes with; None on a GPU, or where it does not tell.
+        processors: those that it runs on, as `0-3,8`; empty on a GPU, or where it does not tell.
+        memory: the bytes that it may hold; None where it does not tell.
     """
 
     type: Literal["ready"] = "ready"
     device: str
     device_name: str
     precision: str
+    threads: int | None = None
+    processors: str = ""
+    memory: int | None = None
     warning: Reason = ""
     catalogue: Catalogue | None
 

@@ -116,8 +116,20 @@ def _worker_lines(worker: dict[str, Any]) -> list[str]:
     error = f" (last trouble: {worker['error']})" if worker["error"] else ""
     precision = f", {worker['precision']}" if worker["precision"] else ""
     busy = f", {worker['busy_share']:.0%} busy" if worker["busy_share"] else ""
-    lines = [f"worker   {name}: {worker['state']}{precision}{busy}{error}"]
+    lines = [f"worker   {name}: {worker['state']}{precision}{_share_words(worker)}{busy}{error}"]
     return lines + [f"         {job['share']:4.0%} {job['picture']}  {doing(job)}" for job in worker["jobs"]]
+
+
+def _share_words(worker: dict[str, Any]) -> str:
+    """Say what a worker has of the machine, as far as that is known: a daemon of before an upgrade does not tell."""
+    words = []
+    if (threads := worker.get("threads")) is not None:
+        words.append(f", {threads} thread{'s' if threads != 1 else ''}")
+    if worker.get("processors"):
+        words.append(f" on processors {worker['processors']}")
+    if (memory := worker.get("memory_limit")) is not None:
+        words.append(f", up to {memory / 1e9:.1f} GB")
+    return "".join(words)
 
 
 def _fetch_line(fetch: dict[str, Any]) -> str:

@@ -277,6 +277,9 @@ class Report:
                 pid=view.pid,
                 error=view.error,
                 busy_share=view.busy_share,
+                threads=view.threads,
+                processors=view.processors,
+                memory_limit=view.memory_limit,
                 jobs=self._running_jobs(view.jobs),
             )
             for view in self._roster.workers()

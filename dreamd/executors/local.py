@@ -1,4 +1,4 @@
-"""Seats on this machine: one worker process a device."""
+"""Seats on this machine: one worker process a device, or several that share it by plan."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from dreamd.executors.devices import WorkerDevice, worker_devices
+from dreamd.executors.devices import WorkerDevice, sharing_troubles, worker_devices
 from dreamd.executors.executor import Bundle, Demand, ExecutorContext, Fleet, Seat
 from dreamd.executors.process import End, Process
 from dreamd.files.problems import refusal
+from dreamd.hardware.memory import free_memory
 from dreamd.messages import Batch, Cancel, Settings
 from dreamd.tree.layout import StateFolder
 
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class LocalExecutor:
-    """One worker process a device.
+    """The workers of this machine, each in a process of its own.
 
     A process's reader tells of its end in a thread of its own. It holds the lock for that, and so does whoever starts a
     process: a seat's end is then always told before it is opened again.
@@ -29,6 +30,9 @@ class LocalExecutor:
 
     def __init__(self, context: ExecutorContext) -> None:
         self._devices = _named(worker_devices(context.config))
+        self._troubles = sharing_troubles(context.config)
+        for trouble in self._troubles:
+            log.warning("%s", trouble)
         self._processes: dict[str, Process] = {}
         self._lock = threading.Lock()
 
@@ -73,11 +77,15 @@ class LocalExecutor:
         with self._lock:
             if seat in self._processes:
                 return
-            settings = worker_settings(device, self._bundle)
+            settings = worker_settings(device, self._bundle, self._memory_of(device), "; ".join(self._troubles))
             told = Seat(id=seat, device=device.name, is_spare=device.is_spare)
             try:
                 process = Process(
-                    settings, partial(self._fleet.said, seat), partial(self._take_end, seat), device.environment()
+                    settings,
+                    partial(self._fleet.said, seat),
+                    partial(self._take_end, seat),
+                    device.environment(),
+                    device.share.processors,
                 )
             except OSError as error:
                 self._fleet.seat(told)
@@ -86,6 +94,17 @@ class LocalExecutor:
             self._processes[seat] = process
             self._fleet.seat(replace(told, pid=process.pid))
             process.begin()
+
+    def _memory_of(self, device: WorkerDevice) -> int | None:
+        """Return the bytes that a worker may hold; None: it looks by itself what is free.
+
+        Those that share the processor have equal parts of what is free and of what the others hold already, whenever
+        each is started.
+        """
+        if device.name != "cpu" or device.sharers == 1:
+            return None
+        others = [process.pid for seat, process in self._processes.items() if self._devices[seat].name == "cpu"]
+        return free_memory(held_by=others) // device.sharers
 
     def _take_end(self, seat: str, end: End) -> None:
         with self._lock:
@@ -103,8 +122,15 @@ def _named(devices: Iterable[WorkerDevice]) -> dict[str, WorkerDevice]:
     return named
 
 
-def worker_settings(device: WorkerDevice, bundle: Bundle) -> Settings:
-    """Take from the config what a worker needs to know."""
+def worker_settings(device: WorkerDevice, bundle: Bundle, memory: int | None, trouble: str) -> Settings:
+    """Take from the config what a worker needs to know.
+
+    Args:
+        device: its device.
+        bundle: what workers are started with.
+        memory: the bytes that it may hold, where the config does not say; None: it looks by itself.
+        trouble: what is wrong with how workers share the processor; empty when nothing is.
+    """
     config = bundle.config
     return Settings(
         device=device.name,
@@ -116,13 +142,14 @@ def worker_settings(device: WorkerDevice, bundle: Bundle) -> Settings:
         max_film_bytes=config.limits.max_film_bytes,
         max_frames=config.limits.max_frames,
         max_film_seconds=config.limits.max_film_seconds,
-        memory=None if config.workers.memory == "auto" else config.workers.memory,
+        memory=memory if config.workers.memory == "auto" else config.workers.memory,
         batch=None if config.workers.batch == "auto" else config.workers.batch,
         previews=None if config.status.listen is None else StateFolder(config.state).previews,
         sees_one_gpu=device.card is not None,
         is_spare=device.is_spare,
         sharers=device.sharers,
-        threads=None if config.workers.threads == "auto" else config.workers.threads,
+        threads=device.share.threads,
+        warning=trouble,
         deterministic=config.workers.deterministic,
         picture_folders=(config.recipes, config.inbox),
     )

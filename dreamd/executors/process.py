@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from pydantic import ValidationError
 
 from dreamd.errors import FailureCause
+from dreamd.files.problems import refusal
+from dreamd.hardware.cores import processor_list
 from dreamd.messages import Said, Settings, Unable, from_worker
+
+log = logging.getLogger(__name__)
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
 """A process ends itself by these signals; others come from elsewhere."""
@@ -53,6 +58,7 @@ class Process:
         on_message: Callable[[Said], None],
         on_end: Callable[[End], None],
         environment: Mapping[str, str],
+        processors: Collection[int] = (),
     ) -> None:
         """Start it. Nothing is heard of it until `begin`.
 
@@ -61,6 +67,7 @@ class Process:
             on_message: called with each of its messages, in a thread of its own.
             on_end: called in the same thread and last of all, with how it ended.
             environment: its environment variables.
+            processors: those that it runs on; empty: all that this process may use.
 
         Raises:
             OSError: the system has no room for another process.
@@ -69,13 +76,14 @@ class Process:
         self._on_end = on_end
         self._blame: End | None = None
         self._writing = threading.Lock()
-        self._popen = subprocess.Popen(
-            [sys.executable, "-m", "dreamd.worker.main", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,  # Ctrl-C in a terminal is for the daemon, which then drains
-        )
+        with _running_on(processors):
+            self._popen = subprocess.Popen(
+                [sys.executable, "-m", "dreamd.worker.main", str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+                start_new_session=True,  # Ctrl-C in a terminal is for the daemon, which then drains
+            )
         self.pid = self._popen.pid
         assert self._popen.stdin is not None
         with contextlib.suppress(PermissionError):  # a user has so many pages for pipes; common orders need few
@@ -153,6 +161,23 @@ class Process:
         else:
             self._on_message(message)
         return True
+
+
+@contextlib.contextmanager
+def _running_on(processors: Collection[int]) -> Iterator[None]:
+    """Have this thread run on some processors meanwhile, and what it starts for good; all of it where there are none.
+
+    What a process inherits holds from its first thread on, before a library starts others.
+    """
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, processors or before)
+    except OSError as error:  # somebody has taken them from the daemon since it made its plan
+        log.warning("a worker runs on any processor, not on %s: %s", processor_list(processors), refusal(error))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _end_by(code: int) -> End:

@@ -133,13 +133,14 @@ class WorkersConfig(FieldModel):
 
     Attributes:
         executor: the plugin that runs jobs.
-        devices: `auto` (every GPU, or else the processor), or a list such as `[cuda:0, cpu]`; the names of those that
-            another executor than `local` runs jobs on are its own.
+        devices: `auto` (every GPU, or else the processor), or a list such as `[cuda:0, cpu]`, one worker each; `cpu*4`
+            is four workers that share the processor. The names of those that another executor than `local` runs jobs on
+            are its own.
         batch: how many pictures of equal recipe and shape to dream together at most, and to give to a worker at a time;
             `auto`: 32 on a GPU, as far as its memory goes, and 1 on a processor, where more bring nothing.
-        memory: what one worker may hold, or `auto`, which is most of what is free when it starts.
+        memory: what one worker may hold, or `auto`, which is most of what is free when it starts, or its part of that.
         threads: how many threads one worker computes with on a processor, or `auto`: as many as its affinity and its
-            control group's quota allow.
+            control group's quota allow, or its part of them.
         deterministic: on a GPU, take only algorithms that give the same bytes each time; `false` takes the fastest.
         idle_unload_seconds: a worker idle for so long is stopped, and its device given back.
     """

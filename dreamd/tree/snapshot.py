@@ -66,6 +66,9 @@ class WorkerStatus:
         jobs: that it has in hand; those without progress wait for their turn in it.
         node: the machine that it is on; empty for this one.
         busy_share: the part of the last minute that its device was dreaming, 0 to 1; 0 when it has nothing to do.
+        threads: how many threads it computes with; None on a GPU, or where that is not known.
+        processors: those that it runs on, as `0-3,8`; empty on a GPU, or where that is not known.
+        memory_limit: the bytes that it may hold; None where that is not known.
     """
 
     device: str
@@ -76,6 +79,9 @@ class WorkerStatus:
     error: str | None
     node: str = ""
     busy_share: float = 0.0
+    threads: int | None = None
+    processors: str = ""
+    memory_limit: int | None = None
     jobs: list[RunningJob] = field(default_factory=list)
 
 

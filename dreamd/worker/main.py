@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from dreamd.engine.speed.precision import fastest, winograd_gains
 from dreamd.errors import DreamdError
+from dreamd.hardware.cores import processor_list
 from dreamd.logs import configure, inherited_level, inherited_style
 from dreamd.messages import Importing, Ready, Settings, Unable, read_settings, to_worker
 from dreamd.plugin_host.finding.discovery import Candidate
@@ -31,6 +32,7 @@ from dreamd.worker.machine.device import (
     device_name,
     free_memory,
     use_threads,
+    used_threads,
 )
 from dreamd.worker.machine.heap import keep_freed_memory
 from dreamd.worker.pipeline import Pipeline
@@ -107,15 +109,19 @@ class Worker:
         log.info("%s (%s): fastest precision is %s%s", device.label, name, precision, way)
         if device.warning:
             log.warning("%s", device.warning)
+        computes_here = device.torch.type == "cpu"
         if not self._settings.distrusted and not any(not each.deliberate for each in self._plugins.catalogue.problems):
             self._remember_catalogue()
         return Ready(
             device=device.label,
             device_name=name,
             precision=precision,
-            warning=device.warning,
+            warning="; ".join(filter(None, (device.warning, self._settings.warning))),
             catalogue=self._plugins.catalogue,
-        )  # fmt: skip
+            threads=used_threads() if computes_here else None,
+            processors=processor_list(os.sched_getaffinity(0)) if computes_here else "",
+            memory=self.memory,
+        )
 
     def _remember_catalogue(self) -> None:
         """Let commands know what these plugins bring, so that they need not load them."""

@@ -29,6 +29,9 @@ from dreamd.executors.devices import worker_devices
 from dreamd.executors.executor import ExecutorContext
 from dreamd.executors.guarded import GuardedExecutor
 from dreamd.executors.local import LocalExecutor
+from dreamd.executors.plan import Machine
+from dreamd.hardware.cores import Core
+from dreamd.hardware.memory import free_memory
 from dreamd.messages import Advanced, Batch, NotDone, Order, Ready
 from dreamd.settings.config import load_config
 
@@ -86,6 +89,8 @@ name = "a player"
 if device == "tell":
     form = "%(sharers)s sharers, %(threads)s threads, deterministic %(deterministic)s, alone %(sees_one_gpu)s"
     name = form % settings
+if "TELL" in os.environ:
+    name = "sees " + os.environ.get("CUDA_VISIBLE_DEVICES", "what it likes")
 if device == "flaky" and os.path.exists(settings["plugin_folders"][0] + "/flaky"):
     sys.exit(1)
 if device.startswith("plugin"):
@@ -97,7 +102,9 @@ if device.startswith("plugin"):
     say(type="importing", plugin=None)
 if device == "plugins-and-death":
     os._exit(6)
-say(type="ready", device=device + "!", device_name=name, precision="fp32", warning=warning, catalogue={{}})
+has = dict(threads=settings["threads"], processors=repr(sorted(os.sched_getaffinity(0))), memory=settings["memory"])
+warning = warning or settings["warning"]
+say(type="ready", device=device + "!", device_name=name, precision="fp32", warning=warning, catalogue={{}}, **has)
 if device == "brief":
     os._exit(5)
 while line := sys.stdin.readline():
@@ -287,6 +294,62 @@ def test_a_worker_is_told_what_the_config_says_of_its_device(desk: Callable[...,
     one = desk("tell", "tell", workers={"threads": 3, "deterministic": False})
     told = one.event(Ready).device_name
     assert told == "2 sharers, 3 threads, deterministic False, alone False"
+
+
+def test_each_worker_sees_its_own_card_and_one_on_the_processor_none(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,2,7")
+    monkeypatch.setenv("TELL", "what is seen")
+    one = desk("cuda:0", "cuda:1", "cpu")
+    one.event(Ready, 3)
+    seen = {view.device: view.device_name for view in one.roster.workers()}
+    assert seen == {"cuda:0!": "sees 4", "cuda:1!": "sees 2", "cpu!": "sees "}
+
+
+def test_workers_on_the_processor_have_cores_of_their_own_and_equal_memory(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = sorted(os.sched_getaffinity(0))
+    pairs = Machine(cores=[Core((here[0],)), Core((here[-1],))], count=2, memory=8_000_000_000)
+    monkeypatch.setattr(Machine, "of_process", lambda _environment: pairs)
+    one = desk("cpu", "cpu")
+    one.event(Ready, 2)
+    views = one.roster.workers()
+    assert [view.processors for view in views] == [f"[{here[0]}]", f"[{here[-1]}]"]
+    assert [view.threads for view in views] == [1, 1]
+    least, most = sorted(view.memory_limit or 0 for view in views)
+    assert 0 < most < free_memory() * 0.6
+    assert least == pytest.approx(most, rel=0.2)  # other processes come and go meanwhile
+    assert sorted(os.sched_getaffinity(0)) == here  # the daemon's own are as before
+
+
+def test_a_worker_that_has_the_processor_for_itself_is_told_nothing_of_it(desk: Callable[..., Desk]) -> None:
+    one = desk("cpu")
+    one.event(Ready)
+    assert (one.view.threads, one.view.memory_limit) == (None, None)
+    assert one.view.processors == repr(sorted(os.sched_getaffinity(0)))
+
+
+def test_processors_that_are_gone_since_the_plan_was_made_keep_no_worker_from_starting(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = Machine(cores=[Core((4000,)), Core((4001,))], count=2, memory=8_000_000_000)
+    monkeypatch.setattr(Machine, "of_process", lambda _environment: gone)
+    one = desk("cpu", "cpu")
+    one.event(Ready, 2)
+    assert "a worker runs on any processor, not on 4000" in caplog.text
+
+
+def test_workers_that_get_in_each_others_way_work_and_say_so(
+    desk: Callable[..., Desk], caplog: pytest.LogCaptureFixture
+) -> None:
+    one = desk("cpu", "cpu", workers={"threads": 1000})
+    one.event(Ready, 2)
+    assert {view.threads for view in one.roster.workers()} == {1000}
+    told = "workers.threads: 1000 threads for each of 2 workers are more than the"
+    assert all((view.error or "").startswith(told) for view in one.roster.workers())
+    assert told in caplog.text
 
 
 # Death

@@ -65,7 +65,7 @@ def test_a_first_party_plugin_imports_nothing_of_dreamd_but_its_api_and_its_own_
 # Which way imports run
 
 FLOORS = [
-    {"wording", "json_text", "processes"},
+    {"wording", "json_text", "processes", "hardware"},
     {"errors", "logs"},
     {"files", "job"},
     {"weights", "pictures", "engine", "inbox"},
@@ -84,7 +84,7 @@ FLOORS = [
 HEAVY = {"torch", "torchvision", "timm", "PIL", "numpy", "safetensors"}
 
 LIGHT_ROOMS = {
-    "api", "cli", "daemon", "errors", "executors", "files", "inbox", "job", "json_text", "logs", "messages",
+    "api", "cli", "daemon", "errors", "executors", "files", "hardware", "inbox", "job", "json_text", "logs", "messages",
     "plugin_host", "processes", "settings", "tree", "wording",
 }  # fmt: skip
 """What the daemon's process is made of, and the command line until it knows what to do."""

@@ -13,7 +13,8 @@ from dreamd.commands.doctor.machine import look_at_clock, look_at_page, look_at_
 from dreamd.commands.doctor.user import look_at_rights, take_home_of
 from dreamd.commands.plugins.loading import engine_plugins
 from dreamd.errors import ConfigError, DreamdError
-from dreamd.executors.devices import check_devices
+from dreamd.executors.devices import check_devices, device_names, sharing_troubles, worker_devices
+from dreamd.hardware.cores import processor_list
 from dreamd.settings.config import Config, load_config
 from dreamd.tree import snapshot
 
@@ -56,9 +57,21 @@ def _look_at_workers(config: Config) -> list[Finding]:
         return [*_look_at_devices("auto"), Finding("config", False, str(error))]
     is_here = config.workers.executor == "local"
     return [
-        *_look_at_devices(config.workers.devices if is_here else "auto"),
+        *_look_at_devices(device_names(config) if is_here else "auto"),
+        *(_look_at_sharing(config) if is_here else []),
         Finding("config", True, str(config.file)),
     ]
+
+
+def _look_at_sharing(config: Config) -> list[Finding]:
+    """Look at how workers on the processor share it; nothing where one has it for itself, as is well."""
+    troubles = [Finding("workers", False, trouble) for trouble in sharing_troubles(config)]
+    shares = [device.share for device in worker_devices(config) if device.share.processors]
+    if troubles or not shares:
+        return troubles
+    threads = f"{shares[0].threads} thread{'s' if shares[0].threads != 1 else ''}"
+    places = "; ".join(processor_list(share.processors) for share in shares)
+    return [Finding("workers", True, f"{len(shares)} on the processor, {threads} each, on processors {places}")]
 
 
 def _look_at_devices(wanted: str | Sequence[str]) -> list[Finding]:

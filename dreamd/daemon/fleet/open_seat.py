@@ -87,4 +87,7 @@ class OpenSeat:
             node=self.seat.node,
             error=error or (ready.warning if ready else None) or None,
             busy_share=self.load.share() if self.in_hand else 0.0,
+            threads=ready.threads if ready else None,
+            processors=ready.processors if ready else "",
+            memory_limit=ready.memory if ready else None,
         )

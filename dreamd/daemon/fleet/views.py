@@ -21,6 +21,9 @@ class WorkerView:
 
     Attributes:
         node: the machine; empty for this one.
+        threads: how many threads it computes with; None on a GPU, or where that is not known.
+        processors: those that it runs on, as `0-3,8`; empty on a GPU, or where that is not known.
+        memory_limit: the bytes that it may hold; None where that is not known.
         busy_share: the part of the last minute that its device was dreaming, 0 to 1; 0 when it has nothing to do.
     """
 
@@ -33,3 +36,6 @@ class WorkerView:
     error: str | None
     node: str = ""
     busy_share: float = 0.0
+    threads: int | None = None
+    processors: str = ""
+    memory_limit: int | None = None

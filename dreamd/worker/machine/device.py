@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 
 from dreamd.errors import DreamdError, UsageError
-from dreamd.worker.machine.processors import count_processors
+from dreamd.hardware.memory import free_memory as free_main_memory
+from dreamd.hardware.processors import count_processors
 
 _GPU_SHARE = 0.9
-_PROCESSOR_SHARE = 0.8
-"""The shares of the memory that is free now which a dream may take. The rest is left to others."""
+"""The share of a GPU's memory that is free now which a dream may take. The rest is left to others."""
 
 
 class BrokenDeviceError(DreamdError):
@@ -111,8 +111,7 @@ def free_memory(device: torch.device) -> int:
     """Return most of the bytes that are free on a device now."""
     if device.type == "cuda":
         return int(_GPU_SHARE * torch.cuda.mem_get_info(device)[0])
-    lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    return int(_PROCESSOR_SHARE * 1024 * int(lines["MemAvailable"].split()[0]))
+    return free_main_memory()
 
 
 def count_threads(sharers: int = 1) -> int:
@@ -128,3 +127,8 @@ def use_threads(count: int) -> None:
     """Have torch compute with so many threads on the processor."""
     if count != torch.get_num_threads():
         torch.set_num_threads(count)
+
+
+def used_threads() -> int:
+    """Return how many threads torch computes with on the processor."""
+    return torch.get_num_threads()

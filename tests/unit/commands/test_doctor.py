@@ -22,6 +22,8 @@ from dreamd.commands.doctor import folders, machine, user
 from dreamd.commands.doctor.examination import examine
 from dreamd.commands.doctor.finding import Finding
 from dreamd.commands.init import make_tree
+from dreamd.executors.plan import Machine
+from dreamd.hardware.cores import Core
 from dreamd.job import Job
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
@@ -113,6 +115,21 @@ def test_each_device_of_the_config_is_looked_at(root: Path) -> None:
     found = [finding for finding in examine(root / "config.yaml") if finding.check == "device"]
     assert [finding.ok for finding in found] == [True, False]
     assert found[1].text.startswith("device 'cuda:7' cannot be used here; there is cpu")
+
+
+def test_how_workers_share_the_processor_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    four = Machine(cores=[Core((number, number + 4)) for number in range(4)], count=8, memory=8_000_000_000)
+    monkeypatch.setattr(Machine, "of_process", lambda _environment: four)
+
+    def told(**workers: object) -> list[tuple[bool, str]]:
+        configured(root, workers=workers)
+        return [(found.ok, found.text) for found in examine(root / "config.yaml") if found.check == "workers"]
+
+    assert told(devices=["cpu*2"]) == [(True, "2 on the processor, 2 threads each, on processors 0-1,4-5; 2-3,6-7")]
+    assert told(devices=["cpu"]) == []
+    ((ok, text),) = told(devices=["cpu*2"], threads=5)
+    assert not ok
+    assert text.startswith("workers.threads: 5 threads for each of 2 workers are more than the 8 processors")
 
 
 def test_a_name_that_no_device_can_have_is_the_configs_fault(root: Path) -> None:

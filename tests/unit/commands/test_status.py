@@ -286,6 +286,20 @@ def test_pauses_missed_files_troubles_and_broken_plugins_are_told(
 
 
 @pytest.mark.usefixtures("locked")
+def test_what_a_worker_has_of_the_machine_is_told(capsys: pytest.CaptureFixture[str], place: Place) -> None:
+    worker = WorkerStatus(
+        device="cpu", device_name="x86_64", precision="bf16", state="busy", pid=9, error=None, busy_share=0.5,
+        threads=1, processors="0,4", memory_limit=7_250_000_000,
+    )  # fmt: skip
+    card = replace(worker, device="cuda:0", device_name="a card", threads=None, processors="", busy_share=0)
+    place.write(replace(IDLE, workers=[worker, card]))
+    assert told(capsys, place).splitlines()[-2:] == [
+        "worker   cpu x86_64: busy, bf16, 1 thread on processors 0,4, up to 7.2 GB, 50% busy",
+        "worker   cuda:0 a card: busy, bf16, up to 7.2 GB",
+    ]
+
+
+@pytest.mark.usefixtures("locked")
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0.4, "0 s"), (59.6, "1 min"), (61, "1 min"), (3599, "59 min"), (3661, "1 h 1 min"), (90_000, "25 h 0 min")],

@@ -7,8 +7,20 @@ from pathlib import Path
 import pytest
 
 from dreamd.errors import ConfigError
-from dreamd.executors.devices import VISIBLE, WorkerDevice, check_devices, visible_cards, worker_devices
+from dreamd.executors.devices import (
+    VISIBLE,
+    WorkerDevice,
+    check_devices,
+    device_names,
+    sharing_troubles,
+    visible_cards,
+    worker_devices,
+)
+from dreamd.executors.plan import Machine, Share
+from dreamd.hardware.cores import Core
 from dreamd.settings.config import Config, load_config
+
+FOUR_CORES = Machine(cores=[Core((number,)) for number in range(4)], count=4, memory=8_000_000_000)
 
 MIG = "MIG-1b2c3d4e-0001-5f00-8000-000000000001"
 OTHER_MIG = "MIG-1b2c3d4e-0002-5f00-8000-000000000002"
@@ -94,22 +106,78 @@ def test_workers_of_one_device_share_it(folder: Path) -> None:
     assert [device.sharers for device in devices] == [2, 2, 2, 2]
 
 
-def test_a_process_sees_its_card_alone_and_else_what_the_daemon_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_sees_its_card_alone_and_on_the_processor_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VISIBLE, "2,3")
     assert WorkerDevice(name="cuda:1", card="3").environment()[VISIBLE] == "3"
-    assert WorkerDevice(name="cpu").environment()[VISIBLE] == "2,3"
+    assert WorkerDevice(name="cpu").environment()[VISIBLE] == ""
+    assert WorkerDevice(name="auto:0").environment()[VISIBLE] == "2,3"
 
 
-@pytest.mark.parametrize("name", ["gpu", "CPU", "cuda0", "cuda:", "cuda:x", "auto", "cpu:0 ", ""])
+def test_a_named_gpu_is_seen_alone_also_where_nothing_tells_which_there_are(folder: Path) -> None:
+    """As under WSL, whose driver has no folder in /proc."""
+    devices = worker_devices(config(folder, "['cuda:1', cuda]"), {}, folder / "none")
+    assert [device.card for device in devices] == ["1", "0"]
+    hidden = worker_devices(config(folder, "['cuda:1']"), {VISIBLE: ""}, folder / "none")
+    assert [device.card for device in hidden] == [None]
+
+
+def test_a_device_times_a_number_is_so_many_workers(folder: Path) -> None:
+    several = config(folder, "[cpu*2, 'cuda:1*2', cuda]")
+    assert device_names(several) == ["cpu", "cpu", "cuda:1", "cuda:1", "cuda"]
+    devices = worker_devices(several, {}, driver(folder, 2), FOUR_CORES)
+    assert [(device.name, device.card, device.sharers) for device in devices] == [
+        ("cpu", None, 2),
+        ("cpu", None, 2),
+        ("cuda:1", "1", 2),
+        ("cuda:1", "1", 2),
+        ("cuda", "0", 1),
+    ]
+
+
+def test_workers_on_the_processor_share_what_those_of_cards_leave(folder: Path) -> None:
+    devices = worker_devices(config(folder, "['cuda:0', cpu, cpu]"), {}, driver(folder, 1), FOUR_CORES)
+    assert [device.share for device in devices] == [
+        Share(),
+        Share(processors=(0, 1), threads=1),
+        Share(processors=(2,), threads=1),
+    ]
+
+
+def test_a_worker_alone_on_the_processor_has_it_as_ever(folder: Path) -> None:
+    (device,) = worker_devices(config(folder, "[cpu]"), {}, folder / "none", FOUR_CORES)
+    assert device.share == Share()
+
+
+@pytest.mark.parametrize(
+    ("devices", "told"),
+    [
+        ("[cpu*2], threads: 3", ["workers.threads: 3 threads for each of 2 workers are more than the 4 processors"]),
+        ("auto, threads: 5", ["workers.threads: 5 threads for a worker are more than the 4 processors"]),
+        ("[cpu*5]", ["workers.devices: 5 workers share the 4 processors"]),
+        ("[cpu*2], memory: 5GB", ["workers.memory: 5.0 GB for each of 2 workers are more than the 8.0 GB"]),
+        ("[cpu*2], threads: 2, memory: 4GB", []),
+        ("['cuda:0'], threads: 5", []),
+        ("[cpu*5], executor: cluster", []),
+    ],
+)
+def test_what_cannot_be_shared_well_is_told(folder: Path, devices: str, told: list[str]) -> None:
+    troubles = sharing_troubles(config(folder, devices), FOUR_CORES)
+    assert [trouble.partition(" that dreamd")[0] for trouble in troubles] == told
+
+
+@pytest.mark.parametrize(
+    "name", ["gpu", "CPU", "cuda0", "cuda:", "cuda:x", "auto", "cpu:0 ", "", "cpu*0", "cpu*", "cpu*1000"]
+)
 def test_a_name_that_no_device_can_have_is_refused_with_its_line(folder: Path, name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check_devices(config(folder, f"[cpu, {name!r}]"))
     assert str(caught.value) == (
-        f"{folder}/config.yaml:1: workers.devices[1]: {name!r} is no device; write cpu, cuda, cuda:1, mps or xpu"
+        f"{folder}/config.yaml:1: workers.devices[1]: {name!r} is no device; write cpu, cuda, cuda:1, mps or xpu, "
+        "or cpu*4 for four workers"
     )
 
 
 def test_devices_that_may_be_there_are_left_to_the_worker_and_other_executors_names_to_them(folder: Path) -> None:
-    check_devices(config(folder, "[cpu, cuda, 'cuda:7', mps, xpu, 'xpu:1']"))
+    check_devices(config(folder, "[cpu, cuda, 'cuda:7', mps, xpu, 'xpu:1', cpu*999]"))
     check_devices(config(folder, "auto"))
     check_devices(config(folder, "[node-7], executor: cluster"))

@@ -94,7 +94,7 @@ function showWorkers(status) {
 function workerLine(worker) {
   const works = { busy: "good", idle: "good", starting: "warm" }[worker.state];
   const kind = worker.error ? (works ? "warm" : "bad") : (works ?? "");
-  const facts = [worker.precision, worker.memory_bytes ? size(worker.memory_bytes) : ""].filter(Boolean).join(" · ");
+  const facts = [worker.precision, shareOf(worker), memoryOf(worker)].filter(Boolean).join(" · ");
   const device = worker.device.startsWith("auto") ? "Worker" : worker.device; // it has not chosen yet
   return make("li", {},
     make("span", { class: "grow" }, `${device} `, make("span", { class: "soft" }, worker.device_name),
@@ -102,6 +102,18 @@ function workerLine(worker) {
     worker.busy_share === undefined || worker.busy_share === null ? null : busy(worker.busy_share),
     make("span", { class: `chip ${kind}` }, wordOf(worker)),
   );
+}
+
+/** What a worker has of the processors, in plain words. */
+function shareOf({ threads, processors }) {
+  if (!threads) return "";
+  return `${plural(threads, "thread")}${processors ? ` on processors ${processors}` : ""}`;
+}
+
+/** What a worker holds of the main memory, and may hold; of a GPU the limit is the GPU's. */
+function memoryOf({ memory_bytes, memory_limit, threads }) {
+  if (!memory_bytes) return "";
+  return memory_limit && threads ? `${size(memory_bytes)} of ${size(memory_limit)}` : size(memory_bytes);
 }
 
 /** What a worker does, in plain words. */

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dreamd.worker.machine.processors import count_processors
+from dreamd.hardware.processors import count_processors
 
 
 @pytest.fixture(autouse=True)

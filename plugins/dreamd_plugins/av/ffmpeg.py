@@ -33,6 +33,36 @@ class Unclosed:
             self.write = file.write
 
 
+class WhatIsWritten:
+    """Reads a file that FFmpeg writes at the same time, at a place of its own: so it moves what it has written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._place = file, 0
+
+    def read(self, count: int) -> bytes:
+        """Read on."""
+        written_to = self._file.tell()
+        self._file.seek(self._place)
+        data = self._file.read(count)
+        self._file.seek(written_to)
+        self._place += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go elsewhere."""
+        written_to = self._file.tell()
+        self._place = self._file.seek(self._place + offset if whence == 1 else offset, 0 if whence == 1 else whence)
+        self._file.seek(written_to)
+        return self._place
+
+    def tell(self) -> int:
+        """Return where it reads."""
+        return self._place
+
+    def close(self) -> None:
+        """Leave the file open."""
+
+
 @contextmanager
 def words() -> Iterator[None]:
     """Tell FFmpeg's errors as those of the file, in words."""

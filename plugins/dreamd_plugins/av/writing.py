@@ -10,7 +10,7 @@ import numpy as np
 
 from dreamd.api import FilmPlan, Frame, PictureError, Timing
 from dreamd_plugins.av.colours import BT709, FULL, LIMITED, MATRICES, TRANSFERS, exact_scaling, matrix_by_size, swscale
-from dreamd_plugins.av.ffmpeg import EXACT, WRITERS, Unclosed, library
+from dreamd_plugins.av.ffmpeg import EXACT, WRITERS, Unclosed, WhatIsWritten, library
 from dreamd_plugins.av.reading import Film
 from dreamd_plugins.av.streams import mux_in_order, sound_packets, sound_streams
 from dreamd_plugins.av.times import TICKS, ticks
@@ -26,6 +26,19 @@ _ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9", "av1": "
 
 _THREADS = 4
 """The threads of an encoder, on any machine, since the bytes may depend on their number."""
+
+_KEY_FRAMES = 60
+"""From one frame that is decoded alone to the next there are so many at most: a player that looks for a place in the
+film decodes all of those in between."""
+
+_INDEX_FIRST = {
+    "mp4": {"movflags": "+faststart"},
+    "mov": {"movflags": "+faststart"},
+    "matroska": {"cues_to_front": "1"},
+    "webm": {"cues_to_front": "1"},
+}
+"""What has FFmpeg's writers move the table of a film's frames to its beginning, so that a browser plays and seeks in it
+while it comes."""
 
 
 class Writer:
@@ -67,6 +80,7 @@ class Writer:
         stream.options = _options(self._codec, plan.quality)
         context.time_base = 1 / rate
         context.thread_count = _THREADS
+        context.gop_size = _KEY_FRAMES
         context.max_b_frames = 0  # each packet is then a frame, in the order of their times
         context.colorspace, context.color_range = self._matrix, LIMITED
         context.color_primaries = self._matrix
@@ -94,13 +108,15 @@ class Writer:
 
     def join(self, parts: Sequence[BinaryIO], timings: Sequence[Timing], file: BinaryIO) -> tuple[str, ...]:
         """Put the parts behind each other, and copy the sound."""
-        options = dict(EXACT)
+        options = EXACT | _INDEX_FIRST[self._container]
         if self._container in ("mp4", "mov"):
             options |= {"video_track_timescale": str(self._time_base.denominator)}
         av = self._av
         parts[0].seek(0)
         with (
-            av.open(Unclosed(file), "w", format=self._container, options=options) as container,
+            av.open(
+                Unclosed(file), "w", format=self._container, options=options, io_open=lambda *_: WhatIsWritten(file)
+            ) as container,
             av.open(parts[0]) as first,
         ):
             pictures = container.add_stream_from_template(first.streams.video[0], opaque=True)

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -82,6 +83,23 @@ def test_webm_and_matroska_keep_times_and_sound(
     assert times_of(result) == times_of(path.read_bytes())
     assert sound_of(result) == sound_of(path.read_bytes())
     assert difference(list(opened(plugins, extension, result).read())[2].pixels, frames[2].pixels) < 4
+
+
+@pytest.mark.parametrize(
+    ("extension", "index", "frames"),
+    [(".mp4", b"moov", b"mdat"), (".mov", b"moov", b"mdat"), (".webm", b"\x1cS\xbbk", b"\x1fC\xb6u")],
+)
+def test_a_film_begins_with_its_index_so_that_it_plays_while_it_comes(
+    plugins: Plugins, extension: str, index: bytes, frames: bytes
+) -> None:
+    shown = [Frame(pixels=each, timing=Timing(time=Fraction(n, 25))) for n, each in enumerate(panning(70))]
+    plan = FilmPlan(width=64, height=48, alpha=False, extension=extension)
+    data = written(plugins, plan, shown, cut=65)
+    assert 0 < data.rindex(index) < data.index(frames)
+    with av.open(io.BytesIO(data)) as film:
+        keys = [number for number, packet in enumerate(film.demux(video=0)) if packet.is_keyframe]
+    assert keys == [0, 60, 65]
+    assert written(plugins, plan, shown, cut=65) == data
 
 
 def test_sound_without_a_place_is_left_out_and_said(plugins: Plugins, tmp_path: Path) -> None:

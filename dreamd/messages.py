@@ -284,6 +284,7 @@ class Sidecar(_Message):
         pictures: the SHA-256 of each picture and vector that the recipe names, by its path.
         steps: whether a film strip lies beside the result, which has its name and `.steps.jpg`.
         frames: how many frames a film has; None for a picture.
+        film_seconds: how long a film lasts; None for a picture.
     """
 
     job: str
@@ -305,6 +306,7 @@ class Sidecar(_Message):
     steps: bool = False
     threads: int | None = None
     frames: int | None = None
+    film_seconds: float | None = None
 
     def text(self) -> str:
         """Return the sidecar as it is written beside a result."""

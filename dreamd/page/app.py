@@ -89,7 +89,7 @@ def make_routes(config: Config, clients: Clients, entrance: Entrance | None, rel
     studio = StudioHandlers(parts, results.thumbnails)
     every = [
         *Front(entrance).routes(),
-        *Now(config, state, clients).routes(),
+        *Now(config, state, clients, parts.sizes).routes(),
         *results.routes(),
         *AttentionHandlers(Attention(config)).routes(),
         *Actions(config, uploads).routes(),

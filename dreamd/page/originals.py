@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -16,6 +18,36 @@ from dreamd.tree.layout import HOUSE, WORK
 
 _NAMESAKES = 50
 """The number of numbered names under which an original is looked for."""
+
+_KNOWN = 1000
+"""The most files whose digests are remembered."""
+
+
+class _Digests:
+    """The SHA-256 of files, each remembered as long as it is what it was: a player asks for a film piece by piece."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], str] = {}
+        self._lock = threading.Lock()
+
+    def digest(self, file: BufferedReader) -> str:
+        """Return the SHA-256 of an open file, which is then at its beginning."""
+        status = os.fstat(file.fileno())
+        stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        with self._lock:
+            if known := self._known.get(stamp):
+                return known
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        with self._lock:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[stamp] = digest
+        return digest
+
+
+_DIGESTS = _Digests()
+"""Of this process."""
 
 
 def original_digest(job: Job, config: Config) -> str | None:
@@ -45,8 +77,7 @@ def opened_original(job: Job, config: Config) -> BinaryIO | None:
             file = opened_file(folder, path)
         except OSError:
             continue
-        if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
-            file.seek(0)
+        if _DIGESTS.digest(file) == sha256:
             return file
         file.close()
     return None

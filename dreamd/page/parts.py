@@ -18,6 +18,7 @@ from dreamd.page.posting.receipts import Receipts
 from dreamd.page.recipes.cards import RecipeCards
 from dreamd.page.recipes.editor import Recipes
 from dreamd.page.state import StateView
+from dreamd.page.uploading.sizes import Sizes
 from dreamd.page.uploading.uploads import Uploads
 from dreamd.settings.config import Config
 
@@ -32,6 +33,7 @@ class Parts:
         state: what the daemon says of itself.
         recipes: the recipes of the tree.
         cards: presets and named recipes to choose from.
+        sizes: tells how large what is dropped may be.
         uploads: takes pictures into the inbox.
         receipts: what was given out for pictures that were posted.
         jobs: tells jobs, by what was given out or by their own ids.
@@ -48,6 +50,7 @@ class Parts:
     state: StateView
     recipes: Recipes
     cards: RecipeCards
+    sizes: Sizes
     uploads: Uploads
     receipts: Receipts
     jobs: ApiJobs
@@ -61,7 +64,9 @@ class Parts:
     @classmethod
     def of(cls, config: Config, clients: Clients, reloads: threading.Event) -> Self:
         """Make them; `reloads` is set when the daemon has read its config anew."""
-        recipes, uploads, receipts = Recipes(config, reloads), Uploads(config), Receipts(config.state, config.inbox)
+        recipes, receipts = Recipes(config, reloads), Receipts(config.state, config.inbox)
+        sizes = Sizes(config.limits, recipes.offered)
+        uploads = Uploads(config, sizes)
         state = StateView(config)
         posting, comparisons = Posting(config, uploads, recipes, receipts), Comparisons(config.state)
         return cls(
@@ -70,6 +75,7 @@ class Parts:
             state=state,
             recipes=recipes,
             cards=RecipeCards(config, recipes),
+            sizes=sizes,
             uploads=uploads,
             receipts=receipts,
             jobs=ApiJobs(config, receipts),

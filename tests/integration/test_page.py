@@ -511,7 +511,7 @@ def test_a_result_is_sent_as_the_picture_that_its_name_says_and_can_run_nothing(
     (page.tree.outbox / "full" / "cat.png").write_bytes(b"<script>alert(1)</script>")
     answer = page.get("/results/f1")
     assert (answer.headers["Content-Type"], answer.body) == ("image/png", b"<script>alert(1)</script>")
-    assert answer.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert answer.headers["Content-Security-Policy"] == "default-src 'none'; media-src 'self'; sandbox"
     page.result("f2", "full/cat.html", 6006.0)
     assert page.get("/results/f2").headers["Content-Type"] == "application/octet-stream"
 
@@ -706,6 +706,20 @@ def test_an_upload_that_says_it_is_too_large_is_not_even_read(page: Served) -> N
             assert b" 413 " in answer.readline()
             assert b"larger than limits.max_bytes (0.3 MB)" in answer.read()  # to the end: the connection is closed
     assert page.staged() == []
+
+
+def test_a_film_may_be_larger_than_a_picture(page: Served) -> None:
+    data = b"x" * (MAX_BYTES + 1)
+    assert page.upload("long.MP4", data, "large").status == 201
+    assert (page.tree.inbox / "large" / "long.MP4").read_bytes() == data
+    refused = page.upload("long.gif", data, "large")  # a picture may be called so, too
+    assert (refused.status, "limits.max_bytes" in refused.text) == (413, True)
+    refused = page.ask("PUT", "/api/upload?name=a.mkv", None, Content_Length=str(17_000_000_000))
+    assert (refused.status, refused.json["error"]) == (413, "the file is larger than limits.max_film_bytes (16000 MB)")
+    status = page.get("/api/status").json
+    assert (status["max_film_bytes"], status["film_endings"]) == (
+        16_000_000_000, [".m4v", ".mkv", ".mov", ".mp4", ".webm"],
+    )  # fmt: skip
 
 
 def test_an_upload_without_end_is_cut_off_and_leaves_nothing(page: Served) -> None:

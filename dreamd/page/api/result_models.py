@@ -59,6 +59,8 @@ class ApiResult(BaseModel):
     seconds: Annotated[float | None, Field(description="How long it took.")]
     width: Annotated[int | None, Field(description="In pixels; null where its sidecar is gone.")]
     height: Annotated[int | None, Field(description="In pixels; null where its sidecar is gone.")]
+    frames: Annotated[int | None, Field(description="How many a film or an animation has; null for a picture.")]
+    film_seconds: Annotated[float | None, Field(description="How long it lasts; null for a picture.")]
     is_there: Annotated[bool, Field(description="Whether its file is in the outbox, or in the trash.")]
     is_favourite: Annotated[bool, Field(description="Whether somebody has made it a favourite.")]
     put_away: Annotated[Way | None, Field(description="How it was put away; null when it was not.")]

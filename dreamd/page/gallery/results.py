@@ -6,15 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import PurePosixPath
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from dreamd.errors import UsageError
 from dreamd.files.names import parts_of
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import Job, JobState
+from dreamd.page.gallery.placeholder import placeholder
 from dreamd.page.gallery.recipe_words import holds_word
 from dreamd.page.gallery.thumbnails import thumbnail_name
-from dreamd.page.outbox import is_there, sidecar_of
+from dreamd.page.media import Media, media_of
+from dreamd.page.originals import opened_original
+from dreamd.page.outbox import is_there, result_of, sidecar_of
 from dreamd.settings.config import Config
 from dreamd.tree.journal import Journal
 from dreamd.tree.layout import StateFolder, trash_folder
@@ -30,8 +33,8 @@ RESULTS_AT_ONCE = 120
 _WORDS = 8
 """The most words that one search looks for; what is behind them is left out."""
 
-_SIZES = 50_000
-"""The most results whose width and height are remembered, so that their sidecars need not be read again."""
+_MEASURES = 50_000
+"""The most results whose measures are remembered, so that their sidecars need not be read again."""
 
 _SIDECAR_FIELDS = (
     "device",
@@ -118,6 +121,9 @@ class ShownResult:
         has_picture: whether there is anything to show: the file, or a small picture of it that was made before.
         width: in pixels; None where it is not known.
         height: in pixels; None where it is not known.
+        media: how it is shown.
+        frames: how many frames a film or an animation has; None for a picture.
+        film_seconds: how long that lasts; None where it is not known.
         is_favourite: whether somebody has made it a favourite.
         put_away: how it was put away; None when it was not.
         place: its place in the order that was asked for.
@@ -134,9 +140,21 @@ class ShownResult:
     has_picture: bool
     width: int | None
     height: int | None
+    media: Media
+    frames: int | None
+    film_seconds: float | None
     is_favourite: bool
     put_away: Way | None
     place: str
+
+
+class _Measures(NamedTuple):
+    """How large a result is, as its sidecar says; None for what it does not say."""
+
+    width: int | None = None
+    height: int | None = None
+    frames: int | None = None
+    film_seconds: float | None = None
 
 
 class ResultView:
@@ -144,7 +162,7 @@ class ResultView:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._sizes: dict[str, tuple[int, int]] = {}
+        self._measures: dict[str, _Measures] = {}
 
     def listed(self, sought: Sought, *, before: str | None, limit: int) -> list[ShownResult]:
         """List results in the order that is sought.
@@ -188,12 +206,39 @@ class ResultView:
     def facts(self, job: Job) -> dict[str, Any]:
         """Return what a result's sidecar says of it; each fact is None when the sidecar does not say it.
 
-        With them come `is_known`, whether the sidecar is there, and `keeps_originals`, whether originals are kept.
+        With them come `is_known`, whether the sidecar is there, `keeps_originals`, whether originals are kept, and
+        `original_media`, how the original is shown.
         """
         record = sidecar_of(job, self._config.outbox)
         facts = {name: None if record is None else record.get(name) for name in _SIDECAR_FIELDS}
         keeps = self._config.originals is not None
-        return {**facts, "is_known": record is not None, "keeps_originals": keeps}
+        media = _original_media(job, record or {})
+        return {**facts, "is_known": record is not None, "keeps_originals": keeps, "original_media": media}
+
+    def drawn(self, job: Job, kind: str) -> str | None:
+        """Draw what stands in place of a film's small picture; None where there is no film.
+
+        Args:
+            job: a done job.
+            kind: `after` for its result, `before` for its original.
+        """
+        measures, record = self._measures_of(job), sidecar_of(job, self._config.outbox) or {}
+        if measures.width is None or measures.height is None or measures.frames is None:
+            return None
+        name = job.result or "" if kind == "after" else job.name
+        media = media_of(name, moves=True) if kind == "after" else _original_media(job, record)
+        if media is not Media.FILM or not self._has(job, kind):
+            return None
+        return placeholder(name, (measures.width, measures.height), measures.frames, measures.film_seconds)
+
+    def _has(self, job: Job, kind: str) -> bool:
+        """Tell whether the file of a result or of its original is there."""
+        if kind == "after":
+            return result_of(job, self._config.outbox) is not None
+        file = opened_original(job, self._config)
+        if file is not None:
+            file.close()
+        return file is not None
 
     def _shown(self, journal: Journal, jobs: Sequence[Job], seeking: Seeking) -> list[ShownResult]:
         ids = [job.id for job in jobs]
@@ -208,7 +253,7 @@ class ResultView:
         result = PurePosixPath(job.result or "")
         there = is_there(self._config.outbox, trash_folder(job.id) / result.name if put_away else result)
         thumbnail = StateFolder(self._config.state).thumbnails / thumbnail_name(job.id, "after", "small")
-        width, height = self._size(job)
+        measures = self._measures_of(job)
         return ShownResult(
             id=job.id,
             name=printable(job.name),
@@ -219,29 +264,50 @@ class ResultView:
             from_nothing=is_dream_file(job.name),
             is_there=there,
             has_picture=there or thumbnail.exists(),
-            width=width,
-            height=height,
+            width=measures.width,
+            height=measures.height,
+            media=media_of(result.name, moves=measures.frames is not None),
+            frames=measures.frames,
+            film_seconds=measures.film_seconds,
             is_favourite=is_favourite,
             put_away=put_away,
             place=f"{seeking.place_of(job).value},{job.id}",
         )
 
-    def _size(self, job: Job) -> tuple[int, int] | tuple[None, None]:
-        """Return a result's width and height, as its sidecar says."""
-        if (known := self._sizes.get(job.id)) is not None:
+    def _measures_of(self, job: Job) -> _Measures:
+        if (known := self._measures.get(job.id)) is not None:
             return known
-        size = (sidecar_of(job, self._config.outbox) or {}).get("size")
-        if not isinstance(size, list) or len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
-            return None, None
-        if len(self._sizes) >= _SIZES:
-            self._sizes.clear()
-        self._sizes[job.id] = (size[0], size[1])
-        return size[0], size[1]
+        measures = _measures(sidecar_of(job, self._config.outbox) or {})
+        if measures.width is None:
+            return measures
+        if len(self._measures) >= _MEASURES:
+            self._measures.clear()
+        self._measures[job.id] = measures
+        return measures
 
     def _ask(self, question: Callable[[Journal], T], nothing: T) -> T:
         """Ask the journal; `nothing` while there is none that can be read."""
         with Journal.looked_at(StateFolder(self._config.state).journal) as journal:
             return nothing if journal is None else question(journal)
+
+
+def _original_media(job: Job, record: Mapping[str, Any]) -> Media:
+    """Return how the original of a job is shown. A film may have been made out of one picture: its recipe says so."""
+    recipe = record.get("recipe")
+    film = recipe.get("film") if isinstance(recipe, dict) else None
+    is_made = isinstance(film, dict) and film.get("frames") is not None
+    return media_of(job.name, moves=record.get("frames") is not None and not is_made)
+
+
+def _measures(record: Mapping[str, Any]) -> _Measures:
+    """Read the measures of a result out of its sidecar."""
+    size, frames, seconds = record.get("size"), record.get("frames"), record.get("film_seconds")
+    if not isinstance(size, list) or len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        return _Measures()
+    if not isinstance(frames, int) or frames < 1:
+        return _Measures(size[0], size[1])
+    is_told = isinstance(seconds, int | float) and isfinite(seconds) and seconds > 0
+    return _Measures(size[0], size[1], frames, seconds if is_told else None)
 
 
 def _recipes(journal: Journal, sought: Sought) -> dict[int, str]:

@@ -1,7 +1,8 @@
-"""The process that makes small pictures: `python -m dreamd.page.gallery.thumbnailer PARENT_PID MAX_PIXELS MAX_BYTES`.
+"""The process that makes small pictures: `python -m dreamd.page.gallery.thumbnailer PARENT_PID ABOUT`.
 
 Decodes pictures from anywhere, so it is a process of its own, with limits, that has nothing to lose and does not last.
-Takes one line of JSON a picture on its standard input, and answers each with a line: `null`, or what is wrong.
+ABOUT is a `Reading` as JSON. Takes one line of JSON a picture on its standard input, and answers each with a line:
+`null`, or what is wrong.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from dreamd.files.nofollow import opened_file, opened_folder
 from dreamd.files.problems import refusal
 from dreamd.json_text import to_json
 from dreamd.page.gallery.before_after import before_after
+from dreamd.page.gallery.first_frame import Reading, first_frame
 from dreamd.pictures.picture import Picture, in_bytes, shrunk
 from dreamd.pictures.reading import read_picture
 from dreamd.processes import confine, die_with_parent
@@ -49,21 +51,21 @@ _OUTPUT_BYTES = 32 << 20
 def main() -> None:
     """Answer until the input ends, or nothing comes for a while."""
     die_with_parent(int(sys.argv[1]))
-    max_pixels, max_bytes = int(sys.argv[2]), int(sys.argv[3])
-    confine(memory_bytes=_BASE_BYTES + _BYTES_A_PIXEL * max_pixels, output_bytes=_OUTPUT_BYTES)
+    reading = Reading.model_validate_json(sys.argv[2])
+    confine(memory_bytes=_BASE_BYTES + _BYTES_A_PIXEL * reading.max_pixels, output_bytes=_OUTPUT_BYTES)
     while select.select([0], [], [], _IDLE_SECONDS)[0]:
         line = sys.stdin.buffer.readline()  # the server waits for each answer, so no second line is in the buffer
         if not line:
             return
-        answer = _answer(json.loads(line), max_pixels, max_bytes)
+        answer = _answer(json.loads(line), reading)
         sys.stdout.buffer.write(to_json(answer).encode() + b"\n")
         sys.stdout.buffer.flush()
 
 
-def _answer(request: dict[str, Any], max_pixels: int, max_bytes: int) -> str | None:
+def _answer(request: dict[str, Any], reading: Reading) -> str | None:
     """Make the thumbnail, or the picture of before and after, that is asked for; return what is wrong, or None."""
     try:
-        pictures = [_small(source, request["side"], max_pixels, max_bytes) for source in request["sources"]]
+        pictures = [_small(source, request["side"], reading) for source in request["sources"]]
         target = Path(request["target"])
         if request["layout"] is None:
             _write(pictures[0], target, "WEBP", quality=_QUALITY, method=3)
@@ -78,16 +80,16 @@ def _answer(request: dict[str, Any], max_pixels: int, max_bytes: int) -> str | N
     return None
 
 
-def _small(source: dict[str, Any], side: int, max_pixels: int, max_bytes: int) -> Image.Image:
+def _small(source: dict[str, Any], side: int, reading: Reading) -> Image.Image:
     """Read a source and shrink it."""
-    picture = shrunk(in_bytes(_read(source["places"], source["sha256"], max_pixels, max_bytes)), side)
+    picture = shrunk(in_bytes(_read(source["places"], source["sha256"], source["film"], reading)), side)
     image = Image.fromarray(picture.pixels)
     if picture.alpha is not None:
         image.putalpha(Image.fromarray(picture.alpha))
     return image
 
 
-def _read(places: Sequence[Sequence[str]], sha256: str | None, max_pixels: int, max_bytes: int) -> Picture:
+def _read(places: Sequence[Sequence[str]], sha256: str | None, film: str | None, reading: Reading) -> Picture:
     """Read the file that has these bytes, or any without a digest. Raises PictureError for none.
 
     One that is moved from a place to a later one meanwhile, as an original is that is put away, is found there.
@@ -96,7 +98,7 @@ def _read(places: Sequence[Sequence[str]], sha256: str | None, max_pixels: int, 
         root, path = Path(place[0]), PurePosixPath(place[1])
         try:
             if sha256 is None or _digest(root, path) == sha256:
-                return _read_at(root, path, max_pixels, max_bytes)
+                return _read_at(root, path, film, reading)
         except OSError:
             continue
     raise PictureError("the picture is not there any more")
@@ -107,10 +109,13 @@ def _digest(root: Path, path: PurePosixPath) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_at(root: Path, path: PurePosixPath, max_pixels: int, max_bytes: int) -> Picture:
+def _read_at(root: Path, path: PurePosixPath, film: str | None, reading: Reading) -> Picture:
+    if film is not None:
+        with opened_file(root, path) as file:
+            return first_frame(file, path, film, reading)
     with opened_folder(root, path.parts[:-1]) as folder:
         os.fchdir(folder)  # its name could lead elsewhere by now
-    return read_picture(Path(path.name), max_pixels=max_pixels, max_bytes=max_bytes)
+    return read_picture(Path(path.name), max_pixels=reading.max_pixels, max_bytes=reading.max_bytes)
 
 
 def _write(image: Image.Image, target: Path, form: str, **options: int) -> None:

@@ -14,12 +14,15 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from dreamd.job import Job
 from dreamd.json_text import to_json
+from dreamd.page.media import media_type
 from dreamd.page.originals import original_digest, original_places
 from dreamd.page.outbox import result_of, sidecar_of
+from dreamd.plugin_host.catalogue import Catalogue
+from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.config import Config
 from dreamd.tree.layout import StateFolder
 
@@ -64,8 +67,15 @@ def thumbnail_name(job: str, kind: str, size: str) -> str:
 class Thumbnails:
     """The thumbnails of one tree. All of it is called from the event loop."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, offered: Callable[[], Catalogue]) -> None:
+        """Make none yet.
+
+        Args:
+            config: the config.
+            offered: returns what plugins bring; one of them reads the film that a thumbnail is made of.
+        """
         self._config = config
+        self._offered = offered
         self._folder = StateFolder(config.state).thumbnails
         self._maker = _Maker(config)
         self._turn = asyncio.Lock()
@@ -148,14 +158,25 @@ class Thumbnails:
         """Say which file to make a thumbnail from; None when there is none."""
         if kind == "after":
             path = result_of(job, self._config.outbox)
-            return None if path is None else {"places": [[str(self._config.outbox), str(path)]], "sha256": None}
+            places = [] if path is None else [[str(self._config.outbox), str(path)]]
+            return _source(places, None, self._film_plugin(job.result or "")) if places else None
         sha256 = original_digest(job, self._config)
         if sha256 is None:
             return None
-        return {
-            "places": [[str(root), str(path)] for root, path in original_places(job, self._config)],
-            "sha256": sha256,
-        }
+        places = [[str(root), str(path)] for root, path in original_places(job, self._config)]
+        return _source(places, sha256, self._film_plugin(job.name))
+
+    def _film_plugin(self, name: str) -> str | None:
+        """Return the plugin that reads a film; None for pictures, and animations, of which the first frame is one."""
+        if media_type(name).startswith("image/"):
+            return None
+        ending = PurePosixPath(name).suffix.lower()
+        films = (entry for entry in self._offered().entries if entry.kind is Kind.FILM)
+        return next((entry.plugin for entry in films if ending in entry.extensions), None)
+
+
+def _source(places: list[list[str]], sha256: str | None, film: str | None) -> dict[str, object]:
+    return {"places": places, "sha256": sha256, "film": film}
 
 
 class _Maker:
@@ -163,7 +184,13 @@ class _Maker:
 
     def __init__(self, config: Config) -> None:
         limits = config.limits
-        arguments = (str(os.getpid()), str(limits.max_pixels), str(int(limits.max_bytes)))
+        reading = {
+            "max_pixels": limits.max_pixels,
+            "max_bytes": int(limits.max_bytes),
+            "max_film_bytes": int(limits.max_film_bytes),
+            "folders": [str(folder) for folder in config.plugins.engine],
+        }
+        arguments = (str(os.getpid()), to_json(reading))
         self._command = (sys.executable, "-m", "dreamd.page.gallery.thumbnailer", *arguments)
         self._process: Process | None = None
 

@@ -12,7 +12,7 @@ from dreamd.json_text import to_json
 from dreamd.page.access.callers import ForbiddenError
 from dreamd.page.recipes.editor import ChangedError
 from dreamd.page.uploading.places import SlowError
-from dreamd.page.uploading.uploads import TooLargeError
+from dreamd.page.uploading.sizes import TooLargeError
 
 Handler = Callable[[Request], Awaitable[Response]]
 """What answers a request."""

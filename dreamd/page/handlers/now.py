@@ -16,6 +16,7 @@ from dreamd.page.access.clients import Clients, household_of
 from dreamd.page.feed import Feed, Listener
 from dreamd.page.handlers.answers import JsonAnswer, answering
 from dreamd.page.state import StateView
+from dreamd.page.uploading.sizes import Sizes
 from dreamd.settings.config import Config
 from dreamd.tree.layout import StateFolder
 
@@ -38,10 +39,11 @@ class EventsAnswer(StreamingResponse):
 class Now:
     """Answers from the daemon's snapshot and the previews."""
 
-    def __init__(self, config: Config, view: StateView, clients: Clients) -> None:
+    def __init__(self, config: Config, view: StateView, clients: Clients, sizes: Sizes) -> None:
         self._config = config
         self._view = view
         self._clients = clients
+        self._sizes = sizes
         self._feed = Feed(view, config.state)
 
     def routes(self) -> list[BaseRoute]:
@@ -55,7 +57,13 @@ class Now:
     async def state(self, _request: Request) -> Response:
         """Answer with the state of everything, and what a page needs to know of the config."""
         values = await asyncio.to_thread(self._view.state)
-        return JsonAnswer({**values, "max_bytes": int(self._config.limits.max_bytes)})
+        endings = await asyncio.to_thread(self._sizes.film_endings)
+        sizes = {
+            "max_bytes": self._sizes.picture.most,
+            "max_film_bytes": self._sizes.film.most,
+            "film_endings": endings,
+        }
+        return JsonAnswer({**values, **sizes})
 
     async def events(self, request: Request) -> Response:
         """Send the state of everything, again whenever it changes."""

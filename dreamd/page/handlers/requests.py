@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from dreamd.errors import UsageError
 from dreamd.page.uploading.places import SlowError
-from dreamd.page.uploading.uploads import TooLargeError
+from dreamd.page.uploading.sizes import TooLargeError
 
 _BODY_BYTES = 256 * 1024
 """The largest request that is no picture, in bytes."""

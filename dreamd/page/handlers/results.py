@@ -31,7 +31,7 @@ class Results:
         self._config = config
         self._view = view
         self._recipes = recipes
-        self.thumbnails = Thumbnails(config)
+        self.thumbnails = Thumbnails(config, recipes.offered)
 
     def routes(self) -> list[BaseRoute]:
         """List the addresses that are answered here."""
@@ -66,14 +66,17 @@ class Results:
         return JsonAnswer({**asdict(shown), **facts, **neighbours, "recipe": self._recipes.text_of(job.recipe)})
 
     async def thumbnail(self, request: Request) -> Response:
-        """Answer with a result or its original, small."""
+        """Answer with a result or its original, small; of a film that nothing here reads, with a drawing."""
         kind, size = request.path_params["kind"], request.path_params["size"]
         if kind not in KINDS or size not in SIDES:
             raise NotThereError("there is nothing here")
         job = await self._done_job(request)
         file = await self.thumbnails.get(job, kind, size, request.is_disconnected)
         if file is None:
-            raise NotThereError("there is nothing here")
+            drawn = await asyncio.to_thread(self._view.drawn, job, kind)
+            if drawn is None:
+                raise NotThereError("there is nothing here")
+            return Response(drawn, media_type="image/svg+xml")
         return FileResponse(file, media_type="image/webp", headers={"Cache-Control": FOR_GOOD})
 
     async def share(self, request: Request) -> Response:

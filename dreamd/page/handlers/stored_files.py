@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path, PurePosixPath
+import os
+from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from dreamd.job import Job
 from dreamd.page.handlers.answers import NotThereError
+from dreamd.page.media import media_type
 from dreamd.page.outbox import opened_result
 from dreamd.page.recipes.cards import sample_file
 
-_CHUNK_BYTES = 1 << 18
-"""The bytes of the pieces in which a file is read and sent."""
-
 FOR_GOOD = "private, max-age=31536000, immutable"
 """What belongs to a job that has ended never changes, so a browser may keep it for a year."""
-
-_TYPES = {
-    ".jpg": "image/jpeg",
-    ".png": "image/png",
-    ".webp": "image/webp",
-    ".avif": "image/avif",
-    ".gif": "image/gif",
-    ".bmp": "image/bmp",
-    ".tif": "image/tiff",
-    ".jp2": "image/jp2",
-}
-"""The type of a result by the name that dreamd gave it, so that no content decides what a browser takes it for."""
 
 
 async def sent_result(job: Job, outbox: Path, name: str, *, with_trash: bool = False) -> Response:
@@ -49,15 +36,32 @@ async def sent_result(job: Job, outbox: Path, name: str, *, with_trash: bool = F
     return sent_file(file, name)
 
 
+class _OpenedFileResponse(FileResponse):
+    """Sends an open file, the whole or the parts that are asked for, and closes it."""
+
+    def __init__(self, file: BinaryIO, media_type: str, headers: dict[str, str]) -> None:
+        # By its number, since its name may lead elsewhere by now.
+        path = f"/proc/self/fd/{file.fileno()}"
+        super().__init__(path, media_type=media_type, headers=headers, stat_result=os.fstat(file.fileno()))
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as an ASGI application."""
+        with self._file:
+            await super().__call__(scope, receive, send)
+
+
 def sent_file(file: BinaryIO, name: str) -> Response:
-    """Answer with an open file, under a name; the name alone decides what a browser takes it for."""
+    """Answer with an open file, or the parts of it that are asked for, under a name.
+
+    The name alone decides what a browser takes it for.
+    """
     headers = {
         "Content-Disposition": f"inline; filename*=UTF-8''{quote(name.encode('utf-8', 'replace'))}",
-        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Content-Security-Policy": "default-src 'none'; media-src 'self'; sandbox",
         "Cache-Control": FOR_GOOD,
     }
-    media_type = _TYPES.get(PurePosixPath(name).suffix.lower(), "application/octet-stream")
-    return StreamingResponse(_chunks(file), media_type=media_type, headers=headers)
+    return _OpenedFileResponse(file, media_type(name), headers)
 
 
 def sent_sample(name: str, headers: dict[str, str] | None = None) -> Response:
@@ -66,9 +70,3 @@ def sent_sample(name: str, headers: dict[str, str] | None = None) -> Response:
     if file is None:
         raise NotThereError("there is no small picture of this preset")
     return FileResponse(file, media_type="image/webp", headers=headers)
-
-
-async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
-    with file:
-        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-            yield chunk

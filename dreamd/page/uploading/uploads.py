@@ -23,8 +23,8 @@ from dreamd.inbox.dream_files import is_dream_file
 from dreamd.inbox.ignored import Ignored
 from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.page.uploading.places import Place, Places
+from dreamd.page.uploading.sizes import Bound, Sizes
 from dreamd.settings.config import Config
-from dreamd.settings.yamlfile import MAX_BYTES as RECIPE_BYTES
 from dreamd.tree.identity import check_is_known
 from dreamd.tree.layout import HOUSE, UPLOADS, StateFolder
 from dreamd.wording import printable
@@ -36,17 +36,13 @@ _FORGOTTEN_SECONDS = 86_400.0
 """The time in seconds after which what a kill has left is removed."""
 
 
-class TooLargeError(UsageError):
-    """An upload is larger than `limits.max_bytes`, or a dream file than a recipe may be."""
-
-
 class Uploads:
     """Takes uploads into one inbox."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, sizes: Sizes) -> None:
         self._inbox = config.inbox
         self._state = StateFolder(config.state)
-        self._max_bytes = int(config.limits.max_bytes)
+        self._sizes = sizes
         self._ignored = Ignored(config.watch.ignore)
         self._places = Places()
         self._writers = asyncio.Semaphore(_WRITERS)
@@ -76,14 +72,13 @@ class Uploads:
             DreamdError: the folder cannot be written.
         """
         parts = self._check(folder, name)
-        most = RECIPE_BYTES if is_dream_file(name) else self._max_bytes
-        if length is not None and length > most:
-            raise _too_large(name, most)
+        bound = await asyncio.to_thread(self._sizes.of, name)
+        bound.check(length or 0)
         try:
-            async with self._places.take(most if length is None else length) as place:
+            async with self._places.take(bound.most if length is None else length) as place:
                 await asyncio.to_thread(check_is_known, self._inbox, self._state)
                 async with _staged(self._inbox) as (draft, descriptor):
-                    await self._write(descriptor, place, chunks, name, most)
+                    await self._write(descriptor, place, chunks, name, bound)
                     return await asyncio.to_thread(self._publish, draft, parts, name, note)
         except OSError as error:
             raise os_error_explained(error, "write into", folder) from error
@@ -102,12 +97,12 @@ class Uploads:
             SpaceError: the disk is full.
             DreamdError: the inbox cannot be written.
         """
-        if length is not None and length > self._max_bytes:
-            raise _too_large(name, self._max_bytes)
+        bound = self._sizes.picture
+        bound.check(length or 0)
         try:
             async with _staged(self._inbox) as (draft, descriptor):
-                async with self._places.take(self._max_bytes if length is None else length) as place:
-                    await self._write(descriptor, place, chunks, name, self._max_bytes)
+                async with self._places.take(bound.most if length is None else length) as place:
+                    await self._write(descriptor, place, chunks, name, bound)
                 yield self._inbox / HOUSE / UPLOADS / draft.name
         except OSError as error:
             raise os_error_explained(error, "write into", ".") from error
@@ -124,10 +119,11 @@ class Uploads:
             raise UsageError(f"{printable('/'.join((*parts, name)))!r} is a name that dreamd leaves alone; rename it")
         return parts
 
-    async def _write(self, descriptor: int, place: Place, stream: AsyncIterator[bytes], name: str, most: int) -> None:
+    async def _write(
+        self, descriptor: int, place: Place, stream: AsyncIterator[bytes], name: str, bound: Bound
+    ) -> None:
         async for chunk in place.chunks(aiter(stream)):
-            if place.size > most:
-                raise _too_large(name, most)
+            bound.check(place.size)
             async with self._writers:
                 await asyncio.to_thread(_write_all, descriptor, chunk)
         if place.size == 0 and not is_dream_file(name):
@@ -145,12 +141,6 @@ class Uploads:
                     sync_folder(folder)
                     return path
         raise AssertionError("there is always a free name")
-
-
-def _too_large(name: str, most: int) -> TooLargeError:
-    if is_dream_file(name):
-        return TooLargeError(f"a dream file is a recipe, and has at most {most // 1024} KB")
-    return TooLargeError(f"the file is larger than limits.max_bytes ({most / 1e6:g} MB)")
 
 
 def sweep(inbox: Path) -> None:

@@ -26,6 +26,7 @@ from dreamd.worker.films.film_dream import (
     Pace,
     Recipes,
     Watching,
+    seconds_of,
     with_alpha,
     write_whole,
 )
@@ -245,6 +246,7 @@ class DreamedFilm:
         )
         return FilmResult(
             frames=self.folder.standing.frames,
+            seconds=seconds_of(self.folder.timings),
             size=(self._source.width, self._source.height),
             notes=notes,
             losses=self._losses,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -19,7 +19,7 @@ from dreamd.engine.dreamer import Progress
 from dreamd.engine.glimpse import Glimpse
 from dreamd.errors import RecipeError, UnknownNameError
 from dreamd.files.problems import os_errors_explained
-from dreamd.pictures.film import Film, FilmPlan, FilmWriter, Frame
+from dreamd.pictures.film import Film, FilmPlan, FilmWriter, Frame, Timing
 from dreamd.pictures.picture import Bytes
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.recipes.recipe import Climb, Part, Recipe
@@ -102,12 +102,14 @@ class FilmResult:
 
     Attributes:
         frames: how many frames it has.
+        seconds: how long it lasts.
         size: width and height in pixels.
         notes: what a person should know about it.
         losses: of its dream, before and after; None where nothing was dreamed since the start of this process.
     """
 
     frames: int
+    seconds: float
     size: tuple[int, int]
     notes: tuple[str, ...]
     losses: tuple[float, float] | None
@@ -235,6 +237,14 @@ def write_whole(folder: FilmFolder, writer: FilmWriter, target: Path) -> tuple[s
         file.flush()
         os.fsync(file.fileno())
     return tuple(notes)
+
+
+def seconds_of(timings: Sequence[Timing]) -> float:
+    """Return how long frames are shown that follow each other; the last as long as it says, or as the one before it."""
+    if not timings:
+        return 0.0
+    last = timings[-1].duration or (timings[-1].time - timings[-2].time if len(timings) > 1 else 0)
+    return round(float(timings[-1].time + last - timings[0].time), 3)
 
 
 def with_alpha(colours: Bytes, frame: Frame) -> Frame:

@@ -14,7 +14,7 @@ from dreamd.engine.ascents.chain import Given, changed
 from dreamd.engine.ascents.chance import Random
 from dreamd.engine.dreamer import Progress
 from dreamd.pictures.film import FilmWriter, Frame, Timing
-from dreamd.worker.films.film_dream import FilmResult, Pace, Recipes, Watching, write_whole
+from dreamd.worker.films.film_dream import FilmResult, Pace, Recipes, Watching, seconds_of, write_whole
 from dreamd.worker.films.keeping import FilmFolder
 from dreamd.worker.pixels import to_pixels
 from dreamd.worker.session import Session
@@ -113,6 +113,7 @@ class MadeFilm:
         first = self.folder.tensor("last-0")
         return FilmResult(
             frames=self.folder.standing.frames,
+            seconds=seconds_of(self.folder.timings),
             size=(first.shape[3], first.shape[2]),
             notes=notes,
             losses=self._losses,

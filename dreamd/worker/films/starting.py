@@ -126,6 +126,7 @@ class FilmJob:
             loss_after=losses[1],
             notes=result.notes,
             frames=result.frames,
+            film_seconds=result.seconds,
         )
 
 

@@ -16,7 +16,7 @@ from dreamd.page.access.clients import household_of
 from dreamd.page.api.following import Following
 from dreamd.page.api.job_view import Found
 from dreamd.page.api.models import ApiJob, JobList, JobQuery, ListQuery, Nothing, PostQuery, State
-from dreamd.page.api.operations.operation import ANY_RIGHT, IDEMPOTENCY_KEY, Answer, Operation, operation
+from dreamd.page.api.operations.operation import ANY_RIGHT, IDEMPOTENCY_KEY, Answer, Header, Operation, operation
 from dreamd.page.api.operations.streaming import EVENT_STREAM, job_event, streamed
 from dreamd.page.handlers.answers import JsonAnswer, NotThereError
 from dreamd.page.handlers.requests import length_of
@@ -43,7 +43,12 @@ _PUT_AWAY_LOOK_SECONDS = 0.05
 """The pause between two looks for either."""
 
 _JOB = Answer(words="The job.", model=ApiJob)
-_PICTURE = Answer(words="The picture, as it lies in its folder.", media_type="image/*")
+_SIDECAR = {200: Answer(words="How it came about: the sidecar that lies beside the result.")}
+_FILE = {
+    200: Answer(words="The picture or the film, as it lies in its folder.", media_type="*/*"),
+    206: Answer(words="The part of it that was asked for; 416 where there is none such.", media_type="*/*"),
+}
+_RANGE = Header(name="Range", words="The part to send: `bytes=0-999`. Players ask so for what they show next.")
 _NO_JOB = "There is no such job, or this token has not posted it."
 _NO_FILE = "There is no such job, or it has no such file (any more)."
 
@@ -74,7 +79,7 @@ class JobOperations:
                 problems={
                     408: "The picture came too slowly, or too many came at once.",
                     409: "The key was used for something else, or the recipe's folder has another recipe by now.",
-                    413: "The picture is larger than `limits.max_bytes`.",
+                    413: "The picture is larger than `limits.max_bytes`, or the film than `limits.max_film_bytes`.",
                     422: "Name, folder, recipe or key cannot be.",
                     507: "The disk is full.",
                 },
@@ -145,17 +150,16 @@ class JobOperations:
         ]  # fmt: skip
 
     def _on_files(self) -> list[Operation]:
-        sidecar = Answer(words="How it came about: the sidecar that lies beside the result.")
         return [
             operation(
-                "GET", path, handler, query=Nothing, answers={200: answer}, problems={404: _NO_FILE},
-                needs=ANY_RIGHT,
+                "GET", path, handler, query=Nothing, answers=answers, problems={404: _NO_FILE}, needs=ANY_RIGHT,
+                headers=(_RANGE,) if answers is _FILE else (),
             )
-            for path, handler, answer in (
-                ("/jobs/{id}/result", self.get_result, _PICTURE),
-                ("/jobs/{id}/original", self.get_original, _PICTURE),
-                ("/jobs/{id}/sidecar", self.get_sidecar, sidecar),
-                ("/jobs/{id}/steps", self.get_film_strip, _PICTURE),
+            for path, handler, answers in (
+                ("/jobs/{id}/result", self.get_result, _FILE),
+                ("/jobs/{id}/original", self.get_original, _FILE),
+                ("/jobs/{id}/sidecar", self.get_sidecar, _SIDECAR),
+                ("/jobs/{id}/steps", self.get_film_strip, _FILE),
             )
         ]  # fmt: skip
 

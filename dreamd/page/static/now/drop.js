@@ -8,12 +8,13 @@ import { sortOut } from "./carried.js";
 const SHOWN_SECONDS = 8;
 const waiting = [];
 let isSending = false;
-let maxBytes = null;
+let limits = null; // what dreamd takes
 let sorting = Promise.resolve();
 
-async function largest() {
-  maxBytes ??= (await get("api/status")).max_bytes;
-  return maxBytes;
+/** The most bytes of a file: a film may be larger than a picture. */
+async function largest({ name }) {
+  limits ??= await get("api/status");
+  return limits.film_endings.some((ending) => name.toLowerCase().endsWith(ending)) ? limits.max_film_bytes : limits.max_bytes;
 }
 
 /** Takes what is dropped: pictures to dream, and what dreamd made, whose recipe may be used; that is asked one by one. */
@@ -40,7 +41,8 @@ async function sendNext() {
   waiting.shift();
   const { file, folder, recipe, line, bar } = next;
   try {
-    if (file.size > (await largest())) throw new Error(`it is larger than ${size(maxBytes)}`);
+    const most = await largest(file);
+    if (file.size > most) throw new Error(`it is larger than ${size(most)}`);
     const picture = await upload(file, folder, recipe, (share) => (bar.value = share));
     bar.value = 1;
     line.lastChild.textContent = `in ${folderName(folder)}`;

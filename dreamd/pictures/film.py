@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 from dreamd.pictures.picture import Bytes
 
@@ -86,6 +86,8 @@ class FilmPlan:
         quality: 1 to 100.
         codec: what the frames are coded with, for formats that have a choice; `auto` chooses.
         pixel_format: how their pixels are stored, by FFmpeg's name, for formats that have a choice; `auto` chooses.
+        metadata: whether the result says of itself what its source does, such as its title, when it was taken and
+            where; `strip_location` leaves out where.
     """
 
     width: int
@@ -96,6 +98,7 @@ class FilmPlan:
     quality: int = 92
     codec: str = "auto"
     pixel_format: str = "auto"
+    metadata: Literal["keep", "strip", "strip_location"] = "keep"
 
 
 class FilmWriter(Protocol):

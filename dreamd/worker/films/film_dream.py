@@ -223,6 +223,7 @@ def writer_of(
         quality=recipe.output.quality,
         codec=recipe.output.codec,
         pixel_format=recipe.output.pixel_format,
+        metadata=recipe.output.metadata,
     )
     is_same = source is not None and source[2] == plugin.entry.plugin
     writer: FilmWriter = plugin.create(plan, getattr(film, "own", film) if is_same else None)

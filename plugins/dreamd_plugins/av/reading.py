@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from dreamd.api import CheckSize, Frame, PictureError, Timing
-from dreamd_plugins.av.colours import FULL, HDR, LIMITED, exact_scaling, matrix_of, swscale, tone_mapped
+from dreamd.api import CheckSize, Frame, PictureError
+from dreamd_plugins.av.colours import FULL, LIMITED, colours_of, exact_scaling, swscale, tone_mapped
 from dreamd_plugins.av.ffmpeg import Unclosed, library, words
-from dreamd_plugins.av.streams import pictures_of, seconds_of
+from dreamd_plugins.av.interlacing import deinterlaced
+from dreamd_plugins.av.streams import end_of, pictures_of, seconds_of
 from dreamd_plugins.av.times import TICKS, timed
 from dreamd_plugins.av.wholeness import check_whole
 
@@ -56,28 +57,37 @@ class Film:
             self.turns = round(first.rotation / 90) % 4
             check_size(first.width, first.height)
             self._size = (first.width, first.height)
-            self.matrix = matrix_of(first)
-            self.transfer = int(first.color_trc)
+            self.colours = colours_of(first)
+            self._is_interlaced = first.interlaced_frame
         self.width, self.height = self._size[:: -1 if self.turns % 2 else 1]
         self.alpha = False
         self.loop: int | None = None
-        self.notes: tuple[str, ...] = ()
-        if hdr := HDR.get(self.transfer):
-            self.notes = (f"its colours are HDR ({hdr}) and were brought to those of an ordinary screen",)
+        self.notes = self._noted()
+
+    def _noted(self) -> tuple[str, ...]:
+        notes = []
+        if self.colours.hdr:
+            notes.append(f"its colours are HDR ({self.colours.hdr}) and were brought to those of an ordinary screen")
+        if self._is_interlaced:
+            notes.append("its frames are interlaced: each was made whole out of its two halves")
+        return tuple(notes)
 
     def read(self, start: Fraction | None = None) -> Iterator[Frame]:
         """Yield the frames by their times."""
         with words(), self.opened() as container:
             stream = pictures_of(container)
             frames = self._decoded(container, stream, start)
-            for frame, time, duration in timed(frames, self.time_base, self.rate):
-                if start is None or time >= start:
-                    yield Frame(pixels=self._pixels(frame), timing=Timing(time=time, duration=duration))
+            if self._is_interlaced:
+                frames = deinterlaced(frames, stream)
+            for frame, timing in timed(frames, self.time_base, self.rate, end_of(stream)):
+                if start is None or timing.time >= start:
+                    yield Frame(pixels=self._pixels(frame), timing=timing)
 
     def _decoded(self, container: InputContainer, stream: VideoStream, start: Fraction | None) -> Iterator[VideoFrame]:
         """Decode from a key frame before a time on; from the beginning where that is not found."""
         if start is not None and start > 0:
-            container.seek(int(start / self.time_base), stream=stream, backward=True)
+            ahead = 1 if self._is_interlaced else 0  # the frame before it is looked at too
+            container.seek(int(start / self.time_base) - ahead, stream=stream, backward=True)
             frames = container.decode(stream)
             first = next(frames, None)
             if first is not None and first.pts is not None and first.pts * self.time_base <= start:
@@ -91,18 +101,19 @@ class Film:
         self._check_size(frame.width, frame.height)
         if (frame.width, frame.height) != self._size:
             raise PictureError(f"its frames change their size, from {self._size} to {(frame.width, frame.height)}")
-        is_hdr = self.transfer in HDR
+        is_hdr = self.colours.hdr is not None
         is_full = int(frame.color_range) == FULL or frame.format.name.startswith("yuvj")
         rgb = frame.to_ndarray(
             format="rgb48le" if is_hdr else "rgb24",
-            src_colorspace=swscale(self.matrix),
+            src_colorspace=swscale(self.colours.matrix),
             src_color_range=FULL if is_full else LIMITED,
             dst_color_range=FULL,
             interpolation=exact_scaling("FULL_CHR_H_INT"),
             threads=1,
         )
         if is_hdr:
-            rgb = tone_mapped(rgb.astype(np.uint16, copy=False), self.transfer)
+            light = tone_mapped(rgb.astype(np.uint16, copy=False), self.colours)
+            rgb = (light * 255).round().astype(np.uint8)
         return np.ascontiguousarray(np.rot90(rgb, self.turns))
 
     def opened(self) -> InputContainer:

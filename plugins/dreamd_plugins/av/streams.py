@@ -1,8 +1,9 @@
-"""The streams of a file: which one has the pictures, how long it is, and the packets of sound that are copied."""
+"""The streams of a file: which one has the pictures, how long it is, and the packets that are copied."""
 
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 _COVER = 0x400
 """The bit of a stream's disposition by which its picture is a cover."""
+
+_LEFT_OUT = {"video": "pictures", "attachment": "files"}
+"""What streams that are left out are called, by FFmpeg's name of their kind; data are time codes and positions."""
+
+_TOLD = {"language": "language", "handler_name": "handler_name", "title": "title", "name": "title"}
+"""What is said of a stream and goes with it, as it is read and as it is written: MP4's titles are read as names."""
 
 
 def pictures_of(container: InputContainer) -> VideoStream:
@@ -35,25 +42,46 @@ def seconds_of(stream: VideoStream, container: InputContainer) -> float | None:
     return None if container.duration is None else container.duration / 1_000_000
 
 
-def sound_streams(source: InputContainer, target: OutputContainer) -> tuple[dict[int, Stream], tuple[str, ...]]:
-    """Make a stream for each of the source's sounds, and say which found no place."""
+def end_of(stream: VideoStream) -> Fraction | None:
+    """Return when the pictures end, in seconds; None where the file does not say."""
+    if stream.duration is None or stream.time_base is None:
+        return None
+    return ((stream.start_time or 0) + stream.duration) * stream.time_base
+
+
+def copied_streams(source: InputContainer, target: OutputContainer) -> tuple[dict[int, Stream], tuple[str, ...]]:
+    """Make a stream for each of the source's sounds and subtitles, and say which found no place."""
     pairs: dict[int, Stream] = {}
-    notes = []
-    for stream in source.streams.audio:
+    notes: list[str] = []
+    left: Counter[str] = Counter()
+    for stream in source.streams:
+        if stream.type not in ("audio", "subtitle"):
+            left[_LEFT_OUT.get(stream.type, "data")] += 1
+            continue
         codec = stream.codec_context.codec.canonical_name
         if codec in target.supported_codecs or (target.format.name == "mov" and codec.startswith("pcm")):
             pairs[stream.index] = target.add_stream_from_template(stream)
+            describe(stream, pairs[stream.index])
         else:
-            notes.append(
-                f"its sound ({codec}) has no place in {target.format.name} and is left out; set output.film to mkv"
-            )
+            words = "its sound" if stream.type == "audio" else "a subtitle"
+            hint = "" if target.format.name == "matroska" else "; set output.film to mkv"
+            notes.append(f"{words} ({codec}) has no place in {target.format.name} and is left out{hint}")
+    left["pictures"] -= 1  # those that are dreamed
+    notes += [f"what is no film in it is left out: {count} of {kind}" for kind, count in left.items() if count > 0]
     return pairs, tuple(notes)
 
 
-def sound_packets(source: InputContainer, pairs: dict[int, Stream]) -> Iterator[Packet[Any]]:
-    """Yield the packets of sounds, each for the stream that was made for its own."""
+def describe(source: Stream, target: Stream) -> None:
+    """Say of a stream what its source says: its language and name, and whether it is the one that is played."""
+    told = {_TOLD[key]: value for key, value in source.metadata.items() if key in _TOLD}
+    target.metadata.update(told)
+    target.disposition = source.disposition
+
+
+def copied_packets(source: InputContainer, pairs: dict[int, Stream]) -> Iterator[Packet[Any]]:
+    """Yield the packets of sounds and subtitles, each for the stream that was made for its own."""
     if pairs:
-        for packet in source.demux([stream for stream in source.streams.audio if stream.index in pairs]):
+        for packet in source.demux([stream for stream in source.streams if stream.index in pairs]):
             if packet.dts is not None:
                 packet.stream = pairs[packet.stream.index]
                 yield packet

@@ -16,17 +16,32 @@ TICKS = 90_000
 
 
 def timed(
-    frames: Iterable[VideoFrame], time_base: Fraction, rate: Fraction
-) -> Iterator[tuple[VideoFrame, Fraction, Fraction]]:
-    """Give every frame a time, later than the one before; where the file gives none, by its rate."""
+    frames: Iterable[VideoFrame], time_base: Fraction, rate: Fraction, end: Fraction | None
+) -> Iterator[tuple[VideoFrame, Timing]]:
+    """Give every frame a time, later than the one before, and have it last until the next.
+
+    What a file says of a frame's duration is that of the frame which was stored there, and not always shown there.
+
+    Args:
+        frames: the frames, as they are shown.
+        time_base: the seconds of a tick, for frames that do not say.
+        rate: frames a second, for frames without a time; 0 where that is not known.
+        end: when the film ends, in seconds; None where that is not known.
+    """
     step = 1 / rate if rate > 0 else Fraction(1, 25)
-    last: Fraction | None = None
+    last: tuple[VideoFrame, Fraction] | None = None
     for frame in frames:
-        time = None if frame.pts is None else frame.pts * time_base
-        if last is not None and (time is None or time <= last):
-            time = last + (step if time is None else time_base)
-        last = Fraction(0) if time is None else time
-        yield frame, last, Fraction(frame.duration or 0) * time_base
+        tick = Fraction(frame.time_base or time_base)
+        time = None if frame.pts is None else frame.pts * tick
+        if last is not None and (time is None or time <= last[1]):
+            time = last[1] + (step if time is None else tick)
+        if last is not None and time is not None:
+            yield last[0], Timing(time=last[1], duration=time - last[1])
+        last = frame, Fraction(0) if time is None else time
+    if last is not None:
+        frame, time = last
+        own = frame.duration * Fraction(frame.time_base or time_base) if frame.duration else step
+        yield frame, Timing(time=time, duration=own if end is None or end <= time else end - time)
 
 
 def ticks(timings: Sequence[Timing], time_base: Fraction) -> Iterator[tuple[int, int]]:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from dreamd.api import FilmPlan, Frame, PictureError, Timing
-from dreamd_plugins.av.colours import BT709, FULL, LIMITED, MATRICES, TRANSFERS, exact_scaling, matrix_by_size, swscale
+from dreamd_plugins.av.colours import FULL, LIMITED, colours_of_result, exact_scaling, swscale
 from dreamd_plugins.av.ffmpeg import EXACT, WRITERS, Unclosed, WhatIsWritten, library
+from dreamd_plugins.av.metadata import carried, has_own_names
 from dreamd_plugins.av.reading import Film
-from dreamd_plugins.av.streams import mux_in_order, sound_packets, sound_streams
+from dreamd_plugins.av.streams import copied_packets, copied_streams, describe, mux_in_order, pictures_of
 from dreamd_plugins.av.times import TICKS, ticks
 
 if TYPE_CHECKING:
-    from av.container import OutputContainer
+    from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
@@ -52,8 +53,7 @@ class Writer:
         self._time_base = source.time_base if source else Fraction(1, TICKS)
         odd = plan.width % 2 or plan.height % 2
         self._pixel_format = plan.pixel_format if plan.pixel_format != "auto" else "yuv444p" if odd else "yuv420p"
-        matrix = source.matrix if source else matrix_by_size(plan.width, plan.height)
-        self._matrix = matrix if matrix in MATRICES else BT709
+        self._colours = colours_of_result(source.colours if source else None, plan.width, plan.height)
 
     def part(self, frames: Iterable[Frame], file: BinaryIO) -> None:
         """Encode some frames."""
@@ -82,9 +82,8 @@ class Writer:
         context.thread_count = _THREADS
         context.gop_size = _KEY_FRAMES
         context.max_b_frames = 0  # each packet is then a frame, in the order of their times
-        context.colorspace, context.color_range = self._matrix, LIMITED
-        context.color_primaries = self._matrix
-        context.color_trc = TRANSFERS.get(self._matrix, 6)
+        context.colorspace, context.color_range = self._colours.matrix, LIMITED
+        context.color_primaries, context.color_trc = self._colours.primaries, self._colours.transfer
         if self._source is not None and self._source.aspect:
             aspect = self._source.aspect
             context.sample_aspect_ratio = 1 / aspect if self._source.turns % 2 else aspect
@@ -98,7 +97,7 @@ class Writer:
         rgb = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.pixels[:, :, :3]), format="rgb24")
         picture: VideoFrame = rgb.reformat(
             format=self._pixel_format,
-            dst_colorspace=swscale(self._matrix),
+            dst_colorspace=swscale(self._colours.matrix),
             src_color_range=FULL,
             dst_color_range=LIMITED,
             interpolation=exact_scaling("FULL_CHR_H_INP"),
@@ -107,28 +106,51 @@ class Writer:
         return picture
 
     def join(self, parts: Sequence[BinaryIO], timings: Sequence[Timing], file: BinaryIO) -> tuple[str, ...]:
-        """Put the parts behind each other, and copy the sound."""
-        options = EXACT | _INDEX_FIRST[self._container]
-        if self._container in ("mp4", "mov"):
-            options |= {"video_track_timescale": str(self._time_base.denominator)}
+        """Put the parts behind each other, and copy the sound, the subtitles and what the source says of itself."""
+        if self._source is None:
+            self._write(parts, timings, file, None)
+            return ()
+        with self._source.opened() as source:
+            return self._write(parts, timings, file, source)
+
+    def _write(
+        self, parts: Sequence[BinaryIO], timings: Sequence[Timing], file: BinaryIO, source: InputContainer | None
+    ) -> tuple[str, ...]:
         av = self._av
+        told = carried(source.metadata, self._plan.metadata) if source else {}
         parts[0].seek(0)
         with (
             av.open(
-                Unclosed(file), "w", format=self._container, options=options, io_open=lambda *_: WhatIsWritten(file)
+                Unclosed(file),
+                "w",
+                format=self._container,
+                options=self._options(told),
+                io_open=lambda *_: WhatIsWritten(file),
             ) as container,
             av.open(parts[0]) as first,
         ):
+            container.metadata.update(told)
             pictures = container.add_stream_from_template(first.streams.video[0], opaque=True)
             pictures.time_base = self._time_base
             packets = self._packets(parts, timings, pictures)
-            if self._source is None:
+            if source is None:
                 mux_in_order(container, packets)
                 return ()
-            with self._source.opened() as source:
-                pairs, notes = sound_streams(source, container)
-                mux_in_order(container, packets, sound_packets(source, pairs))
-                return notes
+            describe(pictures_of(source), pictures)
+            if self._plan.metadata != "strip":
+                container.set_chapters(source.chapters())
+            pairs, notes = copied_streams(source, container)
+            mux_in_order(container, packets, copied_packets(source, pairs))
+            return notes
+
+    def _options(self, told: Mapping[str, str]) -> dict[str, str]:
+        """Return the options of the film's writer, for what the film says of itself."""
+        options = EXACT | _INDEX_FIRST[self._container]
+        if self._container in ("mp4", "mov"):
+            options["video_track_timescale"] = str(self._time_base.denominator)
+            if has_own_names(told):
+                options["movflags"] += "+use_metadata_tags"
+        return options
 
     def _packets(
         self, parts: Sequence[BinaryIO], timings: Sequence[Timing], stream: VideoStream

@@ -44,6 +44,7 @@ BENCHMARKS = {
     "startup": Benchmark(module="benchmarks.startup", needs=_ALL_OF_DREAMD),
     "loaded": Benchmark(module="benchmarks.loaded", needs=_ALL_OF_DREAMD),
     "memory": Benchmark(module="benchmarks.memory"),
+    "films": Benchmark(module="benchmarks.films", needs=(*_ALL_OF_DREAMD, "av", "cv2")),
     "formats": Benchmark(module="benchmarks.formats", needs=("PIL", "pyvips", "pillow_heif")),
 }
 """In the order they run: what can be had on a bare GPU machine has no needs."""

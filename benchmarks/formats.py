@@ -8,10 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
+from benchmarks.filming import grainy
 from benchmarks.plan import Plan
 from benchmarks.report import Bar, Row, Table
 from dreamd.pictures.formats import output_format
@@ -35,7 +32,7 @@ _QUALITY = 92
 def run(plan: Plan) -> Iterator[Table]:
     """Write a picture of 24 megapixels, or of 5 in a hurry, in every format."""
     height, width = (2000, 2500) if plan.quick else (4000, 6000)
-    picture = Picture(pixels=_photograph(height, width), alpha=None, format="PNG")
+    picture = Picture(pixels=grainy(height, width), alpha=None, format="PNG")
     rounds = 1 if plan.quick else 3
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="dreamd-benchmark-") as name:
@@ -68,16 +65,3 @@ def _row(word: str, kind: str, picture: Picture, seconds: float, jpeg: float, si
     bar = Bar(words=f"at most {_TIMES} times jpeg, or said", met=is_quick or is_said) if word in _BARRED else None
     note = f"{size / 1_000_000:.1f} MB{', said while it is written' if is_said else ''}"
     return Row(what=word, value=seconds, ratio=jpeg / seconds, bar=bar, note=note)
-
-
-def _photograph(height: int, width: int) -> NDArray[np.uint8]:
-    """Return what is as hard to pack as a photograph: noise of several sizes, the coarser the stronger."""
-    random = np.random.default_rng(0)
-    sums = random.normal(size=(height, width, 1)).astype(np.float32).repeat(3, axis=2)
-    for size in (4, 16, 64, 256):
-        coarse = random.normal(size=(height // size + 2, width // size + 2, 3)).astype(np.float32) * size**0.5
-        for channel in range(3):
-            image = Image.fromarray(np.ascontiguousarray(coarse[..., channel]))
-            sums[..., channel] += np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
-    levels: NDArray[np.uint8] = np.clip(128 + sums * 4, 0, 255).astype(np.uint8)
-    return levels

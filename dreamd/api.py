@@ -23,6 +23,19 @@ if TYPE_CHECKING:
     from dreamd.engine.objectives.objective import summed
     from dreamd.executors.executor import Bundle, Demand, Executor, ExecutorContext, Fleet, Seat
     from dreamd.executors.local import LocalExecutor
+    from dreamd.executors.remote.bridge import run_bridge
+    from dreamd.executors.remote.bridged import BridgedExecutor
+    from dreamd.executors.remote.cluster import (
+        Cluster,
+        ClusterError,
+        FarBatch,
+        FarNews,
+        Host,
+        HostLostError,
+        Opening,
+        Place,
+    )
+    from dreamd.executors.remote.host import SeatHost
     from dreamd.messages import Batch
     from dreamd.pictures.film import Film, FilmPlan, FilmWriter, Frame, Timing
     from dreamd.plugin_host.hookspecs import (
@@ -72,6 +85,17 @@ _LAZY = {
     "ExecutorContext": "dreamd.executors.executor",
     "Fleet": "dreamd.executors.executor",
     "LocalExecutor": "dreamd.executors.local",
+    "BridgedExecutor": "dreamd.executors.remote.bridged",
+    "ClusterError": "dreamd.executors.remote.cluster",
+    "FarBatch": "dreamd.executors.remote.cluster",
+    "FarNews": "dreamd.executors.remote.cluster",
+    "Host": "dreamd.executors.remote.cluster",
+    "Cluster": "dreamd.executors.remote.cluster",
+    "HostLostError": "dreamd.executors.remote.cluster",
+    "Opening": "dreamd.executors.remote.cluster",
+    "Place": "dreamd.executors.remote.cluster",
+    "SeatHost": "dreamd.executors.remote.host",
+    "run_bridge": "dreamd.executors.remote.bridge",
     "Seat": "dreamd.executors.executor",
     "CheckSize": "dreamd.plugin_host.hookspecs",
     "RegisterBackbone": "dreamd.plugin_host.hookspecs",
@@ -94,25 +118,34 @@ __all__ = [
     "Ascend",
     "Backbone",
     "Batch",
+    "BridgedExecutor",
     "Bundle",
     "CheckSize",
+    "Cluster",
+    "ClusterError",
     "Demand",
     "Download",
     "DreamdError",
     "Executor",
     "ExecutorContext",
+    "FarBatch",
+    "FarNews",
     "Film",
     "FilmPlan",
     "FilmWriter",
     "Fleet",
     "Frame",
+    "Host",
+    "HostLostError",
     "Job",
     "JobState",
     "Layer",
     "LocalExecutor",
+    "Opening",
     "Packaged",
     "Picture",
     "PictureError",
+    "Place",
     "PluginError",
     "Random",
     "RecipeError",
@@ -127,6 +160,7 @@ __all__ = [
     "RegisterSchedule",
     "RegisterTransform",
     "Seat",
+    "SeatHost",
     "Seen",
     "Source",
     "Timing",
@@ -134,6 +168,7 @@ __all__ = [
     "Vector",
     "WeightsError",
     "hookimpl",
+    "run_bridge",
     "summed",
 ]
 

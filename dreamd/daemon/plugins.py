@@ -10,15 +10,13 @@ import logging
 import time
 
 from dreamd.daemon.load_record import LoadRecord
-from dreamd.errors import ConfigError, DreamdError, PluginError
+from dreamd.executors.choice import make_executor
 from dreamd.executors.executor import ExecutorContext
 from dreamd.executors.guarded import GuardedExecutor
 from dreamd.job import Job
-from dreamd.plugin_host.calling.blame import describe_error
 from dreamd.plugin_host.catalogue import Catalogue, Problem, merged
 from dreamd.plugin_host.finding.discovery import find_plugins, stamp_of
 from dreamd.plugin_host.host import Plugins
-from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.config import Config
 from dreamd.settings.recipes.schema import recipe_schema
 from dreamd.settings.sections import PluginsConfig
@@ -52,22 +50,9 @@ class LivePlugins:
         """Have every plugin that listens told that a job changed. Never waits for one."""
         self._loaded.job_changed(job)
 
-    def make_executor(self, name: str, context: ExecutorContext) -> GuardedExecutor:
-        """Make the executor of a name.
-
-        Raises:
-            ConfigError: no plugin brings it.
-            PluginError: its plugin raises.
-        """
-        try:
-            registered = self._loaded.get(Kind.EXECUTOR, name)
-        except DreamdError as error:
-            raise ConfigError(str(error), file=context.config.file, field=("workers", "executor")) from error
-        label = f"executor {name!r} of plugin {registered.entry.plugin!r}"
-        try:
-            return GuardedExecutor(registered.function(context), label)
-        except Exception as error:  # it is a plugin's: it may raise anything
-            raise PluginError(f"{label}: {describe_error(error)}") from error
+    def make_executor(self, context: ExecutorContext) -> GuardedExecutor:
+        """Make the executor that the config chooses. Raises as `dreamd.executors.choice.make_executor` does."""
+        return make_executor(self._loaded, context)
 
     def learn_engine(self, catalogue: Catalogue) -> None:
         """Take in what a worker's plugins bring."""

@@ -70,7 +70,7 @@ def run_daemon(
     state = StateFolder(config.state)
     _make_state_folder(config)
     plugins = LivePlugins(config.plugins, LoadRecord(state.loading))
-    executor = plugins.make_executor(config.workers.executor, ExecutorContext(config=config))
+    executor = plugins.make_executor(ExecutorContext(config=config))
     roster = Roster(executor, config, events.put)
     service = Service.from_environment()
     with (

@@ -62,7 +62,7 @@ def check_devices(config: Config) -> None:
     Raises:
         ConfigError: a name is no device's. No worker could ever start on it, and every picture would wait for good.
     """
-    if config.workers.devices == "auto" or config.workers.executor != "local":
+    if config.workers.devices == "auto" or config.workers.executor.name != "local":
         return
     for index, name in enumerate(config.workers.devices):
         if re.fullmatch(_NAME, name) is None:
@@ -119,7 +119,7 @@ def sharing_troubles(config: Config, machine: Machine | None = None) -> list[str
         config: whose `workers` says what is wanted.
         machine: what they share; None: what this process may use.
     """
-    if config.workers.executor != "local":
+    if config.workers.executor.name != "local":
         return []
     devices = worker_devices(config, machine=machine)
     count = sum(device.name == _CPU or (device.name == "auto:0" and device.card is None) for device in devices)

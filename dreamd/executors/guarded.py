@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from dreamd.errors import DreamdError, PluginError
 from dreamd.executors.executor import Bundle, Demand, Executor, Fleet
 from dreamd.messages import Batch
 from dreamd.plugin_host.calling.blame import describe_error
@@ -48,6 +49,22 @@ class GuardedExecutor:
 
     def close(self, seconds: float) -> None:
         self._try("close", lambda: self._executor.close(seconds), None)
+
+    def examine(self) -> str | None:
+        """Return what the executor says when it is asked whether seats can be had; None: it has nothing to say.
+
+        Raises:
+            DreamdError: they cannot, with what to do.
+        """
+        examine = getattr(self._executor, "examine", None)
+        if examine is None:
+            return None
+        try:
+            return str(examine())
+        except DreamdError:
+            raise
+        except (Exception, SystemExit) as error:  # it is a plugin's: it may raise anything
+            raise PluginError(f"{self._label}: examine: {describe_error(error)}") from error
 
     def _try(self, method: str, call: Callable[[], T], otherwise: T) -> T:
         """Call the plugin, unless it has raised before; return `otherwise` in place of what it does not give."""

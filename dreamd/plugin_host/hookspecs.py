@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dreamd.engine.network.backbone import Backbone
-    from dreamd.executors.executor import Executor, ExecutorContext
+    from dreamd.executors.executor import Executor
     from dreamd.job import Job
     from dreamd.pictures.film import Film, FilmPlan, FilmWriter
 
@@ -260,8 +260,12 @@ class RegisterFilm(Protocol):
 class RegisterExecutor(Protocol):
     """`register` of `dreamd_executors`."""
 
-    def __call__(self, name: str, make: Callable[[ExecutorContext], Executor]) -> None:
-        """Register an executor: `make(context)` returns an object with the methods of `dreamd.api.Executor`."""
+    def __call__(self, name: str, make: Callable[..., Executor]) -> None:
+        """Register an executor: `make(context, *, ...)` returns an object with the methods of `dreamd.api.Executor`.
+
+        Its keyword parameters are what the config gives: `workers: {executor: {name: NAME, ...}}`. With a method
+        `examine() -> str`, `dreamd doctor` asks it whether seats can be had; it raises DreamdError with what to do.
+        """
 
 
 class EngineHooks:

@@ -41,8 +41,8 @@ class Kind(StrEnum):
 
     @property
     def has_parameters(self) -> bool:
-        """Whether a recipe chooses it, so that the parameters of its function are fields of the recipe."""
-        return self not in (Kind.DECODER, Kind.FILM, Kind.EXECUTOR, Kind.NOTIFY)
+        """Whether a recipe or the config chooses it, so that the parameters of its function are fields there."""
+        return self not in (Kind.DECODER, Kind.FILM, Kind.NOTIFY)
 
 
 _HOOKS = {

@@ -214,7 +214,7 @@ def _globals_of(function: Callable[..., object]) -> dict[str, Any]:
     """Return the names that a function's annotations use; a partial and an object that is called have them deeper."""
     while isinstance(function, partial):
         function = function.func
-    function = inspect.unwrap(function)
+    function = inspect.unwrap(function.__init__ if inspect.isclass(function) else function)
     if not hasattr(function, "__globals__"):
         function = inspect.unwrap(type(function).__call__)
     names: dict[str, Any] = function.__globals__

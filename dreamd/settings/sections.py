@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from dreamd.settings.durations import read_duration
 from dreamd.settings.fields import Count, FieldModel, Flag, Integer, Number
+from dreamd.settings.recipes.values.choices import PluginChoice
 
 TOKEN_RULE = "16 or more letters, digits and signs, without spaces, such as `openssl rand -hex 24` makes"
 """What a token must be, in words that follow "must be"."""
@@ -132,7 +133,8 @@ class WorkersConfig(FieldModel):
     """What dreams, and on what.
 
     Attributes:
-        executor: the plugin that runs jobs.
+        executor: the plugin that runs jobs, by name, or a mapping with its `name` and its parameters, which
+            `dreamd plugins show NAME` lists.
         devices: `auto` (every GPU, or else the processor), or a list such as `[cuda:0, cpu]`, one worker each; `cpu*4`
             is four workers that share the processor. The names of those that another executor than `local` runs jobs on
             are its own.
@@ -145,7 +147,7 @@ class WorkersConfig(FieldModel):
         idle_unload_seconds: a worker idle for so long is stopped, and its device given back.
     """
 
-    executor: str = "local"
+    executor: PluginChoice = PluginChoice(name="local")
     devices: Literal["auto"] | Annotated[tuple[str, ...], Field(min_length=1)] = "auto"
     batch: Literal["auto"] | Count = "auto"
     memory: Literal["auto"] | Size = "auto"

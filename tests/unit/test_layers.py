@@ -187,6 +187,6 @@ def test_what_the_daemon_is_made_of_never_loads_torch_or_decodes_a_picture(name)
 
 
 def test_a_python_that_imports_the_daemon_and_its_plugins_has_no_torch():
-    imports = "import sys, dreamd.daemon, dreamd.api, dreamd_plugins.local"
-    code = f"{imports}; sys.exit(bool({HEAVY!r} & {{*sys.modules}}))"
+    imports = "import sys, dreamd.daemon, dreamd.api, dreamd_plugins.local, dreamd_plugins.ray"
+    code = f"{imports}; sys.exit(bool({HEAVY | {'ray'}!r} & {{*sys.modules}}))"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

@@ -13,8 +13,11 @@ from dreamd.commands.doctor.machine import look_at_clock, look_at_page, look_at_
 from dreamd.commands.doctor.user import look_at_rights, take_home_of
 from dreamd.commands.plugins.loading import engine_plugins
 from dreamd.errors import ConfigError, DreamdError
+from dreamd.executors.choice import make_executor
 from dreamd.executors.devices import check_devices, device_names, sharing_troubles, worker_devices
+from dreamd.executors.executor import ExecutorContext
 from dreamd.hardware.cores import processor_list
+from dreamd.plugin_host.host import Plugins
 from dreamd.settings.config import Config, load_config
 from dreamd.tree import snapshot
 
@@ -55,12 +58,17 @@ def _look_at_workers(config: Config) -> list[Finding]:
         check_devices(config)
     except ConfigError as error:
         return [*_look_at_devices("auto"), Finding("config", False, str(error))]
-    is_here = config.workers.executor == "local"
-    return [
-        *_look_at_devices(device_names(config) if is_here else "auto"),
-        *(_look_at_sharing(config) if is_here else []),
-        Finding("config", True, str(config.file)),
-    ]
+    found = Finding("config", True, str(config.file))
+    if config.workers.executor.name == "local":
+        return [*_look_at_devices(device_names(config)), *_look_at_sharing(config), found]
+    return [*_look_at_devices("auto"), found, found_by("executor", lambda: look_at_executor(config))]
+
+
+def look_at_executor(config: Config) -> str:
+    """Ask the executor whether seats can be had. Raises DreamdError with what to do."""
+    name = config.workers.executor.name
+    plugins = Plugins("dreamd.daemon", folders=config.plugins.daemon, disable=config.plugins.disable)
+    return make_executor(plugins, ExecutorContext(config=config)).examine() or f"{name}, which says nothing of itself"
 
 
 def _look_at_sharing(config: Config) -> list[Finding]:

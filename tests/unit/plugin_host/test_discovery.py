@@ -50,7 +50,7 @@ def test_a_family_of_backbones_is_found_by_any_of_its_names(first_party):
 def test_the_executors_are_found_by_the_daemons_entry_points():
     plugins = Plugins("dreamd.daemon")
     assert plugins.catalogue.problems == ()
-    assert names(plugins.catalogue) == {(Kind.EXECUTOR, "local")}
+    assert {(Kind.EXECUTOR, "local")} <= names(plugins.catalogue)
     assert callable(plugins.get(Kind.EXECUTOR, "local").function)
 
 

@@ -90,6 +90,7 @@ def test_every_value_in_the_annotated_default_is_the_models(template, tmp_path):
     assert bare["limits"].pop("max_bytes") == 512_000_000
     assert template["limits"].pop("max_film_bytes") == "16GB"
     assert bare["limits"].pop("max_film_bytes") == 16_000_000_000
+    assert template["workers"].pop("executor") == bare["workers"].pop("executor")["name"]
     for section in ("watch", "limits", "workers", "status"):
         assert template[section] == bare[section]
 

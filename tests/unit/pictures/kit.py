@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,9 +41,37 @@ def outcome(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture | PictureErr
         return error
 
 
+def memory_of_reading(path: Path) -> int:
+    """The most bytes that reading a picture takes at once, in a process of its own with a single processor.
+
+    What is resident counts. Address space says nothing of threads: each reserves 64 MB or more of it for what it may
+    need, or none, by what the process did before.
+    """
+    script = f"from {__name__} import print_memory_of_reading; print_memory_of_reading({str(path)!r})"
+    root = Path(__file__).parents[3]
+    output = subprocess.run([sys.executable, "-c", script], cwd=root, check=True, stdout=subprocess.PIPE, timeout=60)
+    return int(output.stdout)
+
+
+def print_memory_of_reading(path: str) -> None:
+    """Measure it in this process, which has read nothing before."""
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])  # each thread holds a band of its own
+    before = _kilobytes("VmRSS")
+    read(Path(path))
+    print((_kilobytes("VmHWM") - before) * 1024)
+
+
+def _kilobytes(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
 @contextmanager
 def no_more_memory_than(extra: int) -> Iterator[None]:
-    """Whatever asks for more than `extra` bytes on top of what the process has gets a MemoryError."""
+    """Whatever asks for more than `extra` bytes on top of what the process has gets a MemoryError.
+
+    It is for what starts no threads, as `memory_of_reading` says.
+    """
     before = resource.getrlimit(resource.RLIMIT_AS)
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + extra, before[1]))

@@ -295,14 +295,15 @@ def test_a_plugin_for_this_version_of_the_api_is_taken(folder):
 
 
 def test_a_plugin_that_hangs_when_it_is_loaded_is_named_and_the_others_are_loaded(folder, monkeypatch):
-    monkeypatch.setitem(dreamd.plugin_host.host._LOAD_SECONDS, "dreamd.engine", 0.2)
+    load(folder)  # which imports torch for dreamd's own plugins; broken off in the middle, that ends the process
+    monkeypatch.setitem(dreamd.plugin_host.host._LOAD_SECONDS, "dreamd.engine", 0.5)
     write(folder, "a_hangs_at_import", "import time\ntry:\n    time.sleep(60)\nexcept Exception:\n    time.sleep(60)\n")
-    write(folder, "b_hangs_in_its_hook", loss("[None for _ in iter(int, 1)]"))
+    write(folder, "b_hangs_in_its_hook", loss("any(None for _ in iter(int, 1))"))
     write(folder, "c_good", GOOD)
     catalogue = load(folder).catalogue
     assert {problem.plugin: problem.reason for problem in catalogue.problems} == {
-        "a_hangs_at_import": "it was not loaded after 0.2 s",
-        "b_hangs_in_its_hook": "it was not loaded after 0.2 s",
+        "a_hangs_at_import": "it was not loaded after 0.5 s",
+        "b_hangs_in_its_hook": "it was not loaded after 0.5 s",
     }
     assert (Kind.LOSS, "l3") in names(catalogue)
 

@@ -77,6 +77,27 @@ def _write_tone(film: Any, tone: Any, seconds: float) -> None:
     film.mux(tone.encode(None))
 
 
+def ten_bits(primaries: int = 1, transfer: int = 1, matrix: int = 1) -> bytes:
+    """A film of three frames in 10 bits whose brightness rises to the right; colours by the numbers of ITU-T H.273."""
+    file = BytesIO()
+    ramp = np.broadcast_to(np.linspace(64, 940, 640).astype(np.uint16), (96, 640))
+    with av.open(file, "w", format="mp4") as film:
+        pictures: Any = film.add_stream("libx265", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 640, 96, "yuv420p10le"
+        pictures.options = {"crf": "2", "preset": "ultrafast", "x265-params": "log-level=none"}
+        context = pictures.codec_context
+        context.color_primaries, context.color_trc, context.colorspace = primaries, transfer, matrix
+        for _ in range(3):
+            frame = av.VideoFrame(640, 96, "yuv420p10le")
+            for plane, values in zip(frame.planes, (ramp, *[np.full((48, 320), 512, np.uint16)] * 2), strict=True):
+                rows = np.zeros((plane.height, plane.line_size // 2), np.uint16)
+                rows[:, : plane.width] = values
+                plane.update(rows.tobytes())
+            film.mux(pictures.encode(frame))
+        film.mux(pictures.encode(None))
+    return file.getvalue()
+
+
 def sound_of(film: bytes) -> list[tuple[int | None, int | None, bytes]]:
     """The packets of a film's sound, with their times and durations."""
     with av.open(BytesIO(film)) as opened:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO, Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from dreamd.pictures.colours.conversion import are_bytes
 from dreamd.pictures.picture import Bytes
+
+Levels = NDArray[np.uint8] | NDArray[np.uint16]
+"""A frame's pixels, of which the largest number of their kind is white."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +35,21 @@ class Frame:
     """One picture of a film.
 
     Attributes:
-        pixels: `[H, W, 3]` uint8, sRGB, upright; `[H, W, 4]` with an alpha channel.
+        pixels: `[H, W, 3]` uint8, sRGB, upright; `[H, W, 4]` with an alpha channel. Of a film with more than 8 bits
+            they may be uint16, with 65535 for white.
         timing: when it is shown.
     """
 
-    pixels: Bytes
+    pixels: Levels
     timing: Timing
+
+
+def as_bytes(pixels: Levels) -> Bytes:
+    """Return a frame's pixels in 8 bits."""
+    if are_bytes(pixels):
+        return pixels
+    white = np.iinfo(np.uint16).max
+    return ((pixels.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8)
 
 
 class Film(Protocol):
@@ -102,7 +118,13 @@ class FilmPlan:
 
 
 class FilmWriter(Protocol):
-    """Writes one film, part by part. Parts are kept, so that a film that was broken off goes on after the last one."""
+    """Writes one film, part by part. Parts are kept, so that a film that was broken off goes on after the last one.
+
+    Attributes:
+        deep: whether the film holds more than 8 bits: its frames are then uint16, and else uint8.
+    """
+
+    deep: bool
 
     def part(self, frames: Iterable[Frame], file: BinaryIO) -> None:
         """Write some frames that follow each other into a file of their own, the same bytes for the same frames.

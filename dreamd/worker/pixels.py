@@ -18,13 +18,17 @@ from dreamd.engine.ascents.chain import resized
 from dreamd.pictures.colours.conversion import Pixels, are_bytes
 from dreamd.pictures.decoders.raster import Alpha
 from dreamd.pictures.encoders.layout import Depth
-from dreamd.pictures.picture import Bytes, Picture
+from dreamd.pictures.film import Levels
+from dreamd.pictures.picture import Picture
 
 if TYPE_CHECKING:
     from dreamd.worker.recipes.builder import Built
 
 _BAND_ROWS = 256
 """Colours are put together so many rows at a time, as copies of a large picture count."""
+
+_DEEP_WHITE = 65535
+"""White in 16 bits."""
 
 
 def to_tensor(pictures: Sequence[Picture]) -> Tensor:
@@ -40,9 +44,17 @@ def to_tensor(pictures: Sequence[Picture]) -> Tensor:
     return images
 
 
-def to_image(pixels: Bytes) -> Tensor:
+def to_image(pixels: Levels) -> Tensor:
     """Return a frame's colours as `[1, 3, H, W]` in [0, 1]."""
-    return torch.from_numpy(np.array(pixels[:, :, :3])).permute(2, 0, 1)[None].float().div_(255)
+    colours = torch.from_numpy(np.array(pixels[:, :, :3])).permute(2, 0, 1)[None]
+    return colours.float().div_(np.iinfo(pixels.dtype).max)
+
+
+def to_levels(image: Tensor, *, deep: bool) -> Levels:
+    """Return a frame `[3, H, W]` in [0, 1] as `[H, W, 3]`, in 16 bits or in 8."""
+    if not deep:
+        return to_pixels(image)
+    return image.permute(1, 2, 0).mul(_DEEP_WHITE).round_().numpy().astype(np.uint16)
 
 
 def mask_of(pictures: Sequence[Picture], built: Built) -> Tensor | None:

@@ -136,6 +136,8 @@ def open_animation(file: BinaryIO, check_size: CheckSize) -> _Animation | None:
 class _Writer:
     """Writes an animation. Its parts are APNGs without loss."""
 
+    deep = False
+
     def __init__(self, plan: FilmPlan) -> None:
         self._plan = plan
 
@@ -207,7 +209,7 @@ def _write_apng(frames: Iterable[Frame], file: BinaryIO, plan: FilmPlan, *, loop
         milliseconds = min(_MOST_DELAY, round(frame.timing.duration * 1000))
         control = struct.pack(">5I2H2B", sequence, plan.width, plan.height, 0, 0, milliseconds, 1000, 0, 0)
         file.write(_chunk(b"fcTL", control))
-        data = _deflated(_with_channels(frame.pixels, plan), level)
+        data = _deflated(_with_channels(frame.pixels.astype(np.uint8, copy=False), plan), level)
         file.write(_chunk(b"IDAT", data) if count == 1 else _chunk(b"fdAT", struct.pack(">I", sequence + 1) + data))
         sequence += 1 if count == 1 else 2
     file.write(_chunk(b"IEND", b""))

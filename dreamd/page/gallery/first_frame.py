@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from dreamd.errors import PictureError
-from dreamd.pictures.film import Film
+from dreamd.pictures.film import Film, as_bytes
 from dreamd.pictures.picture import Picture
 from dreamd.plugin_host.finding.discovery import find_plugins
 from dreamd.plugin_host.host import Plugins
@@ -65,7 +65,8 @@ def first_frame(file: BufferedReader, path: PurePosixPath, plugin: str, reading:
     frame = None if film is None else next(film.read(), None)
     if frame is None:
         raise PictureError(f"{name}: holds no frame that can be read")
-    colours, alpha = frame.pixels[:, :, :3], frame.pixels[:, :, 3:]
+    pixels = as_bytes(frame.pixels)
+    colours, alpha = pixels[:, :, :3], pixels[:, :, 3:]
     return Picture(
         pixels=np.ascontiguousarray(colours),
         alpha=np.ascontiguousarray(alpha[:, :, 0]) if alpha.size else None,

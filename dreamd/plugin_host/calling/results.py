@@ -92,10 +92,16 @@ def pictures_like_the_first(label: str, arguments: tuple[Any, ...], result: Any)
 
 def eight_bit_colours(label: str, _arguments: tuple[Any, ...], result: Any) -> Any:
     """Take from a decoder `[H, W, 3]` or `[H, W, 4]`, 8 bit."""
-    shape = _shape(result)
-    if shape is None or str(result.dtype) != "uint8" or len(shape) != 3 or shape[2] not in (3, 4) or 0 in shape:
-        raise PluginError(f"{label} returned {_describe(result)}; it must return 8-bit pixels, [H, W, 3] or [H, W, 4]")
+    _check_colours(label, result, {"uint8": "8-bit"})
     return result
+
+
+def _check_colours(label: str, result: Any, kinds: dict[str, str]) -> None:
+    """Raise PluginError for what is no colours of a kind, each given by the name of its numbers and in words."""
+    shape = _shape(result)
+    if shape is None or str(result.dtype) not in kinds or len(shape) != 3 or shape[2] not in (3, 4) or 0 in shape:
+        wanted = f"{' or '.join(kinds.values())} pixels, [H, W, 3] or [H, W, 4]"
+        raise PluginError(f"{label} returned {_describe(result)}; it must return {wanted}")
 
 
 def open_film(label: str, _arguments: tuple[Any, ...], result: Any) -> Any:
@@ -109,7 +115,7 @@ def open_film(label: str, _arguments: tuple[Any, ...], result: Any) -> Any:
 
 def film_writer(label: str, _arguments: tuple[Any, ...], result: Any) -> Any:
     """Take from what creates films a writer."""
-    _check_has(label, result, "dreamd.api.FilmWriter", ("part", "join"))
+    _check_has(label, result, "dreamd.api.FilmWriter", ("deep", "part", "join"))
     return result
 
 
@@ -130,7 +136,7 @@ class _GuardedFilm:
         """Yield the film's frames."""
         for frame in _yielded(self._label, iter(self.own.read(start))):
             _check_has(self._label, frame, "dreamd.api.Frame", ("pixels", "timing"))
-            eight_bit_colours(self._label, (), frame.pixels)
+            _check_colours(self._label, frame.pixels, {"uint8": "8-bit", "uint16": "16-bit"})
             yield frame
 
     def close(self) -> None:

@@ -19,8 +19,8 @@ from torch import Tensor
 from dreamd.engine.dream import Dreamed
 from dreamd.engine.dreamer import Progress
 from dreamd.engine.tiles.fitting import BatchTooLargeError
-from dreamd.pictures.film import FilmWriter, Frame
-from dreamd.pictures.picture import Bytes, Picture
+from dreamd.pictures.film import FilmWriter, Frame, Levels, as_bytes
+from dreamd.pictures.picture import Picture
 from dreamd.worker.films.film_dream import (
     FilmResult,
     Pace,
@@ -33,7 +33,7 @@ from dreamd.worker.films.film_dream import (
 from dreamd.worker.films.keeping import FilmFolder
 from dreamd.worker.films.motion import Motion, can_follow, motion_between
 from dreamd.worker.films.opening import Source
-from dreamd.worker.pixels import mask_of, to_image, to_pixels
+from dreamd.worker.pixels import mask_of, to_image, to_levels
 from dreamd.worker.recipes.builder import Built
 from dreamd.worker.session import Session
 
@@ -49,8 +49,8 @@ class _Key:
         dream: what it became, `[H, W, 3]`.
     """
 
-    frame: Bytes
-    dream: Bytes
+    frame: Levels
+    dream: Levels
 
     @property
     def change(self) -> Tensor:
@@ -101,7 +101,7 @@ class DreamedFilm:
         self._pace = Pace(folder, source.film.frames)
         self._losses: tuple[float, float] | None = None
         self._key: _Key | None = None
-        self._known: tuple[Bytes, Bytes, Motion] | None = None
+        self._known: tuple[Levels, Levels, Motion] | None = None
 
     def go_on(self, is_over: Callable[[], bool], watching: Watching) -> bool:
         """Dream frame after frame; returns whether all are done."""
@@ -126,10 +126,11 @@ class DreamedFilm:
         standing = self.folder.standing
         if standing.frames == 0:
             self._key = None
-            return self._source.frames()
+            return self._source.frames(deep=self._writer.deep)
         timings = self.folder.timings
         first = max(0, standing.dreamed)
-        frames = self._source.frames(timings[first].time, first=first, begin=timings[0].time)
+        deep = self._writer.deep
+        frames = self._source.frames(timings[first].time, first=first, begin=timings[0].time, deep=deep)
         before = next(frames)
         if standing.dreamed >= 0:
             self._key = _Key(before.pixels, self.folder.frame(first)[:, :, :3])
@@ -150,10 +151,10 @@ class DreamedFilm:
             last = frame.pixels
         return _Group(between, None, is_cut=False) if between else None
 
-    def _is_cut(self, frame: Bytes, last: Bytes | None) -> bool:
+    def _is_cut(self, frame: Levels, last: Levels | None) -> bool:
         return self._film.cuts and last is not None and self._motion(frame, last).is_cut
 
-    def _motion(self, now: Bytes, other: Bytes) -> Motion:
+    def _motion(self, now: Levels, other: Levels) -> Motion:
         """Return the motion between two frames; asked again for the same, it is not looked for again."""
         known = self._known
         if known is None or known[0] is not now or known[1] is not other:
@@ -172,13 +173,13 @@ class DreamedFilm:
         for place, frame in enumerate(group.between, 1):
             after = None if group.is_cut or group.key is None else self._key
             share = place / (len(group.between) + 1)
-            finished.append(with_alpha(_moved(frame.pixels, before, after, share), frame))
+            finished.append(with_alpha(self._moved(frame.pixels, before, after, share), frame))
         if group.key is not None and self._key is not None:
             finished.append(with_alpha(self._key.dream, group.key))
         self.folder.add(finished, dreamed=dreamed, seconds=self._pace.lap())
         self.folder.encode_parts(self._writer, is_end=False)
 
-    def _dreamed(self, frame: Frame, before: _Key | None, watching: Watching) -> Bytes:
+    def _dreamed(self, frame: Frame, before: _Key | None, watching: Watching) -> Levels:
         """Dream a frame, begun with what was dreamed before it; returns its colours."""
         carried = before is not None and self._film.keep > 0
         start = to_image(frame.pixels)
@@ -189,7 +190,7 @@ class DreamedFilm:
         (pixels,) = self._dream([frame], start, built, watching)
         return pixels
 
-    def _dream(self, frames: Sequence[Frame], start: Tensor, built: Built, watching: Watching) -> list[Bytes]:
+    def _dream(self, frames: Sequence[Frame], start: Tensor, built: Built, watching: Watching) -> list[Levels]:
         """Dream frames of which none depends on another; returns their colours."""
         mask = mask_of([_as_picture(frame) for frame in frames], built)
         key = f"{self.folder.standing.frames} {len(frames)} {int(start.view(torch.int32).sum())}"
@@ -206,13 +207,32 @@ class DreamedFilm:
         )
         self.folder.drop_checkpoint()
         self._losses = _mean(result.loss_before), _mean(result.loss_after)
-        return [to_pixels(image) for image in result.images]
+        return [to_levels(image, deep=self._writer.deep) for image in result.images]
 
     def _report(self, watching: Watching, step: Progress) -> None:
         share = None
         if (whole := self._source.film.seconds) and (timings := self.folder.timings):
             share = min(1.0, float(timings[-1].time - timings[0].time) / whole)
         watching.on_progress(self._pace.progress(step, share=share))
+
+    def _moved(self, frame: Levels, before: _Key | None, after: _Key | None, share: float) -> Levels:
+        """Return a frame with what was dreamed before and after it, each moved to where its things are now.
+
+        Args:
+            frame: the frame.
+            before: the dream before it.
+            after: the dream after it; None where there is none, or a cut is between.
+            share: how far the frame is on the way from one to the other.
+        """
+        weight = torch.zeros(1)
+        total = torch.zeros(1)
+        for key, nearness in ((before, 1 - share), (after, share)):
+            if key is not None:
+                motion = motion_between(frame[:, :, :3], key.frame[:, :, :3])
+                total = total + nearness * motion.carried(key.change)
+                weight = weight + nearness * motion.reliable
+        image = (to_image(frame) + total / weight.clamp(min=0.25)).clamp_(0, 1)
+        return to_levels(image[0], deep=self._writer.deep)
 
     # Frames that are dreamed each for itself
 
@@ -253,29 +273,10 @@ class DreamedFilm:
         )
 
 
-def _moved(frame: Bytes, before: _Key | None, after: _Key | None, share: float) -> Bytes:
-    """Return a frame with what was dreamed before and after it, each moved to where its things are now.
-
-    Args:
-        frame: the frame.
-        before: the dream before it.
-        after: the dream after it; None where there is none, or a cut is between.
-        share: how far the frame is on the way from one to the other.
-    """
-    weight = torch.zeros(1)
-    total = torch.zeros(1)
-    for key, nearness in ((before, 1 - share), (after, share)):
-        if key is not None:
-            motion = motion_between(frame[:, :, :3], key.frame[:, :, :3])
-            total = total + nearness * motion.carried(key.change)
-            weight = weight + nearness * motion.reliable
-    image = (to_image(frame) + total / weight.clamp(min=0.25)).clamp_(0, 1)
-    return to_pixels(image[0])
-
-
 def _as_picture(frame: Frame) -> Picture:
-    alpha = np.ascontiguousarray(frame.pixels[:, :, 3]) if frame.pixels.shape[2] == 4 else None
-    return Picture(pixels=frame.pixels[:, :, :3], alpha=alpha, format="PNG")
+    pixels = as_bytes(frame.pixels)
+    alpha = np.ascontiguousarray(pixels[:, :, 3]) if pixels.shape[2] == 4 else None
+    return Picture(pixels=pixels[:, :, :3], alpha=alpha, format="PNG")
 
 
 def _mean(losses: Sequence[float]) -> float:

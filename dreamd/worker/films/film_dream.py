@@ -19,8 +19,7 @@ from dreamd.engine.dreamer import Progress
 from dreamd.engine.glimpse import Glimpse
 from dreamd.errors import RecipeError, UnknownNameError
 from dreamd.files.problems import os_errors_explained
-from dreamd.pictures.film import Film, FilmPlan, FilmWriter, Frame, Timing
-from dreamd.pictures.picture import Bytes
+from dreamd.pictures.film import Film, FilmPlan, FilmWriter, Frame, Levels, Timing
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.recipes.recipe import Climb, Part, Recipe
 from dreamd.worker.films.keeping import FilmFolder
@@ -248,8 +247,9 @@ def seconds_of(timings: Sequence[Timing]) -> float:
     return round(float(timings[-1].time + last - timings[0].time), 3)
 
 
-def with_alpha(colours: Bytes, frame: Frame) -> Frame:
+def with_alpha(colours: Levels, frame: Frame) -> Frame:
     """Return a frame with other colours, and its own time and alpha."""
     if frame.pixels.shape[2] == 4:
-        colours = np.dstack([colours, frame.pixels[:, :, 3]])
+        white = np.iinfo(colours.dtype).max // np.iinfo(frame.pixels.dtype).max
+        colours = np.dstack([colours, frame.pixels[:, :, 3].astype(colours.dtype) * white])
     return replace(frame, pixels=colours)

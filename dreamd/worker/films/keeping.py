@@ -18,19 +18,24 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from dreamd.files.durable import draft_of
 from dreamd.files.problems import os_errors_explained
-from dreamd.pictures.film import FilmWriter, Frame, Timing
-from dreamd.pictures.picture import Bytes
+from dreamd.pictures.colours.conversion import are_bytes
+from dreamd.pictures.film import FilmWriter, Frame, Levels, Timing
+from dreamd.pictures.libvips import pyvips
 
 PART_FRAMES = 250
 """The frames of a part: about ten seconds. A part's boundary depends on nothing else, or a kill would change bytes."""
 
 _PNG_LEVEL = 1
 """How hard PNG compresses what is soon removed again: as little as it can."""
+
+_DEPTH_AT = 24
+"""Where a PNG says how many bits a channel has, in bytes: https://www.w3.org/TR/png-3/#11IHDR."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +117,7 @@ class FilmFolder:
         first = self.standing.frames
         with os_errors_explained("write", self._folder):
             for number, frame in enumerate(frames, first):
-                Image.fromarray(frame.pixels).save(self._frame(number), "PNG", compress_level=_PNG_LEVEL)
+                _write_frame(frame.pixels, self._frame(number))
             with self._file("timings").open("a", encoding="ascii") as file:
                 file.writelines(_line(frame.timing) for frame in frames)
         self._timings += [frame.timing for frame in frames]
@@ -148,12 +153,11 @@ class FilmFolder:
         """Remove the state of a frame's dream, which is over."""
         shutil.rmtree(self.checkpoint, ignore_errors=True)
 
-    def frame(self, number: int) -> Bytes:
+    def frame(self, number: int) -> Levels:
         """Return a finished frame whose part is not encoded yet, or the last dreamed one."""
         try:
-            with Image.open(self._frame(number)) as image:
-                return np.asarray(image)
-        except (OSError, SyntaxError, ValueError) as error:
+            return _read_frame(self._frame(number))
+        except (OSError, SyntaxError, ValueError, pyvips.Error) as error:
             raise self._broken(self._frame(number)) from error
 
     def keep_tensor(self, name: str, value: Tensor) -> None:
@@ -222,6 +226,25 @@ class FilmFolder:
 
     def _part(self, number: int) -> Path:
         return self._folder / "parts" / f"{number:05}"
+
+
+def _write_frame(pixels: Levels, file: Path) -> None:
+    """Keep a frame as a PNG, without loss. Pillow has no colours of 16 bits."""
+    if are_bytes(pixels):
+        Image.fromarray(pixels).save(file, "PNG", compress_level=_PNG_LEVEL)
+    else:
+        image = pyvips.Image.new_from_array(np.ascontiguousarray(pixels)).copy(interpretation="rgb16")
+        image.pngsave(str(file), compression=_PNG_LEVEL, bitdepth=16)
+
+
+def _read_frame(file: Path) -> Levels:
+    with file.open("rb") as head:
+        is_deep = head.read(_DEPTH_AT + 1)[_DEPTH_AT:] == b"\x10"
+    if is_deep:
+        levels: NDArray[np.uint16] = pyvips.Image.new_from_file(str(file), fail_on="warning").numpy()
+        return levels
+    with Image.open(file) as image:
+        return np.asarray(image)
 
 
 def _line(timing: Timing) -> str:

@@ -16,7 +16,7 @@ from dreamd.engine.dreamer import Progress
 from dreamd.pictures.film import FilmWriter, Frame, Timing
 from dreamd.worker.films.film_dream import FilmResult, Pace, Recipes, Watching, seconds_of, write_whole
 from dreamd.worker.films.keeping import FilmFolder
-from dreamd.worker.pixels import to_pixels
+from dreamd.worker.pixels import to_levels
 from dreamd.worker.session import Session
 
 _RATES = 1000
@@ -63,7 +63,7 @@ class MadeFilm:
             if number == 0:
                 self.folder.keep_tensor("tone", torch.stack(_tone_of(image)))
             self.folder.keep_tensor(f"last-{number % 2}", image)  # the one before stays until this frame counts
-            frame = Frame(pixels=to_pixels(image[0]), timing=self._timing(number))
+            frame = Frame(pixels=to_levels(image[0], deep=self._writer.deep), timing=self._timing(number))
             self.folder.add([frame], dreamed=number, seconds=self._pace.lap())
             if not self._film.back:
                 self.folder.encode_parts(self._writer, is_end=False)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from dreamd.pictures.film import Levels, as_bytes
 from dreamd.pictures.picture import Bytes
 from dreamd.worker.pixels import to_image
 
@@ -62,7 +63,7 @@ def can_follow() -> bool:
     return find_spec("cv2") is not None
 
 
-def motion_between(current: Bytes, other: Bytes) -> Motion:
+def motion_between(current: Levels, other: Levels) -> Motion:
     """Find how the pixels of a frame lay in another.
 
     Args:
@@ -101,14 +102,14 @@ def _inside(flow: Tensor) -> Tensor:
     return inside[:, None].float()
 
 
-def _searched(pixels: Bytes) -> Bytes:
+def _searched(pixels: Levels) -> Bytes:
     """Return a frame in grey, at the size at which its flow is looked for."""
     import cv2
 
     height, width = pixels.shape[:2]
     scale = min(1.0, _MOST_SIDE / max(height, width))
     scale = max(scale, _LEAST_SIDE / min(height, width))
-    grey: Any = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY)
+    grey: Any = cv2.cvtColor(np.ascontiguousarray(as_bytes(pixels)), cv2.COLOR_RGB2GRAY)
     if scale == 1.0:
         return np.asarray(grey)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

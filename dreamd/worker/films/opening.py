@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from dreamd.errors import PictureError
-from dreamd.pictures.film import Film, Frame
-from dreamd.pictures.picture import Bytes
+from dreamd.pictures.colours.conversion import are_bytes
+from dreamd.pictures.film import Film, Frame, Levels, as_bytes
 from dreamd.plugin_host.host import Plugins, Registered
 from dreamd.wording import printable
 from dreamd.worker.machine.bounds import Bounds
@@ -56,7 +57,7 @@ class Source:
         return tuple(self.film.notes)
 
     def frames(
-        self, start: Fraction | None = None, *, first: int = 0, begin: Fraction | None = None
+        self, start: Fraction | None = None, *, first: int = 0, begin: Fraction | None = None, deep: bool = False
     ) -> Iterator[Frame]:
         """Yield the frames from a time on, at the size at which they are dreamed.
 
@@ -64,6 +65,7 @@ class Source:
             start: the time of a frame; None: the first.
             first: the number of that frame, for the limit.
             begin: the time of the film's first frame, for the limit; None: that frame is the first.
+            deep: whether frames of more than 8 bits keep them.
 
         Raises:
             PictureError: there are more than the limits allow, or the file is broken there.
@@ -72,7 +74,8 @@ class Source:
             for number, frame in enumerate(self.film.read(start), first + 1):
                 begin = frame.timing.time if begin is None else begin
                 _check_length(number, float(frame.timing.time - begin), self.name, self._bounds)
-                yield Frame(pixels=_fitted(frame.pixels, self.width, self.height), timing=frame.timing)
+                pixels = frame.pixels if deep else as_bytes(frame.pixels)
+                yield Frame(pixels=_fitted(pixels, self.width, self.height), timing=frame.timing)
         except PictureError as error:
             raise _named(error, self.name) from error
 
@@ -191,11 +194,20 @@ def _fitting(width: int, height: int, max_side: int | None) -> tuple[int, int]:
     return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
 
 
-def _fitted(pixels: Bytes, width: int, height: int) -> Bytes:
+def _fitted(pixels: Levels, width: int, height: int) -> Levels:
     if pixels.shape[:2] == (height, width):
         return pixels
+    if not are_bytes(pixels):
+        return _deep_fitted(pixels, width, height)
     image = Image.fromarray(pixels)
     if pixels.shape[2] == 3:
         return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
     # Premultiplied while it shrinks, or the colours hidden under transparent pixels would bleed into their edges.
     return np.asarray(image.convert("RGBa").resize((width, height), Image.Resampling.LANCZOS).convert("RGBA"))
+
+
+def _deep_fitted(pixels: Levels, width: int, height: int) -> NDArray[np.uint16]:
+    """Shrink each channel in floats: Pillow has no colours of 16 bits. What is clear is not looked at."""
+    channels = (Image.fromarray(pixels[:, :, number].astype(np.float32)) for number in range(pixels.shape[2]))
+    shrunk = [np.asarray(channel.resize((width, height), Image.Resampling.LANCZOS)) for channel in channels]
+    return np.stack(shrunk, 2).clip(0, np.iinfo(np.uint16).max).round().astype(np.uint16)

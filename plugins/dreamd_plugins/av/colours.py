@@ -109,7 +109,7 @@ def swscale(matrix: int) -> int:
     return 5 if matrix in (5, 6) else 9 if matrix in (9, 10) else matrix
 
 
-def tone_mapped(rgb: NDArray[np.uint16], colours: Colours) -> NDArray[np.float32]:
+def tone_mapped(rgb: NDArray[np.uint16], colours: Colours) -> NDArray[np.uint16]:
     """Bring PQ (SMPTE ST 2084) or HLG (ITU-R BT.2100) to an ordinary screen, by Reinhard's curve on the brightness.
 
     Args:
@@ -117,7 +117,7 @@ def tone_mapped(rgb: NDArray[np.uint16], colours: Colours) -> NDArray[np.float32
         colours: how they are made.
 
     Returns:
-        Colours of BT.709 for a screen of gamma 2.2, `[H, W, 3]` from 0 to 1.
+        Colours of BT.709 for a screen of gamma 2.2, `[H, W, 3]` in 16 bits.
     """
     table = np.linspace(0, 1, 65536, dtype=np.float32)
     if colours.hdr == "PQ":
@@ -132,5 +132,5 @@ def tone_mapped(rgb: NDArray[np.uint16], colours: Colours) -> NDArray[np.float32
     light = linear.astype(np.float32)[rgb] @ _TO_BT709.get(colours.primaries, _BT2020_TO_BT709)
     brightness = np.maximum(light.max(2, keepdims=True), 1e-6)
     mapped = light * (1 + brightness / 16) / (1 + brightness) * (1 + 1 / 4)
-    screen: NDArray[np.float32] = np.clip(mapped, 0, 1) ** np.float32(1 / 2.2)
+    screen: NDArray[np.uint16] = (np.clip(mapped, 0, 1) ** (1 / 2.2) * 65535).round().astype(np.uint16)
     return screen

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dreamd.api import PictureError, PluginError
+
+if TYPE_CHECKING:
+    from av.video.format import VideoFormat
 
 WRITERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".webm": "webm", ".mkv": "matroska"}
 """FFmpeg's writer by the ending of a name."""
 
 EXACT = {"fflags": "+bitexact"}
 """Leaves out of a file what differs each time: random numbers, the date, the version of FFmpeg."""
+
+
+BYTE = 8
+"""The bits of a byte: a format with more of them for a colour is deep."""
 
 
 def library() -> Any:
@@ -22,6 +29,11 @@ def library() -> Any:
     except ImportError as error:
         raise PluginError(f"films need PyAV: pip install 'dreamd[video]' ({error})") from error
     return av
+
+
+def bits_of(form: VideoFormat) -> int:
+    """Return how many bits a colour has in a format of pixels."""
+    return max(component.bits for component in form.components)
 
 
 class Unclosed:

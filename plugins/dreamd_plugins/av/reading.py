@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dreamd.api import CheckSize, Frame, PictureError
 from dreamd_plugins.av.colours import FULL, LIMITED, colours_of, exact_scaling, swscale, tone_mapped
-from dreamd_plugins.av.ffmpeg import Unclosed, library, words
+from dreamd_plugins.av.ffmpeg import BYTE, Unclosed, bits_of, library, words
 from dreamd_plugins.av.interlacing import deinterlaced
 from dreamd_plugins.av.streams import end_of, pictures_of, seconds_of
 from dreamd_plugins.av.times import TICKS, timed
@@ -59,6 +59,7 @@ class Film:
             self._size = (first.width, first.height)
             self.colours = colours_of(first)
             self._is_interlaced = first.interlaced_frame
+            self._is_deep = bits_of(first.format) > BYTE or self.colours.hdr is not None
         self.width, self.height = self._size[:: -1 if self.turns % 2 else 1]
         self.alpha = False
         self.loop: int | None = None
@@ -97,24 +98,23 @@ class Film:
             container.seek(0)
         yield from container.decode(stream)
 
-    def _pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
+    def _pixels(self, frame: VideoFrame) -> NDArray[np.uint8] | NDArray[np.uint16]:
         self._check_size(frame.width, frame.height)
         if (frame.width, frame.height) != self._size:
             raise PictureError(f"its frames change their size, from {self._size} to {(frame.width, frame.height)}")
-        is_hdr = self.colours.hdr is not None
         is_full = int(frame.color_range) == FULL or frame.format.name.startswith("yuvj")
-        rgb = frame.to_ndarray(
-            format="rgb48le" if is_hdr else "rgb24",
+        rgb: Any = frame.to_ndarray(
+            format="rgb48le" if self._is_deep else "rgb24",
             src_colorspace=swscale(self.colours.matrix),
             src_color_range=FULL if is_full else LIMITED,
             dst_color_range=FULL,
             interpolation=exact_scaling("FULL_CHR_H_INT"),
             threads=1,
         )
-        if is_hdr:
-            light = tone_mapped(rgb.astype(np.uint16, copy=False), self.colours)
-            rgb = (light * 255).round().astype(np.uint8)
-        return np.ascontiguousarray(np.rot90(rgb, self.turns))
+        if self.colours.hdr is not None:
+            rgb = tone_mapped(rgb.astype(np.uint16, copy=False), self.colours)
+        upright: NDArray[Any] = np.ascontiguousarray(np.rot90(rgb, self.turns))
+        return upright
 
     def opened(self) -> InputContainer:
         """Open the file from its beginning."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from dreamd.api import FilmPlan, Frame, PictureError, Timing
 from dreamd_plugins.av.colours import FULL, LIMITED, colours_of_result, exact_scaling, swscale
-from dreamd_plugins.av.ffmpeg import EXACT, WRITERS, Unclosed, WhatIsWritten, library
+from dreamd_plugins.av.ffmpeg import BYTE, EXACT, WRITERS, Unclosed, WhatIsWritten, bits_of, library
 from dreamd_plugins.av.metadata import carried, has_own_names
 from dreamd_plugins.av.reading import Film
 from dreamd_plugins.av.streams import copied_packets, copied_streams, describe, mux_in_order, pictures_of
@@ -19,11 +19,15 @@ from dreamd_plugins.av.times import TICKS, ticks
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
+    from av.video.format import VideoFormat
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 _ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9", "av1": "libsvtav1"}
 """FFmpeg's encoder by the name of a codec."""
+
+_OTHER_FORMATS = ("gbr", "yuva", "yuvj")
+"""How the names of formats begin that no result has: of RGB, with alpha, and of all numbers as colours have them."""
 
 _THREADS = 4
 """The threads of an encoder, on any machine, since the bytes may depend on their number."""
@@ -53,7 +57,18 @@ class Writer:
         self._time_base = source.time_base if source else Fraction(1, TICKS)
         odd = plan.width % 2 or plan.height % 2
         self._pixel_format = plan.pixel_format if plan.pixel_format != "auto" else "yuv444p" if odd else "yuv420p"
+        self.deep = bits_of(self._checked_format()) > BYTE
         self._colours = colours_of_result(source.colours if source else None, plan.width, plan.height)
+
+    def _checked_format(self) -> VideoFormat:
+        """Return how pixels are stored. Raises PictureError when the codec does not store them so."""
+        formats = self._av.Codec(_ENCODERS[self._codec], "w").video_formats or ()
+        known = [each.name for each in formats if not each.name.startswith(_OTHER_FORMATS)]
+        if self._pixel_format not in known:
+            has = f"{self._codec} has {', '.join(known)}"
+            raise PictureError(f"output.pixel_format is {self._pixel_format!r}; {has}")
+        form: VideoFormat = self._av.VideoFormat(self._pixel_format)
+        return form
 
     def part(self, frames: Iterable[Frame], file: BinaryIO) -> None:
         """Encode some frames."""
@@ -73,10 +88,7 @@ class Writer:
         stream: VideoStream = added
         context: Any = stream.codec_context
         stream.width, stream.height = plan.width, plan.height
-        try:
-            stream.pix_fmt = self._pixel_format
-        except ValueError as error:
-            raise PictureError(f"output.pixel_format {self._pixel_format!r}: {error}") from error
+        stream.pix_fmt = self._pixel_format
         stream.options = _options(self._codec, plan.quality)
         context.time_base = 1 / rate
         context.thread_count = _THREADS
@@ -94,7 +106,8 @@ class Writer:
         if frame.pixels.shape[:2] != (plan.height, plan.width):
             given = f"{frame.pixels.shape[1]} x {frame.pixels.shape[0]}"
             raise PictureError(f"a frame is {given}, and not {plan.width} x {plan.height}")
-        rgb = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.pixels[:, :, :3]), format="rgb24")
+        pixels = np.ascontiguousarray(frame.pixels[:, :, :3])
+        rgb = self._av.VideoFrame.from_ndarray(pixels, format="rgb24" if pixels.dtype == np.uint8 else "rgb48le")
         picture: VideoFrame = rgb.reformat(
             format=self._pixel_format,
             dst_colorspace=swscale(self._colours.matrix),

@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dreamd.plugin_host.host import Plugins
-from tests.films import TICKS, panning, write_film
+from tests.films import TICKS, panning, ten_bits, write_film
 from tests.unit.plugins.films_kit import opened, plan_of, written
 
 PQ, HLG, P3, SRGB = 16, 18, 12, 13
@@ -33,27 +33,6 @@ def result_of(plugins: Plugins, data: bytes, extension: str = ".mp4", **fields: 
     return written(plugins, plan_of(film, extension, **fields), list(film.read()), film, cut=1)
 
 
-def coloured(primaries: int, transfer: int, matrix: int) -> bytes:
-    """A film of 10 bits whose brightness rises to the right."""
-    file = io.BytesIO()
-    ramp = np.broadcast_to(np.linspace(64, 940, 640).astype(np.uint16), (360, 640))
-    with av.open(file, "w", format="mp4") as film:
-        pictures: Any = film.add_stream("libx265", rate=25)
-        pictures.width, pictures.height, pictures.pix_fmt = 640, 360, "yuv420p10le"
-        pictures.options = {"crf": "2", "preset": "ultrafast", "x265-params": "log-level=none"}
-        context = pictures.codec_context
-        context.color_primaries, context.color_trc, context.colorspace = primaries, transfer, matrix
-        for _ in range(3):
-            frame = av.VideoFrame(640, 360, "yuv420p10le")
-            for plane, values in zip(frame.planes, (ramp, *[np.full((180, 320), 512, np.uint16)] * 2), strict=True):
-                rows = np.zeros((plane.height, plane.line_size // 2), np.uint16)
-                rows[:, : plane.width] = values
-                plane.update(rows.tobytes())
-            film.mux(pictures.encode(frame))
-        film.mux(pictures.encode(None))
-    return file.getvalue()
-
-
 def colours_of(film: bytes) -> tuple[int, int, int]:
     with av.open(io.BytesIO(film)) as container:
         frame = next(container.decode(video=0))
@@ -62,13 +41,13 @@ def colours_of(film: bytes) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize("transfer", [PQ, HLG])
 def test_what_was_brought_to_an_ordinary_screen_is_said_to_be_for_one(plugins: Plugins, transfer: int) -> None:
-    data = coloured(primaries=9, transfer=transfer, matrix=9)
+    data = ten_bits(primaries=9, transfer=transfer, matrix=9)
     assert "HDR" in opened(plugins, ".mp4", data).notes[0]
     assert colours_of(result_of(plugins, data)) == (1, 1, 1)
 
 
 def test_wide_colours_stay_as_wide_as_they_were(plugins: Plugins) -> None:
-    assert colours_of(result_of(plugins, coloured(primaries=P3, transfer=SRGB, matrix=1))) == (P3, SRGB, 1)
+    assert colours_of(result_of(plugins, ten_bits(primaries=P3, transfer=SRGB, matrix=1))) == (P3, SRGB, 1)
 
 
 # What is beside the pictures

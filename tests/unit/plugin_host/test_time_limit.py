@@ -70,7 +70,7 @@ def test_a_hang_is_ended_although_python_ignored_the_first_error(
     monkeypatch.setattr(time_limits, "_AGAIN_SECONDS", 0.1)
     with pytest.raises(TookTooLongError, match=r"after 0\.3 s"), time_limit(0.3):
         hang_on()
-    assert ignored == [TookTooLongError]
+    assert set(ignored) == {TookTooLongError}  # more than once where the collection itself takes long
 
 
 def test_what_catches_even_that_error_is_ended_at_the_next(monkeypatch: pytest.MonkeyPatch) -> None:

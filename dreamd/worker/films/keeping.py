@@ -6,12 +6,10 @@ are kept as PNGs until a part of them is encoded, so that the folder stays small
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +25,7 @@ from dreamd.files.problems import os_errors_explained
 from dreamd.pictures.colours.conversion import are_bytes
 from dreamd.pictures.film import FilmWriter, Frame, Levels, Timing
 from dreamd.pictures.libvips import pyvips
+from dreamd.worker.films.standing import KeptFolder, Standing
 
 PART_FRAMES = 250
 """The frames of a part: about ten seconds. A part's boundary depends on nothing else, or a kill would change bytes."""
@@ -38,73 +37,24 @@ _DEPTH_AT = 24
 """Where a PNG says how many bits a channel has, in bytes: https://www.w3.org/TR/png-3/#11IHDR."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Standing:
-    """How far a film is.
-
-    Attributes:
-        frames: how many frames are finished.
-        dreamed: the number of the last frame that was dreamed and not only moved, from 0; -1 for none.
-        parts: how many frames each finished part has.
-        seconds: how long the film has taken so far.
-        whole: whether all frames are finished.
-    """
-
-    frames: int = 0
-    dreamed: int = -1
-    parts: tuple[int, ...] = ()
-    seconds: float = 0.0
-    whole: bool = False
-
-    @property
-    def in_parts(self) -> int:
-        """How many frames are in finished parts."""
-        return sum(self.parts)
-
-
-class FilmFolder:
-    """The folder of one film.
-
-    Attributes:
-        standing: how far the film is.
-    """
+class FilmFolder(KeptFolder):
+    """The folder of one film."""
 
     def __init__(self, folder: Path, key: str) -> None:
-        """Go on with what is kept there under a key, or begin anew.
-
-        Args:
-            folder: a folder of this film alone; it is made.
-            key: stands for all that decides over the result. What was kept under another key is removed.
-        """
-        self._folder = folder
-        self._key = key
-        self.standing, self._timings = self._load()
+        """Go on with what is kept there under a key, or begin anew, as `KeptFolder` does."""
+        self._timings: list[Timing] = []
+        super().__init__(folder, key, ("frames", "parts"))
         with os_errors_explained("write", folder):
-            if self.standing == Standing():
-                shutil.rmtree(folder, ignore_errors=True)
-                (folder / "frames").mkdir(parents=True)
-                (folder / "parts").mkdir()
             self._write_timings(self._timings)  # what was written of other frames is cut off
 
-    def _load(self) -> tuple[Standing, list[Timing]]:
-        """Return what is kept; nothing of another key, nor where a loss of power left too few times of its frames."""
-        nothing: tuple[Standing, list[Timing]] = Standing(), []
-        try:
-            values = json.loads(self._file("standing.json").read_bytes())
-            if values.pop("key") != self._key:
-                return nothing
-            standing = Standing(**{**values, "parts": tuple(values["parts"])})
-            lines = self._file("timings").read_text(encoding="ascii").split("\n")[:-1]
-            timings = [_timing(line) for line in lines[: standing.frames]]
-        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
-            return nothing
-        return (standing, timings) if len(timings) == standing.frames else nothing
-
-    def note(self, standing: Standing) -> None:
-        """Take note of how far the film is, at once and whole."""
-        with os_errors_explained("write", self._folder), draft_of(self._file("standing.json"), durable=False) as draft:
-            draft.write_text(json.dumps({"key": self._key, **asdict(standing)}), encoding="utf-8")
-        self.standing = standing
+    def _restore(self, standing: Standing) -> bool:
+        """Read the times of the frames; a loss of power may have left too few."""
+        lines = self._file("timings").read_text(encoding="ascii").split("\n")[:-1]
+        timings = [_timing(line) for line in lines[: standing.frames]]
+        if len(timings) < standing.frames:
+            return False
+        self._timings = timings
+        return True
 
     def add(self, frames: Sequence[Frame], *, dreamed: int, seconds: float) -> None:
         """Keep the next finished frames; they count once all of them are kept.
@@ -143,15 +93,6 @@ class FilmFolder:
             self._write_timings(timings)
         self._timings = timings
         self.note(replace(self.standing, frames=len(timings), whole=True))
-
-    @property
-    def checkpoint(self) -> Path:
-        """Where the dream of one frame keeps its state, should it take long."""
-        return self._file("dream")
-
-    def drop_checkpoint(self) -> None:
-        """Remove the state of a frame's dream, which is over."""
-        shutil.rmtree(self.checkpoint, ignore_errors=True)
 
     def frame(self, number: int) -> Levels:
         """Return a finished frame whose part is not encoded yet, or the last dreamed one."""
@@ -217,9 +158,6 @@ class FilmFolder:
 
     def _write_timings(self, timings: Iterable[Timing]) -> None:
         self._file("timings").write_text("".join(map(_line, timings)), encoding="ascii")
-
-    def _file(self, name: str) -> Path:
-        return self._folder / name
 
     def _frame(self, number: int) -> Path:
         return self._folder / "frames" / f"{number:07}.png"

@@ -22,6 +22,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dreamd.errors import PictureError
 from dreamd.pictures.damage import BAD_DATA, words_of
+from dreamd.pictures.decoders.raster import CheckSize
 from dreamd.pictures.decoding.decode import decode as decode_picture
 from dreamd.pictures.kinds import what_it_looks_like
 from dreamd.pictures.picture import Bytes, Picture
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Pillow's own limit warns at one size and raises at twice that size. `_check_pixels` holds ours instead, exactly and
+# Pillow's own limit warns at one size and raises at twice that size. `size_check` holds ours instead, exactly and
 # for every size that a file declares, before anything is allocated for it.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -83,17 +84,19 @@ def read_picture(path: Path, *, max_pixels: int, max_bytes: int, decode: Decode 
         OSError: the file is not there or cannot be opened, or the disk or the machine failed: not the picture's fault.
     """
     name = printable(path.name)
-    with _open_file(path, name) as file:
-        length = _check_bytes(file, name, max_bytes)
-        with _one_decode, _warnings_logged(name):
+    with open_regular(path, name) as file:
+        length = check_bytes(file, name, max_bytes)
+        with decoding(name):
             if decode is not None:
                 picture = _decode_with_plugin(decode, file, name, max_pixels)
             else:
-                picture = _decode(file, name, length, max_pixels)
-        return replace(picture, sha256=_sha256_of(file))  # of the open file: its name may lead elsewhere by now
+                with damage_told(file, name, length):
+                    picture = decode_picture(file, name, size_check(name, max_pixels))
+        return replace(picture, sha256=sha256_of(file))  # of the open file: its name may lead elsewhere by now
 
 
-def _sha256_of(file: BinaryIO) -> str:
+def sha256_of(file: BinaryIO) -> str:
+    """Return the checksum of a file."""
     digest = hashlib.sha256()
     file.seek(0)
     while piece := file.read(_MEGABYTE):
@@ -101,7 +104,8 @@ def _sha256_of(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _open_file(path: Path, name: str) -> BinaryIO:
+def open_regular(path: Path, name: str) -> BinaryIO:
+    """Open a file for reading. Raises PictureError when it is a link, a pipe or whatever else is none."""
     # O_NONBLOCK: without it, opening a named pipe waits for a writer.
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -121,7 +125,8 @@ def _open_file(path: Path, name: str) -> BinaryIO:
         raise
 
 
-def _check_bytes(file: BinaryIO, name: str, max_bytes: int) -> int:
+def check_bytes(file: BinaryIO, name: str, max_bytes: int) -> int:
+    """Return how many bytes a file has. Raises PictureError when it has none, or more than are allowed."""
     length = os.fstat(file.fileno()).st_size
     if length == 0:
         raise PictureError(f"{name}: the file is empty; copy it again")
@@ -131,10 +136,14 @@ def _check_bytes(file: BinaryIO, name: str, max_bytes: int) -> int:
     return length
 
 
-def _check_pixels(size: tuple[int, int], name: str, max_pixels: int) -> None:
-    width, height = size
-    if width * height > max_pixels:
-        raise PictureError(f"{name}: {width} x {height} pixels, more than limits.max_pixels allows ({max_pixels})")
+def size_check(name: str, max_pixels: int) -> CheckSize:
+    """Return what raises PictureError for a width and a height that have more pixels than are allowed."""
+
+    def check_size(width: int, height: int) -> None:
+        if width * height > max_pixels:
+            raise PictureError(f"{name}: {width} x {height} pixels, more than limits.max_pixels allows ({max_pixels})")
+
+    return check_size
 
 
 def _amount(length: int) -> str:
@@ -156,12 +165,24 @@ def _warnings_logged(name: str) -> Iterator[None]:
                 log.info("%s: and %d more warnings", name, len(texts) - _MAX_LOGGED_WARNINGS)
 
 
-def _decode(file: BinaryIO, name: str, length: int, max_pixels: int) -> Picture:
-    def check_size(width: int, height: int) -> None:
-        _check_pixels((width, height), name, max_pixels)
+@contextmanager
+def decoding(name: str) -> Iterator[None]:
+    """Decode inside, one file at a time, and have what is warned of a file of that name logged."""
+    with _one_decode, _warnings_logged(name):
+        yield
 
+
+@contextmanager
+def damage_told(file: BinaryIO, name: str, length: int) -> Iterator[None]:
+    """Have what is raised inside, because a file is broken, told as a PictureError.
+
+    Args:
+        file: the file.
+        name: its name, printable.
+        length: its bytes.
+    """
     try:
-        return decode_picture(file, name, check_size)
+        yield
     except UnidentifiedImageError as error:
         raise PictureError(f"{name}: not a picture that can be read: {what_it_looks_like(file, name)}") from error
     except BAD_DATA as error:
@@ -172,9 +193,7 @@ def _decode(file: BinaryIO, name: str, length: int, max_pixels: int) -> Picture:
 
 
 def _decode_with_plugin(decode: Decode, file: BinaryIO, name: str, max_pixels: int) -> Picture:
-    def check_size(width: int, height: int) -> None:
-        _check_pixels((width, height), name, max_pixels)
-
+    check_size = size_check(name, max_pixels)
     try:
         values = decode(file, check_size)
         check_size(values.shape[1], values.shape[0])

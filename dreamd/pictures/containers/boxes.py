@@ -60,7 +60,7 @@ def read_boxes(file: BinaryIO, name: str) -> tuple[BinaryIO, Ancillary]:
             pieces = [Range(0, at), b"free", Range(at + 4, end - at - 4)]
             exif = _exif(file, meta, item)
     file.seek(0)
-    notes = (GAIN_MAP_NOTE,) if _GAIN_MAP_BRAND in _brands(file.read(_BRANDS_BYTES)) else ()
+    notes = (GAIN_MAP_NOTE,) if has_gain_map(file.read(_BRANDS_BYTES)) else ()
     return spliced(file, pieces), Ancillary(exif=exif, space=space, notes=notes)
 
 
@@ -86,6 +86,11 @@ def is_heic(head: bytes) -> bool:
     """Tell by the first bytes of a file of boxes whether a codec of HEIC packs its picture, and not AVIF's."""
     brands = _brands(head)
     return head[4:8] == b"ftyp" and not brands & _AVIF_BRANDS and bool(brands & _HEIC_BRANDS)
+
+
+def has_gain_map(head: bytes) -> bool:
+    """Tell by the first bytes of a file of boxes whether its pictures together make one for bright screens."""
+    return _GAIN_MAP_BRAND in _brands(head)
 
 
 def _brands(head: bytes) -> set[bytes]:

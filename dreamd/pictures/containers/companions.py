@@ -6,6 +6,7 @@ Sources: CIPA DC-007 (MPF, 5.2), ISO 21496-1 (gain maps).
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
 from dreamd.pictures.containers.directory import Order, byte_order
 
@@ -17,7 +18,14 @@ GAIN_MAP_NOTE = "its gain map for bright screens is left out: the result is its 
 
 _ENTRIES = 0xB002
 _ENTRY_BYTES = 16
-_MOST_PICTURES = 1000
+_MOST_PICTURES = 4095
+"""One segment holds no more entries."""
+
+_KIND = 0xFFFFFF
+"""The bits of an entry's first number that tell the kind of the picture."""
+
+UNDEFINED_KIND = 0
+"""This kind is given to any other picture: what many programs write, and gain maps too."""
 
 _PARTS_OF_A_WHOLE = {0x020001, 0x020002, 0x020003}
 """These kinds of pictures are views like the first: of a panorama, of a pair for two eyes, of several angles."""
@@ -28,8 +36,28 @@ def other_pictures_note(number: int, what: str = "pictures") -> str:
     return f"it holds {number} {what}: the first was dreamed"
 
 
-def notes_of_mpf(data: bytes) -> tuple[str, ...]:
-    """Return what a segment of MPF, without its mark, tells in words. Previews and gain maps are no pictures of it.
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A picture in a list of MPF.
+
+    Attributes:
+        kind: what it is: a view, a preview, or undefined.
+        length: its bytes.
+        offset: where it begins, counted from the list's beginning; of the first picture, 0 for the file's.
+    """
+
+    kind: int
+    length: int
+    offset: int
+
+    @property
+    def is_view(self) -> bool:
+        """Whether it is a view like the first: of a panorama, of a pair for two eyes, of several angles."""
+        return self.kind in _PARTS_OF_A_WHOLE
+
+
+def listed_pictures(data: bytes) -> list[Listed]:
+    """Return the pictures that a segment of MPF, without its mark, lists, the file's own first.
 
     Raises:
         ValueError, struct.error: it is broken.
@@ -37,11 +65,21 @@ def notes_of_mpf(data: bytes) -> tuple[str, ...]:
     order: Order = byte_order(data)
     (start,) = struct.unpack_from(f"{order}I", data, 4)
     (count,) = struct.unpack_from(f"{order}H", data, start)
-    views = 0
+    listed: list[Listed] = []
     for number in range(count):
         tag, _, length, place = struct.unpack_from(f"{order}HHII", data, start + 2 + 12 * number)
         if tag == _ENTRIES:
-            entries = min(length // _ENTRY_BYTES, _MOST_PICTURES)
-            kinds = (struct.unpack_from(f"{order}I", data, place + _ENTRY_BYTES * at)[0] for at in range(entries))
-            views = sum(kind & 0xFFFFFF in _PARTS_OF_A_WHOLE for kind in kinds)
+            for at in range(min(length // _ENTRY_BYTES, _MOST_PICTURES)):
+                kind, size, offset = struct.unpack_from(f"{order}III", data, place + _ENTRY_BYTES * at)
+                listed.append(Listed(kind & _KIND, size, offset))
+    return listed
+
+
+def notes_of_mpf(data: bytes) -> tuple[str, ...]:
+    """Return what a segment of MPF, without its mark, tells in words. Previews and gain maps are no pictures of it.
+
+    Raises:
+        ValueError, struct.error: it is broken.
+    """
+    views = sum(listed.is_view for listed in listed_pictures(data))
     return (other_pictures_note(views),) if views > 1 else ()

@@ -42,7 +42,7 @@ _PROFILE_MARK = b"ICC_PROFILE\0"
 _JFIF_MARK = b"JFIF\0"
 _ADOBE_MARK = b"Adobe"
 
-_START_OF_SCAN, _COMMENT = 0xDA, 0xFE
+_START_OF_SCAN, _COMMENT, _MPF_SEGMENT = 0xDA, 0xFE, 0xE2
 _APPLICATION = range(0xE0, 0xF0)
 _STANDALONE = (0x01, *range(0xD0, 0xD9))
 
@@ -71,6 +71,8 @@ class JpegLayout:
         end: the file's end.
         is_progressive: whether its scans bring the whole picture in ever finer steps.
         components: how many channels the frame has.
+        size: its width and height in pixels; zeros where there is no frame.
+        mpf: where its list of other pictures begins, behind the mark; None where it has none.
     """
 
     pieces: tuple[Piece, ...]
@@ -78,6 +80,8 @@ class JpegLayout:
     end: int
     is_progressive: bool
     components: int
+    size: tuple[int, int] = (0, 0)
+    mpf: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,13 +105,16 @@ def read_jpeg(file: BinaryIO, name: str) -> tuple[JpegLayout, Ancillary]:
     end = file.tell()
     pieces: list[Piece] = [MAGIC[:2]]
     notes = _Notes()
-    at, is_progressive, components = 2, False, 0
+    at, is_progressive, components, size, mpf = 2, False, 0, (0, 0), None
     for segment in _segments(file, end):
         at = segment.start + segment.length
         file.seek(segment.start)
         head = file.read(min(segment.length, 16))
         if segment.mark in _FRAMES and len(head) >= 6:
             is_progressive, components = segment.mark in _PROGRESSIVE_FRAMES, head[5]
+            size = (int.from_bytes(head[3:5], "big"), int.from_bytes(head[1:3], "big"))
+        if segment.mark == _MPF_SEGMENT and head.startswith(MPF_MARK) and mpf is None:
+            mpf = segment.start + len(MPF_MARK)
         if segment.mark in _APPLICATION or segment.mark == _COMMENT:
             file.seek(segment.start)
             notes.take(segment.mark, file.read(segment.length))
@@ -115,7 +122,15 @@ def read_jpeg(file: BinaryIO, name: str) -> tuple[JpegLayout, Ancillary]:
                 continue
         pieces.append(Range(segment.start - 4, segment.length + 4))
     pieces.append(Range(at, end - at))
-    layout = JpegLayout(pieces=tuple(pieces), scans=at, end=end, is_progressive=is_progressive, components=components)
+    layout = JpegLayout(
+        pieces=tuple(pieces),
+        scans=at,
+        end=end,
+        is_progressive=is_progressive,
+        components=components,
+        size=size,
+        mpf=mpf,
+    )
     return layout, notes.ancillary(name)
 
 
@@ -213,7 +228,7 @@ class _Notes:
             self._xmp = self._xmp or data[len(XMP_MARK) :]
         elif mark == 0xE2 and data.startswith(_PROFILE_MARK) and len(data) > 14:
             self._profile.setdefault(data[12], data[14:])
-        elif mark == 0xE2 and data.startswith(MPF_MARK):
+        elif mark == _MPF_SEGMENT and data.startswith(MPF_MARK):
             self._mpf = self._mpf or data[len(MPF_MARK) :]
         elif mark == 0xE2 and data.startswith(ISO_GAIN_MAP_MARK):
             self._has_gain_map = True

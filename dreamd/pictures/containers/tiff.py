@@ -1,35 +1,46 @@
 """TIFF: which of its directories holds the picture, and what they say about it.
 
-Source: TIFF 6.0; Adobe DNG 1.7 (previews come first); TIFF/EP (ISO 12234-2), whose kin most cameras' raw files are.
+Sources: TIFF 6.0; BigTIFF; Adobe DNG 1.7 (previews come first); TIFF/EP (ISO 12234-2), whose kin most cameras' raw
+files are.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from dreamd.pictures.colours.spaces import D65, ColourSpace, Primaries, measured_space
 from dreamd.pictures.containers.ancillary import MAX_EXIF_BYTES, MAX_PROFILE_BYTES, Ancillary
 from dreamd.pictures.containers.companions import other_pictures_note
-from dreamd.pictures.containers.directory import SHORT, Directory, Entry, Order, block_bytes, byte_order, read_directory
+from dreamd.pictures.containers.directory import (
+    SHORT,
+    SIZE_OF_KIND,
+    Directory,
+    Entry,
+    Form,
+    Order,
+    block_bytes,
+    form_of,
+    read_directory,
+)
 from dreamd.pictures.containers.photoshop import iptc_of
 from dreamd.pictures.damage import left_out_when_broken
 from dreamd.pictures.decoders.raster import DeepLayout
 
-MAGICS = (b"II*\0", b"MM\0*")
+MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 XMP_TAG, IPTC_TAG, RESOURCES_TAG, EXIF_TAG, GPS_TAG, PROFILE_TAG = 700, 33_723, 34_377, 34_665, 34_853, 34_675
 
 _INTEROPERABILITY, _INTEROPERABILITY_INDEX, _EXIF_SPACE, _SRGB, _ADOBE_RGB = 40_965, 1, 40_961, 1, 2
 
-_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC = 254, 255, 256, 257, 259, 262
+SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, _COMPRESSION, _PHOTOMETRIC = 254, 255, 256, 257, 259, 262
 _BITS, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT, _EXTRA_SAMPLES = 258, 277, 322, 323, 338
 _ORIENTATION, _SUB_DIRECTORIES, _WHITE_POINT, _PRIMARIES, _DNG_VERSION = 274, 330, 318, 319, 50_706
 
 _LAYOUT_TAGS = {
-    *(_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC),
+    *(SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, _COMPRESSION, _PHOTOMETRIC),
     *(_SUB_DIRECTORIES, _DNG_VERSION, _BITS, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT, _EXTRA_SAMPLES),
 }
 
@@ -98,14 +109,14 @@ class TiffLayout:
     """How a TIFF is laid out.
 
     Attributes:
-        order: its byte order.
+        form: how numbers stand in it.
         first: where its first directory is.
         page: the one that holds the picture; None when no directory could be read.
         is_raw: whether it is a camera's raw file, of which only previews can be decoded.
         pages: the pictures of its chain of directories, no smaller copies and no masks, by their numbers in it.
     """
 
-    order: Order
+    form: Form
     first: int
     page: Page | None
     is_raw: bool
@@ -118,18 +129,15 @@ def read_tiff(file: BinaryIO) -> TiffLayout:
     Raises:
         ValueError: it is no TIFF.
     """
-    file.seek(0)
-    header = file.read(8)
-    order = byte_order(header)
-    first = int.from_bytes(header[4:], "little" if order == "<" else "big")
+    form, first = form_of(file)
     pages: list[Page] = []
-    is_raw = header[:4] == b"II*\0" and _is_canon_raw(file)
-    for page, directory in _pages(file, order, first):
+    is_raw = form == Form("<") and _is_canon_raw(file)
+    for page, directory in _pages(file, form, first):
         pages.append(page)
         is_raw |= page.is_raw or _DNG_VERSION in directory
     whole = (page for page in pages if page.number is not None and page.area)
     full = tuple(page for page in whole if not page.is_mask and not page.is_reduced)
-    return TiffLayout(order=order, first=first, page=_chosen(pages), is_raw=is_raw, pages=full)
+    return TiffLayout(form=form, first=first, page=_chosen(pages), is_raw=is_raw, pages=full)
 
 
 def _is_canon_raw(file: BinaryIO) -> bool:
@@ -147,45 +155,66 @@ def _chosen(pages: list[Page]) -> Page | None:
     return max((page for page in full if page is first or page.number is None), key=lambda page: page.area)
 
 
-def _pages(file: BinaryIO, order: Order, first: int) -> Iterator[tuple[Page, Directory]]:
+def _pages(file: BinaryIO, form: Form, first: int) -> Iterator[tuple[Page, Directory]]:
     """Yield the directories of the chain, each followed by those that it points to."""
     seen: set[int] = set()
     offset, number = first, 0
     while offset and offset not in seen and len(seen) < _MAX_DIRECTORIES:
         seen.add(offset)
-        layout = _layout(file, order, offset)
+        layout = _layout(file, form, offset)
         if layout is None:
             return
         directory, following = layout
-        yield _page(directory, order, offset, number), directory
-        for inner in directory.get(_SUB_DIRECTORIES, Entry(4, b"")).numbers(order):
+        yield _page(directory, form.order, offset, number), directory
+        for inner in directory.get(_SUB_DIRECTORIES, Entry(4, b"")).numbers(form.order):
             if inner not in seen and len(seen) < _MAX_DIRECTORIES:
                 seen.add(inner)
-                if sub := _layout(file, order, inner):
-                    yield _page(sub[0], order, inner, None), sub[0]
+                if sub := _layout(file, form, inner):
+                    yield _page(sub[0], form.order, inner, None), sub[0]
         offset, number = following, number + 1
 
 
-def _layout(file: BinaryIO, order: Order, offset: int) -> tuple[Directory, int] | None:
+def _layout(file: BinaryIO, form: Form, offset: int) -> tuple[Directory, int] | None:
     try:
         return read_directory(
-            file, order, offset, wanted=_LAYOUT_TAGS.__contains__, longest=_LAYOUT_BYTES, room=1 << 16
+            file,
+            form.order,
+            offset,
+            wanted=_LAYOUT_TAGS.__contains__,
+            longest=_LAYOUT_BYTES,
+            room=1 << 16,
+            is_big=form.is_big,
         )
     except ValueError:
         return None  # the chain ends in nothing; Pillow says so if it matters
 
 
+def is_copy(directory: Directory, order: Order) -> bool:
+    """Tell whether a picture says of itself that it is a smaller copy of another."""
+    return bool(value_of(directory, SUBFILE, order) & 1) or value_of(directory, OLD_SUBFILE, order) == 2
+
+
+def is_mask(directory: Directory, order: Order) -> bool:
+    """Tell whether a picture says of itself that it is a mask of another."""
+    return bool(value_of(directory, SUBFILE, order) & 4)
+
+
+def value_of(directory: Directory, tag: int, order: Order) -> int:
+    """Return the first number of a tag's value; 0 where there is none."""
+    return (*directory.get(tag, Entry(4, b"")).numbers(order), 0)[0]
+
+
 def _page(directory: Directory, order: Order, offset: int, number: int | None) -> Page:
     def value(tag: int) -> int:
-        return (*directory.get(tag, Entry(4, b"")).numbers(order), 0)[0]
+        return value_of(directory, tag, order)
 
     return Page(
         offset=offset,
         number=number,
-        width=value(_WIDTH),
-        height=value(_HEIGHT),
-        is_reduced=bool(value(_SUBFILE) & 1) or value(_OLD_SUBFILE) == 2,
-        is_mask=bool(value(_SUBFILE) & 4),
+        width=value(WIDTH),
+        height=value(HEIGHT),
+        is_reduced=is_copy(directory, order),
+        is_mask=is_mask(directory, order),
         deep=_deep(directory, order, number),
         is_raw=value(_PHOTOMETRIC) in (_COLOUR_FILTER, _LINEAR_RAW) or value(_COMPRESSION) in _RAW_COMPRESSIONS,
     )
@@ -214,12 +243,6 @@ def _deep(directory: Directory, order: Order, number: int | None) -> DeepLayout 
     )
 
 
-def header_for(layout: TiffLayout, page: Page) -> bytes:
-    """Return a TIFF's first eight bytes, changed so that a decoder begins with this page."""
-    magic = MAGICS[0] if layout.order == "<" else MAGICS[1]
-    return magic + page.offset.to_bytes(4, "little" if layout.order == "<" else "big")
-
-
 def read_tiff_ancillary(file: BinaryIO, layout: TiffLayout, name: str) -> Ancillary:
     """Return what a TIFF says about its picture.
 
@@ -228,13 +251,13 @@ def read_tiff_ancillary(file: BinaryIO, layout: TiffLayout, name: str) -> Ancill
         layout: its layout.
         name: its name, printable, for the log.
     """
-    order = layout.order
+    form, order = layout.form, layout.form.order
     main: dict[int, Entry] = {}
     for offset in dict.fromkeys((layout.first, layout.page.offset if layout.page else layout.first)):
         with left_out_when_broken("description", name):
-            main.update(_description(file, order, offset))
-    exif, gps = (_pointed(file, order, main.pop(tag, None), name) for tag in (EXIF_TAG, GPS_TAG))
-    index = _pointed(file, order, exif.pop(_INTEROPERABILITY, None), name).get(_INTEROPERABILITY_INDEX)
+            main.update(_description(file, form, offset))
+    exif, gps = (_pointed(file, form, main.pop(tag, None), name) for tag in (EXIF_TAG, GPS_TAG))
+    index = _pointed(file, form, exif.pop(_INTEROPERABILITY, None), name).get(_INTEROPERABILITY_INDEX)
     is_srgb = _EXIF_SPACE in exif and exif[_EXIF_SPACE].numbers(order) == (_SRGB,)
     if index is not None and index.data.startswith(b"R03") and not is_srgb:
         # The directory of interoperability stays behind, but what it says does not.
@@ -252,7 +275,7 @@ def read_tiff_ancillary(file: BinaryIO, layout: TiffLayout, name: str) -> Ancill
     )
 
 
-def _description(file: BinaryIO, order: Order, offset: int) -> dict[int, Entry]:
+def _description(file: BinaryIO, form: Form, offset: int) -> dict[int, Entry]:
     def is_description(tag: int) -> bool:
         return tag not in _NOT_DESCRIPTIONS and tag != PROFILE_TAG
 
@@ -260,16 +283,24 @@ def _description(file: BinaryIO, order: Order, offset: int) -> dict[int, Entry]:
         return tag == PROFILE_TAG
 
     longest, room = _DESCRIPTION_BYTES, 4 * _DESCRIPTION_BYTES
-    found, _ = read_directory(file, order, offset, wanted=is_description, longest=longest, room=room)
+    found = _read(file, form, offset, wanted=is_description, longest=longest, room=room)
     longest = room = MAX_PROFILE_BYTES
-    return found | read_directory(file, order, offset, wanted=is_profile, longest=longest, room=room)[0]
+    return found | _read(file, form, offset, wanted=is_profile, longest=longest, room=room)
 
 
-def _pointed(file: BinaryIO, order: Order, pointer: Entry | None, name: str) -> dict[int, Entry]:
+def _read(
+    file: BinaryIO, form: Form, offset: int, *, wanted: Callable[[int], bool], longest: int, room: int
+) -> dict[int, Entry]:
+    """Read a directory. Of the kinds that only BigTIFF has there are places alone, and they describe nothing."""
+    found, _ = read_directory(file, form.order, offset, wanted=wanted, longest=longest, room=room, is_big=form.is_big)
+    return {tag: entry for tag, entry in found.items() if entry.kind in SIZE_OF_KIND or tag in (EXIF_TAG, GPS_TAG)}
+
+
+def _pointed(file: BinaryIO, form: Form, pointer: Entry | None, name: str) -> dict[int, Entry]:
     with left_out_when_broken("EXIF", name):
-        if pointer and (offsets := pointer.numbers(order)):
+        if pointer and (offsets := pointer.numbers(form.order)):
             limit = _DESCRIPTION_BYTES
-            return read_directory(file, order, offsets[0], wanted=lambda _: True, longest=limit, room=MAX_EXIF_BYTES)[0]
+            return _read(file, form, offsets[0], wanted=lambda _: True, longest=limit, room=MAX_EXIF_BYTES)
     return {}
 
 

@@ -28,13 +28,14 @@ INSTALL = "HEIC needs the package pillow-heif: install dreamd with its extra, pi
 """This is what to do where HEIC can be neither read nor written."""
 
 
-def decode_heic(stream: BinaryIO, check_size: CheckSize, name: str) -> DeepPicture:
-    """Decode the main picture of a HEIC.
+def decode_heic(stream: BinaryIO, check_size: CheckSize, name: str, number: int | None = None) -> DeepPicture:
+    """Decode a picture of a HEIC.
 
     Args:
         stream: the prepared file.
         check_size: called before memory is taken.
         name: its name, printable.
+        number: which picture, from 0; None: the main one.
 
     Raises:
         PictureError: `check_size` says so, or pillow-heif is not installed.
@@ -42,17 +43,24 @@ def decode_heic(stream: BinaryIO, check_size: CheckSize, name: str) -> DeepPictu
         OSError: the disk failed.
     """
     with _opened(stream, name) as opened:
-        image = opened[opened.primary_index]
+        image = opened[opened.primary_index if number is None else number]
         check_size(*image.size)
         values = np.asarray(image)
+        is_main = number in (None, opened.primary_index)
     bits = image.info.get("bit_depth")
     raster = _raster(values, bits if isinstance(bits, int) else 8, is_associated=image.premultiplied_alpha)
-    notes = () if len(opened) < 2 else (other_pictures_note(len(opened)),)
+    notes = (other_pictures_note(len(opened)),) if number is None and len(opened) > 1 else ()
     auxiliaries = image.info.get("aux")
     if isinstance(auxiliaries, dict) and any(_GAIN_MAP in str(kind) for kind in auxiliaries):
         notes += (GAIN_MAP_NOTE,)
-    profile, xmp = (_bytes(image.info.get(key)) for key in ("icc_profile", "xmp"))
-    return DeepPicture(raster=raster, profile=profile, xmp=xmp, notes=notes)
+    profile, xmp, exif = (_bytes(image.info.get(key)) for key in ("icc_profile", "xmp", "exif"))
+    return DeepPicture(raster=raster, profile=profile, xmp=xmp, exif=exif, is_main=is_main, notes=notes)
+
+
+def sizes_in_heic(stream: BinaryIO, name: str) -> list[tuple[int, int]]:
+    """Return width and height of each picture of a HEIC; no pixel is decoded. Raises as `decode_heic`."""
+    with _opened(stream, name) as opened:
+        return [image.size for image in opened]
 
 
 def xmp_of_heic(stream: BinaryIO, name: str) -> bytes:

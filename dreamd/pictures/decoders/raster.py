@@ -92,7 +92,7 @@ class DeepLayout:
     Attributes:
         kind: "PNG", "TIFF" or "AVIF".
         bits: bits a sample.
-        page: the number of the page of a TIFF, from 0.
+        page: the number of the page of a TIFF, or of the picture of an AVIF, from 0; None for the main one.
         tile: the width and height of a TIFF's tiles, which are decoded whole; zeros for none.
         has_alpha: whether a channel after the colours is an alpha channel.
         is_associated: whether the colours are multiplied by that alpha channel.
@@ -101,7 +101,7 @@ class DeepLayout:
 
     kind: str
     bits: int
-    page: int = 0
+    page: int | None = None
     tile: tuple[int, int] = (0, 0)
     has_alpha: bool = True
     is_associated: bool = False
@@ -116,10 +116,14 @@ class DeepPicture:
         raster: its values.
         profile: its ICC profile, of a format whose boxes only the decoder reads; b"" for none.
         xmp: its XMP, of such a format; b"" for none.
+        exif: its EXIF, of such a format, where nothing but the decoder tells whose it is; b"" for none.
+        is_main: whether it is the main picture of its file, of which the file's own description speaks.
         notes: what a person should know of what else the file holds, in words.
     """
 
     raster: Raster
     profile: bytes = b""
     xmp: bytes = b""
+    exif: bytes = b""
+    is_main: bool = True
     notes: tuple[str, ...] = ()

@@ -6,7 +6,9 @@ before any pixel, so that sizes are checked first; a file that is cut off is ref
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -56,31 +58,52 @@ def decode_deep(stream: BinaryIO, layout: DeepLayout, check_size: CheckSize) -> 
         OSError: the disk failed.
     """
     check_size(*layout.tile)
+    with _opened(stream, layout) as image:
+        check_size(image.width, image.height)
+        values: NDArray[Any] = image.numpy()
+        profile, xmp = _blob(image, "icc-profile-data"), _blob(image, "xmp-data")
+        if layout.kind != "AVIF" or layout.page is None:
+            return DeepPicture(raster=_raster(values, layout), profile=profile, xmp=xmp)
+        raster = _raster(values, replace(layout, bits=image.get("bits-per-sample")))
+        exif, is_main = _blob(image, "exif-data"), bool(image.get("heif-primary") == layout.page)
+        return DeepPicture(raster=raster, profile=profile, xmp=xmp, exif=exif, is_main=is_main)
+
+
+def sizes_in_avif(stream: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Yield width and height of each picture of an AVIF; no pixel is decoded. Raises as `decode_deep`."""
+    count, number = 1, 0
+    while number < count:
+        with _opened(stream, DeepLayout(kind="AVIF", bits=8, page=number)) as image:
+            count = image.get("n-pages")
+            yield image.width, image.height
+        number += 1
+
+
+@contextmanager
+def _opened(stream: BinaryIO, layout: DeepLayout) -> Iterator[pyvips.Image]:
+    """Give the image whose header was read; what libvips raises inside becomes a ValueError."""
     feed = _Feed(stream)
     stream.seek(0)
     source = pyvips.SourceCustom()
     source.on_read(feed.read)
     source.on_seek(feed.seek)
     try:
-        image = _opened(source, layout)
-        check_size(image.width, image.height)
-        values: NDArray[Any] = image.numpy()
+        yield _loaded(source, layout)
     except pyvips.Error as error:
         if feed.error is not None:
             raise feed.error from error
         reason = error.detail.strip().partition("\n")[0]
         raise ValueError(f"it is broken or cut off: {reason}") from error
-    blobs = {name: _blob(image, name) for name in ("icc-profile-data", "xmp-data")}
-    raster = _raster(values, layout)
-    return DeepPicture(raster=raster, profile=blobs["icc-profile-data"], xmp=blobs["xmp-data"])
 
 
-def _opened(source: pyvips.SourceCustom, layout: DeepLayout) -> pyvips.Image:
-    options = {"access": "sequential", "fail_on": "truncated"}
+def _loaded(source: pyvips.SourceCustom, layout: DeepLayout) -> pyvips.Image:
+    options: dict[str, str | int] = {"access": "sequential", "fail_on": "truncated"}
     if layout.kind == "PNG":
         return pyvips.Image.pngload_source(source, **options)
+    if layout.page is not None:
+        options["page"] = layout.page
     if layout.kind == "TIFF":
-        return pyvips.Image.tiffload_source(source, page=layout.page, **options)
+        return pyvips.Image.tiffload_source(source, **options)
     return pyvips.Image.heifload_source(source, **options)
 
 

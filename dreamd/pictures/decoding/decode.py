@@ -51,13 +51,14 @@ class _Decoded:
     notes: tuple[str, ...] = ()
 
 
-def decode(file: BinaryIO, name: str, check_size: CheckSize) -> Picture:
+def decode(file: BinaryIO, name: str, check_size: CheckSize, number: int | None = None) -> Picture:
     """Decode a file.
 
     Args:
         file: the file.
         name: its name, printable.
         check_size: called before memory is taken.
+        number: which picture of a HEIC or AVIF is meant, from 0; None for the main one, and for other formats.
 
     Raises:
         PictureError: `check_size` says so, or it is a file that is not to be decoded.
@@ -65,7 +66,7 @@ def decode(file: BinaryIO, name: str, check_size: CheckSize) -> Picture:
     """
     for size in sizes_used_on_opening(file):
         check_size(*size)
-    source = prepared(file, name)
+    source = prepared(file, name, number)
     if source.deep is not None or source.is_heic:
         return _picture(_by_depth(source, check_size, name), name)
     return _picture(_by_pillow(source, file, check_size, name), name)
@@ -74,13 +75,14 @@ def decode(file: BinaryIO, name: str, check_size: CheckSize) -> Picture:
 def _by_depth(source: Prepared, check_size: CheckSize, name: str) -> _Decoded:
     """Decode by libvips or libheif, which turn AVIF and HEIC themselves, but no TIFF and no PNG."""
     if source.deep is None:
-        deep = decode_heic(source.stream, check_size, name)
+        deep = decode_heic(source.stream, check_size, name, source.number)
     else:
         from dreamd.pictures.decoders.vips import decode_deep  # most pictures need none of it
 
         deep = decode_deep(source.stream, source.deep, check_size)
     told, raster = source.ancillary, deep.raster
-    told = replace(told, xmp=told.xmp or deep.xmp, profile=told.profile or deep.profile)
+    exif = told.exif if source.number is None else deep.exif or (told.exif if deep.is_main else b"")
+    told = replace(told, exif=exif, xmp=told.xmp or deep.xmp, profile=told.profile or deep.profile)
     told = replace(told, notes=(*told.notes, *deep.notes))
     if source.format in ("AVIF", "HEIF"):
         told = replace(told, orientation=1)

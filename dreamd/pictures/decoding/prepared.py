@@ -39,10 +39,11 @@ class Prepared:
         ancillary: what the file says, as far as the decoder does not tell it.
         clear: the clear colour of a PNG without alpha.
         jpeg: the layout of a JPEG.
-        page: the number of the picture to take, from 0.
+        page: the number of the page of a TIFF to take, from 0.
         format: Pillow's name of the format, where the decoder sees another one.
         deep: how libvips decodes it; None where Pillow does, or libheif.
         is_heic: whether libheif decodes it.
+        number: which picture of a HEIC or AVIF to take, from 0; None for the main one.
     """
 
     stream: BinaryIO
@@ -53,14 +54,16 @@ class Prepared:
     format: str | None = None
     deep: DeepLayout | None = None
     is_heic: bool = False
+    number: int | None = None
 
 
-def prepared(file: BinaryIO, name: str) -> Prepared:
+def prepared(file: BinaryIO, name: str, number: int | None = None) -> Prepared:
     """Prepare a file for its decoder.
 
     Args:
         file: the file.
         name: its name, printable.
+        number: which picture of a HEIC or AVIF is meant, from 0; None for the main one, and for other formats.
 
     Raises:
         PictureError: it is a camera's raw file, of which a decoder would take the preview for the picture.
@@ -80,7 +83,7 @@ def prepared(file: BinaryIO, name: str) -> Prepared:
     if head.startswith(b"BM"):
         return Prepared(stream=file, ancillary=bitmap.read_bitmap(file, name))
     if head[4:8] == b"ftyp":
-        return _boxes(file, head, name)
+        return _numbered(_boxes(file, head, name), number)
     if webp.is_webp(head):
         stream, ancillary = webp.read_webp(file)
         return Prepared(stream=stream, ancillary=ancillary)
@@ -98,6 +101,14 @@ def _boxes(file: BinaryIO, head: bytes, name: str) -> Prepared:
     if deep is not None:
         boxes.check_whole(file)
     return Prepared(stream=stream, ancillary=ancillary, format="AVIF", deep=deep)
+
+
+def _numbered(source: Prepared, number: int | None) -> Prepared:
+    """Return a HEIC or AVIF with the number of the picture that is meant; libvips alone decodes an AVIF's others."""
+    if number is None:
+        return source
+    layout = None if source.is_heic else source.deep or DeepLayout(kind="AVIF", bits=8)
+    return replace(source, deep=None if layout is None else replace(layout, page=number), number=number)
 
 
 def _missing_end(file: BinaryIO) -> list[bytes]:
@@ -122,7 +133,7 @@ def _tiff(file: BinaryIO, name: str) -> Prepared:
         return Prepared(stream=file, ancillary=ancillary)
     if page.number is not None:
         return Prepared(stream=file, ancillary=ancillary, page=page.number, format="TIFF", deep=page.deep)
-    header = tiff.header_for(layout, page)
+    header = layout.form.header(page.offset)
     rest = Range(len(header), file.seek(0, os.SEEK_END) - len(header))
     stream = spliced(file, [header, rest])
     return Prepared(stream=stream, ancillary=ancillary, format="TIFF", deep=page.deep)

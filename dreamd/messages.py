@@ -96,6 +96,8 @@ class Settings(_Message):
         distrusted: names of plugins that must not be loaded, because they ended a worker, and why.
         sees_one_gpu: whether the worker's process sees no other GPU than its own.
         is_spare: whether another worker goes over to the processor when no GPU can be used.
+        max_pages: the most pages of a file, where all of them are dreamed.
+        max_pages_pixels: the most pixels that all of these pages have together.
         max_film_bytes: the largest size of a film's file.
         max_frames: the most frames of a film.
         max_film_seconds: the longest film, in seconds of its own time.
@@ -123,6 +125,8 @@ class Settings(_Message):
     warning: Reason = ""
     deterministic: bool = True
     picture_folders: tuple[FilePath, ...] | None = None
+    max_pages: int = 1000
+    max_pages_pixels: int = 2_000_000_000
     max_film_bytes: int = 16_000_000_000
     max_frames: int = 200_000
     max_film_seconds: float = 7200.0
@@ -218,7 +222,9 @@ class Advanced(_Message):
     Attributes:
         frame: the frame of a film that is being dreamed, from 1; 0 for a picture.
         frames: how many frames the film has, as far as is known.
-        left_seconds: how long the rest of a film will take, by its frames so far; None for a picture.
+        page: the page that is being dreamed, of a file of several, from 1; 0 for one picture.
+        pages: how many pages the file has.
+        left_seconds: how long the rest of a film, or of the pages, will take, by those so far; None for a picture.
         busy_seconds: how long the worker's device has been dreaming, since the worker started.
     """
 
@@ -226,6 +232,8 @@ class Advanced(_Message):
     job: str
     frame: int = 0
     frames: int = 0
+    page: int = 0
+    pages: int = 0
     left_seconds: float | None = None
     ascent: int
     ascents: int
@@ -262,6 +270,24 @@ class MissingWeights(_Message):
     size: int
 
 
+class DreamedPage(_Message):
+    """What is said of one page of a result that has several, as its sidecar says it of a picture.
+
+    Attributes:
+        size: its width and height in pixels.
+        tiling: how it was cut up; None when it was not.
+        loss_before: of the last ascent's first iteration.
+        loss_after: of its last iteration.
+        notes: what a person should know about how it was read or written.
+    """
+
+    size: tuple[int, int]
+    tiling: str | None
+    loss_before: float | None
+    loss_after: float | None
+    notes: tuple[str, ...] = ()
+
+
 class Sidecar(_Message):
     """What is written beside a result, so that anybody can tell how it came about and make it again.
 
@@ -285,6 +311,7 @@ class Sidecar(_Message):
         steps: whether a film strip lies beside the result, which has its name and `.steps.jpg`.
         frames: how many frames a film has; None for a picture.
         film_seconds: how long a film lasts; None for a picture.
+        pages: of a result that has several pages, each of them; `size` is then the first one's.
     """
 
     job: str
@@ -307,6 +334,7 @@ class Sidecar(_Message):
     threads: int | None = None
     frames: int | None = None
     film_seconds: float | None = None
+    pages: tuple[DreamedPage, ...] = ()
 
     def text(self) -> str:
         """Return the sidecar as it is written beside a result."""

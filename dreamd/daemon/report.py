@@ -299,8 +299,8 @@ class Report:
         return shown
 
     def _rest(self, job: Job, running: RunningJob, elapsed: float) -> float | None:
-        """Return how many seconds a job takes still; of a film, by its own frames: it runs in turns."""
-        if running.frame:
+        """Return how many seconds a job takes still; of a film or of pages, which run in turns, by those so far."""
+        if running.frame or running.page:
             progress = self._progress.get(job.id)
             return progress.left_seconds if isinstance(progress, Advanced) else None
         return self._estimates.rest(job, running.share, elapsed)
@@ -334,4 +334,6 @@ class Report:
             share=round(progress.share, 4),
             frame=progress.frame,
             frames=progress.frames,
+            page=progress.page,
+            pages=progress.pages,
         )

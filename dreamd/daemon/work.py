@@ -19,7 +19,7 @@ from dreamd.daemon.plugins import LivePlugins, write_catalogue
 from dreamd.daemon.publishers import Publishers
 from dreamd.daemon.report import Report
 from dreamd.daemon.weights.fetches import Fetches
-from dreamd.messages import Advanced, NotDone, Ready, Writing, Yielded
+from dreamd.messages import Advanced, NotDone, Ready, Sidecar, Writing, Yielded
 from dreamd.settings.config import Config
 from dreamd.weights.sources import Download
 
@@ -32,7 +32,7 @@ _MOST_AT_A_TIME = 32
 """The number of jobs given to a worker at a time when `workers.batch` is `auto`."""
 
 _TURN_SECONDS = 10.0
-"""The work of others that goes before a film whose turn is over, in seconds."""
+"""The work of others that goes before a film, or a file of pages, whose turn is over, in seconds."""
 
 _ELSEWHERE_SECONDS = 2.0
 """The time after which a job is looked at again that waits for another seat than where it failed, in seconds."""
@@ -143,7 +143,7 @@ class Work:
     def _take_dream(self, dreamed: SeatDreamed) -> None:
         done = dreamed.answer
         self._report.forget(done.job)
-        if (job := self._life.running.get(done.job)) is not None and done.sidecar.frames is None:
+        if (job := self._life.running.get(done.job)) is not None and _is_of_one_picture(done.sidecar):
             self._paces.learn(job.recipe, dreamed.kind, done.sidecar.seconds, done.sidecar.size)
         self._dispatch()  # first: the worker dreams the next ones while this one is published
         publish = self._life.publish(done)
@@ -186,6 +186,11 @@ class Work:
             if batch is None:  # none may start, or the rest is for the next turn
                 return
             self._roster.order(seat, batch)
+
+
+def _is_of_one_picture(sidecar: Sidecar) -> bool:
+    """Return whether how long a dream took tells of the size of its result."""
+    return sidecar.frames is None and not sidecar.pages
 
 
 def _most_at_a_time(config: Config) -> int:

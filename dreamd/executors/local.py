@@ -139,6 +139,8 @@ def worker_settings(device: WorkerDevice, bundle: Bundle, memory: int | None, tr
         distrusted=dict(bundle.distrusted),
         max_pixels=config.limits.max_pixels,
         max_bytes=config.limits.max_bytes,
+        max_pages=config.limits.max_pages,
+        max_pages_pixels=config.limits.max_pages_pixels,
         max_film_bytes=config.limits.max_film_bytes,
         max_frames=config.limits.max_frames,
         max_film_seconds=config.limits.max_film_seconds,

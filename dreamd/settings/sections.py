@@ -110,6 +110,8 @@ class Limits(FieldModel):
     Attributes:
         max_pixels: the largest product of width and height.
         max_bytes: the largest size of a picture's file.
+        max_pages: the most pages of a file, where all of them are dreamed.
+        max_pages_pixels: the most pixels that all of these pages have together.
         max_film_bytes: the largest size of a film's file.
         max_frames: the most frames of a film.
         max_film_seconds: the longest film, in seconds of its own time.
@@ -121,6 +123,8 @@ class Limits(FieldModel):
 
     max_pixels: Integer = Field(default=200_000_000, ge=1)
     max_bytes: Size = ByteSize(512_000_000)
+    max_pages: Integer = Field(default=1000, ge=1)
+    max_pages_pixels: Integer = Field(default=2_000_000_000, ge=1)
     max_film_bytes: Size = ByteSize(16_000_000_000)
     max_frames: Integer = Field(default=200_000, ge=1)
     max_film_seconds: Number = Field(default=7200.0, gt=0.0)

@@ -30,6 +30,8 @@ class RunningJob:
         writing: the slow format that its result is being written in, in words; None for none.
         frame: the frame of a film that is dreamed, from 1; 0 for a picture.
         frames: how many frames it has, as far as is known.
+        page: the page that is dreamed, of a file of several, from 1; 0 for one picture.
+        pages: how many pages it has.
     """
 
     job: str
@@ -43,6 +45,8 @@ class RunningJob:
     writing: str | None = None
     frame: int = 0
     frames: int = 0
+    page: int = 0
+    pages: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

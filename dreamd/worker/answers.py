@@ -111,13 +111,13 @@ class Answers:
         self.send(Writing(job=job, words=words))
 
     def film_progress_of(self, job: str) -> Callable[[FilmProgress], None]:
-        """Return a callback that says how far the dream of a film is."""
+        """Return a callback that says how far the dream of a film, or of a file of pages, is."""
         due = _Throttle(_PROGRESS_SECONDS)
 
         def report(film: FilmProgress) -> None:
             if due():
                 step = _advanced(job, film.step, self.meter.seconds)
-                about = {"frame": film.frame, "frames": film.frames, "left_seconds": film.left_seconds}
+                about = {film.unit: film.frame, f"{film.unit}s": film.frames, "left_seconds": film.left_seconds}
                 self.send(step.model_copy(update={**about, "share": film.share}))
 
         return report

@@ -82,6 +82,8 @@ class Worker:
             max_bytes=self._settings.max_bytes,
             memory=self.memory,
             picture_folders=self._settings.picture_folders,
+            max_pages=self._settings.max_pages,
+            max_pages_pixels=self._settings.max_pages_pixels,
             max_film_bytes=self._settings.max_film_bytes,
             max_frames=self._settings.max_frames,
             max_film_seconds=self._settings.max_film_seconds,

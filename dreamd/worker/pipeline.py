@@ -120,7 +120,7 @@ class Pipeline:
         self._decoded.put(None)
 
     def _decode(self, task: Task) -> None:
-        """Decode a picture, or open a film, by an open folder: a path could lead elsewhere.
+        """Decode a picture, or open a film or a file of pages, by an open folder: a path could lead elsewhere.
 
         A dream file asks for noise.
         """
@@ -135,6 +135,8 @@ class Pipeline:
                 session = self._session
                 task.film = open_source(session.plugins, session.bounds, file, task.recipe.image.max_side)
             if task.film is None:
+                task.pages = self._session.pages(file, task.recipe)
+            if task.film is None and task.pages is None:
                 task.picture = self._session.read(file, task.recipe)
 
     # Dreaming
@@ -147,9 +149,9 @@ class Pipeline:
         if not self._waiting:
             return []
         first = self._waiting[0]
-        if first.is_film:
+        if first.takes_turns:
             return [self._waiting.popleft()]
-        alike = [task for task in self._waiting if not task.is_film and task.is_like(first)][: self._together]
+        alike = [task for task in self._waiting if not task.takes_turns and task.is_like(first)][: self._together]
         self._waiting = deque(task for task in self._waiting if task not in alike)
         return alike
 
@@ -168,7 +170,7 @@ class Pipeline:
     def _dream(self, tasks: Sequence[Task]) -> None:
         """Dream pictures, as many together as memory allows."""
         first = tasks[0]
-        if first.is_film:
+        if first.takes_turns:
             self._dream_film(first)
             return
         assert first.picture is not None
@@ -268,13 +270,14 @@ class Pipeline:
     # Films
 
     def _dream_film(self, task: Task) -> None:
-        """Dream a film for one turn, and write it when all of its frames are done."""
-        job = task.order.job
+        """Dream a film, or a file of pages, for one turn, and write it when all of it is done."""
+        job, given = task.order.job, task.film or task.pages or task.picture
+        assert given is not None
         try:
             with task.timed(), self._cancels.dreaming([job]):
                 self._cancels.check()
                 turn = FilmTurn(self._session, self._answers, self._previews, self._cancels, self._together)
-                message = turn.take(task.order, task.recipe, task.film or task.picture)
+                message = turn.take(task.order, task.recipe, given)
         except StoppedError:
             self._exits.drop(task)
         except Exception as error:  # noqa: BLE001 (told to the daemon)

@@ -28,6 +28,7 @@ from dreamd.messages import Sidecar
 from dreamd.pictures.colours.conversion import are_bytes
 from dreamd.pictures.descriptions.recipe import with_recipe
 from dreamd.pictures.descriptions.reducing import reduced
+from dreamd.pictures.paging.pages import Pages, open_pages
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.pictures.reading import read_picture
 from dreamd.pictures.writing import write_picture
@@ -124,6 +125,16 @@ class Session:
         )
         return shrunk(picture, recipe.image.max_side)
 
+    def pages(self, source: Path, recipe: Recipe) -> Pages | None:
+        """Open a file of several pages; None where it has one, the recipe wants the first, or a plugin decodes it.
+
+        Raises:
+            PictureError: it is broken, or has too many or too large pages.
+        """
+        if recipe.image.pages == "first" or recipe.film.frames is not None or self.plugins.decoder(source):
+            return None
+        return open_pages(source, self.bounds)
+
     def noise(self, recipe: Recipe) -> Picture:
         """Return what a dream from nothing begins with. Raises RecipeError where the recipe asks for too much."""
         return noise_of(recipe, max_pixels=self.bounds.max_pixels)
@@ -151,7 +162,7 @@ class Session:
             built: what it is dreamed with.
         """
         about = [input_sha256, built.recipe.model_dump_json(), _versions(), built.plugins, built.weights_sha256]
-        about += [device_name(self._device.torch), built.dreamer.precision, str(self._threads()), built.pictures]
+        about += [device_name(self._device.torch), built.dreamer.precision, str(self.threads()), built.pictures]
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
     def dream(
@@ -262,7 +273,7 @@ class Session:
             pictures=built.pictures,
             device=self._device.label,
             precision=built.dreamer.precision,
-            threads=self._threads() or None,
+            threads=self.threads() or None,
             seed=built.recipe.seed,
             size=(width, height),
             tiling=dream.tiling,
@@ -325,7 +336,7 @@ class Session:
         """Return the versions of dreamd, of torch, and of the plugins that a dream is made with."""
         return {**_versions(), **built.plugins}
 
-    def _threads(self) -> int:
+    def threads(self) -> int:
         """Return how many threads compute: on a processor the last bits depend on it. A GPU has none of them."""
         return torch.get_num_threads() if self._device.torch.type == "cpu" else 0
 

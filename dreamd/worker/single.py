@@ -28,7 +28,7 @@ from dreamd.settings.sections import Limits
 from dreamd.tree.layout import sidecar_name, steps_name
 from dreamd.worker.display import OpenProgress, Show
 from dreamd.worker.film_strip import FilmStrip, FilmStrips
-from dreamd.worker.films.single import dream_film, open_film
+from dreamd.worker.films.single import dream_film, open_all_pages, open_film
 from dreamd.worker.machine.bounds import Bounds
 from dreamd.worker.machine.device import choose_device, count_threads, free_memory, use_threads
 from dreamd.worker.machine.heap import keep_freed_memory
@@ -66,6 +66,9 @@ def dream_file(
         if (film := open_film(session, resolved.recipe, path, target)) is not None:
             with film:
                 return dream_film(session, resolved, film, path, target, progress)
+        if (pages := open_all_pages(session, resolved.recipe, path, target)) is not None:
+            with pages:
+                return dream_film(session, resolved, pages, path, target, progress)
         picture = session.read(path, resolved.recipe)
     else:
         resolved = _sized(resolved, noise[1])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from dreamd.files.problems import os_error_explained
 from dreamd.messages import Done, Order, Yielded
+from dreamd.pictures.paging.pages import Pages
 from dreamd.pictures.picture import Picture
 from dreamd.settings.recipes.recipe import Recipe
 from dreamd.worker.answers import Answers
@@ -34,6 +35,7 @@ class Task:
         recipe: its recipe.
         picture: the picture, once it is decoded and until it is dreamed.
         film: the film, once it is open, where it is none out of a picture.
+        pages: the file of several pages, once it is open, where all of them are dreamed.
         steps: the film strip of its dream, where one is wanted, and what the dream began with.
         seconds: the time spent on it so far.
     """
@@ -42,6 +44,7 @@ class Task:
     recipe: Recipe
     picture: Picture | None = None
     film: Source | None = None
+    pages: Pages | None = None
     steps: tuple[FilmStrip, Picture] | None = None
     seconds: float = 0.0
 
@@ -55,9 +58,9 @@ class Task:
             self.seconds += time.perf_counter() - start
 
     @property
-    def is_film(self) -> bool:
-        """Whether a film is dreamed, or made out of the picture."""
-        return self.film is not None or self.recipe.film.frames is not None
+    def takes_turns(self) -> bool:
+        """Whether a film or several pages are dreamed, or a film is made out of the picture."""
+        return self.film is not None or self.pages is not None or self.recipe.film.frames is not None
 
     def is_like(self, other: Task) -> bool:
         """Return whether two decoded pictures can be dreamed together."""
@@ -97,8 +100,9 @@ class Exits:
     def _leave(self, task: Task) -> bool:
         """Let go of what an order holds; returns whether it is to be answered still."""
         task.picture = None
-        if task.film is not None:
-            task.film.close()
+        for opened in (task.film, task.pages):
+            if opened is not None:
+                opened.close()
         self._room.leave(task)
         return self._cancels.close(task.order.job)
 

@@ -61,10 +61,11 @@ def doing(job: Mapping[str, Any]) -> str:
         return str(job["writing"])
     if not job["ascents"]:
         return "waiting"
-    if job.get("frame"):
-        of = f"/{job['frames']}" if job["frames"] else ""
-        left = f", about {duration(job['eta_seconds'])} to go" if job["eta_seconds"] is not None else ""
-        return f"frame {job['frame']}{of}{left}"
+    for unit in ("frame", "page"):
+        if job.get(unit):
+            of = f"/{job[f'{unit}s']}" if job[f"{unit}s"] else ""
+            left = f", about {duration(job['eta_seconds'])} to go" if job["eta_seconds"] is not None else ""
+            return f"{unit} {job[unit]}{of}{left}"
     return f"octave {job['ascent']}/{job['ascents']}, iteration {job['iteration']}/{job['iterations']}"
 
 

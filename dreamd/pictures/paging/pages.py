@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Protocol, Self
 
 from dreamd.errors import PictureError
 from dreamd.pictures.containers import jpeg, tiff
@@ -23,21 +23,28 @@ _HEAD_BYTES = 256
 """The kind of a file is told by so many of its first bytes."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PageLimits:
-    """What the pages of a file may cost.
+class PageLimits(Protocol):
+    """What the pages of a file may cost."""
 
-    Attributes:
-        max_pixels: the most pixels of a page.
-        max_bytes: the most bytes of the file.
-        max_pages: the most pages; smaller copies and masks between them count too.
-        max_pages_pixels: the most pixels of all pages together.
-    """
+    @property
+    def max_pixels(self) -> int:
+        """The most pixels of a page."""
+        ...
 
-    max_pixels: int
-    max_bytes: int
-    max_pages: int
-    max_pages_pixels: int
+    @property
+    def max_bytes(self) -> int:
+        """The most bytes of the file."""
+        ...
+
+    @property
+    def max_pages(self) -> int:
+        """The most pages; smaller copies and masks between them count too."""
+        ...
+
+    @property
+    def max_pages_pixels(self) -> int:
+        """The most pixels of all pages together."""
+        ...
 
 
 class Pages:

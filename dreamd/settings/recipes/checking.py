@@ -20,6 +20,7 @@ def check_recipe(recipe: Recipe, catalogue: Catalogue) -> None:
     Raises:
         RecipeError: a name or parameter is unknown, or a value is not what its parameter takes; with its field.
     """
+    _check_pages(recipe)
     older = is_before_optimizers(catalogue)
     for kind, choice, field in choices_of(recipe):
         if kind is Kind.OPTIMIZER and older:
@@ -37,6 +38,21 @@ def check_recipe(recipe: Recipe, catalogue: Catalogue) -> None:
             _check_ascent(climb, catalogue, place)
         if climb.layers is not None and all(layer.is_picture for layer in climb.layers):
             raise RecipeError("needs a layer of the network beside the picture", field=(*place, "layers"))
+
+
+_OF_PAGES = ("same", "tiff")
+"""The formats of a result that may have several pages; `same` writes them as TIFF."""
+
+
+def _check_pages(recipe: Recipe) -> None:
+    """Check that what comes of all pages of a file can be written. Raises RecipeError."""
+    if recipe.image.pages == "first":
+        return
+    if recipe.output.format not in _OF_PAGES:
+        problem = f"{recipe.output.format} holds one picture, and image.pages is all: give tiff, or same"
+        raise RecipeError(problem, field=("output", "format"))
+    if recipe.film.frames is not None:
+        raise RecipeError("film.frames makes a film out of one picture: give first", field=("image", "pages"))
 
 
 def is_before_optimizers(catalogue: Catalogue) -> bool:

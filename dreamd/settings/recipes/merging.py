@@ -19,9 +19,10 @@ from dreamd.settings.fields import FieldModel, complaint
 from dreamd.settings.recipes.checking import check_recipe
 from dreamd.settings.recipes.expanding import expanded, sequence_parts
 from dreamd.settings.recipes.layering import PLUGIN_FIELDS, Origin
-from dreamd.settings.recipes.recipe import Ascent, Image, LayerChoice, Output, Part, Recipe, Stage
+from dreamd.settings.recipes.recipe import Ascent, LayerChoice, Output, Part, Recipe, Stage
 from dreamd.settings.recipes.values.channels import ChannelChoice
 from dreamd.settings.recipes.values.film import Film
+from dreamd.settings.recipes.values.image import Image
 from dreamd.settings.yamlfile import Document, parse_document
 from dreamd.wording import suggestion
 

@@ -7,7 +7,6 @@ only where the network is.
 from __future__ import annotations
 
 import json
-import re
 import string
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -22,6 +21,7 @@ from dreamd.settings.fields import Count, FieldModel, Flag, Integer, Number, Sha
 from dreamd.settings.recipes.values.channels import Channels
 from dreamd.settings.recipes.values.choices import PluginChoice
 from dreamd.settings.recipes.values.film import Codec, Film
+from dreamd.settings.recipes.values.image import Image
 from dreamd.wording import suggestion
 
 OutputFormat = Literal["same", "png", "jpeg", "webp", "avif", "tiff", "heic"]
@@ -151,39 +151,6 @@ class Ascent(FieldModel):
     jitter: Integer = Field(default=32, ge=0, le=4096, json_schema_extra={USUAL: [0, 64]})
     optimizer: PluginChoice = PluginChoice(name="plain")
     lr_end: Number | None = Field(default=None, json_schema_extra={USUAL: [0, 0.1]})
-
-
-_SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}")
-"""A size in pixels: width and height, at most 99,999 each."""
-
-
-class Image(FieldModel):
-    """What is done to the picture before the dream.
-
-    Attributes:
-        max_side: the longest side in pixels, to which a larger picture is shrunk first; null keeps its own size.
-        mask: where to dream: `alpha` for where the picture is opaque, or the path of a grey picture, white for where.
-            Edges may be soft; what is black stays equal to the bit. null is everywhere.
-        size: width and height in pixels, as 640x480, of a dream from nothing: of the noise that a dream file, or
-            `dreamd dream noise`, begins with. A picture that is given keeps its own size.
-    """
-
-    max_side: Count | None = Field(default=None, json_schema_extra={USUAL: [256, 4096]})
-    mask: Annotated[str, Field(min_length=1)] | None = None
-    size: str = Field(default="640x480", json_schema_extra={"pattern": f"^{_SIZE.pattern}$"})
-
-    @field_validator("size")
-    @classmethod
-    def _is_a_size(cls, value: str) -> str:
-        if _SIZE.fullmatch(value) is None:
-            raise ValueError("must be WIDTHxHEIGHT in pixels, such as 640x480")
-        return value
-
-    @property
-    def sides(self) -> tuple[int, int]:
-        """The width and height of a dream from nothing, in pixels."""
-        width, _, height = self.size.partition("x")
-        return int(width), int(height)
 
 
 class Output(FieldModel):

@@ -210,8 +210,8 @@ class DreamedFilm:
         return [to_levels(image, deep=self._writer.deep) for image in result.images]
 
     def _report(self, watching: Watching, step: Progress) -> None:
-        share = None
-        if (whole := self._source.film.seconds) and (timings := self.folder.timings):
+        share, film = None, self._source.film
+        if not film.frames and (whole := film.seconds) and (timings := self.folder.timings):
             share = min(1.0, float(timings[-1].time - timings[0].time) / whole)
         watching.on_progress(self._pace.progress(step, share=share))
 

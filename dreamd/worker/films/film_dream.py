@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -19,24 +19,31 @@ from dreamd.engine.dreamer import Progress
 from dreamd.engine.glimpse import Glimpse
 from dreamd.errors import RecipeError, UnknownNameError
 from dreamd.files.problems import os_errors_explained
+from dreamd.messages import DreamedPage
 from dreamd.pictures.film import Film, FilmPlan, FilmWriter, Frame, Levels, Timing
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.recipes.recipe import Climb, Part, Recipe
 from dreamd.worker.films.keeping import FilmFolder
+from dreamd.worker.films.standing import KeptFolder
 from dreamd.worker.recipes.builder import Built
 
 MADE = "mp4"
 """The format of a film that is made out of a picture, where the recipe names none."""
 
 
+Unit = Literal["frame", "page"]
+"""What is counted of what is dreamed in turns."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FilmProgress:
-    """How far a film is.
+    """How far a film is, or a file of several pages.
 
     Attributes:
-        step: how far the dream of its frame is.
+        step: how far the dream of its frame, or page, is.
         frame: the number of that frame, from 1.
         frames: how many there are, as far as is known; 0 when it is not.
+        unit: what is counted.
         share: the share of the film that is done, 0 to 1.
         left_seconds: how long the rest will take, by the frames so far; None before the first one is done.
     """
@@ -46,6 +53,7 @@ class FilmProgress:
     frames: int
     share: float
     left_seconds: float | None
+    unit: Unit = "frame"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +85,12 @@ class Recipes:
 
 
 class FilmDream(Protocol):
-    """A film that is being dreamed."""
+    """A film that is being dreamed, or a file of several pages."""
 
-    folder: FilmFolder
+    @property
+    def folder(self) -> KeptFolder:
+        """What is kept of it."""
+        ...
 
     def go_on(self, is_over: Callable[[], bool], watching: Watching) -> bool:
         """Dream frame after frame; returns whether all are done.
@@ -97,47 +108,49 @@ class FilmDream(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class FilmResult:
-    """A film that was written.
+    """A film that was written, or a file of several pages.
 
     Attributes:
-        frames: how many frames it has.
-        seconds: how long it lasts.
-        size: width and height in pixels.
+        frames: how many frames a film has; 0 for pages.
+        seconds: how long a film lasts; 0 for pages.
+        size: width and height in pixels; of pages, the first one's.
         notes: what a person should know about it.
         losses: of its dream, before and after; None where nothing was dreamed since the start of this process.
+        pages: what is said of each page.
     """
 
     frames: int
     seconds: float
     size: tuple[int, int]
     notes: tuple[str, ...]
-    losses: tuple[float, float] | None
+    losses: tuple[float | None, float | None] | None
+    pages: tuple[DreamedPage, ...] = ()
 
 
 class Pace:
     """Reckons how long the rest of a film takes, by its frames so far."""
 
-    def __init__(self, folder: FilmFolder, frames: int | None) -> None:
+    def __init__(self, folder: KeptFolder, frames: int | None) -> None:
         """Begin; `frames` is how many there are, as far as is known."""
         self._folder = folder
         self._frames = frames or 0
         self._began = time.monotonic()
 
-    def progress(self, step: Progress, *, share: float | None = None) -> FilmProgress:
+    def progress(self, step: Progress, *, share: float | None = None, unit: Unit = "frame") -> FilmProgress:
         """Return how far the film is, while the frame after the finished ones is dreamed.
 
         Args:
             step: how far that frame is.
-            share: the share of the film that is done, where its frames are not counted.
+            share: the share of the film that is done, where it is not that of its frames.
+            unit: what is counted.
         """
         standing = self._folder.standing
-        done = standing.frames + step.share
-        if self._frames:
-            share = min(1.0, done / self._frames)
+        if share is None and self._frames:
+            share = min(1.0, (standing.frames + step.share) / self._frames)
         seconds = standing.seconds + time.monotonic() - self._began
         left = None if not share or not standing.frames else seconds * (1 - share) / share
         return FilmProgress(
-            step=step, frame=standing.frames + 1, frames=self._frames, share=share or 0.0, left_seconds=left
+            step=step, frame=standing.frames + 1, frames=self._frames, share=share or 0.0, left_seconds=left, unit=unit
         )
 
     def lap(self) -> float:

@@ -1,4 +1,4 @@
-"""The turn of a film in a worker: it goes on for about ten seconds, and others come before it goes on again."""
+"""The turn of a film, or of a file of pages, in a worker: it goes on for about ten seconds, and then others come."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import time
 from functools import partial
 
 from dreamd.messages import Done, Order, Yielded
-from dreamd.pictures.picture import Picture
 from dreamd.settings.recipes.recipe import Recipe
 from dreamd.worker.answers import Answers
 from dreamd.worker.cancels import Cancels
-from dreamd.worker.films.film_dream import FilmDream, FilmProgress, Watching
-from dreamd.worker.films.opening import Source
-from dreamd.worker.films.starting import FilmJob, result_extension
+from dreamd.worker.films.film_dream import FilmProgress, Watching
+from dreamd.worker.films.starting import FilmJob, Given, result_extension
 from dreamd.worker.previews import Previews
 from dreamd.worker.session import Session
 
 _TURN_SECONDS = 10.0
-"""How long a film goes on before others have their turn, in seconds; it ends the frame that it is at."""
+"""How long a film goes on before others have their turn, in seconds; it ends the frame, or page, that it is at."""
 
 
 class FilmTurn:
@@ -36,13 +34,13 @@ class FilmTurn:
         self._session, self._answers, self._previews = session, answers, previews
         self._cancels, self._together = cancels, together
 
-    def take(self, order: Order, recipe: Recipe, given: Source | Picture | None) -> Done | Yielded:
-        """Dream a film for a turn.
+    def take(self, order: Order, recipe: Recipe, given: Given) -> Done | Yielded:
+        """Dream a film, or a file of pages, for a turn.
 
         Args:
             order: the order; what is kept of the film lies beside its checkpoint.
             recipe: its recipe.
-            given: the film that is dreamed, or the picture that one is made of.
+            given: the film or the pages that are dreamed, or the picture that a film is made of.
 
         Returns:
             What came of it: the film is written, or has more frames to come.
@@ -56,9 +54,8 @@ class FilmTurn:
             build=self._session.build,
             folder=(order.checkpoint or order.folder) / "film",
         )
-        extension = result_extension(self._session, recipe, given if isinstance(given, Source) else None)
-        assert given is not None
-        film: FilmDream = work.dreamed(given, self._together) if isinstance(given, Source) else work.made(given)
+        extension = result_extension(self._session, recipe, given)
+        film = work.begun(given, self._together)
         begin = time.monotonic()
         with self._answers.meter.running():
             is_whole = film.go_on(lambda: time.monotonic() - begin >= _TURN_SECONDS, self._watching(order.job))
@@ -67,11 +64,10 @@ class FilmTurn:
         begin = time.monotonic()
         target = order.folder / f"result{extension}"
         result = film.write(target)
-        sha256 = given.sha256() if isinstance(given, Source) else given.sha256
         sidecar = work.sidecar(
             job=order.job,
             source=order.source,
-            sha256=sha256,
+            given=given,
             film=film,
             result=result,
             seconds=time.monotonic() - begin,

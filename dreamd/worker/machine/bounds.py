@@ -22,6 +22,8 @@ class Bounds:
     Attributes:
         max_pixels: the most pixels, width times height.
         max_bytes: the most bytes of its file.
+        max_pages: the most pages of a file, where all of them are dreamed.
+        max_pages_pixels: the most pixels of these pages together.
         max_film_bytes: the most bytes of a film's file.
         max_frames: the most frames of a film.
         max_film_seconds: the longest film, in seconds of its own time.
@@ -33,6 +35,8 @@ class Bounds:
     max_bytes: int
     memory: int
     picture_folders: tuple[Path, ...] | None = None
+    max_pages: int = 1000
+    max_pages_pixels: int = 2_000_000_000
     max_film_bytes: int = 16_000_000_000
     max_frames: int = 200_000
     max_film_seconds: float = 7200.0

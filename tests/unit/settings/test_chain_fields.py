@@ -85,6 +85,8 @@ def test_editors_are_told_what_the_recipe_takes(catalogue):
         ),
         ({"settle": [{"name": "blur", "sigma": -1}]}, "settle[0].sigma: must be a number > 0"),
         ({"finish": [{"name": "match_histogram", "picture": 3}]}, "finish[0].picture: must be the path of a picture"),
+        ({"image": {"pages": "all"}, "output": {"format": "png"}}, "output.format: png holds one picture"),
+        ({"image": {"pages": "all"}, "film": {"frames": 9}}, "image.pages: film.frames makes a film out of one"),
     ],
 )
 def test_what_does_not_go_together_is_refused_with_its_field(catalogue, fields, message):

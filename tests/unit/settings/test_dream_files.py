@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from dreamd.errors import RecipeError
-from dreamd.settings.recipes.recipe import Image
 from dreamd.settings.recipes.recipe_book import RecipeBook
+from dreamd.settings.recipes.values.image import Image
 from tests.unit.settings.kit import document, refusal, resolved, write
 
 DREAM = PurePosixPath("a/clouds.dream.yaml")

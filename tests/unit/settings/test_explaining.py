@@ -63,6 +63,7 @@ def test_explain_shows_every_effective_field_and_where_it_came_from(catalogue, i
         "image.max_side": ("64", "config.yaml:3"),
         "image.mask": ("null", "built-in"),
         "image.size": ('"640x480"', "built-in"),
+        "image.pages": ('"first"', "built-in"),
         "output.format": ('"same"', "built-in"),
         "output.quality": ("92", "built-in"),
         "output.depth": ('"same"', "built-in"),

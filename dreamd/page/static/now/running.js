@@ -89,6 +89,7 @@ function step(job) {
   if (job.writing) return job.writing;
   if (!job.ascents) return "loading";
   const left = job.eta_seconds === null || job.eta_seconds === undefined ? "" : ` · about ${duration(job.eta_seconds)} left`;
+  if (job.page) return `page ${job.page} of ${job.pages}${left}`;
   if (job.frame) return `frame ${job.frame}${job.frames ? ` of ${job.frames}` : ""}${left}`;
   return `octave ${job.ascent} of ${job.ascents}, iteration ${job.iteration} of ${job.iterations}${left}`;
 }

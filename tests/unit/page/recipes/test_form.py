@@ -11,8 +11,9 @@ from dreamd.plugin_host.catalogue import Catalogue, Entry
 from dreamd.plugin_host.finding.shipped import Shipped
 from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import Parameter
-from dreamd.settings.recipes.recipe import Ascent, Image, Output, Recipe
+from dreamd.settings.recipes.recipe import Ascent, Output, Recipe
 from dreamd.settings.recipes.values.film import Film
+from dreamd.settings.recipes.values.image import Image
 
 
 @pytest.fixture(scope="module")

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyvips
 from PIL import Image
 
-from dreamd.pictures.paging.pages import PageLimits, Pages, open_pages
+from dreamd.pictures.paging.pages import Pages, open_pages
 from dreamd.pictures.picture import Picture
 from tests import badfiles
 from tests.badfiles import deep_page, shorts, tiff_of, tiff_page
 
-LIMITS = PageLimits(max_pixels=1_000_000, max_bytes=64_000_000, max_pages=20, max_pages_pixels=2_000_000)
+
+@dataclass(frozen=True)
+class Limits:
+    """What the pages of a test's file may cost."""
+
+    max_pixels: int = 1_000_000
+    max_bytes: int = 64_000_000
+    max_pages: int = 20
+    max_pages_pixels: int = 2_000_000
+
+
+LIMITS = Limits()
 
 UNDEFINED, PREVIEW, FOR_TWO_EYES = 0, 0x010001, 0x020002
 """Kinds of pictures in an MPO."""
@@ -128,7 +140,7 @@ def avif(count: int, width: int = 48, height: int = 32) -> bytes:
     return encoded
 
 
-def pages_of(folder: Path, data: bytes, limits: PageLimits = LIMITS, name: str = "scan.tif") -> list[Picture] | None:
+def pages_of(folder: Path, data: bytes, limits: Limits = LIMITS, name: str = "scan.tif") -> list[Picture] | None:
     """All pages of a file; None where it has one."""
     pages = opened(folder, data, limits, name)
     if pages is None:
@@ -137,7 +149,7 @@ def pages_of(folder: Path, data: bytes, limits: PageLimits = LIMITS, name: str =
         return [pages.read(number) for number in range(len(pages.sizes))]
 
 
-def opened(folder: Path, data: bytes, limits: PageLimits = LIMITS, name: str = "scan.tif") -> Pages | None:
+def opened(folder: Path, data: bytes, limits: Limits = LIMITS, name: str = "scan.tif") -> Pages | None:
     path = folder / name
     path.write_bytes(data)
     return open_pages(path, limits)

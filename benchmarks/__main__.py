@@ -41,6 +41,7 @@ BENCHMARKS = {
     "program": Benchmark(module="benchmarks.program", needs=_ALL_OF_DREAMD),
     "daemon": Benchmark(module="benchmarks.daemon", needs=_ALL_OF_DREAMD),
     "scale": Benchmark(module="benchmarks.scale", needs=_ALL_OF_DREAMD),
+    "seats": Benchmark(module="benchmarks.sharing", needs=_ALL_OF_DREAMD),
     "startup": Benchmark(module="benchmarks.startup", needs=_ALL_OF_DREAMD),
     "loaded": Benchmark(module="benchmarks.loaded", needs=_ALL_OF_DREAMD),
     "memory": Benchmark(module="benchmarks.memory"),

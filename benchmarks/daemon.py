@@ -6,28 +6,20 @@ The time runs from the first picture finished to the last, as the journal has it
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.nothing import PLUGIN
 from benchmarks.plan import BenchmarkError, Plan, run_process
+from benchmarks.queues import drain, tree
 from benchmarks.report import Row, Table, at_least
 from benchmarks.timing import Way, alternate
-from dreamd.commands.demo.painting import clouds
-from dreamd.job import JobState
 from dreamd.settings.recipes.recipe_book import preset_names
-from dreamd.tree.journal import Journal
 
 _SIDE = 512
 _HOUR = 3600
-_DISTINCT = 8
-"""Pictures that differ; the queue repeats them."""
-
 _BAR = 0.97
 """The daemon costs less than 3% of a long queue."""
 
@@ -111,12 +103,7 @@ def _bare_seconds(queue: _Queue, device: str) -> float:
 def _daemon_seconds(queue: _Queue, device: str) -> float:
     """Seconds a picture of a real daemon, by its journal."""
     with _tree(queue, device) as root:
-        run_process(["-m", "dreamd", "drain", "--config", str(root / "config.yaml")])
-        journal = Journal.open_readonly(root / "state" / "journal.sqlite3")
-        if journal is None:
-            raise BenchmarkError("the daemon left no journal")
-        with journal:
-            return _pace([job.finished_at for job in journal.jobs(limit=-1) if job.state is JobState.DONE], queue)
+        return _pace(drain(root, queue.pictures), queue)
 
 
 def _pace(finished: Sequence[float | None], queue: _Queue) -> float:
@@ -127,22 +114,9 @@ def _pace(finished: Sequence[float | None], queue: _Queue) -> float:
     return (times[-1] - times[0]) / (len(times) - 1)
 
 
-@contextmanager
-def _tree(queue: _Queue, device: str) -> Iterator[Path]:
+def _tree(queue: _Queue, device: str) -> AbstractContextManager[Path]:
     """A daemon's tree with the queue in its inbox."""
-    with tempfile.TemporaryDirectory(prefix="dreamd-benchmark-") as name:
-        root = Path(name)
-        for folder in ("inbox", "outbox", "plugins"):
-            (root / folder).mkdir()
-        (root / "plugins" / "nothing.py").write_text(PLUGIN, encoding="utf-8")
-        (root / "inbox" / "recipe.yaml").write_text(queue.recipe, encoding="utf-8")
-        config = f"workers: {{devices: ['{device}']}}\nstatus: {{listen: null}}\n"
-        (root / "config.yaml").write_text(config, encoding="utf-8")
-        for index in range(min(_DISTINCT, queue.pictures)):
-            clouds(_SIDE, _SIDE, seed=index).save(root / "inbox" / f"{index:05}.jpg", quality=92)
-        for index in range(_DISTINCT, queue.pictures):
-            shutil.copyfile(root / "inbox" / f"{index % _DISTINCT:05}.jpg", root / "inbox" / f"{index:05}.jpg")
-        yield root
+    return tree(recipe=queue.recipe, pictures=queue.pictures, side=_SIDE, workers=f"{{devices: ['{device}']}}")
 
 
 def _text_of(recipe: str) -> str:

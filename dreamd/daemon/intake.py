@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from dreamd.daemon.jobs.lifecycle import Lifecycle
@@ -41,14 +42,18 @@ class Intake:
         unclaimed: those that could not be claimed so far.
     """
 
-    def __init__(self, watcher: Watcher, life: Lifecycle, *, until_empty: bool) -> None:
+    def __init__(
+        self, watcher: Watcher, life: Lifecycle, *, until_empty: bool, room: Callable[[], int] | None = None
+    ) -> None:
         """Set up.
 
         Args:
             watcher: what finds pictures and changed recipes.
             life: takes the pictures in.
             until_empty: a picture that cannot be claimed is left and counted, and not tried again.
+            room: tells how many more may be claimed now, where other daemons want some too; None: all.
         """
+        self._room = room or (lambda: _CLAIMS)
         self.watcher = watcher
         self._life = life
         self._until_empty = until_empty
@@ -106,14 +111,16 @@ class Intake:
             return
         end = time.monotonic() + _CLAIM_SECONDS
         while self._arrived and time.monotonic() < end:
-            self._claim_next()
-            if len(self._life.queue) >= _PLENTY:
+            most = min(_CLAIMS, self._room())
+            if most > 0:
+                self._claim_next(most)
+            if most <= 0 or len(self._life.queue) >= _PLENTY:
                 self._claim_due = time.monotonic() + _CLAIM_PAUSE_SECONDS
                 return
 
-    def _claim_next(self) -> None:
+    def _claim_next(self, most: int) -> None:
         arrived = self._arrived
-        found = [arrived.take(next(iter(arrived.folders))) for _ in range(min(_CLAIMS, len(arrived)))]
+        found = [arrived.take(next(iter(arrived.folders))) for _ in range(min(most, len(arrived)))]
         # What changed since it settled is reported again when it has settled again.
         settled = [finding.path for finding in found if self.watcher.is_unchanged(finding)]
         refused = self._life.take_in(settled)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dreamd.daemon.events import EventQueue, signals_to
+from dreamd.daemon.fairness import fair_room
 from dreamd.daemon.fleet.roster import Roster
 from dreamd.daemon.intake import Intake
 from dreamd.daemon.jobs.endings import Endings
@@ -125,11 +126,14 @@ def _parts(opened: _Opened, page: PageProcess, readers: Sequence[Callable[[Snaps
 
     def note_change(job: Job) -> None:
         tally.count(job)
+        spool.note_attempts(job)
         opened.plugins.tell(job)
 
     ledger = Ledger(opened.journal, note_change, keep=config.journal.keep)
     life, recovery = _jobs(opened, ledger)
-    intake = Intake(_watcher(config, opened.events), life, until_empty=opened.until_empty)
+    paces = Paces()
+    room = fair_room(life, opened.roster, paces) if spool.is_shared else None
+    intake = Intake(_watcher(config, opened.events), life, until_empty=opened.until_empty, room=room)
     fetches = Fetches(
         orders=FetchOrders(config.state),
         may_fetch=config.weights.fetch,
@@ -137,7 +141,6 @@ def _parts(opened: _Opened, page: PageProcess, readers: Sequence[Callable[[Snaps
         on_reason=life.change_reason,
         on_here=life.weights_fetched,
     )
-    paces = Paces()
     report = Report(
         config=config,
         lock_file=str(StateFolder(config.state).lock),

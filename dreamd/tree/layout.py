@@ -145,6 +145,11 @@ def lock_file(inbox: Path, share: str | None = None) -> Path:
     return inbox / HOUSE / (LOCK if share is None else f"{LOCK}-{share}")
 
 
+def attempts_name(share: str) -> str:
+    """Return the name of the file in the inbox's `.dreamd` that tells how often a daemon's jobs were begun."""
+    return f"attempts-{share}"
+
+
 def work_name(share: str | None) -> str:
     """Return the name of a daemon's work folder in the inbox's `.dreamd`."""
     return WORK if share is None else f"{WORK}-{share}"

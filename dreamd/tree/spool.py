@@ -19,6 +19,7 @@ from dreamd.files.problems import os_errors_explained, shown
 from dreamd.job import Job, JobState
 from dreamd.tree.layout import HOUSE, WORK, Folders, lock_file, work_name
 from dreamd.tree.lock import Lock, lock, lock_if_free
+from dreamd.tree.steps.attempts import SharedAttempts
 from dreamd.tree.steps.failure_search import failed_among
 from dreamd.tree.steps.originals import Failures, is_on_another_disk, put_into_done
 from dreamd.tree.steps.results import Results
@@ -47,6 +48,7 @@ class Spool:
         self.folders = folders
         self._share = share
         self._work = Work(folders.inbox, work_name(share))
+        self._attempts = SharedAttempts(folders.inbox, share)
         self._results = Results(folders.outbox)
         self._failures = Failures(folders.failed, most_carried=most_carried)
         self._most_carried = most_carried
@@ -93,6 +95,7 @@ class Spool:
                 held += lock(lock_file(inbox, self._share), taken=taken)
             with os_errors_explained("prepare", self._work.path):
                 self._work.prepare()  # until the lock was had, another daemon could take the folder for a left one
+                self._attempts.read_own()
             for _ in self.take_over():
                 pass  # `claimed` names them
         except BaseException:
@@ -121,9 +124,30 @@ class Spool:
                     continue
                 file = lock_file(self.folders.inbox, other.name.removeprefix(f"{WORK}-"))
                 if (free := lock_if_free(file)) is not None:
+                    name = other.name.removeprefix(f"{WORK}-")
                     with free:
+                        self._attempts.take_over(name)
                         yield from self._work.take_over(other.name)
+                        self._attempts.drop(name)
                         file.unlink()
+
+    def note_attempts(self, job: Job) -> None:
+        """Take note of a job that has changed, for the daemons that might take it over."""
+        self._attempts.note(job)
+
+    def write_attempts(self) -> None:
+        """Write down for other daemons how often jobs were begun; before a worker hears of one. Nothing when alone."""
+        with os_errors_explained("write", self.folders.inbox / HOUSE):
+            self._attempts.write()
+
+    def attempts_of(self, job_id: str, *, known: int | None) -> int:
+        """Return how often a claimed job was begun, by whichever daemon.
+
+        Args:
+            job_id: the job.
+            known: what this daemon's own journal says; None: nothing.
+        """
+        return self._attempts.of(job_id, known=known)
 
     # In work
 

@@ -108,6 +108,11 @@ class Roster:
             self._want(now)
 
     @property
+    def seats(self) -> int:
+        """How many seats are open, or being opened."""
+        return len(self._open)
+
+    @property
     def has_vacancy(self) -> bool:
         """Whether a batch can be taken now."""
         return self.problem is None and bool(self._vacancies)

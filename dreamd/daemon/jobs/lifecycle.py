@@ -327,6 +327,10 @@ class Lifecycle:
         """Queue what is running: the daemon ends it by its own will, so that the attempts are none."""
         self._queue([without_attempt(job) for job in self.running.values()])
         self.running.clear()
+        try:
+            self._spool.write_attempts()
+        except DreamdError as error:
+            log.warning("other daemons may count an attempt too much of what ran: %s", error)
 
     # Held
 

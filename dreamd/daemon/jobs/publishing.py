@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from dreamd.daemon.jobs.recipes import result_stem
-from dreamd.errors import DreamdError
+from dreamd.errors import DreamdError, FolderError
 from dreamd.job import Job, JobState
 from dreamd.messages import Done
 from dreamd.tree.spool import Spool
@@ -59,6 +59,8 @@ def publish_result(spool: Spool, job: Job, message: Done) -> Published:
     stem = result_stem(job)
     job = replace(job, seconds=message.sidecar.seconds)
     try:
+        if spool.is_shared and not spool.is_claimed(job):
+            raise _taken_over(job)
         result = spool.recover_result(job, stem) if job.result else None
         if result is None:
             wanted = spool.result_name(job, stem, PurePosixPath(message.file).suffix, has_steps=bool(message.steps))
@@ -72,6 +74,13 @@ def publish_result(spool: Spool, job: Job, message: Done) -> Published:
     except DreamdError as error:
         return Published(job, result, error)
     return Published(job, result, None)
+
+
+def _taken_over(job: Job) -> FolderError:
+    return FolderError(
+        f"the picture of {printable(str(job.path))} is gone from this daemon's work: another one has taken it over, "
+        "since this one had lost its lock on the inbox"
+    )
 
 
 def explanation_of(job: Job) -> str:

@@ -32,6 +32,12 @@ _GONE = "its picture is gone from work"
 """The reason of a job whose original is nowhere to be found."""
 
 
+_FAILED_ELSEWHERE = (
+    "another daemon that shares the inbox had taken it over, and it failed there, as the file beside it says"
+)
+"""The reason of a job that another daemon has ended."""
+
+
 class Recovery:
     """Takes up what an earlier run left."""
 
@@ -105,8 +111,10 @@ class Recovery:
         waiting: list[Job] = []
         self._to_cancel = self._journal.to_cancel()
         for job_id, path in claimed:
-            job = remembered.get(job_id) or self._journal.get(job_id)
-            job = job or Job(id=job_id, folder=path.parent, name=path.name, claimed_at=time.time())
+            known = remembered.get(job_id) or self._journal.get(job_id)
+            job = known or Job(id=job_id, folder=path.parent, name=path.name, claimed_at=time.time())
+            attempts = self._spool.attempts_of(job_id, known=None if known is None else known.attempts)
+            job = replace(job, attempts=attempts)
             if (going_on := self._take_up(job)) is not None:
                 waiting.append(going_on)
             if len(waiting) >= _AT_A_TIME:
@@ -144,20 +152,28 @@ class Recovery:
             then it goes on.
         """
         try:
-            result = self._result_of(job)
-            if result is None and self._spool.is_with_another(job):
+            # In this order: another daemon publishes its result before the original leaves its work.
+            if self._spool.is_with_another(job):
                 return None  # that one's result is found at a later start
+            result = self._result_of(job)
+            has_failed = self._spool.is_shared and bool(self._spool.failed_among([job]))
         except DreamdError as error:
             log.error("%s: %s", printable(str(job.path)), error, extra=job.about)
             return None  # the next start looks again
         if result is not None:
             self._ends.put_away(self._ends.mark_done(job, result))
             return None
-        return replace(job, state=JobState.FAILED, finished_at=time.time(), hold=None, reason=_GONE, failure="gone")
+        failed = replace(job, state=JobState.FAILED, finished_at=time.time(), hold=None)
+        if has_failed:
+            return replace(failed, reason=_FAILED_ELSEWHERE, failure="error")
+        return replace(failed, reason=_GONE, failure="gone")
 
     def _result_of(self, job: Job) -> PurePosixPath | None:
-        """Return the result that an earlier run published. A job that the journal knows as never started has none."""
-        if job.recipe and not job.attempts and job.result is None:
+        """Return the result that an earlier run published, or another daemon that had taken the job over.
+
+        A job that was never started has none.
+        """
+        if job.recipe and not job.attempts and job.result is None and not self._spool.is_shared:
             return None
         is_known = self._recipes.is_readable(job.recipe)
         known = job if is_known else replace(job, recipe=self._recipes.likely(job))

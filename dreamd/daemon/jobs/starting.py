@@ -51,11 +51,21 @@ class Starter:
             )
         if not started:
             return None, []
-        if (problem := self._ledger.save(*started)) is not None:
+        if (problem := self._written_down(started)) is not None:
             waiting = [(without_attempt(job), folder_cause(problem)) for job in started]
             refused.setdefault(str(problem), []).extend(waiting)
             return None, []
         return Batch(recipe=started[0].recipe, orders=tuple(orders)), started
+
+    def _written_down(self, started: Sequence[Job]) -> DreamdError | None:
+        """Write attempts down, here and for other daemons; return what keeps them from being written."""
+        if (problem := self._ledger.save(*started)) is not None:
+            return problem
+        try:
+            self._spool.write_attempts()
+        except DreamdError as error:
+            return error
+        return None
 
 
 def without_attempt(job: Job) -> Job:

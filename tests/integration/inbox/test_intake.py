@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import PurePosixPath
 
 import pytest
@@ -74,3 +75,17 @@ def test_a_picture_that_cannot_be_looked_at_before_its_claim_is_claimed_after_th
     assert life.queue == []
     walk(intake, settled)
     assert life.queue == [CAT]
+
+
+def test_a_daemon_that_shares_claims_no_more_than_it_has_room_for_and_the_rest_when_it_has(settled, inbox):
+    life, room = Life(inbox, blind=0), [2]
+    for name in ("a.png", "b.png", "c.png"):
+        (inbox / name).write_bytes(PNG)
+    intake = Intake(settled.watcher, life, until_empty=False, room=lambda: room[0] - len(life.queue))
+    walk(intake, settled)
+    assert len(life.queue) == 2
+    assert intake._claim_due > time.monotonic()  # the loop must not turn on the spot meanwhile
+    room[0] = 4
+    intake._claim_due = 0.0
+    intake.take_in(settled.now)
+    assert len(life.queue) == 4

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from dreamd.errors import DreamdError
-from dreamd.job import Job
+from dreamd.job import Job, JobState
 from dreamd.tree.layout import Folders
 from dreamd.tree.spool import Spool
 
@@ -112,3 +112,70 @@ def test_a_picture_that_another_daemon_took_over_is_with_that_one(folders):
     assert not first.is_with_another(job)
     with second.lock():
         assert prepared(folders, "a").is_with_another(job)
+
+
+# Attempts, which each daemon's journal keeps to itself
+
+
+def begun(spool: Spool, job_id: str, attempts: int, state: JobState = JobState.RUNNING) -> None:
+    """As the daemon does when it begins a job, or when one has changed."""
+    spool.note_attempts(Job(id=job_id, folder=PurePosixPath(), name="cat.jpg", attempts=attempts, state=state))
+    spool.write_attempts()
+
+
+def test_whoever_takes_a_picture_over_knows_how_often_it_was_begun(folders):
+    first = prepared(folders, "a")
+    begun(first, "job-1", 2)
+    begun(first, "job-2", 1)
+    begun(first, "job-2", 1, JobState.DONE)
+    second = prepared(folders, "b")
+    with second.lock():
+        assert second.attempts_of("job-1", known=None) == 2
+        assert second.attempts_of("job-1", known=1) == 2
+        assert second.attempts_of("job-1", known=3) == 3
+        assert second.attempts_of("job-2", known=None) == 0
+    assert not (folders.inbox / ".dreamd" / "attempts-a").exists()
+
+
+def test_attempts_outlive_a_daemon_that_ends_before_its_journal_knows_what_it_took_over(folders):
+    begun(prepared(folders, "a"), "job-1", 2)
+    second, third = prepared(folders, "b"), prepared(folders, "c")
+    second.lock().close()
+    with third.lock():
+        assert third.attempts_of("job-1", known=None) == 2
+
+
+def test_a_daemon_whose_journal_is_lost_knows_what_it_wrote_and_one_that_has_it_believes_that(folders):
+    begun(prepared(folders, "a"), "job-1", 2)
+    again = prepared(folders, "a")
+    with again.lock():
+        assert again.attempts_of("job-1", known=None) == 2
+        assert again.attempts_of("job-1", known=1) == 1  # the last one was given back
+
+
+def test_what_was_taken_over_is_forgotten_when_it_is_over(folders):
+    begun(prepared(folders, "a"), "job-1", 2)
+    second = prepared(folders, "b")
+    with second.lock():
+        begun(second, "job-1", 3)
+        begun(second, "job-1", 3, JobState.FAILED)
+        assert (folders.inbox / ".dreamd" / "attempts-b").read_text() == "{}"
+
+
+def test_a_daemon_alone_writes_no_attempts_and_believes_those_that_are_left(folders):
+    begun(prepared(folders, "a"), "job-1", 2)
+    alone = prepared(folders, None)
+    with alone.lock():
+        assert alone.attempts_of("job-1", known=None) == 2
+        begun(alone, "job-2", 1)
+    assert list((folders.inbox / ".dreamd").glob("attempts*")) == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"job-1": "two"}', '{"job-1": null}'])
+def test_attempts_that_make_no_sense_are_none(folders, text):
+    first = prepared(folders, "a")
+    first.lock().close()
+    (folders.inbox / ".dreamd" / "attempts-a").write_text(text)
+    second = prepared(folders, "b")
+    with second.lock():
+        assert second.attempts_of("job-1", known=None) == 0

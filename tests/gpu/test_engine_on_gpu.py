@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dreamd.engine.ascents.ascent import AscentSettings, ascend
 from dreamd.engine.ascents.scheduled_ascent import Ascend
@@ -22,9 +23,12 @@ from dreamd.engine.dream import batch_size, dream
 from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.network.backbone import Backbone
 from dreamd.engine.objectives.objective import Gradient, Objective, Prepare, Term, WholeGradient
+from dreamd.engine.speed.card import kernels
+from dreamd.engine.speed.card.joined import JoinedConv2d
 from dreamd.engine.speed.devices import leaves_broken, moved, on_cpu
+from dreamd.engine.speed.flow import Flow, flow_of
 from dreamd.engine.speed.graphs import GraphedGradient, Graphs, Recorder
-from dreamd.engine.speed.precision import Precision, arrange_network, cast
+from dreamd.engine.speed.precision import Precision, arrange_network, cast, products_in
 from dreamd.engine.tiles.fitting import BatchTooLargeError
 from dreamd.engine.tiles.footprint import is_out_of_memory
 from dreamd.engine.tiles.locality import locality_of
@@ -33,10 +37,12 @@ from dreamd.engine.tiles.tiling import OverlappedGradient, TiledGradient
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU that torch can use"),
     pytest.mark.timeout(300),
+    pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype feature"),
 ]
 
 CUDA = torch.device("cuda")
 LAYER = "7"
+LAST = torch.channels_last
 
 
 def network() -> nn.Sequential:
@@ -64,14 +70,21 @@ def two_octaves(image: Tensor, ascend: Ascend) -> Iterator[Tensor]:
     yield ascend((image + larger) / 2)
 
 
+def arranged(precision: Precision) -> Backbone:
+    """The network on the GPU, as a dream in that precision has it."""
+    backbone = Backbone(network=network(), layers={LAYER: LAYER}, default_layer=LAYER, min_side=16).frozen()
+    exact = precision is Precision.FP32
+    flow = Flow() if exact else flow_of(backbone.network, 32)
+    arrange_network(backbone.network, precision, CUDA, exact=exact, flow=flow)
+    return backbone
+
+
 def dreamer(
     precision: Precision = Precision.BF16, loss: Callable[[Tensor], Tensor] = l2, budget: int = 1 << 30
 ) -> Dreamer:
-    backbone = Backbone(network=network(), layers={LAYER: LAYER}, default_layer=LAYER, min_side=16).frozen()
     exact = precision is Precision.FP32
-    arrange_network(backbone.network, precision, CUDA, exact=exact)
     return Dreamer(
-        backbone=backbone,
+        backbone=arranged(precision),
         objective=Objective((Term(LAYER, loss),)),
         settings=AscentSettings(iterations=4, lr=0.05, momentum=0.5, jitter=7),
         schedule=two_octaves,
@@ -99,6 +112,56 @@ def graphs_of(made: Dreamer) -> Graphs:
 def psnr(first: Tensor, second: Tensor) -> float:
     error = float(((first - second) ** 2).mean())
     return math.inf if error == 0 else -10 * math.log10(error)
+
+
+# Convolutions with their ReLUs and poolings
+
+
+@pytest.mark.parametrize("size", [(2, 2), (6, 8), (7, 9), (1, 64), (33, 2)])
+def test_pooling_behind_a_relu_is_torchs_to_the_bit_and_so_is_its_gradient(size: tuple[int, int]) -> None:
+    """Values of few kinds, so that windows have several largest ones, and many that the ReLU does not let through."""
+    generator = torch.Generator().manual_seed(0)
+    height, width = max(2, size[0]), size[1]
+    shape, pooled_shape = (3, 16, height, width), (3, 16, height // 2, width // 2)
+    values = torch.randint(-2, 3, shape, generator=generator).to(CUDA, torch.bfloat16).contiguous(memory_format=LAST)
+    pulled = torch.randn(pooled_shape, generator=generator).to(CUDA, torch.bfloat16).contiguous(memory_format=LAST)
+    pooled = F.max_pool2d(values.requires_grad_().relu(), 2)
+    (expected,) = torch.autograd.grad(pooled, values, pulled)
+    x = values.detach().relu()
+    assert torch.equal(kernels.pool(x), pooled)
+    assert torch.equal(kernels.pull(pulled, x), expected)
+
+
+def test_this_torch_compiles_the_kernels() -> None:
+    assert kernels.are_to_be_had(CUDA)
+
+
+@pytest.mark.parametrize("hooked", [None, "0", "1", "2", "3"])
+@pytest.mark.parametrize("precision", [Precision.BF16, Precision.TF32])
+def test_joined_convolutions_give_the_values_and_gradients_of_plain_ones(
+    precision: Precision, hooked: str | None
+) -> None:
+    """Wherever somebody looks into the network: what a hook sees is what it would see of plain modules."""
+    fast = arranged(precision).network
+    plain = arrange_network(network(), precision, CUDA, exact=False)
+    assert sum(isinstance(module, JoinedConv2d) for module in fast.modules()) == 3
+    found, expected = (values_and_gradient(of, precision, hooked) for of in (fast, plain))
+    for one, other in zip(found, expected, strict=True):
+        assert float((one - other).norm() / other.norm()) < 0.01
+        assert other.norm() > 0
+
+
+def values_and_gradient(of: nn.Module, precision: Precision, hooked: str | None) -> list[Tensor]:
+    """What a module gives that somebody looks at, what the network gives, and the gradient of both at the picture."""
+    seen: list[Tensor] = []
+    if hooked is not None:
+        of.get_submodule(hooked).register_forward_hook(lambda _module, _given, gave: seen.append(gave.clone()))
+    x = cast(pictures(2, 38, 50).to(CUDA), precision).requires_grad_()
+    shown = [of(x), *seen]
+    with products_in(precision):
+        loss = torch.stack([activation.float().square().sum() for activation in shown]).sum()
+        (gradient,) = torch.autograd.grad(loss, x)
+    return [*(activation.detach().float() for activation in shown), gradient.float()]
 
 
 # Recorded gradients
@@ -147,7 +210,7 @@ def test_no_more_recordings_are_kept_than_the_budget_holds_and_their_memory_come
 
 def test_a_loss_that_waits_for_the_gpu_is_dreamed_without_a_recording(caplog: pytest.LogCaptureFixture) -> None:
     def waits(activation: Tensor) -> Tensor:
-        return l2(activation) * (2.0 if float(activation.sum()) > 0 else 1.0)
+        return l2(activation) * (2.0 if float(activation.detach().sum()) > 0 else 1.0)
 
     made, other = dreamer(loss=waits), dreamer()
     expected = dreamed(replace(made, graphs=None), pictures())
@@ -234,6 +297,8 @@ def test_the_fastest_algorithms_dream_nearly_the_same() -> None:
 
 FAULT = """
 import torch
+from dreamd.engine.speed.card import kernels
+from dreamd.engine.speed.card.joined import JoinedConv2d
 from dreamd.engine.speed.devices import leaves_broken
 x = torch.arange(3, device="cuda")
 for _ in range(2):
@@ -261,8 +326,8 @@ def test_memory_that_cuda_itself_does_not_have_is_known() -> None:
 
 @contextmanager
 def waiting_is_an_error() -> Iterator[None]:
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         yield
     finally:
         torch.cuda.set_sync_debug_mode("default")

@@ -48,6 +48,7 @@ class Clamp:
         shown_after: the modules that give or are given the clamp's result.
         is_own: whether the result goes into one convolution or pooling and nowhere else, so that the gradient that
             comes back belongs to nobody else.
+        pooling: the name of the max pooling's module that the result goes into and nowhere else; None for none.
     """
 
     convolution: str
@@ -56,6 +57,7 @@ class Clamp:
     shown_before: tuple[str, ...]
     shown_after: tuple[str, ...]
     is_own: bool
+    pooling: str | None
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,14 @@ class _Trace(TorchFunctionMode):
                     shown_before=self._showing(raw, clamped),
                     shown_after=self._showing(clamp.gave),
                     is_own=len(uses) == 1 and uses[0] in _OWN_GRADIENT,
+                    pooling=self._pooling_of(clamp.gave),
                 )
+
+    def _pooling_of(self, key: _Key) -> str | None:
+        """Return the max pooling that a tensor goes into and nowhere else, if it runs once."""
+        poolings = [run.name for run in self._runs if type(self._modules[run.name]) is nn.MaxPool2d]
+        taking = [run.name for run in self._runs if run.given == key and run.name in poolings]
+        return taking[0] if len(taking) == 1 == poolings.count(taking[0]) and self._is_used_once(key) else None
 
     def overwriting(self) -> Iterator[str]:
         """Yield the modules that clamp, and may write over what they are given each time that they run."""

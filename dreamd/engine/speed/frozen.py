@@ -6,23 +6,20 @@ that came in. The "same" padding of TensorFlow, which is one longer at the end t
 activation: a kernel with one more row of zeros at its start, padded alike on both sides, gives the same to the bit. And
 the gradient for the input is computed as a convolution again where that is faster (`windows`, `phases`).
 
-Knows convolutions and the flow around them. Knows no precisions.
+Knows convolutions and the clamps behind them. Knows no precisions.
 """
 
 from __future__ import annotations
 
 import copy
-import weakref
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dreamd.engine.speed.flow import Clamp, Flow
+from dreamd.engine.speed.clamps import Join
 from dreamd.engine.speed.straight import is_straight
 from dreamd.engine.speed.windows import Kernels, Pair, Window, same_padding, window_of
 
@@ -50,22 +47,6 @@ def bytes_of_turned(network: nn.Module) -> int:
     return sum(weight.numel() * weight.element_size() for weight in weights)
 
 
-def join_clamps(network: nn.Module, flow: Flow) -> None:
-    """Have clamps computed with the frozen convolutions before them, and others in place.
-
-    What a module gives is what it gave, wherever somebody has a hook in it: whether anybody looks is asked each time
-    that the network runs.
-
-    Args:
-        network: with its convolutions frozen, and with norms that are folded or not; changed in place.
-        flow: how tensors go through it.
-    """
-    for clamp in flow.clamps:
-        _join(network, clamp)
-    for name in flow.overwriting:
-        network.get_submodule(name).inplace = True  # type: ignore[assignment]
-
-
 def is_eligible(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Return whether a module is a convolution padded with zeros, by fixed numbers or as TensorFlow does."""
     if not isinstance(module, nn.Conv2d) or module.padding_mode != "zeros" or module.weight.dtype not in _FORMATS:
@@ -81,6 +62,14 @@ def freeze(module: nn.Conv2d, into: type[FrozenConv2d]) -> None:
     module.__class__ = into
     assert isinstance(module, FrozenConv2d)
     module.way = way
+
+
+def join_frozen(module: nn.Module, join: Join) -> bool:
+    """Have a convolution clamp its own result, if it is a frozen one. Returns whether it is."""
+    if not isinstance(module, FrozenConv2d):
+        return False
+    module.way.join = join
+    return True
 
 
 def _pads_as_tensorflow(convolution: nn.Conv2d) -> bool:
@@ -99,63 +88,6 @@ def _pads_as_tensorflow(convolution: nn.Conv2d) -> bool:
             if not torch.equal(convolution.forward(x), expected):
                 return False
     return True
-
-
-@dataclass
-class Join:
-    """A clamp that is computed with the convolution before it.
-
-    Attributes:
-        low: the least value that it lets through.
-        high: the largest one.
-        before: the modules with a hook that would see what is clamped.
-        after: the modules with a hook that would see the result.
-        is_own: whether the gradient of the result belongs to nobody else, unless a hook sees the result.
-        done: the last result, which the clamp's own module then passes on.
-    """
-
-    low: float
-    high: float
-    before: tuple[nn.Module, ...]
-    after: tuple[nn.Module, ...]
-    is_own: bool
-    done: weakref.ref[Tensor] | None = None
-
-    def is_free(self) -> bool:
-        """Return whether nobody looks at what is clamped."""
-        return not any(module._forward_hooks or module._forward_pre_hooks for module in self.before)
-
-    def may_overwrite(self) -> bool:
-        """Return whether the gradient of the result can be written over."""
-        return self.is_own and not any(module._forward_hooks or module._forward_pre_hooks for module in self.after)
-
-
-def _join(network: nn.Module, clamp: Clamp) -> None:
-    """Have a clamp computed with the convolution before it, if that is frozen and the norm between them is folded."""
-    convolution = network.get_submodule(clamp.convolution)
-    if not isinstance(convolution, FrozenConv2d):
-        return
-    if clamp.norm is not None and "forward" not in vars(network.get_submodule(clamp.norm)):
-        return
-    activation = network.get_submodule(clamp.activation)
-    low, high = _bounds(activation)
-    before, after = (
-        tuple(network.get_submodule(name) for name in names) for names in (clamp.shown_before, clamp.shown_after)
-    )
-    join = Join(low, high, before, after, clamp.is_own)
-    convolution.way.join = join
-    activation.forward = partial(_clamped, join, activation.forward)
-
-
-def _bounds(activation: nn.Module) -> tuple[float, float]:
-    if isinstance(activation, nn.Hardtanh):  # and ReLU6, which is one
-        return activation.min_val, activation.max_val
-    return 0.0, float("inf")
-
-
-def _clamped(join: Join, clamp: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Pass on what was clamped with the convolution before, and clamp anything else."""
-    return x if join.done is not None and join.done() is x else clamp(x)
 
 
 @dataclass
@@ -197,9 +129,7 @@ class FrozenConv2d(nn.Conv2d):
         join = self.way.join
         if join is None or not join.is_free():
             return self.computed(x, None)
-        result = self.computed(x, join)
-        join.done = weakref.ref(result)
-        return result
+        return join.clamped_by(lambda _: self.computed(x, join))
 
     def computed(self, x: Tensor, join: Join | None) -> Tensor:
         """Return the convolution, clamped with it if there is a `join`."""
@@ -224,7 +154,7 @@ class _Convolution(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, window: Window, join: Join | None) -> Tensor:
         result = window.convolve(x, *_attribute(join))
         ctx.window, ctx.join, ctx.shape = window, join, x.shape
-        ctx.overwrites = join is not None and join.may_overwrite()
+        ctx.overwrites = join is not None and join.is_unseen()
         ctx.save_for_backward(None if join is None else result)
         return result
 
@@ -243,7 +173,7 @@ def _attribute(join: Join | None) -> tuple[str, list[float]]:
     """Return what oneDNN shall do with a result, in the words of torch."""
     if join is None:
         return "none", []
-    return ("relu", []) if (join.low, join.high) == (0, float("inf")) else ("hardtanh", [join.low, join.high])
+    return ("relu", []) if join.is_relu else ("hardtanh", [join.low, join.high])
 
 
 def through_clamp(gradient: Tensor, result: Tensor, join: Join, into: Tensor | None) -> Tensor:

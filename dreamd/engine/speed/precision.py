@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dreamd.engine.speed.card.joined import join_on_card
+from dreamd.engine.speed.clamps import join_clamps
 from dreamd.engine.speed.flow import Flow
-from dreamd.engine.speed.frozen import freeze_convolutions, join_clamps
+from dreamd.engine.speed.frozen import freeze_convolutions, join_frozen
 from dreamd.engine.speed.winograd import use_winograd
 
 _NO_FLOW = Flow()
@@ -97,7 +99,9 @@ def arrange_network(
         use_winograd(network)
     if freezing_gains(device):
         freeze_convolutions(network)
-        join_clamps(network, flow)
+        join_clamps(network, flow, join_frozen)
+    elif device.type == "cuda":
+        join_on_card(network, flow)
     return network
 
 

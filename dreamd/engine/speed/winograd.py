@@ -19,7 +19,8 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.speed.frozen import FrozenConv2d, Join, freeze, through_clamp
+from dreamd.engine.speed.clamps import Join
+from dreamd.engine.speed.frozen import FrozenConv2d, freeze, through_clamp
 from dreamd.engine.speed.points import BACKWARD, FORWARD, TILE, WINDOW, Transforms
 from dreamd.engine.speed.products import Products, bytes_kept, grid_of
 

@@ -15,7 +15,7 @@ from benchmarks.plan import BenchmarkError, Plan
 from benchmarks.report import Row, Table, at_least
 from benchmarks.timing import Samples, Way, alternate, clock_of
 from dreamd.engine.dreamer import Dreamer
-from dreamd.engine.speed.precision import Precision, fastest
+from dreamd.engine.speed.precision import Precision, fastest, products_in
 
 _GPU_ITERATIONS = 30
 """Of one sample, so that it takes long enough to be timed. On a processor one iteration does."""
@@ -28,8 +28,7 @@ _CHECK_LR, _CHECK_ITERATIONS = 0.45, 2
 about so that rounding alone makes another picture. Times the picture's side."""
 
 _LEAST_DB, _LEAST_DB_EXACT = 27, 45
-"""How near a result must be to the article's loop's; the second one on a processor in fp32. On a GPU the loop itself
-computes in TF32, which is torch's default there."""
+"""How near a result must be to the article's loop's; the second one in fp32."""
 
 _MOVED_DB, _NEARER_DB = 30, 7
 """The loop's result must be further than the first from where it started, or the check proves nothing. This engine's
@@ -138,7 +137,8 @@ def _agreements(features: nn.Sequential, case: _Case) -> dict[str, str]:
     picture = nets.picture(case.height, case.width)
     modules = nets.trainable(features, case.device)
     lr = _CHECK_LR * math.sqrt(case.height * case.width)  # a larger picture's norm has the smaller gradient a pixel
-    loop = nets.article_loop(picture, modules, case.device, _CHECK_ITERATIONS, lr)
+    with products_in(Precision.FP32):  # the loop as it is timed computes in TF32 on a GPU, which is torch's default
+        loop = nets.article_loop(picture, modules, case.device, _CHECK_ITERATIONS, lr)
     moved = nets.psnr(loop, picture)
     if moved > _MOVED_DB:
         raise BenchmarkError("the article's loop hardly moves the picture: a comparison would prove nothing")
@@ -156,7 +156,7 @@ def _agreements(features: nn.Sequential, case: _Case) -> dict[str, str]:
 
 def _agreement(picture: Tensor, loop: Tensor, moved: float, by: Dreamer) -> float:
     """How near a picture is to the loop's, which is `moved` from where both started, in dB."""
-    exact = by.device.type == "cpu" and by.precision is Precision.FP32
+    exact = by.precision is Precision.FP32
     decibels = nets.psnr(picture, loop)
     least = moved if by.precision is Precision.BF16 else moved + _NEARER_DB
     if decibels < max(_LEAST_DB_EXACT if exact else _LEAST_DB, least):

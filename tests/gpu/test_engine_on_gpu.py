@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import logging
 import math
 import subprocess
@@ -136,19 +138,40 @@ def test_this_torch_compiles_the_kernels() -> None:
     assert kernels.are_to_be_had(CUDA)
 
 
+def test_a_joined_block_gives_torchs_values_and_gradients_to_the_bit_where_nothing_is_rounded() -> None:
+    """Small whole numbers, which bf16 holds exactly, and so do all sums of them here."""
+    generator = torch.Generator().manual_seed(0)
+
+    def whole_numbers(*shape: int) -> Tensor:
+        return torch.randint(-2, 3, shape, generator=generator).float()
+
+    block = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)).requires_grad_(False)
+    for parameter in block.parameters():
+        parameter.copy_(whole_numbers(*parameter.shape).clamp(-1, 1))
+    joined, plain = copy.deepcopy(block), copy.deepcopy(block)
+    arrange_network(joined, Precision.BF16, CUDA, exact=False, flow=flow_of(joined, 32))
+    arrange_network(plain, Precision.BF16, CUDA, exact=False)
+    x, pulled = whole_numbers(2, 3, 13, 18).to(CUDA), whole_numbers(2, 16, 6, 9).to(CUDA, torch.bfloat16)
+    shown = []
+    for of in (joined, plain):
+        given = cast(x, Precision.BF16).requires_grad_()
+        result = of(given)
+        shown.append((result.detach(), *torch.autograd.grad(result, given, pulled)))
+    assert isinstance(joined[0], JoinedConv2d)
+    assert all(torch.equal(one, other) for one, other in zip(*shown, strict=True))
+
+
 @pytest.mark.parametrize("hooked", [None, "0", "1", "2", "3"])
 @pytest.mark.parametrize("precision", [Precision.BF16, Precision.TF32])
-def test_joined_convolutions_give_the_values_and_gradients_of_plain_ones(
-    precision: Precision, hooked: str | None
-) -> None:
+def test_joined_convolutions_are_as_near_to_fp32_as_plain_ones(precision: Precision, hooked: str | None) -> None:
     """Wherever somebody looks into the network: what a hook sees is what it would see of plain modules."""
     fast = arranged(precision).network
     plain = arrange_network(network(), precision, CUDA, exact=False)
     assert sum(isinstance(module, JoinedConv2d) for module in fast.modules()) == 3
+    truth = values_and_gradient(network().to(CUDA), Precision.FP32, hooked)
     found, expected = (values_and_gradient(of, precision, hooked) for of in (fast, plain))
-    for one, other in zip(found, expected, strict=True):
-        assert float((one - other).norm() / other.norm()) < 0.01
-        assert other.norm() > 0
+    for one, other, true in zip(found, expected, truth, strict=True):
+        assert 0 < (one - true).norm() < 1.15 * (other - true).norm() < 0.2 * true.norm()
 
 
 def values_and_gradient(of: nn.Module, precision: Precision, hooked: str | None) -> list[Tensor]:
@@ -157,8 +180,8 @@ def values_and_gradient(of: nn.Module, precision: Precision, hooked: str | None)
     if hooked is not None:
         of.get_submodule(hooked).register_forward_hook(lambda _module, _given, gave: seen.append(gave.clone()))
     x = cast(pictures(2, 38, 50).to(CUDA), precision).requires_grad_()
-    shown = [of(x), *seen]
     with products_in(precision):
+        shown = [of(x), *seen]
         loss = torch.stack([activation.float().square().sum() for activation in shown]).sum()
         (gradient,) = torch.autograd.grad(loss, x)
     return [*(activation.detach().float() for activation in shown), gradient.float()]
@@ -438,9 +461,11 @@ def test_as_many_pictures_as_are_counted_fit_the_gpu() -> None:
     made = replace(dreamer(), memory=2_000_000_000)
     count = batch_size(made, 256, 256, most=64)
     assert count > 1
+    gc.collect()  # other tests' errors hold what they had at hand
     torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
     dreamed(made, pictures(count, 256, 256))
-    assert torch.cuda.max_memory_allocated() < 2_000_000_000
+    assert torch.cuda.max_memory_allocated() - before < 2_000_000_000
 
 
 def test_a_dream_leaves_no_memory_behind_but_its_recordings() -> None:

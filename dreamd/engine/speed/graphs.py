@@ -9,8 +9,10 @@ Knows gradients. Knows no ascents.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import ref
 
@@ -72,7 +74,10 @@ class Recorder:
             current = torch.cuda.current_stream()
             try:
                 self._warm_up(compute, given)
-                with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
+                with (
+                    _no_word_of_empty_graphs(),
+                    torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"),
+                ):
                     gradient, loss = compute(given)
             finally:
                 torch.cuda.set_stream(current)  # a recording that fails leaves its own one behind
@@ -90,6 +95,14 @@ class Recorder:
             for _ in range(_WARM_UPS):
                 compute(given)
         torch.cuda.current_stream().wait_stream(self._stream)
+
+
+@contextmanager
+def _no_word_of_empty_graphs() -> Iterator[None]:
+    """Inside, torch does not warn of an empty graph: it is one that broke off, and its error says more."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The CUDA Graph is empty")
+        yield
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,7 @@ def test_joined_convolutions_are_as_near_to_fp32_as_plain_ones(precision: Precis
     truth = values_and_gradient(network().to(CUDA), Precision.FP32, hooked)
     found, expected = (values_and_gradient(of, precision, hooked) for of in (fast, plain))
     for one, other, true in zip(found, expected, truth, strict=True):
-        assert 0 < (one - true).norm() < 1.15 * (other - true).norm() < 0.2 * true.norm()
+        assert (one - true).norm() <= 1.05 * (other - true).norm() < 0.2 * true.norm()
 
 
 def values_and_gradient(of: nn.Module, precision: Precision, hooked: str | None) -> list[Tensor]:
@@ -179,7 +179,7 @@ def values_and_gradient(of: nn.Module, precision: Precision, hooked: str | None)
     seen: list[Tensor] = []
     if hooked is not None:
         of.get_submodule(hooked).register_forward_hook(lambda _module, _given, gave: seen.append(gave.clone()))
-    x = cast(pictures(2, 38, 50).to(CUDA), precision).requires_grad_()
+    x = cast(pictures(4).to(CUDA), precision).requires_grad_()
     with products_in(precision):
         shown = [of(x), *seen]
         loss = torch.stack([activation.float().square().sum() for activation in shown]).sum()
@@ -424,6 +424,7 @@ def test_pictures_go_to_the_gpu_and_back_through_pinned_memory_unchanged() -> No
 @contextmanager
 def only_so_much_memory(size: int) -> Iterator[None]:
     """The GPU has so many bytes beyond what is held now."""
+    gc.collect()  # other tests' errors hold what they had at hand
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(CUDA).total_memory

@@ -25,8 +25,8 @@ from dreamd.engine.dream import batch_size, dream
 from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.network.backbone import Backbone
 from dreamd.engine.objectives.objective import Gradient, Objective, Prepare, Term, WholeGradient
-from dreamd.engine.speed.card import kernels
-from dreamd.engine.speed.card.joined import JoinedConv2d
+from dreamd.engine.speed.card import depthwise, pooling
+from dreamd.engine.speed.card.joined import CardConv2d, DepthwiseConv2d, PointwiseConv2d, ReluConv2d
 from dreamd.engine.speed.devices import leaves_broken, moved, on_cpu
 from dreamd.engine.speed.flow import Flow, flow_of
 from dreamd.engine.speed.graphs import GraphedGradient, Graphs, Recorder
@@ -130,35 +130,81 @@ def test_pooling_behind_a_relu_is_torchs_to_the_bit_and_so_is_its_gradient(size:
     pooled = F.max_pool2d(values.requires_grad_().relu(), 2)
     (expected,) = torch.autograd.grad(pooled, values, pulled)
     x = values.detach().relu()
-    assert torch.equal(kernels.pool(x), pooled)
-    assert torch.equal(kernels.pull(pulled, x), expected)
+    assert torch.equal(pooling.pool(x), pooled)
+    assert torch.equal(pooling.pull(pulled, x), expected)
 
 
 def test_this_torch_compiles_the_kernels() -> None:
-    assert kernels.are_to_be_had(CUDA)
+    assert pooling._is_to_be_had(CUDA)
+    assert depthwise.is_to_be_had(CUDA)
 
 
-def test_a_joined_block_gives_torchs_values_and_gradients_to_the_bit_where_nothing_is_rounded() -> None:
+class SameConv2d(nn.Conv2d):
+    """Pads as TensorFlow does, as timm's convolutions of that kind do."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        sides = []
+        for size, kernel, stride in zip(x.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
+            zeros = max(0, (-(-size // stride) - 1) * stride + kernel - size)
+            sides += [zeros // 2, zeros - zeros // 2]
+        return F.conv2d(F.pad(x, sides), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
+BLOCKS: dict[str, Callable[[], list[nn.Module]]] = {
+    "whole windows, pooled": lambda: [nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)],
+    "channel by channel": lambda: [nn.Conv2d(3, 16, 1), nn.Conv2d(16, 16, 3, padding=1, groups=16), nn.ReLU6()],
+    "5×5, by steps": lambda: [nn.Conv2d(3, 16, 1), nn.Conv2d(16, 16, 5, stride=(2, 3), padding=2, groups=16)],
+    "dilated": lambda: [nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, dilation=2, groups=8, bias=False), nn.Hardtanh(-3, 4)],
+    "padded as TensorFlow does": lambda: [nn.Conv2d(3, 8, 1), SameConv2d(8, 8, 3, stride=2, groups=8), nn.ReLU()],
+    "of single cells": lambda: [nn.Conv2d(3, 16, 1), nn.ReLU6(), nn.Conv2d(16, 5, 1, bias=False)],
+}
+
+
+def whole_numbers(*shape: int, most: int = 2) -> Tensor:
+    return torch.randint(-most, most + 1, shape, generator=torch.Generator().manual_seed(0)).float()
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_convolutions_on_a_card_give_torchs_values_and_gradients_to_the_bit_where_nothing_is_rounded(
+    block: str,
+) -> None:
     """Small whole numbers, which bf16 holds exactly, and so do all sums of them here."""
-    generator = torch.Generator().manual_seed(0)
+    plain = nn.Sequential(*BLOCKS[block]()).requires_grad_(False)
+    for parameter in plain.parameters():
+        parameter.copy_(whole_numbers(*parameter.shape, most=1))
+    fast = arrange_network(
+        copy.deepcopy(plain), Precision.BF16, CUDA, exact=False, flow=flow_of(copy.deepcopy(plain), 32)
+    )
+    assert (
+        any(isinstance(module, CardConv2d) and module.way.join is not None for module in fast)
+        or block == "5×5, by steps"
+    )
+    x = whole_numbers(2, 3, 13, 18)
+    given, there = x.clone().requires_grad_(), cast(x.to(CUDA), Precision.BF16).requires_grad_()
+    expected, found = plain(given), fast(there)
+    pulled = whole_numbers(*expected.shape, most=1)
+    (gradient,) = torch.autograd.grad(expected, given, pulled)
+    (pulled_back,) = torch.autograd.grad(found, there, pulled.to(CUDA, torch.bfloat16))
+    assert expected.abs().max() < 256 > gradient.abs().max() > 0
+    assert torch.equal(found.float().cpu(), expected)
+    assert torch.equal(pulled_back.float().cpu(), gradient)
 
-    def whole_numbers(*shape: int) -> Tensor:
-        return torch.randint(-2, 3, shape, generator=generator).float()
 
-    block = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)).requires_grad_(False)
-    for parameter in block.parameters():
-        parameter.copy_(whole_numbers(*parameter.shape).clamp(-1, 1))
-    joined, plain = copy.deepcopy(block), copy.deepcopy(block)
-    arrange_network(joined, Precision.BF16, CUDA, exact=False, flow=flow_of(joined, 32))
-    arrange_network(plain, Precision.BF16, CUDA, exact=False)
-    x, pulled = whole_numbers(2, 3, 13, 18).to(CUDA), whole_numbers(2, 16, 6, 9).to(CUDA, torch.bfloat16)
-    shown = []
-    for of in (joined, plain):
-        given = cast(x, Precision.BF16).requires_grad_()
-        result = of(given)
-        shown.append((result.detach(), *torch.autograd.grad(result, given, pulled)))
-    assert isinstance(joined[0], JoinedConv2d)
-    assert all(torch.equal(one, other) for one, other in zip(*shown, strict=True))
+def test_a_network_of_a_telephone_is_as_near_to_fp32_as_plain_modules_are() -> None:
+    def made() -> nn.Sequential:
+        torch.manual_seed(0)
+        wide = [nn.Conv2d(16, 96, 1), nn.ReLU6(), nn.Conv2d(96, 96, 5, stride=2, padding=2, groups=96), nn.ReLU6()]
+        return nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU6(), *wide, nn.Conv2d(96, 24, 1)).requires_grad_(False)
+
+    fast = arrange_network(made(), Precision.BF16, CUDA, exact=False, flow=flow_of(made(), 32))
+    plain = arrange_network(made(), Precision.BF16, CUDA, exact=False)
+    for of in (fast, plain):
+        assert [type(of[index]) for index in (2, 4, 6)] == [PointwiseConv2d, DepthwiseConv2d, PointwiseConv2d]
+    truth = values_and_gradient(made().to(CUDA), Precision.FP32, None)
+    torchs = values_and_gradient(made().to(CUDA, torch.bfloat16).to(memory_format=LAST), Precision.BF16, None)
+    for of in (fast, plain):
+        for one, other, true in zip(values_and_gradient(of, Precision.BF16, None), torchs, truth, strict=True):
+            assert (one - true).norm() <= 1.05 * (other - true).norm() < 0.2 * true.norm()
 
 
 @pytest.mark.parametrize("hooked", [None, "0", "1", "2", "3"])
@@ -167,7 +213,7 @@ def test_joined_convolutions_are_as_near_to_fp32_as_plain_ones(precision: Precis
     """Wherever somebody looks into the network: what a hook sees is what it would see of plain modules."""
     fast = arranged(precision).network
     plain = arrange_network(network(), precision, CUDA, exact=False)
-    assert sum(isinstance(module, JoinedConv2d) for module in fast.modules()) == 3
+    assert sum(isinstance(module, ReluConv2d) and module.way.join is not None for module in fast.modules()) == 3
     truth = values_and_gradient(network().to(CUDA), Precision.FP32, hooked)
     found, expected = (values_and_gradient(of, precision, hooked) for of in (fast, plain))
     for one, other, true in zip(found, expected, truth, strict=True):
@@ -320,8 +366,6 @@ def test_the_fastest_algorithms_dream_nearly_the_same() -> None:
 
 FAULT = """
 import torch
-from dreamd.engine.speed.card import kernels
-from dreamd.engine.speed.card.joined import JoinedConv2d
 from dreamd.engine.speed.devices import leaves_broken
 x = torch.arange(3, device="cuda")
 for _ in range(2):

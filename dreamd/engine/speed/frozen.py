@@ -53,7 +53,7 @@ def is_eligible(module: nn.Module) -> TypeGuard[nn.Conv2d]:
         return False
     if module.weight.dtype is torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return False  # torch then convolves in a slow way of its own
-    return type(module) is nn.Conv2d or _pads_as_tensorflow(module)
+    return type(module) is nn.Conv2d or pads_as_tensorflow(module)
 
 
 def freeze(module: nn.Conv2d, into: type[FrozenConv2d]) -> None:
@@ -72,7 +72,7 @@ def join_frozen(module: nn.Module, join: Join) -> bool:
     return True
 
 
-def _pads_as_tensorflow(convolution: nn.Conv2d) -> bool:
+def pads_as_tensorflow(convolution: nn.Conv2d) -> bool:
     """Return whether a convolution of another class pads as TensorFlow does and does nothing else; it is tried out."""
     generator = torch.Generator().manual_seed(0)
     weight = convolution.weight

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.speed.card.joined import join_on_card
+from dreamd.engine.speed.card.joined import arrange_on_card
 from dreamd.engine.speed.clamps import join_clamps
 from dreamd.engine.speed.flow import Flow
 from dreamd.engine.speed.frozen import freeze_convolutions, join_frozen
@@ -101,7 +101,7 @@ def arrange_network(
         freeze_convolutions(network)
         join_clamps(network, flow, join_frozen)
     elif device.type == "cuda":
-        join_on_card(network, flow)
+        arrange_on_card(network, flow)
     return network
 
 

@@ -1,11 +1,7 @@
-"""Kernels: max pooling by windows of 2×2 behind a ReLU, and the gradient of both, on a GPU in bf16.
+"""Kernels: CUDA's own language, compiled when a GPU first needs it.
 
-torch keeps where each window's largest value was as an integer of eight bytes, and goes over the activation five times:
-it fills the gradient with zeros, spreads the pooled one, and masks it by the ReLU. With VGG19 that was a fifth of an
-iteration on an H200. Here the gradient is written once, from the activation itself.
-
-NVRTC, which comes with torch, compiles the source when a device first needs it: no compiler and no folder of compiled
-things is needed on the machine.
+NVRTC, which comes with torch, compiles a source in a fraction of a second: no compiler and no folder of compiled things
+is needed on the machine.
 
 Knows memory. Knows no modules.
 """
@@ -18,155 +14,61 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-# Values of a ReLU are not negative, and the bits of such bf16 values, read as integers, are in the values' own order.
-# Read as signed ones, -0 is the least. NaN is the largest, as in torch's pooling.
-_SOURCE = """
-typedef unsigned int word;
-
-struct Window { long long top; int across, down; bool right, below; };
-
-// The window of a thread. `rest` is where its eight channels begin among the C of a pixel.
-__device__ bool find(long long at, long long count, int C8, int H, int W, int rows, int columns, Window *window,
-                     int *row, int *column, long long *picture, int *channel) {
-    if (at >= count) return false;
-    *channel = (int)(at % C8);
-    at /= C8;
-    *column = (int)(at % columns);
-    at /= columns;
-    *row = (int)(at % rows);
-    *picture = at / rows;
-    window->top = ((*picture * H + 2 * *row) * W + 2 * *column) * C8 + *channel;
-    window->across = C8;
-    window->down = W * C8;
-    window->right = 2 * *column + 1 < W;
-    window->below = 2 * *row + 1 < H;
-    return true;
-}
-
-__device__ word largest(word a, word b) { return __vmaxs2(a, b); }
-
-extern "C" __global__ void pool(const uint4 *x, uint4 *pooled, int N, int H, int W, int C8) {
-    int rows = H / 2, columns = W / 2, row, column, channel;
-    long long picture, count = (long long)N * rows * columns * C8;
-    long long at = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    Window w;
-    if (!find(at, count, C8, H, W, rows, columns, &w, &row, &column, &picture, &channel)) return;
-    uint4 a = x[w.top], b = x[w.top + w.across], c = x[w.top + w.down], d = x[w.top + w.down + w.across];
-    uint4 most;
-    most.x = largest(largest(a.x, b.x), largest(c.x, d.x));
-    most.y = largest(largest(a.y, b.y), largest(c.y, d.y));
-    most.z = largest(largest(a.z, b.z), largest(c.z, d.z));
-    most.w = largest(largest(a.w, b.w), largest(c.w, d.w));
-    pooled[at] = most;
-}
-
-// The two values of a word: the first of the window's places with the largest value gets the gradient, if the ReLU let
-// that value through.
-__device__ void spread(word gradient, word *a, word *b, word *c, word *d) {
-    word most = largest(largest(*a, *b), largest(*c, *d));
-    word open = __vcmpgts2(most, 0u) & gradient;
-    word here = __vcmpeq2(*a, most), taken = here;
-    *a = here & open;
-    here = __vcmpeq2(*b, most) & ~taken, taken |= here;
-    *b = here & open;
-    here = __vcmpeq2(*c, most) & ~taken, taken |= here;
-    *c = here & open;
-    *d = ~taken & open;
-}
-
-extern "C" __global__ void pull(const uint4 *pulled, const uint4 *x, uint4 *into, int N, int H, int W, int C8) {
-    int rows = (H + 1) / 2, columns = (W + 1) / 2, row, column, channel;
-    long long picture, count = (long long)N * rows * columns * C8;
-    long long at = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    Window w;
-    if (!find(at, count, C8, H, W, rows, columns, &w, &row, &column, &picture, &channel)) return;
-    uint4 a = {0, 0, 0, 0}, b = a, c = a, d = a;
-    if (w.right && w.below) {  // what is behind the last whole window is in none
-        uint4 gradient = pulled[((picture * (H / 2) + row) * (W / 2) + column) * C8 + channel];
-        a = x[w.top], b = x[w.top + w.across], c = x[w.top + w.down], d = x[w.top + w.down + w.across];
-        spread(gradient.x, &a.x, &b.x, &c.x, &d.x);
-        spread(gradient.y, &a.y, &b.y, &c.y, &d.y);
-        spread(gradient.z, &a.z, &b.z, &c.z, &d.z);
-        spread(gradient.w, &a.w, &b.w, &c.w, &d.w);
-    }
-    into[w.top] = a;
-    if (w.right) into[w.top + w.across] = b;
-    if (w.below) into[w.top + w.down] = c;
-    if (w.right && w.below) into[w.top + w.down + w.across] = d;
-}
-"""
+CHANNELS = 8
+"""The channels that a thread takes, 16 bytes of bf16: a number of channels must be a multiple of it."""
 
 _THREADS = 256
 """The threads of a block."""
 
-CHANNELS = 8
-"""The channels that a thread takes, 16 bytes: a number of channels must be a multiple of it."""
 
-
-def pool(x: Tensor) -> Tensor:
-    """Return the largest value of each window of 2×2: `[N, C, H, W]` → `[N, C, H // 2, W // 2]`.
+def launch(source: str, name: str, threads: int, *arguments: Tensor | int) -> None:
+    """Run a kernel on the GPU of its tensors, on the current stream.
 
     Args:
-        x: what a ReLU gave, in bf16 with the channels innermost, a multiple of `CHANNELS` of them.
+        source: CUDA source, with the kernel as `extern "C" __global__`.
+        name: the kernel's.
+        threads: how many threads have work, counted from 0; there may be more.
+        arguments: the kernel's: pointers and 32-bit integers. The first one is a tensor.
+
+    Raises:
+        RuntimeError: the source cannot be compiled here.
     """
-    count, channels, height, width = x.shape
-    pooled = torch.empty(
-        (count, channels, height // 2, width // 2), dtype=x.dtype, device=x.device, memory_format=torch.channels_last
-    )
-    _launch("pool", pooled.numel() // CHANNELS, x, pooled, sizes=x.shape)
-    return pooled
-
-
-def pull(pulled: Tensor, x: Tensor) -> Tensor:
-    """Return the gradient at what the ReLU was given.
-
-    Args:
-        pulled: the gradient at what `pool` gave, its channels innermost.
-        x: what `pool` was given.
-    """
-    count, channels, height, width = x.shape
-    into = torch.empty_like(x)
-    windows = count * ((height + 1) // 2) * ((width + 1) // 2)
-    _launch("pull", windows * channels // CHANNELS, pulled, x, into, sizes=x.shape)
-    return into
-
-
-def _launch(name: str, threads: int, *tensors: Tensor, sizes: torch.Size) -> None:
-    count, channels, height, width = sizes
-    kernel = _compiled(name, tensors[0].device)
-    with torch.cuda.device(tensors[0].device):
-        kernel(
-            grid=(-(-threads // _THREADS), 1, 1),
-            block=(_THREADS, 1, 1),
-            args=[*tensors, count, height, width, channels // CHANNELS],
-        )
+    first = arguments[0]
+    assert isinstance(first, Tensor)
+    kernel = _compiled(source, name, first.device)
+    with torch.cuda.device(first.device):
+        kernel(grid=(-(-threads // _THREADS), 1, 1), block=(_THREADS, 1, 1), args=list(arguments))
 
 
 @lru_cache
-def _compiled(name: str, device: torch.device) -> Callable[..., None]:
-    """Return a kernel of the source for a device. Raises RuntimeError."""
+def _compiled(source: str, name: str, device: torch.device) -> Callable[..., None]:
+    """Return a kernel of a source for a device. Raises RuntimeError."""
     compile_kernel: Any = torch.cuda._compile_kernel
     with torch.cuda.device(device):
-        compiled: Callable[..., None] = compile_kernel(_SOURCE, name)
+        compiled: Callable[..., None] = compile_kernel(source, name)
     return compiled
 
 
-def are_to_be_had(device: torch.device) -> bool:
-    """Return whether the kernels can be compiled on a device and compute what torch does; they are tried out."""
-    generator = torch.Generator().manual_seed(0)
-    values, pulled = (
-        torch.randn(2, CHANNELS, *size, generator=generator)
-        .to(device, torch.bfloat16)
-        .contiguous(memory_format=torch.channels_last)
-        for size in ((5, 7), (2, 3))
+def suits(x: Tensor) -> bool:
+    """Return whether activations are as kernels take them: `[N, C, H, W]` in bf16 with the channels innermost."""
+    return (
+        x.dtype is torch.bfloat16
+        and x.dim() == 4
+        and x.shape[1] % CHANNELS == 0
+        and x.is_contiguous(memory_format=torch.channels_last)
     )
-    with torch.enable_grad():
-        pooled = F.max_pool2d(values.requires_grad_().relu(), 2)
-        (expected,) = torch.autograd.grad(pooled, values, pulled)
-    x = values.detach().relu()
+
+
+def computes(trial: Callable[[], bool]) -> bool:
+    """Return whether kernels can be compiled and compute what they should, by a function that tries them out."""
     try:
-        return torch.equal(pool(x), pooled) and torch.equal(pull(pulled, x), expected)
-    except (RuntimeError, OSError, AttributeError):  # no NVRTC, or a torch without this function
+        return trial()
+    except (RuntimeError, OSError, AttributeError):  # no NVRTC, or a torch without the function
         return False
+
+
+def empty(count: int, channels: int, height: int, width: int, like: Tensor) -> Tensor:
+    """Return activations that are not filled in yet, with the channels innermost."""
+    shape = (count, channels, height, width)
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)

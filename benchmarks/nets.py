@@ -22,8 +22,8 @@ from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.network.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from dreamd.engine.objectives.objective import Loss, Objective, Term, summed
+from dreamd.engine.speed.card.graphs import Graphs, Recorder
 from dreamd.engine.speed.flow import Flow, flow_of
-from dreamd.engine.speed.graphs import Graphs, Recorder
 from dreamd.engine.speed.precision import Precision, arrange_network, fastest
 
 LAYERS = 36

@@ -15,8 +15,8 @@ from dreamd.engine.ascents.ascent import AscentSettings, GradientStep, Optimizer
 from dreamd.engine.ascents.chain import Chain
 from dreamd.engine.network.backbone import Backbone
 from dreamd.engine.objectives.objective import Objective, Prepare
-from dreamd.engine.speed.deterministic import gpu_algorithms
-from dreamd.engine.speed.graphs import Graphs
+from dreamd.engine.speed.card.deterministic import gpu_algorithms
+from dreamd.engine.speed.card.graphs import Graphs
 from dreamd.engine.speed.precision import Precision, cast, products_in
 
 if TYPE_CHECKING:

@@ -26,10 +26,10 @@ from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.network.backbone import Backbone
 from dreamd.engine.objectives.objective import Gradient, Objective, Prepare, Term, WholeGradient
 from dreamd.engine.speed.card import depthwise, pooling
+from dreamd.engine.speed.card.graphs import GraphedGradient, Graphs, Recorder
 from dreamd.engine.speed.card.joined import CardConv2d, DepthwiseConv2d, PointwiseConv2d, ReluConv2d
 from dreamd.engine.speed.devices import leaves_broken, moved, on_cpu
 from dreamd.engine.speed.flow import Flow, flow_of
-from dreamd.engine.speed.graphs import GraphedGradient, Graphs, Recorder
 from dreamd.engine.speed.precision import Precision, arrange_network, cast, products_in
 from dreamd.engine.tiles.fitting import BatchTooLargeError
 from dreamd.engine.tiles.footprint import is_out_of_memory
@@ -283,9 +283,9 @@ def test_a_loss_that_waits_for_the_gpu_is_dreamed_without_a_recording(caplog: py
 
     made, other = dreamer(loss=waits), dreamer()
     expected = dreamed(replace(made, graphs=None), pictures())
-    with caplog.at_level(logging.WARNING, "dreamd.engine.speed.graphs"):
+    with caplog.at_level(logging.WARNING, "dreamd.engine.speed.card.graphs"):
         assert psnr(dreamed(made, pictures()), expected) > 45
-    said = [record for record in caplog.records if record.name == "dreamd.engine.speed.graphs"]
+    said = [record for record in caplog.records if record.name == "dreamd.engine.speed.card.graphs"]
     assert len(said) == 1
     assert len(graphs_of(made)) == 0
     dreamed(other, pictures())
@@ -467,12 +467,12 @@ def test_pictures_go_to_the_gpu_and_back_through_pinned_memory_unchanged() -> No
 
 @contextmanager
 def only_so_much_memory(size: int) -> Iterator[None]:
-    """The GPU has so many bytes beyond what is held now."""
+    """The GPU has so many bytes beyond what is in use now, those that torch keeps at hand counted in."""
     gc.collect()  # other tests' errors hold what they had at hand
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(CUDA).total_memory
-    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + size) / total)
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_allocated() + size) / total)
     try:
         yield
     finally:

@@ -26,8 +26,8 @@ from dreamd.engine.ascents.outset import (
 )
 from dreamd.engine.dreamer import Climb, Dreamer, preparation
 from dreamd.engine.objectives.objective import Gradient, WholeGradient
+from dreamd.engine.speed.card.graphs import GraphedGradient
 from dreamd.engine.speed.devices import moved
-from dreamd.engine.speed.graphs import GraphedGradient
 from dreamd.engine.tiles.fitting import Fit, FittedGradient, cost_of
 from dreamd.engine.tiles.footprint import SMALLEST_TILE, pictures_that_fit
 

@@ -1,8 +1,14 @@
 """Points: the transforms of Winograd's convolution of 3×3 kernels, from its six points along each side.
 
-They are 0, ±√2, ±1/√2 and infinity. With them the error is 1e-6 to 2e-6 of the norm at 64 to 512 channels, some 20 to
-35 roundings of float32. And each point's reciprocal is among them, so that a kernel turned round has the kernel's own
-values in another order: one set of values serves the convolution and its gradient.
+They are 0, ±√2, ±1/√2 and infinity. Each point's reciprocal is among them, so that a kernel turned round has the
+kernel's own values in another order: one set of values serves the convolution and its gradient.
+
+How much a cell errs, in roundings of float32 (2^-24) of the result's norm, by arithmetic on noise: a product is a sum
+over C channels, one after the other. Each of its C roundings is off by 0.425 of a rounding (√(1/3), and the mean of 1/m
+over the numbers m from 1 to 2, in squares), and half of the sum is there on average: 0.425 · √(C / 2) together. A cell
+is made of products whose norm is 5.02 times its own. The transforms' own roundings add some 8, measured, in squares:
+15 at 64 channels, 25 at 256, 35 at 512. It grows with the root of C, as torch's own convolution with AVX2 does (20 at
+512). No other points are much better: a search found 4.74 in place of 5.02.
 
 Knows arithmetic. Knows no convolutions.
 """

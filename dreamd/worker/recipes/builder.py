@@ -21,7 +21,7 @@ from dreamd.engine.dreamer import Climb, Dreamer
 from dreamd.engine.network.backbone import Backbone
 from dreamd.engine.objectives.objective import Objective, Term
 from dreamd.engine.objectives.references import ORIGINAL, Reference, Referring
-from dreamd.engine.speed.graphs import Graphs, Recorder
+from dreamd.engine.speed.card.graphs import Graphs, Recorder
 from dreamd.engine.speed.precision import Precision, fastest
 from dreamd.errors import FieldPath, RecipeError, within
 from dreamd.plugin_host.host import Plugins, Registered

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dreamd.engine.speed.deterministic import DeterministicFunctions, gpu_algorithms
+from dreamd.engine.speed.card.deterministic import DeterministicFunctions, gpu_algorithms
 
 CPU = torch.device("cpu")
 

@@ -271,6 +271,29 @@ def test_a_clamp_behind_a_convolution_is_computed_with_it(clamp: nn.Module) -> N
         assert error(own, expected) < 1e-6
 
 
+class TwoPoolings(nn.Sequential):
+    """Pools what a ReLU gave twice, by two modules."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = self[1](self[0](x))
+        return torch.cat([self[2](seen), self[3](seen)], 1)
+
+
+def test_a_pooling_is_known_where_it_alone_takes_what_a_clamp_gave() -> None:
+    convolution, relu, pooling = (lambda: nn.Conv2d(3, 8, 3)), nn.ReLU, (lambda: nn.MaxPool2d(2))
+    behind = nn.Sequential(convolution(), relu(), pooling())
+    twice = nn.MaxPool2d(2)
+    networks = {
+        "behind it": (behind, "2"),
+        "two of them": (TwoPoolings(convolution(), relu(), pooling(), pooling()), None),
+        "one that runs again": (nn.Sequential(convolution(), relu(), twice, twice), None),
+        "of means": (nn.Sequential(convolution(), relu(), nn.AvgPool2d(2)), None),
+    }
+    for name, (network, expected) in networks.items():
+        (clamp,) = flow_of(network, 32).clamps
+        assert clamp.pooling == expected, name
+
+
 @pytest.mark.parametrize("where", ["input", "before_activation"])
 def test_whoever_looks_at_what_is_clamped_sees_it(where: str) -> None:
     plain = alive(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU6(), nn.Conv2d(8, 4, 1)))

@@ -18,7 +18,7 @@ from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.network.backbone import Backbone
 from dreamd.engine.objectives.objective import Objective, Term, WholeGradient
 from dreamd.engine.objectives.targets import Choice
-from dreamd.engine.speed.graphs import Compute, GraphedGradient, Graphs
+from dreamd.engine.speed.card.graphs import Compute, GraphedGradient, Graphs
 from dreamd.errors import PluginError
 
 
@@ -155,7 +155,7 @@ def test_pictures_of_many_sizes_are_recorded_once_each() -> None:
 
 
 def test_large_pictures_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dreamd.engine.speed.graphs._MOST_PIXELS", 30 * 40)
+    monkeypatch.setattr("dreamd.engine.speed.card.graphs._MOST_PIXELS", 30 * 40)
     tape, net = Tape(), network()
     graphs = Graphs(tape)
     for x in (picture(31, 40), picture(30, 40).repeat(2, 1, 1, 1), picture(30, 40)):
@@ -172,7 +172,7 @@ def unrecordable(compute: Compute, x: Tensor) -> Compute:
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.message for record in caplog.records if record.name == "dreamd.engine.speed.graphs"]
+    return [record.message for record in caplog.records if record.name == "dreamd.engine.speed.card.graphs"]
 
 
 def test_what_cannot_be_recorded_runs_as_it_is_and_is_said_once(caplog: pytest.LogCaptureFixture) -> None:

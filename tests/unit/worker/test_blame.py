@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dreamd.engine.speed.graphs import Compute, Graphs
+from dreamd.engine.speed.card.graphs import Compute, Graphs
 from dreamd.errors import NotANumberError, PluginError
 from dreamd.pictures.picture import Picture
 from dreamd.plugin_host.host import Plugins

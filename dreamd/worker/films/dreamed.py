@@ -210,10 +210,12 @@ class DreamedFilm:
         return [to_levels(image, deep=self._writer.deep) for image in result.images]
 
     def _report(self, watching: Watching, step: Progress) -> None:
-        share, film = None, self._source.film
+        share, about, film = None, 0, self._source.film
         if not film.frames and (whole := film.seconds) and (timings := self.folder.timings):
-            share = min(1.0, float(timings[-1].time - timings[0].time) / whole)
-        watching.on_progress(self._pace.progress(step, share=share))
+            shown = float(timings[-1].time - timings[0].time)
+            share = min(1.0, shown / whole)
+            about = round(whole * (len(timings) - 1) / shown) if shown else 0
+        watching.on_progress(self._pace.progress(step, share=share, about=about))
 
     def _moved(self, frame: Levels, before: _Key | None, after: _Key | None, share: float) -> Levels:
         """Return a frame with what was dreamed before and after it, each moved to where its things are now.

@@ -42,7 +42,8 @@ class FilmProgress:
     Attributes:
         step: how far the dream of its frame, or page, is.
         frame: the number of that frame, from 1.
-        frames: how many there are, as far as is known; 0 when it is not.
+        frames: how many there are, as far as is known, reckoned from the film's length where its file does not say it,
+            as Matroska does not; 0 when nothing is known.
         unit: what is counted.
         share: the share of the film that is done, 0 to 1.
         left_seconds: how long the rest will take, by the frames so far; None before the first one is done.
@@ -136,12 +137,15 @@ class Pace:
         self._frames = frames or 0
         self._began = time.monotonic()
 
-    def progress(self, step: Progress, *, share: float | None = None, unit: Unit = "frame") -> FilmProgress:
+    def progress(
+        self, step: Progress, *, share: float | None = None, about: int = 0, unit: Unit = "frame"
+    ) -> FilmProgress:
         """Return how far the film is, while the frame after the finished ones is dreamed.
 
         Args:
             step: how far that frame is.
             share: the share of the film that is done, where it is not that of its frames.
+            about: how many frames there are then, by how long the film lasts; 0 when that is not known.
             unit: what is counted.
         """
         standing = self._folder.standing
@@ -149,9 +153,9 @@ class Pace:
             share = min(1.0, (standing.frames + step.share) / self._frames)
         seconds = standing.seconds + time.monotonic() - self._began
         left = None if not share or not standing.frames else seconds * (1 - share) / share
-        return FilmProgress(
-            step=step, frame=standing.frames + 1, frames=self._frames, share=share or 0.0, left_seconds=left, unit=unit
-        )
+        frame = standing.frames + 1
+        frames = self._frames or (about and max(frame, about))
+        return FilmProgress(step=step, frame=frame, frames=frames, share=share or 0.0, left_seconds=left, unit=unit)
 
     def lap(self) -> float:
         """Return the seconds since the last lap, or the beginning."""

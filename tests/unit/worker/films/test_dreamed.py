@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,15 @@ def test_progress_is_told_in_frames_with_what_is_left(session: Session, film: Pa
     assert told[0].left_seconds is None
     assert told[-1].share == 1.0
     assert told[-1].left_seconds == 0.0
+
+
+def test_frames_that_a_file_does_not_count_are_reckoned_from_its_length(session: Session, tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.mkv", panning(7), sound=None, ticks=Fraction(1, 1000))
+    told: list[FilmProgress] = []
+    with films.opened(session, path, films.recipe(), tmp_path / "film") as dream:
+        dream.go_on(lambda: False, Watching(on_progress=told.append))
+    assert {each.frames for each in told if each.frame <= 2} == {0}  # one frame alone tells no rate
+    assert {each.frames for each in told if each.frame > 2} == {7}
 
 
 def test_memory_and_disk_do_not_grow_with_the_film(

@@ -36,6 +36,17 @@ DROP = """([name, data, kind]) => {
 }"""
 """What a browser does when a person lets go of a file over a page."""
 
+FINGERS = """(steps) => {
+    const stage = document.getElementById("compare"), box = stage.getBoundingClientRect();
+    for (const [kind, id, x, y] of steps)
+        stage.dispatchEvent(new PointerEvent(kind, {bubbles: true, pointerType: "touch", pointerId: id,
+            isPrimary: id === 1, clientX: box.left + box.width * x, clientY: box.top + box.height * y}));
+}"""
+"""Fingers on the viewer's stage: what each does, which one it is, and where, in shares of its width and height."""
+
+HELD = "HTMLElement.prototype.setPointerCapture = () => {}"
+"""A finger that a test makes up cannot be captured."""
+
 
 class Site:
     """A daemon with a page, at an address that stays the same when it is started again."""

@@ -120,7 +120,10 @@ def dreamd_schedules(register):
 '''
 
 ECHO = '''
-"""The executor `echo`: gives every picture back as it is, or does what its name says. It takes no time to start."""
+"""The executor `echo`: gives every picture back as it is, or does what its name says. It takes no time to start.
+
+Of a file of whose name there is one in the tree's folder `dreams`, that is the result.
+"""
 
 import json
 import shutil
@@ -137,6 +140,7 @@ class Echo:
         self.gate = context.config.file.parent / "gate"
         size = context.config.file.with_name("size")  # what results are said to measure, as a JSON list
         self.size = tuple(json.loads(size.read_text())) if size.exists() else (1, 1)
+        self.dreams = context.config.file.with_name("dreams")
         self.tried = set()
         self.is_open = False
 
@@ -175,14 +179,19 @@ class Echo:
             self.tried.add(name)
             return self.notify(NotDone(job=order.job, hold=None, final=False, reason="try again"))
         try:
-            shutil.copyfile(order.source, order.folder / "result.png")
+            dream = self.dreams / name
+            source = dream if dream.exists() else order.source
+            file = f"result{dream.suffix if dream.exists() else '.png'}"
+            shutil.copyfile(source, order.folder / file)
         except OSError as error:
             return self.notify(NotDone(job=order.job, hold="space", final=False, reason="the disk is full"))
-        sidecar = Sidecar(
-            job=order.job, picture="", input_sha256="", recipe={}, versions={}, weights_sha256=None, device="none",
-            precision="fp32", seed=0, size=self.size, tiling=None, seconds=0.0, loss_before=0.0, loss_after=0.0,
-        )
-        self.notify(Done(job=order.job, file="result.png", sidecar=sidecar))
+        told = self.dreams / f"{name}.json"  # fields of the sidecar, besides these
+        sidecar = Sidecar(**{
+            "job": order.job, "picture": "", "input_sha256": "", "recipe": {}, "versions": {}, "weights_sha256": None,
+            "device": "none", "precision": "fp32", "seed": 0, "size": self.size, "tiling": None, "seconds": 0.0,
+            "loss_before": 0.0, "loss_after": 0.0, **(json.loads(told.read_text()) if told.exists() else {}),
+        })
+        self.notify(Done(job=order.job, file=file, sidecar=sidecar))
 
 
 @hookimpl

@@ -511,7 +511,7 @@ def test_a_result_is_sent_as_the_picture_that_its_name_says_and_can_run_nothing(
     (page.tree.outbox / "full" / "cat.png").write_bytes(b"<script>alert(1)</script>")
     answer = page.get("/results/f1")
     assert (answer.headers["Content-Type"], answer.body) == ("image/png", b"<script>alert(1)</script>")
-    assert answer.headers["Content-Security-Policy"] == "default-src 'none'; media-src 'self'; sandbox"
+    assert answer.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
     page.result("f2", "full/cat.html", 6006.0)
     assert page.get("/results/f2").headers["Content-Type"] == "application/octet-stream"
 

@@ -20,6 +20,12 @@ from dreamd.page.recipes.cards import sample_file
 FOR_GOOD = "private, max-age=31536000, immutable"
 """What belongs to a job that has ended never changes, so a browser may keep it for a year."""
 
+_POLICY = "default-src 'none'; sandbox"
+"""What a file may do in a browser that opens it by itself: nothing."""
+
+_FILM_POLICY = "default-src 'none'; media-src 'self'; sandbox allow-same-origin"
+"""The same for a film: nothing but to be played. It is asked for again, by the player, from where it came."""
+
 
 async def sent_result(job: Job, outbox: Path, name: str, *, with_trash: bool = False) -> Response:
     """Answer with a job's own file in the outbox. Raises NotThereError when it is not there any more.
@@ -56,12 +62,13 @@ def sent_file(file: BinaryIO, name: str) -> Response:
 
     The name alone decides what a browser takes it for.
     """
+    kind = media_type(name)
     headers = {
         "Content-Disposition": f"inline; filename*=UTF-8''{quote(name.encode('utf-8', 'replace'))}",
-        "Content-Security-Policy": "default-src 'none'; media-src 'self'; sandbox",
+        "Content-Security-Policy": _FILM_POLICY if kind.startswith("video/") else _POLICY,
         "Cache-Control": FOR_GOOD,
     }
-    return _OpenedFileResponse(file, media_type(name), headers)
+    return _OpenedFileResponse(file, kind, headers)
 
 
 def sent_sample(name: str, headers: dict[str, str] | None = None) -> Response:

@@ -6,17 +6,21 @@ them. A test compares layouts and not pixels, so that another font is no fault.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.browser_site import MARKS, Site
+from tests.films import write_film
 from tests.page_layout import FAULTS, FILE, SIZES, Layout, kept_layouts, layout_of
 
 if TYPE_CHECKING:
@@ -35,6 +39,9 @@ PICTURES = REPOSITORY / "docs" / "images" / "page"
 
 SHOWN = ("animals-forest", "coral-still_life", "arches-street", "weave-page", "city-landscape", "orchard-street")
 """Dreams that are on the page, as results of an executor that gives every picture back as it is."""
+
+WALK = "walk.webm"
+"""The film that is on the page."""
 
 KEEPS = "DREAMD_KEEP_LAYOUTS" in os.environ
 """Whether the pictures are taken and the layouts kept, in place of compared."""
@@ -56,6 +63,28 @@ def gallery(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) 
     tree.recipe("typo", "sed: 1\n")
     tree.drop("typo/a.png")
     tree.hold("typo")
+    return site
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> Site:
+    """A site with a film, beside what it was: a walk past two pictures of docs/gallery.md."""
+    folder = tmp_path_factory.mktemp("walk")
+    tree = make(folder / "tree")
+    tree.echo()
+    (tree.root / "dreams").mkdir()
+    size, frames = (480, 300), 12
+    for path, picture in ((folder / WALK, "forest.jpg"), (tree.root / "dreams" / WALK, "animals-forest.jpg")):
+        with Image.open(DREAMS / picture) as image:
+            whole = np.asarray(ImageOps.fit(image, (size[0] + 2 * frames, size[1])))
+        walk = [np.ascontiguousarray(whole[:, 2 * number : 2 * number + size[0]]) for number in range(frames)]
+        write_film(path, walk, codec="libvpx-vp9", sound=None, ticks=Fraction(1, 1000))
+    data = (folder / WALK).read_bytes()
+    told = {"size": size, "frames": frames, "film_seconds": 0.48, "input_sha256": hashlib.sha256(data).hexdigest()}
+    (tree.root / "dreams" / f"{WALK}.json").write_text(json.dumps(told))
+    site = Site(tree, started)
+    tree.drop(f"holidays/{WALK}", data)
+    tree.result(f"holidays/{WALK}")
     return site
 
 
@@ -104,6 +133,14 @@ def viewer(page: Page) -> None:
     page.get_by_role("dialog").wait_for()
 
 
+def film(page: Page) -> None:
+    page.evaluate("location.hash = '#gallery'")
+    page.locator("#gallery a[href^='#result/']").first.click()
+    page.get_by_role("dialog").wait_for()
+    for which in ("after", "before"):
+        page.locator(f"#film-{which}.here").wait_for()
+
+
 def again(page: Page) -> None:
     viewer(page)
     page.get_by_role("link", name="Dream it again").click()
@@ -126,6 +163,7 @@ VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "attention": ("gallery", attention),
     "recipes": ("gallery", recipes),
     "viewer": ("gallery", viewer),
+    "film": ("films", film),
     "again": ("gallery", again),
     "nothing-yet": ("untouched", nothing_yet),
     "no-results": ("untouched", no_results),

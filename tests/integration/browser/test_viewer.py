@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from tests.browser_site import MARKS, Site, seeing
+from tests.browser_site import FINGERS, HELD, MARKS, Site, seeing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
@@ -21,17 +21,6 @@ pytestmark = MARKS
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 NAMES = ("one.png", "two.png", "three.png")
-
-FINGERS = """(steps) => {
-    const stage = document.getElementById("compare"), box = stage.getBoundingClientRect();
-    for (const [kind, id, x, y] of steps)
-        stage.dispatchEvent(new PointerEvent(kind, {bubbles: true, pointerType: "touch", pointerId: id,
-            isPrimary: id === 1, clientX: box.left + box.width * x, clientY: box.top + box.height * y}));
-}"""
-"""Fingers on the stage: what each does, which one it is, and where, in shares of its width and height."""
-
-HELD = "HTMLElement.prototype.setPointerCapture = () => {}"
-"""A finger that a test makes up cannot be captured."""
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,10 @@
 import { addressOf } from "../api.js";
 import { make } from "../dom.js";
 import { thumbnailOf } from "../pictures.js";
-import { ago, duration, folderName } from "../words.js";
+import { ago, duration, filmTime, folderName, plural } from "../words.js";
+import { lookCloser } from "./looking.js";
 import { ratioOf } from "./rows.js";
 
-const HOVER_MILLISECONDS = 140;
 const PRESS_MILLISECONDS = 420;
 const SIDES = { small: 320, medium: 720 };
 
@@ -15,6 +15,7 @@ export function tile(result, { isFresh = false, sought = {}, isSelected = false,
   const name = result.result.split("/").pop();
   const link = make("a", { href: addressOf("result", result.id, sought), "data-key": result.id, draggable: "false" },
     result.has_picture ? picture(result) : blank(result),
+    result.frames === null ? null : make("span", { class: "length" }, lengthOf(result)),
     make("span", { class: "caption" }, make("b", {}, name),
       make("small", {}, `${folderName(result.folder)} · ${ago(result.finished_at)}`,
         result.seconds === null ? "" : ` · ${duration(result.seconds)}`)),
@@ -24,9 +25,12 @@ export function tile(result, { isFresh = false, sought = {}, isSelected = false,
   item.classList.toggle("selected", isSelected);
   item.classList.toggle("favourite", result.is_favourite);
   item.style.setProperty("--ratio", ratioOf(result).toFixed(5));
-  if (result.has_picture && result.is_there && !result.from_nothing) showOriginalOf(result, link);
+  if (result.has_picture && result.is_there) lookCloser(result, link, sources(result, "before"));
   return item;
 }
+
+/** How long a film or an animation is. */
+const lengthOf = ({ frames, film_seconds: seconds }) => (seconds === null ? plural(frames, "frame") : filmTime(Math.max(1, seconds)));
 
 const marks = (result, name, isSelected) => [
   make("button", { type: "button", class: "pick", "aria-pressed": String(isSelected), "aria-label": `Select ${name}` }),
@@ -57,34 +61,6 @@ function fitted({ width, height }, side) {
 
 const blank = (result) =>
   make("span", { class: "blank" }, result.is_there ? "cannot be shown" : "no longer in the outbox");
-
-/** The original fades in while a mouse rests on the tile, or it has the focus; a finger that presses shows it too. */
-function showOriginalOf(result, link) {
-  let timer = 0;
-  const show = () => {
-    clearTimeout(timer);
-    link.classList.add("looked-at");
-    if (link.querySelector(".original")) return;
-    const { sizes } = link.querySelector("img");
-    const image = make("img", { class: "original", alt: "", decoding: "async", draggable: "false", ...sources(result, "before"), ...(sizes && { sizes }) });
-    image.addEventListener("load", () => image.classList.add("here"));
-    image.addEventListener("error", () => image.remove());
-    image.src = thumbnailOf(result.id, "before", "small");
-    link.querySelector("img")?.after(image);
-  };
-  const hide = () => {
-    clearTimeout(timer);
-    link.classList.remove("looked-at");
-  };
-  link.addEventListener("pointerenter", (event) => {
-    if (event.pointerType === "mouse") timer = setTimeout(show, HOVER_MILLISECONDS);
-  });
-  link.addEventListener("pointerleave", hide);
-  link.addEventListener("focus", () => link.matches(":focus-visible") && show());
-  link.addEventListener("blur", hide);
-  link.addEventListener("press", show);
-  link.addEventListener("release", hide);
-}
 
 /** Tells the tiles of a list that a finger rests on them: the events `press` and `release`, which a click does not follow. */
 export function watchPresses(list) {

@@ -1,6 +1,8 @@
 // What is told of a result: its facts, and why there is nothing to compare it with.
 
-import { duration, folderName, moment } from "../words.js";
+import { make } from "../dom.js";
+import { originalOf, resultOf } from "../pictures.js";
+import { duration, filmTime, folderName, moment, plural } from "../words.js";
 
 const MADE_FROM_NOISE = "A dream from nothing: it was made from noise, so there is no original.";
 const DELETED = "Originals are not kept here, so there is nothing to compare with.";
@@ -13,14 +15,35 @@ export function facts(result) {
   const loss = (value) => Number(value).toPrecision(4);
   return [
     ["From", `${folderName(result.folder)}`],
-    [result.from_nothing ? "Dream file" : "Picture", result.name],
+    [result.from_nothing ? "Dream file" : result.original_media === "film" ? "Film" : "Picture", result.name],
     ["Finished", moment(result.finished_at)],
     ["Took", result.seconds === null ? "" : duration(result.seconds)],
     ["Size", result.size ? `${result.size[0]} × ${result.size[1]}` : ""],
+    ["Length", lengthOf(result)],
     ["Device", [result.device, result.precision].filter(Boolean).join(", ")],
     ["Tiles", result.tiling ?? ""],
     ["Loss", result.loss_after === null || result.loss_after === undefined ? "" : `${loss(result.loss_before)} → ${loss(result.loss_after)}`],
   ].filter(([, value]) => value !== "");
+}
+
+/** How long a film is; "" for a picture. */
+function lengthOf({ frames, film_seconds: seconds }) {
+  if (frames === null) return "";
+  return seconds === null ? plural(frames, "frame") : `${filmTime(Math.max(1, seconds))}, ${plural(frames, "frame")}`;
+}
+
+/** What the link to the result itself says. */
+export const fullWords = ({ media }) => (media === "film" ? "Open in the browser's own player" : "Open at full size");
+
+/** That the browser plays a film not, and how to come by it; `which` is "after" or "before". */
+export function unplayable(result, which) {
+  const name = which === "after" ? result.result.split("/").pop() : result.name;
+  const kind = name.split(".").pop().toUpperCase();
+  const whose = which === "after" ? "this film" : "the original";
+  return [
+    `This browser cannot play ${whose} (${kind}). `,
+    make("a", { href: which === "after" ? resultOf(result.id) : originalOf(result.id), download: name }, "Download it"),
+  ];
 }
 
 /** Why one of the two pictures is not shown; `kinds` are the classes of what shows them. */

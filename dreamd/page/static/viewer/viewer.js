@@ -6,7 +6,8 @@ import { originalOf, resultOf, thumbnailOf } from "../pictures.js";
 import { draftRecipe } from "../recipes/recipes.js";
 import { folderPath } from "../words.js";
 import { setUpActions, showActions } from "./actions.js";
-import { facts, why } from "./telling.js";
+import { closeFilm, playAlone, pressFilm, setUpFilm, showFilm } from "./film.js";
+import { facts, fullWords, unplayable, why } from "./telling.js";
 import { watchStage } from "./zoom.js";
 
 /** The longest side of a picture that is made for looking at, in pixels. */
@@ -24,6 +25,7 @@ export function setUpViewer() {
   byId("viewer-next").addEventListener("click", () => step("next"));
   byId("compare-split").addEventListener("input", (event) => split(event.target.value));
   stage = watchStage(byId("compare"), { split, swipe: step, zoomed: loadWhole });
+  setUpFilm({ failed: tellUnplayed });
   setUpActions(() => current, { gone: () => (current?.next || current?.previous ? step(current.next ? "next" : "previous") : leave()) });
   byId("viewer-use").addEventListener("submit", useElsewhere);
   byId("compare-before").addEventListener("error", () => byId("compare-before").hasAttribute("src") && setAlone("single"));
@@ -34,7 +36,9 @@ export function setUpViewer() {
   });
   viewer.addEventListener("click", (event) => event.target === viewer && leave());
   viewer.addEventListener("keydown", (event) => {
-    if (event.target.matches("input, pre") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (pressFilm(event)) return event.preventDefault();
+    if (event.target.matches("input, pre")) return;
     if (stage.press(event)) event.preventDefault();
     else if (event.key === "ArrowLeft") step("previous");
     else if (event.key === "ArrowRight") step("next");
@@ -76,6 +80,7 @@ const ask = (id) => get(`api/results/${encodeURIComponent(id)}?${query(sought)}`
 export function closeViewer() {
   showing += 1;
   current = null;
+  closeFilm();
   byId("viewer").close();
   document.body.append(byId("notices"));
 }
@@ -101,6 +106,7 @@ function show(result) {
   byId("viewer-again").hidden = isTaken;
   byId("viewer-full").href = resultOf(result.id);
   byId("viewer-full").parentElement.hidden = isTaken;
+  byId("viewer-full").textContent = fullWords(result);
   byId("viewer-steps").hidden = !result.steps;
   byId("viewer-strip").href = `${resultOf(result.id)}/steps`;
   byId("viewer-facts").replaceChildren(...facts(result).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
@@ -116,6 +122,7 @@ function show(result) {
     setAlone("single");
   } else byId("compare-before").src = thumbnailOf(result.id, "before", "large");
   byId("compare-after").src = thumbnailOf(result.id, "after", "large");
+  showFilm(result);
   showNeighbours(result);
 }
 
@@ -127,10 +134,30 @@ function showNeighbours(result) {
 /** One of the two pictures is not there: `single` without the original, `lost` without the result. */
 function setAlone(kind) {
   if (current === null) return;
+  if (kind === "single") playAlone();
+  else closeFilm();
   byId("compare").classList.add(kind);
   byId("compare-alone").hidden = false;
   byId("compare-alone").textContent = why(current, byId("compare").classList);
   showActions(current);
+}
+
+/** A film is not played. Where it is the result, still pictures of both are left to compare. */
+async function tellUnplayed(which) {
+  const kinds = byId("compare").classList;
+  const result = current;
+  if (result === null || kinds.contains("lost")) return;
+  if (which === "before") {
+    setAlone("single");
+    const { ok: isThere } = await fetch(originalOf(result.id), { method: "HEAD" }).catch(() => ({ ok: false }));
+    if (!isThere || current !== result) return;
+    kinds.add("unplayed");
+    if (byId("film").hidden) which = "after"; // neither can be played
+  }
+  if (kinds.contains("unplayed") && which === "after") kinds.remove("single");
+  byId("compare-alone").hidden = false;
+  byId("compare-alone").replaceChildren(...unplayable(result, which));
+  showActions(result);
 }
 
 /** How much of the original is shown, in percent. */
@@ -141,8 +168,8 @@ function split(value) {
 
 /** Who looks closely sees every pixel there is, as soon as it is here. */
 function loadWhole() {
-  const { id, size } = current ?? {};
-  if (!size || Math.max(...size) <= LARGE) return;
+  const { id, size, media } = current ?? {};
+  if (!size || media !== "picture" || Math.max(...size) <= LARGE) return;
   for (const [image, source] of [["compare-after", resultOf(id)], ["compare-before", originalOf(id)]]) {
     if (byId(image).dataset.whole === source || !byId(image).hasAttribute("src")) continue;
     byId(image).dataset.whole = source;

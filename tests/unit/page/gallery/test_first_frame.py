@@ -11,7 +11,7 @@ import pytest
 
 from dreamd.errors import PictureError, PluginError
 from dreamd.page.gallery.first_frame import Reading, first_frame
-from tests.films import panning, write_film
+from tests.films import panning, ten_bits, write_film
 
 READING = Reading(max_pixels=10_000, max_bytes=1, max_film_bytes=1_000_000, folders=())
 
@@ -40,6 +40,14 @@ def read(film: Path, plugin: str = "av", reading: Reading = READING) -> np.ndarr
 def test_it_is_the_first_frame(film: Path) -> None:
     frame = read(film)
     assert np.abs(frame.astype(int) - panning(1)[0]).mean() < 6
+
+
+def test_a_frame_of_more_than_8_bits_is_brought_to_them(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(ten_bits())
+    frame = read(tmp_path / "a.mp4", reading=READING.model_copy(update={"max_pixels": 100_000}))
+    assert (frame.dtype, frame.shape) == (np.uint8, (96, 640, 3))
+    assert frame.min() < 20
+    assert frame.max() > 235
 
 
 def test_what_reads_it_brings_no_torch(film: Path) -> None:

@@ -61,4 +61,8 @@ def test_a_file_is_closed_whatever_was_asked_of_it(
 def test_the_name_alone_says_what_a_file_is(tmp_path: Path, name: str, kind: str) -> None:
     (tmp_path / "file").write_bytes(b"<script>")
     with (tmp_path / "file").open("rb") as file:
-        assert sent_file(file, name).headers["Content-Type"] == kind
+        headers = sent_file(file, name).headers
+    assert headers["Content-Type"] == kind
+    policy = headers["Content-Security-Policy"].split("; ")
+    assert policy[0] == "default-src 'none'"
+    assert policy[-1] in ("sandbox", "sandbox allow-same-origin")  # it runs nothing

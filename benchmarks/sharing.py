@@ -84,7 +84,7 @@ def run(plan: Plan) -> Iterator[Table]:
 
 def _table(queue: _Queue, ways: Sequence[_Seats], plan: Plan) -> Table:
     timed = [Way(name=seats.name, run=partial(_seconds, queue, seats)) for seats in ways]
-    samples = alternate(timed, rounds=1 if plan.quick else 5, clock=lambda run: run(), warm=False)
+    samples = alternate(timed, rounds=1 if plan.quick else 3, clock=lambda run: run(), warm=False)
     has_bar = not plan.quick and count_processors() >= 2
     return Table(
         benchmark="seats",

@@ -54,19 +54,19 @@ CATALOGUE = Catalogue(
 class House:
     """The folders, the journal, and a lifecycle on them that can be given up and begun anew, as a daemon is."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, share: str | None = None) -> None:
         self.folders = Folders(inbox=root / "inbox", outbox=root / "outbox", failed=root / "failed", done=root / "done")
-        self.folders.inbox.mkdir(parents=True)
-        self.spool = Spool(self.folders)
+        self.folders.inbox.mkdir(parents=True, exist_ok=share is not None)
+        self.spool = Spool(self.folders, share=share)
         self.spool.prepare()
-        self.journal = Journal.open(root / "journal.sqlite3")
+        self.journal = Journal.open(root / f"journal{'' if share is None else f'-{share}'}.sqlite3")
         self.checkpoints = root / "checkpoints"
         self.told: list[Job] = []
         self.life = self.begin()
 
     def begin(self) -> Lifecycle:
         """Another life, which knows nothing of the one before."""
-        self.ledger = Ledger(self.journal, self.told.append)
+        self.ledger = Ledger(self.journal, self.note)
         self.recipes = JobRecipes(self.book(), self.spool.work_path)
         self.life = Lifecycle(
             spool=self.spool,
@@ -76,6 +76,11 @@ class House:
             ends=Endings(spool=self.spool, ledger=self.ledger, checkpoints=self.checkpoints),
         )
         return self.life
+
+    def note(self, job: Job) -> None:
+        """What the daemon does with every job that has changed."""
+        self.told.append(job)
+        self.spool.note_attempts(job)
 
     def begin_again(self) -> None:
         """The next start of the daemon."""

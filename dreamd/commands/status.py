@@ -113,6 +113,8 @@ def _rate_lines(values: dict[str, Any]) -> list[str]:
 
 def _worker_lines(worker: dict[str, Any]) -> list[str]:
     name = f"{worker['device']} {worker['device_name']}".strip()
+    if worker.get("node"):
+        name = f"{worker['node']} {name}"
     error = f" (last trouble: {worker['error']})" if worker["error"] else ""
     precision = f", {worker['precision']}" if worker["precision"] else ""
     busy = f", {worker['busy_share']:.0%} busy" if worker["busy_share"] else ""

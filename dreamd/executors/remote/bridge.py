@@ -15,11 +15,22 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-from dreamd.executors.executor import Fault
 from dreamd.executors.remote.bundles import packed_plugins
 from dreamd.executors.remote.carrier import Carrier, Shared
 from dreamd.executors.remote.cluster import Cluster, ClusterError, Opening, Place
-from dreamd.executors.remote.words import Begin, Drop, Give, Heard, Renew, Stop, Told, Trouble, Want, read_told
+from dreamd.executors.remote.words import (
+    Begin,
+    Drop,
+    Give,
+    Heard,
+    Renew,
+    SeatGone,
+    Stop,
+    Told,
+    Trouble,
+    Want,
+    read_told,
+)
 from dreamd.files.problems import refusal
 from dreamd.logs import configure, inherited_level, inherited_style
 from dreamd.processes import die_with_parent
@@ -179,14 +190,19 @@ class Bridge:
             return
         self._carriers[place.seat] = Carrier(place, host, self._shared, self._take_end)
 
-    def _take_end(self, carrier: Carrier, fault: Fault) -> None:
-        """Take note that a seat is gone; called by its carrier's thread."""
+    def _take_end(self, carrier: Carrier, gone: SeatGone | None) -> None:
+        """Take note that a seat is gone, and tell of it; called by its carrier's thread.
+
+        It is told when it is noted: what the daemon wants because of that comes after.
+        """
 
         def take() -> None:
             del self._carriers[carrier.place.seat]
-            if fault == "worker":  # the daemon says when it may be opened again
-                self._gone.add(carrier.place.seat)
             self._cluster.close(carrier.host)
+            if gone is not None:
+                if gone.fault == "worker":  # the daemon says when it may be opened again
+                    self._gone.add(gone.seat)
+                self._say(gone)
 
         self._inputs.put(take)
 

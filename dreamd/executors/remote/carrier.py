@@ -92,8 +92,10 @@ class Carrier:
         host: its host.
     """
 
-    def __init__(self, place: Place, host: Host, shared: Shared, on_end: Callable[[Carrier, Fault], None]) -> None:
-        """Begin to carry; `on_end` is called last of all, when the seat is gone, with whose end it was."""
+    def __init__(
+        self, place: Place, host: Host, shared: Shared, on_end: Callable[[Carrier, SeatGone | None], None]
+    ) -> None:
+        """Begin to carry; `on_end` is called last of all, with what is to be told; None: it was never told of."""
         self.place, self.host = place, host
         self._shared = shared
         self._on_end = on_end
@@ -234,10 +236,8 @@ class Carrier:
                 is_open = True
                 self._say_opened()
         self._tasks.put(None)
-        if is_open:
-            gone = SeatGone(seat=self.place.seat, why=ended.reason, fault=fault, failure=ended.failure)
-            self._shared.say(gone)
-        self._on_end(self, fault)
+        gone = SeatGone(seat=self.place.seat, why=ended.reason, fault=fault, failure=ended.failure)
+        self._on_end(self, gone if is_open else None)
 
     def _say_opened(self) -> None:
         place = self.place

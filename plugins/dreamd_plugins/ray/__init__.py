@@ -100,7 +100,6 @@ def _variables(paths: Mapping[str, str], reconnect_seconds: int) -> dict[str, st
     """Return the environment variables by which Ray is told all that is no argument of `ray.init`."""
     variables = {
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_BACKEND_LOG_LEVEL": "fatal",  # its libraries write each try into the daemon's log
         "RAY_gcs_rpc_server_reconnect_timeout_s": str(reconnect_seconds),
         "RAY_AUTH_MODE": "disabled",
     }

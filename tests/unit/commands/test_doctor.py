@@ -48,6 +48,25 @@ def dreamd_backbones(register):
 '''
 
 
+FAR = """
+from dreamd.api import DreamdError, LocalExecutor, hookimpl
+
+class Far(LocalExecutor):
+    def __init__(self, context, *, machines: int):
+        super().__init__(context)
+        self.machines = machines
+
+    def examine(self):
+        if not self.machines:
+            raise DreamdError("no machine answers: start one")
+        return f"{self.machines} machines"
+
+@hookimpl
+def dreamd_executors(register):
+    register("far", Far)
+"""
+
+
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tree whose default recipe needs no weights; the plugins that take seconds to import are left out."""
@@ -137,6 +156,17 @@ def test_a_name_that_no_device_can_have_is_the_configs_fault(root: Path) -> None
     ((check, text),) = trouble(root)
     assert check == "config"
     assert "workers.devices[0]: 'gpu' is no device; write cpu" in text
+
+
+def test_an_executor_is_asked_whether_seats_can_be_had(root: Path) -> None:
+    plugins = root / "executors"
+    plugins.mkdir(mode=0o755)
+    (plugins / "far.py").write_text(FAR)
+    (plugins / "far.py").chmod(0o644)
+    configured(root, workers={"executor": {"name": "far", "machines": 3}}, plugins={"daemon": ["executors"]})
+    assert findings(root)["executor"] == Finding("executor", True, "3 machines")
+    configured(root, workers={"executor": {"name": "far", "machines": 0}})
+    assert ("executor", "no machine answers: start one") in trouble(root)
 
 
 def test_folders_of_plugins_that_are_not_there_are_missed(root: Path) -> None:

@@ -300,6 +300,20 @@ def test_what_a_worker_has_of_the_machine_is_told(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.usefixtures("locked")
+def test_the_machine_of_a_worker_and_why_none_can_be_had_is_told(
+    capsys: pytest.CaptureFixture[str], place: Place
+) -> None:
+    worker = WorkerStatus(
+        device="cuda:0", device_name="a card", precision="bf16", state="idle", pid=None, error=None, node="garden"
+    )
+    place.write(replace(IDLE, workers=[worker], fleet_problem="the head does not answer"))
+    assert told(capsys, place).splitlines()[-2:] == [
+        "worker   garden cuda:0 a card: idle, bf16",
+        "workers  none can be had: the head does not answer",
+    ]
+
+
+@pytest.mark.usefixtures("locked")
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0.4, "0 s"), (59.6, "1 min"), (61, "1 min"), (3599, "59 min"), (3661, "1 h 1 min"), (90_000, "25 h 0 min")],

@@ -83,12 +83,14 @@ function queueLine([folder, number], status) {
 function showWorkers(status) {
   const workers = status.workers ?? [];
   const gpus = status.gpus ?? [];
-  const basis = [workers.map(({ jobs, ...rest }) => rest), gpus];
+  const problem = status.fleet_problem;
+  const basis = [workers.map(({ jobs, ...rest }) => rest), gpus, problem];
   refill(byId("workers"), basis, () => [
+    problem ? make("p", {}, make("span", { class: "chip bad" }, "no workers"), ` Pictures wait: ${problem}`) : null,
     workers.length || gpus.length
       ? make("ul", { class: "list", "aria-labelledby": "workers-title" }, ...workers.map(workerLine), ...gpus.map(gpuLine))
-      : make("p", { class: "empty" }, "No worker runs."),
-  ]);
+      : problem ? null : make("p", { class: "empty" }, "No worker runs."),
+  ].filter(Boolean));
 }
 
 function workerLine(worker) {
@@ -97,8 +99,8 @@ function workerLine(worker) {
   const facts = [worker.precision, shareOf(worker), memoryOf(worker)].filter(Boolean).join(" · ");
   const device = worker.device.startsWith("auto") ? "Worker" : worker.device; // it has not chosen yet
   return make("li", {},
-    make("span", { class: "grow" }, `${device} `, make("span", { class: "soft" }, worker.device_name),
-      make("small", {}, [facts, worker.error].filter(Boolean).join("\n"))),
+    make("span", { class: "grow" }, `${worker.node ? `${printable(worker.node)}: ` : ""}${device} `,
+      make("span", { class: "soft" }, worker.device_name), make("small", {}, [facts, worker.error].filter(Boolean).join("\n"))),
     worker.busy_share === undefined || worker.busy_share === null ? null : busy(worker.busy_share),
     make("span", { class: `chip ${kind}` }, wordOf(worker)),
   );

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from dreamd.errors import DreamdError
-from dreamd.executors.executor import Fault
 from dreamd.executors.remote import bridge as bridge_module
 from dreamd.executors.remote.bridge import Bridge
 from dreamd.executors.remote.carrier import Carrier, Shared
@@ -102,13 +101,12 @@ def heard() -> queue.SimpleQueue[Heard]:
 
 
 @pytest.fixture
-def ends() -> queue.SimpleQueue[Fault]:
-    return queue.SimpleQueue()
+def carrier(host: Played, heard: queue.SimpleQueue[Heard]) -> Carrier:
+    def take_end(_: Carrier, gone: SeatGone | None) -> None:
+        assert gone is not None
+        heard.put(gone)
 
-
-@pytest.fixture
-def carrier(host: Played, heard: queue.SimpleQueue[Heard], ends: queue.SimpleQueue[Fault]) -> Carrier:
-    carrier = Carrier(PLACE, host, Shared(say=heard.put), lambda _, fault: ends.put(fault))
+    carrier = Carrier(PLACE, host, Shared(say=heard.put), take_end)
     assert isinstance(heard.get(timeout=WAIT), SeatOpened)
     return carrier
 
@@ -149,13 +147,11 @@ def test_a_result_cannot_lead_out_of_its_folder(
     assert not (tmp_path / "evil.png").exists()
 
 
-def test_a_lost_machine_is_no_picture_s_fault(
-    carrier: Carrier, host: Played, heard: queue.SimpleQueue[Heard], ends: queue.SimpleQueue[Fault]
-) -> None:
+def test_a_lost_machine_is_no_picture_s_fault(carrier: Carrier, host: Played, heard: queue.SimpleQueue[Heard]) -> None:
     host.news.put(HostLostError("a does not answer"))
     gone = heard.get(timeout=WAIT)
     assert isinstance(gone, SeatGone)
-    assert (gone.fault, gone.failure, ends.get(timeout=WAIT)) == ("node", None, "node")
+    assert (gone.fault, gone.failure) == ("node", None)
 
 
 def test_a_dead_worker_is_told_with_what_its_end_says_of_its_pictures(

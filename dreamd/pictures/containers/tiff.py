@@ -50,7 +50,10 @@ _NOT_DESCRIPTIONS = {*range(256, 264), *range(273, 274), *range(278, 281), *rang
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 """These photometric interpretations are of grey and of colours."""
 
-_DEEP_BITS = ((16,), (32,))
+_DEEP_BITS = ((8,), (16,), (32,))
+
+_BIG_FROM_HIGH = Form(">", is_big=True)
+"""Pillow knows no BigTIFF of this byte order."""
 
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 """These kinds of an extra sample are alpha channels, the first one with colours that are multiplied by it."""
@@ -165,12 +168,12 @@ def _pages(file: BinaryIO, form: Form, first: int) -> Iterator[tuple[Page, Direc
         if layout is None:
             return
         directory, following = layout
-        yield _page(directory, form.order, offset, number), directory
+        yield _page(directory, form, offset, number), directory
         for inner in directory.get(_SUB_DIRECTORIES, Entry(4, b"")).numbers(form.order):
             if inner not in seen and len(seen) < _MAX_DIRECTORIES:
                 seen.add(inner)
                 if sub := _layout(file, form, inner):
-                    yield _page(sub[0], form.order, inner, None), sub[0]
+                    yield _page(sub[0], form, inner, None), sub[0]
         offset, number = following, number + 1
 
 
@@ -204,7 +207,9 @@ def value_of(directory: Directory, tag: int, order: Order) -> int:
     return (*directory.get(tag, Entry(4, b"")).numbers(order), 0)[0]
 
 
-def _page(directory: Directory, order: Order, offset: int, number: int | None) -> Page:
+def _page(directory: Directory, form: Form, offset: int, number: int | None) -> Page:
+    order = form.order
+
     def value(tag: int) -> int:
         return value_of(directory, tag, order)
 
@@ -215,20 +220,25 @@ def _page(directory: Directory, order: Order, offset: int, number: int | None) -
         height=value(HEIGHT),
         is_reduced=is_copy(directory, order),
         is_mask=is_mask(directory, order),
-        deep=_deep(directory, order, number),
+        deep=_deep(directory, form, number),
         is_raw=value(_PHOTOMETRIC) in (_COLOUR_FILTER, _LINEAR_RAW) or value(_COMPRESSION) in _RAW_COMPRESSIONS,
     )
 
 
-def _deep(directory: Directory, order: Order, number: int | None) -> DeepLayout | None:
-    """Return how a page of deep channels is decoded; None for grey alone, and for inks, which Pillow decodes."""
+def _deep(directory: Directory, form: Form, number: int | None) -> DeepLayout | None:
+    """Return how a page of deep channels is decoded; None for grey alone, and for inks, which Pillow decodes.
+
+    What can be of a file that Pillow does not know is decoded so too.
+    """
 
     def values(tag: int) -> tuple[int, ...]:
-        return directory.get(tag, Entry(4, b"")).numbers(order)
+        return directory.get(tag, Entry(4, b"")).numbers(form.order)
 
     bits, samples, photometric = values(_BITS), (*values(_SAMPLES), 1)[0], (*values(_PHOTOMETRIC), -1)[0]
     colours = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3}.get(photometric)
-    if tuple(sorted(set(bits))) not in _DEEP_BITS or colours is None or not 1 < samples <= _MOST_SAMPLES:
+    if form != _BIG_FROM_HIGH and (samples == 1 or 8 in bits):
+        return None
+    if tuple(sorted(set(bits))) not in _DEEP_BITS or colours is None or not 1 <= samples <= _MOST_SAMPLES:
         return None
     extra = (*values(_EXTRA_SAMPLES), 0)[0]
     width, height = ((*values(tag), 0)[0] for tag in (_TILE_WIDTH, _TILE_HEIGHT))

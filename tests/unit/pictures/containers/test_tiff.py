@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from dreamd.errors import PictureError
+from dreamd.pictures.containers.directory import Entry, Form, Order, block_bytes
 from tests import badfiles
 from tests.badfiles import longs, noise, saved, shorts, tiff_of, tiff_page
-from tests.unit.pictures.kit import Opened
+from tests.unit.pictures.kit import Opened, read_deep
 
 SMALL, LARGE = noise(8, 6), noise(32, 24)
 
@@ -107,3 +109,34 @@ def test_chromaticities_are_applied(opened: Opened) -> None:
     red = Image.new("RGB", (4, 4), (200, 0, 0))
     result = opened(tiff_of(tiff_page(red, t318=badfiles.fractions(0.3127, 0.3290), t319=wide)))
     assert result.pixels[0, 0, 0] > 220
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("samples", "bits"), [(1, 8), (1, 16), (3, 8), (3, 16)])
+def test_a_bigtiff_of_either_byte_order_is_read_in_its_depth(
+    tmp_path: Path, order: Order, samples: int, bits: int
+) -> None:
+    kind = np.dtype(f"{order}u{bits // 8}")
+    levels = np.linspace(0, 2**bits - 1, 30 * 20 * samples).astype(kind).reshape(20, 30, samples)
+    (tmp_path / "big").write_bytes(_bigtiff(levels, order))
+    picture = read_deep(tmp_path / "big")
+    assert (picture.depth, picture.is_grey) == (bits, samples == 1)
+    assert b"a big one" in picture.description.exif
+    pixels = picture.pixels if bits == 8 else np.rint(picture.pixels * 65_535)
+    assert np.array_equal(pixels, np.broadcast_to(levels, (20, 30, 3)))
+
+
+def _bigtiff(levels: np.ndarray, order: Order) -> bytes:
+    """A BigTIFF of one page, whose levels lie behind its header."""
+    height, width, samples = levels.shape
+
+    def numbers(kind: int, *values: int) -> Entry:
+        return Entry(kind, struct.pack(f"{order}{len(values)}{ {3: 'H', 16: 'Q'}[kind] }", *values))
+
+    tags = {256: (width,), 257: (height,), 258: (8 * levels.itemsize,) * samples, 259: (1,), 262: (1 + samples // 3,)}
+    tags |= {277: (samples,), 278: (height,)}
+    main = {tag: numbers(3, *values) for tag, values in tags.items()}
+    main |= {273: numbers(16, 16), 279: numbers(16, levels.nbytes), 270: Entry(2, b"a big one\0")}
+    start = 16 + levels.nbytes
+    header = Form(order, is_big=True).header(start)
+    return header + levels.tobytes() + block_bytes(main, {}, order, start, is_big=True)

@@ -680,6 +680,20 @@ def test_a_film_strip_is_shown_where_there_is_one(page: Served) -> None:
     assert page.get(f"/results/{with_strip.id}/steps").status == 404
 
 
+def test_pages_of_a_result_and_notes_about_it_are_told(page: Served) -> None:
+    made = page.result("1severalpages", "pages/a.png", time.time())
+    assert page.get(f"/api/results/{made.id}").json["pages"] is None
+    assert page.get(f"/api/results/{made.id}").json["notes"] == []
+    sidecar = page.tree.outbox / f"{made.result}.json"
+    told = {**json.loads(sidecar.read_bytes()), "pages": [{"size": [64, 48]}] * 3, "notes": ["one\u202e", 2]}
+    sidecar.write_text(json.dumps(told))
+    answer = page.get(f"/api/results/{made.id}").json
+    assert answer["pages"] == 3
+    (note,) = answer["notes"]
+    assert note.startswith("one")
+    assert "\u202e" not in note
+
+
 def test_a_dream_file_may_be_sent_and_be_empty_but_not_large(page: Served) -> None:
     assert page.upload("a.dream.yaml", b"seed: 1\n", "up").json == {"picture": "up/a.dream.yaml"}
     assert page.upload("a.dream.yaml", b"", "up").json == {"picture": "up/a-2.dream.yaml"}

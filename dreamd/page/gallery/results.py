@@ -206,14 +206,17 @@ class ResultView:
     def facts(self, job: Job) -> dict[str, Any]:
         """Return what a result's sidecar says of it; each fact is None when the sidecar does not say it.
 
-        With them come `is_known`, whether the sidecar is there, `keeps_originals`, whether originals are kept, and
-        `original_media`, how the original is shown.
+        With them come `pages`, how many it has, `notes`, what a person should know about it, `is_known`, whether the
+        sidecar is there, `keeps_originals`, whether originals are kept, and `original_media`, how the original is
+        shown.
         """
         record = sidecar_of(job, self._config.outbox)
         facts = {name: None if record is None else record.get(name) for name in _SIDECAR_FIELDS}
         keeps = self._config.originals is not None
         media = _original_media(job, record or {})
-        return {**facts, "is_known": record is not None, "keeps_originals": keeps, "original_media": media}
+        pages, notes = (_listed(record or {}, name) for name in ("pages", "notes"))
+        told = {"pages": len(pages) or None, "notes": [printable(note) for note in notes if isinstance(note, str)]}
+        return {**facts, **told, "is_known": record is not None, "keeps_originals": keeps, "original_media": media}
 
     def drawn(self, job: Job, kind: str) -> str | None:
         """Draw what stands in place of a film's small picture; None where there is no film.
@@ -297,6 +300,11 @@ def _original_media(job: Job, record: Mapping[str, Any]) -> Media:
     film = recipe.get("film") if isinstance(recipe, dict) else None
     is_made = isinstance(film, dict) and film.get("frames") is not None
     return media_of(job.name, moves=record.get("frames") is not None and not is_made)
+
+
+def _listed(record: Mapping[str, Any], name: str) -> list[Any]:
+    value = record.get(name)
+    return value if isinstance(value, list) else []
 
 
 def _measures(record: Mapping[str, Any]) -> _Measures:

@@ -19,9 +19,11 @@ export function facts(result) {
     ["Finished", moment(result.finished_at)],
     ["Took", result.seconds === null ? "" : duration(result.seconds)],
     ["Size", result.size ? `${result.size[0]} × ${result.size[1]}` : ""],
+    ["Pages", result.pages ? `${result.pages}, of which the first is shown and measured` : ""],
     ["Length", lengthOf(result)],
     ["Device", [result.device, result.precision].filter(Boolean).join(", ")],
     ["Tiles", result.tiling ?? ""],
+    ...result.notes.map((note) => ["Note", note]),
     ["Loss", result.loss_after === null || result.loss_after === undefined ? "" : `${loss(result.loss_before)} → ${loss(result.loss_after)}`],
   ].filter(([, value]) => value !== "");
 }

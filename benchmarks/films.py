@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -110,24 +111,32 @@ def _peak_of_worker(source: Path, folder: Path) -> int:
         order = Order(job="job", source=source, folder=results, checkpoint=results / "kept")
         turn = Batch(recipe=recipe, orders=(order,)).line()
         command = [sys.executable, "-m", "dreamd.worker.main", str(os.getpid())]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as worker:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as worker:
             assert worker.stdin is not None
-            assert worker.stdout is not None
-            worker.stdin.write(settings.line() + turn)
-            worker.stdin.flush()
-            peak = 0
-            for line in worker.stdout:
-                kind = json.loads(line)["type"]
-                if kind == "yielded":
-                    worker.stdin.write(turn)
-                    worker.stdin.flush()
-                if kind in ("done", "failed", "unable"):
-                    peak = _peak_of(worker.pid) if kind == "done" else 0
-                    break
-            _, said = worker.communicate()
-        if not peak:
-            raise BenchmarkError(f"a worker made nothing of {source.name}: {said.decode(errors='replace')[-300:]}")
+            worker.stdin.write(settings.line())
+            last = _last_word(worker, turn)
+            peak = _peak_of(worker.pid)
+            worker.communicate()
+        if last["type"] != "done":
+            raise BenchmarkError(f"a worker made nothing of {source.name}: {last.get('reason', 'it ended')}")
         return peak
+
+
+def _last_word(worker: subprocess.Popen[bytes], turn: bytes) -> dict[str, Any]:
+    """Give a worker turns until it has done its job, or cannot; returns what it says then."""
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    worker.stdin.write(turn)
+    worker.stdin.flush()
+    for line in worker.stdout:
+        said: dict[str, Any] = json.loads(line)
+        if said["type"] == "yielded":
+            worker.stdin.write(turn)
+            worker.stdin.flush()
+        if said["type"] in ("done", "not_done", "unable"):
+            return said
+    return {"type": "ended"}
 
 
 def _peak_of(process: int) -> int:

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import daemon, memory, peak, scale
+from benchmarks import daemon, films, memory, peak, scale
 from benchmarks.__main__ import BENCHMARKS, main
+from benchmarks.filming import write_film
 from benchmarks.gradients import Gradients
 from benchmarks.plan import BenchmarkError, run_process
 from benchmarks.report import Bar, Row, Table, at_least, at_most, figure
@@ -317,3 +318,16 @@ def test_what_a_coordinator_can_do_is_measured_with_a_real_daemon_whose_seats_dr
     assert figures.own_ms > 0
     assert 0 < figures.turn_p99_ms <= figures.turn_max_ms
     assert scale.measure_start(20) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_what_a_film_adds_is_told_apart_from_its_dreams_and_a_worker_is_seen_to_its_end(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    write_film(film, 96, 64, 4)
+    costs = films._costs(film, tmp_path, films._EMBEDDED, "cpu")
+    assert min(costs.dream, costs.dream_processor, costs.own, costs.own_processor) > 0
+    assert 100e6 < films._peak_of_worker(film, tmp_path) < 4e9
+    (tmp_path / "none.mp4").write_bytes(b"no film")
+    with pytest.raises(BenchmarkError, match=r"made nothing of none\.mp4"):
+        films._peak_of_worker(tmp_path / "none.mp4", tmp_path)

@@ -81,9 +81,9 @@ def colours_of_result(source: Colours | None, width: int, height: int) -> Colour
         width: of the result, in pixels.
         height: the same.
     """
-    if source is None or source.hdr is not None:
+    if source is None or source.hdr is not None:  # the frames are in sRGB, whose primaries are BT.709's
         matrix = _BT709 if source else _matrix_by_size(width, height)
-        return Colours(matrix=matrix, primaries=matrix, transfer=_TRANSFERS.get(matrix, 6))
+        return Colours(matrix=matrix, primaries=_BT709, transfer=_TRANSFERS[_BT709])
     matrix = source.matrix if source.matrix in _MATRICES else _BT709
     return Colours(
         matrix=matrix,

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dreamd.api import FilmPlan, Frame, Timing
 from dreamd.plugin_host.host import Plugins
 from tests.films import TICKS, panning, ten_bits, write_film
 from tests.unit.plugins.films_kit import opened, plan_of, written
@@ -48,6 +49,12 @@ def test_what_was_brought_to_an_ordinary_screen_is_said_to_be_for_one(plugins: P
 
 def test_wide_colours_stay_as_wide_as_they_were(plugins: Plugins) -> None:
     assert colours_of(result_of(plugins, ten_bits(primaries=P3, transfer=SRGB, matrix=1))) == (P3, SRGB, 1)
+
+
+def test_a_film_out_of_a_picture_has_the_red_green_and_blue_of_srgb(plugins: Plugins) -> None:
+    frames = [Frame(pixels=pixels, timing=Timing(time=Fraction(n, 25))) for n, pixels in enumerate(panning(3))]
+    plan = FilmPlan(width=64, height=48, alpha=False, extension=".mp4")
+    assert colours_of(written(plugins, plan, frames))[:2] == (1, 1)
 
 
 # What is beside the pictures

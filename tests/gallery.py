@@ -14,6 +14,7 @@ import hashlib
 import json
 import re
 import sys
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,10 @@ from dreamd.commands.demo.paintings import painters
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.recipes.merging import resolve
+from dreamd.settings.recipes.recipe import Recipe
 from dreamd.settings.recipes.recipe_book import RecipeBook, leading_comment, preset_names
+from dreamd.worker.films.film_dream import Watching
+from dreamd.worker.films.starting import FilmJob
 from dreamd.worker.machine.bounds import Bounds
 from dreamd.worker.machine.device import choose_device
 from dreamd.worker.session import Session
@@ -59,6 +63,7 @@ FITTING = {
     "deeper": ("portrait", "landscape"),
     "facets": ("portrait", "still_life"),
     "daisies": ("forest", "still_life"),
+    "endless_zoom": ("evening", "portrait"),
     "jellyfish": ("landscape", "evening"),
     "lagoon": ("evening", "still_life"),
     "masquerade": ("still_life", "page"),
@@ -94,6 +99,9 @@ SAMPLE_SIZE = (256, 192)
 SAMPLE_QUALITY = 72
 """Of WebP: a sample takes 6 to 18 KB."""
 
+FILM_FRAME = 45
+"""Of a preset that makes a film out of a picture this frame is shown, counted from 0."""
+
 LINK = re.compile(r"\((images/gallery/[^)]+)\)")
 """A picture in the page."""
 
@@ -101,7 +109,8 @@ HEAD = """# Gallery
 
 Every preset on two pictures, beside the original. The pictures are painted by dreamd itself
 (`dreamd/commands/demo/paintings/`), and the dreams are made by `make gallery`, so that you can make each of them again:
-`dreamd dream picture.jpg dream.jpg --recipe NAME`, or `extends: NAME` in a folder's `recipe.yaml`.
+`dreamd dream picture.jpg dream.jpg --recipe NAME`, or `extends: NAME` in a folder's `recipe.yaml`. Of a film out of a
+picture a frame is shown.
 """
 
 
@@ -231,12 +240,22 @@ def _painted(name: str) -> Image.Image:
     return painters()[name](*SIZE)
 
 
+@cache
 def _dream(session: Session, preset: str, picture: str) -> Image.Image:
     recipe = RecipeBook(None).for_name(preset).recipe
     painted = Picture(pixels=np.array(_painted(picture)), alpha=None, format="PNG")
-    pictures = [shrunk(painted, recipe.image.max_side)]
-    (dream,) = session.dream(pictures, session.build(recipe), on_progress=lambda _: None)
+    given = shrunk(painted, recipe.image.max_side)
+    if recipe.film.frames is not None:
+        return _frame_of_film(session, recipe, given)
+    (dream,) = session.dream([given], session.build(recipe), on_progress=lambda _: None)
     return Image.fromarray(dream.picture.pixels)
+
+
+def _frame_of_film(session: Session, recipe: Recipe, given: Picture) -> Image.Image:
+    with tempfile.TemporaryDirectory() as folder:
+        film = FilmJob(session=session, recipe=recipe, build=session.build, folder=Path(folder)).made(given)
+        film.go_on(lambda: film.folder.standing.frames > FILM_FRAME, Watching())
+        return Image.fromarray(film.folder.frame(FILM_FRAME))
 
 
 if __name__ == "__main__":

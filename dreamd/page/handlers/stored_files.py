@@ -17,6 +17,9 @@ from dreamd.page.media import media_type
 from dreamd.page.outbox import opened_result
 from dreamd.page.recipes.cards import sample_file
 
+_CHUNK_BYTES = 1 << 18
+"""The bytes of the pieces in which a file is read and sent."""
+
 FOR_GOOD = "private, max-age=31536000, immutable"
 """What belongs to a job that has ended never changes, so a browser may keep it for a year."""
 
@@ -44,6 +47,8 @@ async def sent_result(job: Job, outbox: Path, name: str, *, with_trash: bool = F
 
 class _OpenedFileResponse(FileResponse):
     """Sends an open file, the whole or the parts that are asked for, and closes it."""
+
+    chunk_size = _CHUNK_BYTES
 
     def __init__(self, file: BinaryIO, media_type: str, headers: dict[str, str]) -> None:
         # By its number, since its name may lead elsewhere by now.

@@ -22,12 +22,15 @@ export function duration(seconds) {
   return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.round(hours / 24)} days`;
 }
 
-/** A place in a film, or its length, as players tell it: 0:12, 1:02:03. */
+/** A place in a film, as players tell it: 0:12, 1:02:03. */
 export function filmTime(seconds) {
   const whole = Math.floor(seconds);
   const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, String(whole % 60).padStart(2, "0")];
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
+
+/** How long a film lasts; the shortest one a second. */
+export const filmLength = (seconds) => filmTime(Math.max(1, Math.round(seconds)));
 
 export function size(bytes) {
   const units = ["B", "KB", "MB", "GB", "TB"];

@@ -3,7 +3,7 @@
 import { addressOf } from "../api.js";
 import { make } from "../dom.js";
 import { thumbnailOf } from "../pictures.js";
-import { ago, duration, filmTime, folderName, plural } from "../words.js";
+import { ago, duration, filmLength, folderName, plural } from "../words.js";
 import { lookCloser } from "./looking.js";
 import { ratioOf } from "./rows.js";
 
@@ -30,7 +30,7 @@ export function tile(result, { isFresh = false, sought = {}, isSelected = false,
 }
 
 /** How long a film or an animation is. */
-const lengthOf = ({ frames, film_seconds: seconds }) => (seconds === null ? plural(frames, "frame") : filmTime(Math.max(1, seconds)));
+const lengthOf = ({ frames, film_seconds: seconds }) => (seconds === null ? plural(frames, "frame") : filmLength(seconds));
 
 const marks = (result, name, isSelected) => [
   make("button", { type: "button", class: "pick", "aria-pressed": String(isSelected), "aria-label": `Select ${name}` }),

@@ -2,7 +2,7 @@
 
 import { byId } from "../dom.js";
 import { originalOf, resultOf, thumbnailOf } from "../pictures.js";
-import { count, filmTime } from "../words.js";
+import { count, filmLength, filmTime } from "../words.js";
 import { Pair } from "./pair.js";
 
 const SHORT_SECONDS = 60; // such a film begins by itself, silent, and goes round
@@ -111,7 +111,7 @@ function showPlace() {
   if (shown?.media !== "film") return;
   const frame = Math.min(shown.frames - 1, pair.frame);
   const whole = Number.isNaN(pair.duration) ? shown.film_seconds : pair.duration;
-  const place = `${filmTime(pair.time)}${whole ? ` / ${filmTime(Math.max(1, whole))}` : ""}`;
+  const place = `${filmTime(pair.time)}${whole ? ` / ${filmLength(whole)}` : ""}`;
   byId("film-scrub").value = frame;
   byId("film-scrub").setAttribute("aria-valuetext", `${place}, frame ${count(frame + 1)} of ${count(shown.frames)}`);
   byId("film-scrub").style.setProperty("--done", shown.frames > 1 ? frame / (shown.frames - 1) : 1);

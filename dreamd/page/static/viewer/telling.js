@@ -2,7 +2,7 @@
 
 import { make } from "../dom.js";
 import { originalOf, resultOf } from "../pictures.js";
-import { duration, filmTime, folderName, moment, plural } from "../words.js";
+import { duration, filmLength, folderName, moment, plural } from "../words.js";
 
 const MADE_FROM_NOISE = "A dream from nothing: it was made from noise, so there is no original.";
 const DELETED = "Originals are not kept here, so there is nothing to compare with.";
@@ -31,7 +31,7 @@ export function facts(result) {
 /** How long a film is; "" for a picture. */
 function lengthOf({ frames, film_seconds: seconds }) {
   if (frames === null) return "";
-  return seconds === null ? plural(frames, "frame") : `${filmTime(Math.max(1, seconds))}, ${plural(frames, "frame")}`;
+  return seconds === null ? plural(frames, "frame") : `${filmLength(seconds)}, ${plural(frames, "frame")}`;
 }
 
 /** What the link to the result itself says. */

@@ -127,8 +127,8 @@ def _share_words(worker: dict[str, Any]) -> str:
     words = []
     if (threads := worker.get("threads")) is not None:
         words.append(f", {threads} thread{'s' if threads != 1 else ''}")
-    if worker.get("processors"):
-        words.append(f" on processors {worker['processors']}")
+    if places := worker.get("processors"):
+        words.append(f" on processor{'' if places.isdecimal() else 's'} {places}")
     if (memory := worker.get("memory_limit")) is not None:
         words.append(f", up to {memory / 1e9:.1f} GB")
     return "".join(words)

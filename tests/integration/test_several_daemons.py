@@ -180,6 +180,7 @@ def test_every_picture_comes_out_once_whoever_is_killed_and_whatever_the_machine
     results = relative(tree.outbox, tree)
     assert {path: data for path, data in results.items() if path.endswith(".png")} == pictures
     assert len(results) == 2 * PICTURES
+    assert tree.files(tree.outbox / ".dreamd") == []  # no drafts
     assert relative(tree.done, tree) == pictures
     assert tree.files(tree.failed) == []
     assert [path for path in relative(tree.inbox, tree) if path.endswith(".png")] == []

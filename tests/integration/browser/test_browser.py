@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -247,6 +248,13 @@ def test_folders_of_any_name_are_dropped_into_looked_at_and_given_a_recipe(site:
         page.get_by_role("dialog").get_by_text("odd.png").first.wait_for()
         page.keyboard.press("Escape")
         page.get_by_role("dialog").wait_for(state="hidden")
+
+
+def test_a_worker_tells_what_it_has_of_the_machine(site: Site, visit: Visit) -> None:
+    site.daemon.worker()
+    page = visit(site)
+    worker = page.locator("#workers li")
+    worker.get_by_text(re.compile(r"(fp32|bf16) · \d+ threads? on processors? [\d,-]+ · .+ of .+B")).wait_for()
 
 
 def test_the_recipe_of_the_chosen_folder_is_named_before_the_drop(site: Site, visit: Visit) -> None:

@@ -292,9 +292,11 @@ def test_what_a_worker_has_of_the_machine_is_told(capsys: pytest.CaptureFixture[
         threads=1, processors="0,4", memory_limit=7_250_000_000,
     )  # fmt: skip
     card = replace(worker, device="cuda:0", device_name="a card", threads=None, processors="", busy_share=0)
-    place.write(replace(IDLE, workers=[worker, card]))
-    assert told(capsys, place).splitlines()[-2:] == [
+    alone = replace(worker, processors="3", threads=2)
+    place.write(replace(IDLE, workers=[worker, alone, card]))
+    assert told(capsys, place).splitlines()[-3:] == [
         "worker   cpu x86_64: busy, bf16, 1 thread on processors 0,4, up to 7.2 GB, 50% busy",
+        "worker   cpu x86_64: busy, bf16, 2 threads on processor 3, up to 7.2 GB, 50% busy",
         "worker   cuda:0 a card: busy, bf16, up to 7.2 GB",
     ]
 

@@ -109,7 +109,8 @@ function workerLine(worker) {
 /** What a worker has of the processors, in plain words. */
 function shareOf({ threads, processors }) {
   if (!threads) return "";
-  return `${plural(threads, "thread")}${processors ? ` on processors ${processors}` : ""}`;
+  const places = /^\d+$/.test(processors) ? ` on processor ${processors}` : ` on processors ${processors}`;
+  return `${plural(threads, "thread")}${processors ? places : ""}`;
 }
 
 /** What a worker holds of the main memory, and may hold; of a GPU the limit is the GPU's. */

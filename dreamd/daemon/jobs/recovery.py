@@ -153,9 +153,9 @@ class Recovery:
         """
         try:
             # In this order: another daemon publishes its result before the original leaves its work.
-            if self._spool.is_with_another(job):
+            if self._is_with_another(job):
                 return None  # that one's result is found at a later start
-            result = self._result_of(job)
+            result = self._result_of(job) or self._new_result_of(job)
             has_failed = self._spool.is_shared and bool(self._spool.failed_among([job]))
         except DreamdError as error:
             log.error("%s: %s", printable(str(job.path)), error, extra=job.about)
@@ -167,6 +167,17 @@ class Recovery:
         if has_failed:
             return replace(failed, reason=_FAILED_ELSEWHERE, failure="error")
         return replace(failed, reason=_GONE, failure="gone")
+
+    def _is_with_another(self, job: Job) -> bool:
+        """Tell whether another daemon has a job's picture. Looked for twice: a third may take it over meanwhile."""
+        return self._spool.is_with_another(job) or (self._spool.is_shared and self._spool.is_with_another(job))
+
+    def _new_result_of(self, job: Job) -> PurePosixPath | None:
+        """Return the result that another daemon has published since the folder was read."""
+        if not self._spool.is_shared:
+            return None
+        self._index = SidecarIndex()
+        return self._result_of(job)
 
     def _result_of(self, job: Job) -> PurePosixPath | None:
         """Return the result that an earlier run published, or another daemon that had taken the job over.

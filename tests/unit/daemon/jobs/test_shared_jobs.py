@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dreamd.job import JobState
+from dreamd.job import Job, JobState
+from dreamd.tree.spool import Spool
 from tests.unit.daemon.jobs.test_lifecycle import ATTEMPTS, House, refusal
 
 
@@ -40,6 +41,42 @@ def test_a_picture_that_another_daemon_dreamed_before_this_one_began_it_is_done(
     assert (first.only().id, first.only().state) == (job.id, JobState.DONE)
     assert first.files("outbox") == ["cat.png", "cat.png.json"]
     assert first.files("failed") == []
+
+
+def test_a_picture_that_another_daemon_finishes_while_this_one_starts_is_done(
+    houses: tuple[House, House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = houses
+    first.drop("cat.png", "dog.png")
+    looked = Spool.is_with_another
+
+    def is_with_another(spool: Spool, job: Job) -> bool:
+        """The other one finishes its second picture just before it is looked for."""
+        if job.name == "dog.png" and second.life.waiting:
+            second.dream()
+        return looked(spool, job)
+
+    with started(second):
+        second.dream()
+        monkeypatch.setattr(Spool, "is_with_another", is_with_another)
+        with started(first):
+            pass
+    first.ledger.flush()
+    assert [job.state for job in first.journal.jobs()] == [JobState.DONE] * 2
+
+
+def test_a_picture_that_a_third_daemon_takes_over_while_this_one_starts_is_no_failure(
+    houses: tuple[House, House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = houses
+    first.drop("cat.png")
+    answers = iter([False, True])
+    with first.spool.lock():
+        (first.folders.inbox / ".dreamd" / "work-a").rename(first.folders.inbox / ".dreamd" / "elsewhere")
+        (first.folders.inbox / ".dreamd" / "work-a").mkdir()
+        monkeypatch.setattr(Spool, "is_with_another", lambda _spool, _job: next(answers))
+        first.begin_again()
+    assert first.only().state is JobState.QUEUED
 
 
 def test_a_picture_that_is_with_another_daemon_stays_as_it_was(houses: tuple[House, House]) -> None:

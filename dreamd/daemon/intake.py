@@ -18,8 +18,11 @@ from dreamd.inbox.watcher import Watcher
 _CLAIM_SECONDS = 0.02
 """The time spent on claims in a turn of the loop, in seconds: a storm of pictures must not keep jobs from starting."""
 
-_CLAIMS = 64
+_CLAIMS = 128
 """The number of pictures that are claimed at a time, and written into the journal together."""
+
+_LEAST_OF_A_FOLDER = 16
+"""The number of pictures of one folder that are claimed before the next folder has its turn."""
 
 _PLENTY = 1_000
 """The number of queued jobs beyond which more are not urgent."""
@@ -120,7 +123,10 @@ class Intake:
 
     def _claim_next(self, most: int) -> None:
         arrived = self._arrived
-        found = [arrived.take(next(iter(arrived.folders))) for _ in range(min(most, len(arrived)))]
+        most_of_one = max(_LEAST_OF_A_FOLDER, most // len(arrived.folders))
+        found: list[Settled] = []
+        while arrived and len(found) < most:
+            found += arrived.take_some(next(iter(arrived.folders)), min(most_of_one, most - len(found)))
         # What changed since it settled is reported again when it has settled again.
         settled = [finding.path for finding in found if self.watcher.is_unchanged(finding)]
         refused = self._life.take_in(settled)

@@ -232,12 +232,23 @@ def remove_empty_folders(entry: Entry) -> None:
     _remove_if_empty(entry)
 
 
-def _remove_if_empty(entry: Entry) -> None:
+def remove_if_empty_upwards(root: int, parts: Sequence[str]) -> None:
+    """Remove a folder below an open one if it is empty, then those above it that are empty then."""
+    for depth in range(len(parts), 0, -1):
+        with opened_folder_if_there(root, parts[: depth - 1]) as folder:
+            if folder is not None and not _remove_if_empty(Entry(folder, parts[depth - 1])):
+                return
+
+
+def _remove_if_empty(entry: Entry) -> bool:
+    """Remove a folder if it is empty; return whether it is not there any more."""
     try:
         os.rmdir(entry.name, dir_fd=entry.folder)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR):
             raise
+        return error.errno == errno.ENOENT
+    return True
 
 
 def folders_below(root: Path, limit: int) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from dreamd.files.nofollow import opened_file
-from dreamd.job import Job
+from dreamd.job import Job, home_of
 from dreamd.page.outbox import sidecar_of
 from dreamd.settings.config import Config
 from dreamd.tree.layout import HOUSE, WORK
@@ -85,7 +85,7 @@ def opened_original(job: Job, config: Config) -> BinaryIO | None:
 
 def claimed_files(inbox: Path, path: str, job_id: str = "*") -> list[PurePosixPath]:
     """List the claimed pictures of a path that are not put away, or the one of a job, relative to the inbox."""
-    claims = (claim / path for claim in inbox.glob(f"{HOUSE}/{WORK}*/{job_id}"))
+    claims = (claim / path for claim in inbox.glob(f"{HOUSE}/{WORK}*/{home_of(job_id)}"))
     return [PurePosixPath(file.relative_to(inbox)) for file in claims if os.path.lexists(file)]
 
 

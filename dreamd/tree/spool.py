@@ -24,7 +24,7 @@ from dreamd.tree.steps.failure_search import failed_among
 from dreamd.tree.steps.originals import Failures, is_on_another_disk, put_into_done
 from dreamd.tree.steps.results import Results
 from dreamd.tree.steps.sidecars import SidecarIndex
-from dreamd.tree.steps.work import Work
+from dreamd.tree.steps.work import Taken, Work
 
 
 class Spool:
@@ -166,6 +166,15 @@ class Spool:
         """
         with os_errors_explained("claim", self.folders.inbox / path):
             return self._work.take(path, job_id)
+
+    def claim_all(self, paths: Iterable[PurePosixPath]) -> Taken:
+        """Take pictures out of the inbox together: a rename each, to `.dreamd/work/<batch>/<path>`.
+
+        What holds for `claim` holds for each of them. A kill between two renames leaves the first one claimed, and the
+        second one in the inbox.
+        """
+        with os_errors_explained("claim pictures of", self.folders.inbox):
+            return self._work.take_all(paths)
 
     def work_path(self, job: Job) -> Path:
         """Return where a claimed picture waits."""

@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 _TRIED_AT_A_TIME = 256
 """The number of jobs that are tried to be begun in a turn of the loop, when a folder or the journal refuses them."""
 
+_TOGETHER = 8
+"""So many pictures at least are claimed together, since fewer are as quickly claimed one by one."""
+
 
 class Lifecycle:
     """All jobs that are not finished, and every step they can take.
@@ -77,6 +80,13 @@ class Lifecycle:
 
     def take_in(self, paths: Iterable[PurePosixPath]) -> dict[PurePosixPath, DreamdError]:
         """Claim settled pictures and queue them; return why others, which are still there, could not be claimed."""
+        paths = list(paths)
+        claimed, refused = self._claim_together(paths) if len(paths) >= _TOGETHER else self._claim_each(paths)
+        self._end_replaced(claimed)
+        self.enter(claimed)
+        return refused
+
+    def _claim_each(self, paths: Iterable[PurePosixPath]) -> tuple[list[Job], dict[PurePosixPath, DreamdError]]:
         claimed, refused = [], {}
         for path in paths:
             job = Job(id=new_job_id(), folder=path.parent, name=path.name, claimed_at=time.time())
@@ -85,9 +95,20 @@ class Lifecycle:
                     claimed.append(job)
             except DreamdError as error:
                 refused[path] = error
-        self._end_replaced(claimed)
-        self.enter(claimed)
-        return refused
+        return claimed, refused
+
+    def _claim_together(self, paths: Sequence[PurePosixPath]) -> tuple[list[Job], dict[PurePosixPath, DreamdError]]:
+        now = time.time()
+        try:
+            taken = self._spool.claim_all(paths)
+        except DreamdError as error:
+            return [], dict.fromkeys(paths, error)
+        claimed = [
+            Job(id=taken.jobs[path], folder=path.parent, name=path.name, claimed_at=now)
+            for path in paths
+            if path in taken.jobs
+        ]
+        return claimed, taken.refused
 
     def _end_replaced(self, claimed: Iterable[Job]) -> None:
         """End the held jobs whose own dream file was wrong, where a new one of that name came: it is the mended one."""

@@ -64,6 +64,15 @@ class InTurn(Generic[T]):
             del self._folders[folder]
         return item
 
+    def take_some(self, folder: PurePosixPath, most: int) -> list[T]:
+        """Take what is next in a folder, as `take` does, and at most so many."""
+        queue = self._folders[folder]
+        items = [queue.popleft() for _ in range(min(most, len(queue)))]
+        self._folders.move_to_end(folder)
+        if not queue:
+            del self._folders[folder]
+        return items
+
     def keep(self, is_kept: Callable[[T], bool]) -> None:
         """Drop everything else, wherever it stands."""
         for folder, queue in list(self._folders.items()):

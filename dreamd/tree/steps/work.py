@@ -1,7 +1,8 @@
-"""The folder in which a daemon's claimed pictures wait: `.dreamd/work/<job id>/<path in the inbox>`.
+"""The folder in which a daemon's claimed pictures wait: `.dreamd/work/<home>/<path in the inbox>`.
 
-A job's id is the name of its folder, and the path below it is the picture's own, so that the folders alone tell what is
-claimed and where it came from.
+The home is the job's id, or that of the batch of pictures that were claimed together. The path below it is the
+picture's own, and gives with its batch the job's id, so that the folders alone tell what is claimed by which job and
+where it came from.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -26,13 +28,32 @@ from dreamd.files.nofollow import (
     opened_folder,
     opened_folder_if_there,
     remove_empty_folders,
+    remove_if_empty_upwards,
 )
-from dreamd.files.problems import shown
+from dreamd.files.problems import os_error_explained, shown
 from dreamd.files.syncs import sync_folder
+from dreamd.job import home_of, id_in_batch, is_batch_id, new_batch_id
 from dreamd.tree.layout import HOUSE, WORK, draft_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dreamd.job import Job
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of pictures that were to be claimed together. One that is in neither is gone, or no regular file.
+
+    Attributes:
+        jobs: the ids of the jobs, by the pictures' paths.
+        refused: why others, which are still in the inbox, could not be claimed.
+        ids: the ids of the jobs.
+    """
+
+    jobs: dict[PurePosixPath, str]
+    refused: dict[PurePosixPath, DreamdError]
+    ids: set[str] = field(default_factory=set)
 
 
 class Work:
@@ -61,7 +82,7 @@ class Work:
 
     def path_of(self, job: Job) -> Path:
         """Return where a claimed picture waits."""
-        return self.path.joinpath(one_name(job.id), *relative_parts(job.path))
+        return self.path.joinpath(one_name(home_of(job.id)), *relative_parts(job.path))
 
     def take(self, path: PurePosixPath, job_id: str) -> bool:
         """Move a picture from the inbox into a job's folder; False when it is gone, or is no regular file.
@@ -89,22 +110,79 @@ class Work:
                         remove_empty_folders(Entry(work, job_id))
                 return is_taken
 
+    def take_all(self, paths: Iterable[PurePosixPath]) -> Taken:
+        """Move pictures from the inbox into the folder of one batch; `take` says what becomes of each."""
+        taken = Taken({}, {})
+        if not self._inbox.is_dir():
+            return taken
+        by_folder: dict[PurePosixPath, list[PurePosixPath]] = {}
+        for path in paths:
+            by_folder.setdefault(path.parent, []).append(path)
+        with opened_folder(self._inbox, self._parts, make=True) as work:
+            batch = new_batch_id()
+            os.mkdir(batch, dir_fd=work)  # it fails where it exists
+            try:
+                for folder, some in by_folder.items():
+                    self._take_of_folder(work, batch, folder, some, taken)
+            finally:
+                if len({path.parent for path in taken.jobs}) < len(by_folder):
+                    remove_empty_folders(Entry(work, batch))
+        return taken
+
+    def _take_of_folder(
+        self, work: int, batch: str, folder: PurePosixPath, paths: list[PurePosixPath], taken: Taken
+    ) -> None:
+        """Move pictures of one folder into its batch, and note what has become of each."""
+        try:
+            parts = folder_parts(folder)
+            if parts[:1] == [HOUSE]:
+                raise DreamdError(f"{shown(folder)} is dreamd's own: nothing of it can be claimed")
+            with opened_folder_if_there(self._inbox, parts) as source:
+                if source is None:
+                    return
+                with opened_folder(work, [batch, *parts], make=True, durable=False) as home:
+                    for path in paths:
+                        self._take_into(Entry(source, one_name(path.name)), home, batch, path, taken)
+        except (OSError, DreamdError) as error:
+            for path in paths:
+                if path not in taken.jobs:
+                    taken.refused.setdefault(path, self._explained(error, path))
+
+    def _take_into(self, picture: Entry, home: int, batch: str, path: PurePosixPath, taken: Taken) -> None:
+        job_id = id_in_batch(batch, path)
+        try:
+            # One that would have another's id is found again, and has another batch then.
+            if job_id in taken.ids or not picture.is_regular():
+                return
+            _check_readable(picture, path)
+            if self._move(picture, home, path):
+                taken.jobs[path] = job_id
+                taken.ids.add(job_id)
+        except (OSError, DreamdError) as error:
+            taken.refused[path] = self._explained(error, path)
+
+    def _explained(self, error: OSError | DreamdError, path: PurePosixPath) -> DreamdError:
+        return error if isinstance(error, DreamdError) else os_error_explained(error, "claim", self._inbox / path)
+
     def _take(self, picture: Entry, work: int, home_parts: list[str], path: PurePosixPath) -> bool:
         with opened_folder(work, home_parts, make=True, durable=False) as home:
-            try:
-                os.rename(picture.name, picture.name, src_dir_fd=picture.folder, dst_dir_fd=home)
-            except FileNotFoundError:
-                return False
-            except OSError as error:
-                if error.errno == errno.EXDEV:
-                    raise _another_filesystem(path) from error
-                raise
-            taken = Entry(home, picture.name)
-            if taken.is_regular():
-                return True
-            # Somebody put a symlink there between the look and the rename.
-            self._put_back(taken, path)
+            return self._move(picture, home, path)
+
+    def _move(self, picture: Entry, home: int, path: PurePosixPath) -> bool:
+        try:
+            os.rename(picture.name, picture.name, src_dir_fd=picture.folder, dst_dir_fd=home)
+        except FileNotFoundError:
             return False
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                raise _another_filesystem(path) from error
+            raise
+        taken = Entry(home, picture.name)
+        if taken.is_regular():
+            return True
+        # Somebody put a symlink there between the look and the rename.
+        self._put_back(taken, path)
+        return False
 
     def _put_back(self, original: Entry, path: PurePosixPath) -> None:
         """Move a picture back to its place in the inbox, under another name if its own is taken."""
@@ -125,45 +203,48 @@ class Work:
         Raises:
             OSError: the work folder itself is not there, so that nothing can be said about the picture.
         """
-        parts = [one_name(job.id), *folder_parts(job.folder)]
+        parts = [one_name(home_of(job.id)), *folder_parts(job.folder)]
         with opened_folder(self._inbox, self._parts) as work, opened_folder_if_there(work, parts) as folder:
             original = None if folder is None else Entry(folder, one_name(job.name))
             yield original if original is not None and original.is_regular() else None
 
     def drop_folder(self, job: Job) -> None:
-        """Remove a job's folder once its picture is out of it."""
+        """Remove a job's folder once its picture is out of it; a batch's goes with the last one."""
+        home = one_name(home_of(job.id))
         with opened_folder(self._inbox, self._parts) as work:
-            remove_empty_folders(Entry(work, one_name(job.id)))
+            if home == job.id:
+                remove_empty_folders(Entry(work, home))
+            else:
+                remove_if_empty_upwards(work, [home, *folder_parts(job.folder)])
 
     def claimed(self) -> Iterator[tuple[str, PurePosixPath]]:
         """Yield everything in work: job ids, oldest first, with the picture's path relative to the inbox."""
         with opened_folder(self._inbox, self._parts) as work:
-            for job_id in names_in(work):
-                with opened_folder_if_there(work, [job_id]) as home:
-                    pictures = [] if home is None else sorted(files_below(home))
-                for picture in pictures:
-                    if picture.name != draft_name(job_id):
-                        yield job_id, picture
+            for home in names_in(work):
+                yield from _jobs_of(work, home)
 
     def tidy(self) -> None:
         """Remove what a kill leaves: empty job folders, and drafts, whose originals are still elsewhere."""
         with opened_folder(self._inbox, self._parts) as work:
-            for job_id in names_in(work):
-                with opened_folder_if_there(work, [job_id]) as home:
+            for name in names_in(work):
+                with opened_folder_if_there(work, [name]) as home:
                     if home is None:
                         continue
                     for _, _, names, folder in os.fwalk(".", dir_fd=home):
-                        if draft_name(job_id) in names:
-                            Entry(folder, draft_name(job_id)).unlink()
-                remove_empty_folders(Entry(work, job_id))
+                        for draft in names:
+                            if draft.startswith(draft_name(name)):
+                                Entry(folder, draft).unlink()
+                remove_empty_folders(Entry(work, name))
 
     def is_with_another(self, job: Job) -> bool:
-        """Tell whether another daemon's work folder has a folder of the job's."""
+        """Tell whether another daemon's work folder has the job's picture, or a folder of the job's own."""
+        home = one_name(home_of(job.id))
+        parts = [home, *folder_parts(job.folder)] if home != job.id else [home]
         with opened_folder(self._inbox, [HOUSE]) as house:
             for other in names_in(house):
                 if other.startswith(WORK) and other != self._parts[1]:
-                    with opened_folder_if_there(house, [other, one_name(job.id)]) as home:
-                        if home is not None:
+                    with opened_folder_if_there(house, [other, *parts]) as folder:
+                        if folder is not None and (home == job.id or Entry(folder, one_name(job.name)).is_there()):
                             return True
         return False
 
@@ -174,14 +255,27 @@ class Work:
             opened_folder_if_there(house, [other]) as left,
             opened_folder(self._inbox, self._parts) as work,
         ):
-            for job_id in () if left is None else names_in(left):
+            for home in () if left is None else names_in(left):
                 try:
-                    os.rename(job_id, job_id, src_dir_fd=left, dst_dir_fd=work)
+                    os.rename(home, home, src_dir_fd=left, dst_dir_fd=work)
                 except FileNotFoundError:  # another daemon that looks at the same time takes its share
                     continue
-                yield job_id
+                if is_batch_id(home):
+                    yield from (job_id for job_id, _ in _jobs_of(work, home))
+                else:
+                    yield home
             sync_folder(work)
             remove_empty_folders(Entry(house, other))
+
+
+def _jobs_of(work: int, home: str) -> Iterator[tuple[str, PurePosixPath]]:
+    """Yield the jobs whose pictures are in a folder of the work folder, with the pictures' paths in order."""
+    with opened_folder_if_there(work, [home]) as folder:
+        pictures = [] if folder is None else sorted(files_below(folder))
+    is_batch = is_batch_id(home)
+    for picture in pictures:
+        if not picture.name.startswith(draft_name(home)):
+            yield id_in_batch(home, picture) if is_batch else home, picture
 
 
 def _another_filesystem(path: PurePosixPath) -> FolderError:

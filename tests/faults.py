@@ -4,25 +4,30 @@ Run as a program by `integration/test_faults.py`; prints a line of JSON for ever
 faults were tried. The daemon runs in a forked child with an executor of its own, which copies instead of dreaming, so
 that a run takes a tenth of a second and hundreds of faults can be tried.
 
-    python tests/faults.py ACTION [--tree near|far|delete] [--number N] [--second N]
+    python tests/faults.py ACTION [--tree near|far|delete|crowd|far-crowd] [--some N] [--number N] [--second N]
 
 ACTION is what happens at the step: kill-before, kill-after, ENOSPC, EIO, EACCES, EROFS, ESTALE, away-inbox,
-away-outbox, away-done, away-failed; kill-twice kills at a step, and then the next start at one of its own; count only
-counts the steps. The tree is near (one filesystem), far (outbox, done and failed on another) or delete (done pictures'
-originals are deleted, failed on another filesystem). Without a number, every step is tried; with one, only that step:
-so a failure is replayed.
+away-outbox, away-done, away-failed; kill-twice kills at a step, and then the next start at one of its own;
+kill-publisher kills the process that publishes together, at each of its own steps, and the daemon goes on; count only
+counts the steps.
+The tree is near (one filesystem), far (outbox, done and failed on another), delete (done pictures' originals are
+deleted, failed on another filesystem), or crowd and far-crowd: so many pictures that they are claimed together, and
+published together by the daemon's publisher, whose steps count like the daemon's own: a kill there is one of both.
+Without a number, every step is tried, or `--some` of them; with one, only that step: so a failure is replayed.
 """
 
 from __future__ import annotations
 
 import argparse
 import errno
+import fcntl
 import json
 import logging
 import os
 import random
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,12 +38,26 @@ from PIL import Image
 
 import dreamd.tree.journal
 from dreamd import daemon
+from dreamd.daemon import publisher_process, publishers
 from dreamd.files import durable
 from dreamd.settings.config import load_config
+from dreamd.tree.publisher import main as publisher
 
-STEPS = ("rename", "replace", "link", "unlink", "remove", "mkdir", "rmdir", "fsync", "open", "pwrite", "ftruncate")
-BY_DESCRIPTOR = ("fsync", "pwrite", "ftruncate")
+STEPS = (
+    *("rename", "replace", "link", "unlink", "remove", "mkdir", "rmdir", "fsync", "open", "write", "pwrite"),
+    "ftruncate",
+)
+BY_DESCRIPTOR = ("fsync", "write", "pwrite", "ftruncate")
 WRITES = os.O_CREAT | os.O_WRONLY | os.O_RDWR
+
+PUBLISHER = f"""
+import runpy, sys
+from dreamd.processes import die_with_parent
+die_with_parent(int(sys.argv[1]))  # before the imports, which take a while: as long as it lives, so does the lock
+sys.argv.insert(1, "publisher")
+runpy.run_path({__file__!r}, run_name="__main__")
+"""
+"""The program of the daemon's publisher with the daemon's fault."""
 
 SECOND_KILLS = 3
 """The number of second kills that are tried after each first one."""
@@ -99,6 +118,8 @@ def dreamd_executors(register):
 '''
 
 PICTURES = ("good.png", "sub/good.png", "sub/bad.png", "sub/unwanted.png")
+CROWD = (*PICTURES, *(f"good-{letter}.png" for letter in "abcd"), "sub/good.jpg", *(f"sub/good-{n}.png" for n in "ef"))
+"""Enough to be claimed together; two of them have results of the same name."""
 
 
 @dataclass(frozen=True)
@@ -109,19 +130,22 @@ class Tree:
         near: the folder with the config and the inbox.
         far: a folder on another filesystem, or the same.
         keeps_originals: whether those of done pictures are kept.
+        is_crowd: whether there are more pictures, which are claimed and published together.
     """
 
     near: Path
     far: Path
     keeps_originals: bool
+    is_crowd: bool = False
 
     @classmethod
     @contextmanager
     def made(cls, kind: str) -> Iterator[Tree]:
         """Make a tree of a kind, and remove it."""
         near = Path(tempfile.mkdtemp(prefix="dreamd-faults-"))
-        far = near if kind == "near" else Path(tempfile.mkdtemp(prefix="dreamd-faults-", dir="/dev/shm"))
-        tree = cls(near, far, keeps_originals=kind != "delete")
+        is_near = kind in ("near", "crowd")
+        far = near if is_near else Path(tempfile.mkdtemp(prefix="dreamd-faults-", dir="/dev/shm"))
+        tree = cls(near, far, keeps_originals=kind != "delete", is_crowd=kind.endswith("crowd"))
         try:
             tree.fill(outbox=near if kind == "delete" else far)
             yield tree
@@ -133,6 +157,20 @@ class Tree:
     def config(self) -> Path:
         return self.near / "config.yaml"
 
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        return CROWD if self.is_crowd else PICTURES
+
+    @property
+    def good(self) -> list[str]:
+        return [name for name in self.pictures if "good" in name]
+
+    @property
+    def results(self) -> list[str]:
+        """The results' names; of two that would have the same, one is numbered."""
+        names = [name for name in self.good if name.endswith(".png")]
+        return [*names, *(["sub/good-2.png"] if "sub/good.jpg" in self.good else [])]
+
     def place(self, name: str) -> Path:
         """The folder that the config calls so."""
         return next(root / name for root in (self.far, self.near) if (root / name).exists())
@@ -141,7 +179,7 @@ class Tree:
         (self.near / "executors").mkdir()
         (self.near / "executors" / "copy_executor.py").write_text(EXECUTOR)
         (self.near / "inbox" / "sub").mkdir(parents=True)
-        for index, name in enumerate(PICTURES):
+        for index, name in enumerate(self.pictures):
             Image.new("RGB", (8, 8), (index * 50, 100, 100)).save(self.near / "inbox" / name)
         for folder in (outbox / "outbox", self.far / "failed", self.far / "done"):
             folder.mkdir()
@@ -193,8 +231,8 @@ class Tree:
     def broken_promises(self) -> list[str]:
         """What is not as it must be after a run without faults."""
         wanted = {
-            "outbox": ["good.png", "good.png.json", "sub/good.png", "sub/good.png.json"],
-            "done": ["good.png", "sub/good.png"] if self.keeps_originals else [],
+            "outbox": sorted(f"{name}{end}" for name in self.results for end in ("", ".json")),
+            "done": sorted(self.good) if self.keeps_originals else [],
             "failed": [f"sub/{name}.png{end}" for name in ("bad", "unwanted") for end in ("", ".reason.txt")],
             "inbox": [],
         }
@@ -205,7 +243,7 @@ class Tree:
             if sorted(str(path.relative_to(self.place(name))) for path in there) != files:
                 found.append(f"{name} {there}")
         found += [f"left over {path}" for path in (self.place("outbox") / ".dreamd").rglob("*")]
-        for name in ("good.png", "sub/good.png"):
+        for name in self.results:
             if (result := self.place("outbox") / name).exists():
                 with Image.open(result) as picture:
                     picture.load()
@@ -215,14 +253,42 @@ class Tree:
 class Fault:
     """Counts the steps of a process and does something at one of them."""
 
-    def __init__(self, tree: Tree, action: str, number: int) -> None:
-        self.count = 0
+    def __init__(self, tree: Tree, action: str, number: int, *, daemon: int | None = None) -> None:
+        """Begin to count; `daemon`: the number of the daemon's process, in its publisher, where counting goes on."""
         self.action = action
         self._roots = (str(tree.near), str(tree.far))
         self._tree = tree
         self._number = number
+        self._daemon = daemon
+        self._counter = tree.near / "counter"
+        if daemon is None:
+            self._counter.write_bytes(b"0")
+
+    @property
+    def count(self) -> int:
+        return int(self._counter.read_bytes())
+
+    def _next(self) -> int:
+        """Count a step, among those of all processes and threads."""
+        with self._counter.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            number = int(file.read()) + 1
+            file.seek(0)
+            file.write(str(number).encode())
+        return number
+
+    def _kill(self) -> None:
+        """Kill the daemon with all its processes; or the publisher alone."""
+        if self.action != "kill-publisher" and self._daemon is not None:
+            os.kill(self._daemon, signal.SIGKILL)
+        if self.action != "kill-publisher" or self._daemon is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def install(self) -> None:
+        if self._tree.is_crowd and self._daemon is None:
+            publishers.THREADS = 0
+            words = [self._tree.near, self._tree.far, self.action, self._number]
+            publisher_process.command = lambda parent: [sys.executable, "-c", PUBLISHER, str(parent), *map(str, words)]
         for name in STEPS:
             setattr(os, name, self._wrapped(name, getattr(os, name)))
         renameat2 = durable._renameat2()
@@ -231,11 +297,10 @@ class Fault:
         dreamd.tree.journal.immediate = self._commits(dreamd.tree.journal.immediate)
 
     def step(self, happens: Callable[[], object], *, can_be_refused: bool) -> object:
-        self.count += 1
-        if self.count != self._number:
+        if self._next() != self._number:
             return happens()
-        if self.action == "kill-before":
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self.action in ("kill-before", "kill-publisher"):
+            self._kill()
         if self.action.startswith("E") and can_be_refused:
             code = getattr(errno, self.action)
             raise OSError(code, os.strerror(code))
@@ -244,7 +309,7 @@ class Fault:
             real_rename(place, place.with_name(f"{place.name}.away"))
         result = happens()
         if self.action == "kill-after":
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._kill()
         return result
 
     def _wrapped(self, name: str, call: Callable[..., object]) -> Callable[..., object]:
@@ -268,7 +333,7 @@ class Fault:
         @contextmanager
         def wrapped(connection: object) -> object:
             if self.count + 1 == self._number and self.action == "kill-before":
-                os.kill(os.getpid(), signal.SIGKILL)
+                self._kill()
             with immediate(connection):
                 yield
             self.step(lambda: None, can_be_refused=False)
@@ -302,10 +367,22 @@ def count_steps(kind: str) -> int:
         return int((tree.near / "count").read_text())
 
 
+def publish(parent: str, near: str, far: str, action: str, number: str) -> None:
+    """Be the daemon's publisher, with the daemon's fault."""
+    sys.argv = [sys.argv[0], parent]
+    tree = Tree(Path(near), Path(far), keeps_originals=True, is_crowd=True)
+    Fault(tree, action, int(number), daemon=int(parent)).install()
+    publisher.main()
+
+
 def main() -> None:
+    if sys.argv[1] == "publisher":
+        publish(*sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("action")
-    parser.add_argument("--tree", choices=("near", "far", "delete"), default="near")
+    parser.add_argument("--tree", choices=("near", "far", "delete", "crowd", "far-crowd"), default="near")
+    parser.add_argument("--some", type=int)
     parser.add_argument("--number", type=int)
     parser.add_argument("--second", type=int)
     options = parser.parse_args()
@@ -321,6 +398,8 @@ def main() -> None:
         tried = [(one, two) for one in range(1, steps + 1) for two in chance.sample(range(1, steps), SECOND_KILLS)]
     else:
         tried = [(number, None) for number in range(1, steps + 1)]
+    if options.some is not None:
+        tried = sorted(random.Random(options.some).sample(tried, options.some))
     action = "kill-before" if options.action == "kill-twice" else options.action
     for number, second in tried:
         try_fault(options.tree, action, number, second)

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import TypeAlias
 
 from dreamd.daemon.fleet.events import FleetEvent
-from dreamd.daemon.jobs.publishing import Published, PutAway
+from dreamd.daemon.jobs.publishing import Published, PublishedTogether, PutAway
 from dreamd.daemon.weights.fetch_process import FetchEvent
 from dreamd.inbox.events import FileEvent
 
@@ -33,7 +33,7 @@ class Crashed:
     error: BaseException
 
 
-Event: TypeAlias = FileEvent | FleetEvent | FetchEvent | Published | PutAway | Signalled | Crashed
+Event: TypeAlias = FileEvent | FleetEvent | FetchEvent | Published | PublishedTogether | PutAway | Signalled | Crashed
 
 EventQueue: TypeAlias = "queue.SimpleQueue[Event]"
 """The loop's queue: any thread puts events into it, the loop alone takes them out."""

@@ -15,10 +15,10 @@ from dreamd.inbox.recipes import RecipeChanged
 from dreamd.inbox.settling import Settled
 from dreamd.inbox.watcher import Watcher
 
-_CLAIM_SECONDS = 0.02
+_CLAIM_SECONDS = 0.008
 """The time spent on claims in a turn of the loop, in seconds: a storm of pictures must not keep jobs from starting."""
 
-_CLAIMS = 128
+_CLAIMS = 64
 """The number of pictures that are claimed at a time, and written into the journal together."""
 
 _LEAST_OF_A_FOLDER = 16

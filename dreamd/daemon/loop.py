@@ -19,7 +19,7 @@ from dreamd.daemon.fleet.roster import Roster
 from dreamd.daemon.intake import Intake
 from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
-from dreamd.daemon.jobs.publishing import Published, PutAway
+from dreamd.daemon.jobs.publishing import Published, PublishedTogether, PutAway
 from dreamd.daemon.jobs.recovery import Recovery
 from dreamd.daemon.plugins import LivePlugins
 from dreamd.daemon.publishers import Publishers
@@ -38,7 +38,7 @@ from dreamd.tree.control import WAKE
 
 log = logging.getLogger(__name__)
 
-_EVENT_SECONDS = 0.05
+_EVENT_SECONDS = 0.008
 """The time spent on events before the rest of a turn, in seconds: a storm of them must not keep jobs from starting."""
 
 _INBOX_SECONDS = 1.0
@@ -235,6 +235,8 @@ class Loop:
                 self._handle_signal(number)
             case Published():
                 parts.life.finish(event)
+            case PublishedTogether(outcomes):
+                parts.life.finish_all(outcomes)
             case PutAway():
                 parts.life.ends.note_put_away(event)
             case FetchAdvanced() | FetchEnded():
@@ -316,7 +318,7 @@ class Loop:
         parts.stopping.tell_end(len(parts.life.running))
         while not parts.events.empty():
             event = parts.events.get()
-            if isinstance(event, Published | PutAway | Crashed):
+            if isinstance(event, Published | PublishedTogether | PutAway | Crashed):
                 self._handle(event)
 
     def _exit_code(self) -> int:

@@ -41,7 +41,7 @@ from dreamd.tree.control import WAKE
 from dreamd.tree.fetch_orders import FetchOrders
 from dreamd.tree.identity import own_identity
 from dreamd.tree.journal import Journal
-from dreamd.tree.layout import Folders, StateFolder
+from dreamd.tree.layout import Folders, StateFolder, drafts_name
 from dreamd.tree.lock import lock
 from dreamd.tree.snapshot import Snapshot
 from dreamd.tree.spool import Spool
@@ -76,18 +76,27 @@ def run_daemon(
     service = Service.from_environment()
     with (
         signals_to(events.put, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, WAKE),
-        lock(state.lock, taken=_state_is_taken(config)),
+        lock(state.lock, taken=_state_is_taken(config)) as held,
         Journal.open_checked(state.journal) as journal,
     ):
+        daemon = own_identity(state).daemon
         spool = Spool(
             Folders.of(config),
-            share=own_identity(state).daemon if share else None,
+            share=daemon if share else None,
+            drafts=drafts_name(daemon),
             most_carried=int(config.limits.max_bytes),
         )
         with Attachment(spool, state, has_unfinished=lambda: _has_unfinished(journal), waits=not until_empty) as tree:
-            opened = _Opened(config, events, plugins, roster, service, spool, tree, journal, until_empty=until_empty)
+            opened = _Opened(
+                *(config, events, plugins, roster, service, spool, tree, journal),
+                locks=held.descriptors,
+                until_empty=until_empty,
+            )
             readers = [service.show] if on_snapshot is None else [service.show, on_snapshot]
-            return _run(opened, readers)
+            try:
+                return _run(opened, readers)
+            finally:
+                spool.drop_drafts()
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,7 @@ class _Opened:
     spool: Spool
     tree: Attachment
     journal: Journal
+    locks: Sequence[int]
     until_empty: bool
 
 
@@ -157,7 +167,7 @@ def _parts(opened: _Opened, page: PageProcess, readers: Sequence[Callable[[Snaps
         readers=readers,
     )
     stopping = Stopping(config.limits.stop_seconds, opened.service)
-    publishers = Publishers(opened.events.put)
+    publishers = Publishers(spool, opened.events.put, locks=opened.locks)
     work = Work(
         config=config,
         life=life,

@@ -19,7 +19,7 @@ from dreamd.daemon.plugins import LivePlugins, write_catalogue
 from dreamd.daemon.publishers import Publishers
 from dreamd.daemon.report import Report
 from dreamd.daemon.weights.fetches import Fetches
-from dreamd.messages import Advanced, NotDone, Ready, Sidecar, Writing, Yielded
+from dreamd.messages import Advanced, Batch, NotDone, Ready, Sidecar, Writing, Yielded
 from dreamd.settings.config import Config
 from dreamd.weights.sources import Download
 
@@ -30,6 +30,9 @@ _AHEAD_SECONDS = 2.0
 
 _MOST_AT_A_TIME = 32
 """The number of jobs given to a worker at a time when `workers.batch` is `auto`."""
+
+_DRAW_SECONDS = 0.008
+"""The time in which jobs are taken for seats in a turn of the loop, in seconds: a thousand may be vacant at once."""
 
 _TURN_SECONDS = 10.0
 """The work of others that goes before a film, or a file of pages, whose turn is over, in seconds."""
@@ -148,7 +151,7 @@ class Work:
         self._dispatch()  # first: the worker dreams the next ones while this one is published
         publish = self._life.publish(done)
         if publish is not None:
-            self._publishers.submit(publish)
+            self._publishers.publish(publish)
 
     def _with_fetch(self, answer: NotDone) -> NotDone:
         """Have the weights fetched that an answer tells to be missing; its reason says what becomes of them."""
@@ -170,22 +173,40 @@ class Work:
 
     def _dispatch(self) -> None:
         queue = self._life.queue
-        if not self._may_start() or not queue.has_work:
+        if not self._may_start() or not queue.has_work or self._publishers.is_behind:
             return
         self._roster.wake(len(queue) + len(self._life.running))
+        drawn = self._draw(time.monotonic() + _DRAW_SECONDS)
+        if not drawn:
+            return
+        if self._life.begin():
+            for seat, batch in drawn:
+                self._roster.order(seat, batch)
+        else:
+            for seat, batch in drawn:
+                self._roster.give_back(seat, batch.jobs)
+
+    def _draw(self, until: float) -> list[tuple[str, Batch]]:
+        """Take the next jobs for the vacant seats; when it takes too long, the rest is for the next turn."""
+        queue, drawn = self._life.queue, list[tuple[str, Batch]]()
         while (job := queue.peek()) is not None:
+            if time.monotonic() > until:
+                self._life.begin_more()
+                break
             # A job that was tried before has a worker to itself, so that it can take down nobody else.
             seat = self._roster.vacancy(job.id, alone=job.attempts > 0)
             if seat is None:
                 if not self._roster.has_seat(alone=job.attempts > 0):
-                    return
+                    break
                 queue.put_off(time.monotonic() + _ELSEWHERE_SECONDS)  # the others need not wait with it
                 continue
             known = self._paces.within(_AHEAD_SECONDS, job.recipe, self._roster.kind_of(seat))
-            batch = self._life.start(self._roster.most_at(seat, min(known, self._most_at_a_time)))
+            batch = self._life.draw(self._roster.most_at(seat, min(known, self._most_at_a_time)))
             if batch is None:  # none may start, or the rest is for the next turn
-                return
-            self._roster.order(seat, batch)
+                break
+            self._roster.reserve(seat, batch.jobs)
+            drawn.append((seat, batch))
+        return drawn
 
 
 def _is_of_one_picture(sidecar: Sidecar) -> bool:

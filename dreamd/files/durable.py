@@ -274,10 +274,16 @@ def sync_file(entry: Entry, *, mode_of: Entry) -> None:
     """Sync a file, and give it the mode of another where it has not got it: `tempfile` makes files of mode 0600."""
     descriptor = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=entry.folder)
     try:
-        wanted = stat.S_IMODE(os.stat(mode_of.name, dir_fd=mode_of.folder, follow_symlinks=False).st_mode)
-        if stat.S_IMODE(os.fstat(descriptor).st_mode) != wanted:
-            with _as_far_as_kept():
-                os.fchmod(descriptor, wanted)
+        wanted = os.stat(mode_of.name, dir_fd=mode_of.folder, follow_symlinks=False)
+        set_mode(descriptor, os.fstat(descriptor), wanted)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def set_mode(descriptor: int, status: os.stat_result, like: os.stat_result) -> None:
+    """Give an open file, of which this is the status, the mode of another, as far as its filesystem keeps modes."""
+    wanted = stat.S_IMODE(like.st_mode)
+    if stat.S_IMODE(status.st_mode) != wanted:
+        with _as_far_as_kept():
+            os.fchmod(descriptor, wanted)

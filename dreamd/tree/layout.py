@@ -18,6 +18,9 @@ UPLOADS = "uploads"
 WORK = "work"
 """The folder in the inbox's `.dreamd` where claimed pictures wait; a daemon that shares adds its own name."""
 
+DRAFTS = "drafts"
+"""What the folders for results that are not whole yet begin with, in the outbox's `HOUSE`."""
+
 TRASH = "trash"
 """The folder in the outbox's `.dreamd` where deleted results lie, each in a folder named by its job."""
 
@@ -153,6 +156,11 @@ def attempts_name(share: str) -> str:
 def work_name(share: str | None) -> str:
     """Return the name of a daemon's work folder in the inbox's `.dreamd`."""
     return WORK if share is None else f"{WORK}-{share}"
+
+
+def drafts_name(daemon: str) -> str:
+    """Return the name of the folder, in the outbox's `.dreamd`, in which a daemon's results are written."""
+    return f"{DRAFTS}-{daemon}"
 
 
 def sidecar_name(result: str) -> str:

@@ -64,6 +64,11 @@ class Lock:
         """Tell whether every file that is locked is still the one of its name, and not of a folder that went away."""
         return all(held.is_current() for held in self._held)
 
+    @property
+    def descriptors(self) -> list[int]:
+        """The open files: a process that inherits them keeps the locks until it ends, too."""
+        return [held.descriptor for held in self._held]
+
     def close(self) -> None:
         """Give the locks back."""
         while self._held:

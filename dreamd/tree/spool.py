@@ -11,20 +11,25 @@ UTF-8, hold newlines or start with a dash.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from dreamd.errors import ConfigError, DreamdError
-from dreamd.files.problems import os_errors_explained, shown
+from dreamd.files.problems import os_errors_explained, refusal, shown
 from dreamd.job import Job, JobState
-from dreamd.tree.layout import HOUSE, WORK, Folders, lock_file, work_name
+from dreamd.tree.layout import DRAFTS, HOUSE, WORK, Folders, drafts_name, lock_file, work_name
 from dreamd.tree.lock import Lock, lock, lock_if_free
 from dreamd.tree.steps.attempts import SharedAttempts
+from dreamd.tree.steps.drafts import Drafts
 from dreamd.tree.steps.failure_search import failed_among
 from dreamd.tree.steps.originals import Failures, is_on_another_disk, put_into_done
 from dreamd.tree.steps.results import Results
 from dreamd.tree.steps.sidecars import SidecarIndex
+from dreamd.tree.steps.together import Placed, Together, Wanted
 from dreamd.tree.steps.work import Taken, Work
+
+log = logging.getLogger(__name__)
 
 
 class Spool:
@@ -36,7 +41,14 @@ class Spool:
     then goes on.
     """
 
-    def __init__(self, folders: Folders, *, share: str | None = None, most_carried: int | None = None) -> None:
+    def __init__(
+        self,
+        folders: Folders,
+        *,
+        share: str | None = None,
+        most_carried: int | None = None,
+        drafts: str = DRAFTS,
+    ) -> None:
         """Set up the spool of a daemon.
 
         Args:
@@ -44,14 +56,17 @@ class Spool:
             share: a name of this daemon's own when several share the inbox; each keeps what it claimed apart, so that
                 none takes another's work for something that a crash left. None: this daemon is alone.
             most_carried: of an original, no more bytes than this are copied to another filesystem; None: any number.
+            drafts: the name of the folder for drafts in the outbox's `.dreamd`, which no other daemon has.
         """
         self.folders = folders
-        self._share = share
+        self.share = share
         self._work = Work(folders.inbox, work_name(share))
         self._attempts = SharedAttempts(folders.inbox, share)
-        self._results = Results(folders.outbox)
+        self.drafts = Drafts(folders.outbox, drafts)
+        self._results = Results(folders.outbox, self.drafts)
         self._failures = Failures(folders.failed, most_carried=most_carried)
-        self._most_carried = most_carried
+        self.most_carried = most_carried
+        self._together = Together(folders, self._results, self.drafts, self._work, most_carried=most_carried)
 
     def prepare(self) -> None:
         """Make every folder but the inbox, which may be a disk that is not mounted.
@@ -89,10 +104,10 @@ class Spool:
             f"another dreamd ({{holder}}) works on {shown(inbox)}: stop it, give this one an inbox of its own, "
             "or run both with --share and a state folder each"
         )
-        held = lock(lock_file(inbox), shared=self._share is not None, taken=taken)
+        held = lock(lock_file(inbox), shared=self.share is not None, taken=taken)
         try:
-            if self._share is not None:
-                held += lock(lock_file(inbox, self._share), taken=taken)
+            if self.share is not None:
+                held += lock(lock_file(inbox, self.share), taken=taken)
             with os_errors_explained("prepare", self._work.path):
                 self._work.prepare()  # until the lock was had, another daemon could take the folder for a left one
                 self._attempts.read_own()
@@ -106,7 +121,7 @@ class Spool:
     @property
     def is_shared(self) -> bool:
         """Whether other daemons may work on the inbox beside this one."""
-        return self._share is not None
+        return self.share is not None
 
     def take_over(self) -> Iterator[str]:
         """Move what daemons that are gone had claimed into this one's work; yields the jobs' ids.
@@ -129,6 +144,7 @@ class Spool:
                         self._attempts.take_over(name)
                         yield from self._work.take_over(other.name)
                         self._attempts.drop(name)
+                        self._clear_drafts_of(drafts_name(name))
                         file.unlink()
 
     def note_attempts(self, job: Job) -> None:
@@ -205,16 +221,32 @@ class Spool:
             yield from self._work.claimed()
 
     def tidy(self) -> None:
-        """Remove the empty job folders and the drafts that a kill leaves in work."""
+        """Remove what a kill leaves: empty folders and drafts in work, and the drafts of results."""
         with os_errors_explained("tidy", self._work.path):
             self._work.tidy()
+            homes = self._work.homes()
+        self.drop_drafts()
+        self._clear_drafts_of(*homes)  # an earlier version kept drafts by the jobs' ids
+
+    def drop_drafts(self) -> None:
+        """Remove all drafts of this daemon, for which no worker runs."""
+        self.drafts.forget()
+        self._clear_drafts_of(self.drafts.name)
+
+    def _clear_drafts_of(self, *names: str) -> None:
+        """Remove folders of drafts, unless the outbox is away: that is no reason not to go on."""
+        try:
+            for name in names:
+                self.drafts.clear_of(name)
+        except OSError as error:
+            log.debug("drafts stay in the outbox: %s", refusal(error))
 
     # Results
 
     def temporary(self, job: Job) -> Path:
         """Make a fresh, empty folder for a worker's result, on the outbox's filesystem."""
         with os_errors_explained("make drafts in", self.folders.outbox / HOUSE):
-            return self._results.make_draft_folder(job)
+            return self.drafts.give(job.id)
 
     def result_name(self, job: Job, stem: str, extension: str, *, has_steps: bool = False) -> PurePosixPath:
         """Return a free name for a result, relative to the outbox: `cat.jpg`, else `cat-2.jpg`, and so on.
@@ -255,6 +287,14 @@ class Spool:
         with os_errors_explained("publish", self.folders.outbox / result):
             return self._results.publish(job, result, file, sidecar, steps)
 
+    def publish_together(self, wanted: Iterable[Wanted]) -> list[Placed]:
+        """Publish results as `publish` does, and put their originals away as `finish` does, for many jobs at once.
+
+        Each job has no result and never failed. What goes wrong with one is said of that one, and the others go on.
+        """
+        with os_errors_explained("publish in", self.folders.outbox):
+            return self._together.publish(wanted)
+
     def recover_result(self, job: Job, stem: str, index: SidecarIndex | None = None) -> PurePosixPath | None:
         """Return the job's result in the outbox, if it is there; a sidecar of the job without its picture is removed.
 
@@ -277,14 +317,14 @@ class Spool:
         outbox, for `recover_result` and `finish` again, and a kill after it leaves empty folders only.
         """
         with os_errors_explained("put away", self.work_path(job)):
-            self._results.drop_draft(job)
+            self.drafts.drop(job.id)
             with self._work.opened(job) as original:
                 if original is not None:
                     self._failures.drop_trace(job, original)
                     if self.folders.done is None:
                         original.unlink()
                     else:
-                        put_into_done(original, job, self.folders.done, most_carried=self._most_carried)
+                        put_into_done(original, job, self.folders.done, most_carried=self.most_carried)
             self._work.drop_folder(job)
 
     def is_slow_to_put_away(self, job: Job) -> bool:
@@ -306,7 +346,7 @@ class Spool:
             DreamdError: the original is not in work.
         """
         with os_errors_explained("put away", self.work_path(job)):
-            self._results.drop_draft(job)
+            self.drafts.drop(job.id)
             with self._work.opened(job) as original:
                 kept = self._failures.find(job) if original is None else self._failures.put(original, job, reason)
             if kept is None:

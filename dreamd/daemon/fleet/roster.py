@@ -144,12 +144,25 @@ class Roster:
         ready = self._open[seat].ready
         return "" if ready is None else ready.device_name or ready.device
 
-    def order(self, seat: str, batch: Batch) -> None:
-        """Give a batch to a seat."""
+    def reserve(self, seat: str, jobs: Sequence[str]) -> None:
+        """Count jobs as in a seat's hand, which it is about to be given."""
         one = self._open[seat]
         if not one.in_hand:
             one.deadline = self._time_out()
-        one.in_hand.give(batch.jobs)
+        one.in_hand.give(jobs)
+        self._note(one)
+
+    def give_back(self, seat: str, jobs: Sequence[str]) -> None:
+        """Count jobs as reserved no more: it is not given them."""
+        one = self._open[seat]
+        for job in jobs:
+            one.in_hand.take(job)
+        self._note(one)
+
+    def order(self, seat: str, batch: Batch) -> None:
+        """Give a batch to a seat."""
+        one = self._open[seat]
+        self.reserve(seat, batch.jobs)
         if not self._executor.order(seat, batch):
             for job in batch.jobs:
                 one.in_hand.take(job)

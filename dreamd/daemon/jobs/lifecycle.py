@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -18,7 +18,7 @@ from dreamd.daemon.jobs.cancelling import Cancelling
 from dreamd.daemon.jobs.endings import Endings
 from dreamd.daemon.jobs.holds import Holds, folder_cause, recipe_cause
 from dreamd.daemon.jobs.ledger import Ledger
-from dreamd.daemon.jobs.publishing import Published, publish_result
+from dreamd.daemon.jobs.publishing import Publication, Published, publish_result
 from dreamd.daemon.jobs.queue import Scheduler
 from dreamd.daemon.jobs.recipes import JobRecipes, by_recipe
 from dreamd.daemon.jobs.retries import Retries
@@ -50,6 +50,7 @@ class Lifecycle:
         held: those that wait for something to be mended.
         ends: what becomes of those that end.
         cancelling: those that were cancelled and have not ended yet.
+        recovered: the ids of those of an earlier run, of which a part may be in any folder.
     """
 
     def __init__(self, *, spool: Spool, ledger: Ledger, recipes: JobRecipes, attempts: int, ends: Endings) -> None:
@@ -67,6 +68,7 @@ class Lifecycle:
         self._recipes = recipes
         self._publishing: set[str] = set()
         self._has_more = False
+        self._drawn: list[Job] = []
         self.ends = ends
         self.cancelling = Cancelling(ends)
         self._cancelled_late: set[str] = set()
@@ -74,6 +76,7 @@ class Lifecycle:
         self._starter = Starter(spool, ledger, ends)
         self._retries = Retries(self.queue, ledger, ends, attempts=attempts)
         self.running: dict[str, Job] = {}
+        self.recovered: set[str] = set()
         self.held = Holds()
 
     # Coming in
@@ -205,7 +208,12 @@ class Lifecycle:
     # Going on
 
     def start(self, most: int = 1) -> Batch | None:
-        """Take the next jobs of one recipe, their attempts counted and written down.
+        """Begin the next jobs of one recipe: `draw` and `begin`. None when none has begun."""
+        batch = self.draw(most)
+        return batch if batch is not None and self.begin() else None
+
+    def draw(self, most: int = 1) -> Batch | None:
+        """Take the next jobs of one recipe. They begin, and count as tried, with `begin`.
 
         Args:
             most: how many at most.
@@ -217,14 +225,32 @@ class Lifecycle:
         tried, batch = 0, None
         while batch is None and tried < _TRIED_AT_A_TIME and (jobs := self.queue.next(most)):
             tried += len(jobs)
-            batch, started = self._starter.begin(jobs, refused)
-            self.running.update((job.id, job) for job in started)
+            batch, started = self._starter.prepare(jobs, refused)
+            self._drawn += started
         for reason, held in refused.items():
             self._hold([job for job, _ in held], held[0][1], reason)
         self._has_more = batch is None and tried >= _TRIED_AT_A_TIME
         return batch
 
-    def publish(self, message: Done) -> Callable[[], Published] | None:
+    def begin(self) -> bool:
+        """Begin the jobs that were drawn, whose attempts are written down together before a worker hears of them.
+
+        Returns:
+            False when the journal takes nothing now: they are held then.
+        """
+        drawn, self._drawn = self._drawn, []
+        if (problem := self._starter.begin(drawn)) is not None:
+            self._hold([without_attempt(job) for job in drawn], folder_cause(problem), str(problem))
+            self._has_more = True
+            return False
+        self.running.update((job.id, job) for job in drawn)
+        return True
+
+    def begin_more(self) -> None:
+        """Have the loop come back at once: more jobs may start, and it has others to look after."""
+        self._has_more = True
+
+    def publish(self, message: Done) -> Publication | None:
         """Return what publishes a result and puts its original away, for any thread to do: disks are slow.
 
         What that returns goes to `finish`; until then the job counts as running. None when the job is not running, or
@@ -234,18 +260,28 @@ class Lifecycle:
         if job is None or job.id in self._publishing:
             return None
         self._publishing.add(job.id)
-        return partial(publish_result, self._spool, job, message)
+        is_first = job.result is None and job.id not in self.recovered
+        alone = partial(publish_result, self._spool, job, message)
+        return Publication(self._spool, job, message, alone, is_first=is_first)
 
     def advance(self, job_id: str) -> None:
         """Take note that a job is being dreamed: its weights are here, and those who wait for them go on."""
         if (job := self.running.get(job_id)) is not None:
             self.held.release_behind(job, "weights")
 
+    def finish_all(self, outcomes: Iterable[Published]) -> None:
+        """Take note of what became of results that were published together, whose drafts are empty if they are out."""
+        for outcome in outcomes:
+            if outcome.result is not None:
+                self._spool.drafts.release(outcome.job.id)
+            self.finish(outcome)
+
     def finish(self, outcome: Published) -> None:
         """Take note of what became of a result: the job is done, or held when its result cannot be published."""
         job = outcome.job
         del self.running[job.id]
         self._publishing.remove(job.id)
+        self.recovered.discard(job.id)
         is_cancelled = job.id in self._cancelled_late
         self._cancelled_late.discard(job.id)
         if outcome.result is None and is_cancelled:
@@ -264,6 +300,8 @@ class Lifecycle:
         log.info("%s dreamed in %.1f s → %s", path, job.seconds, result, extra=job.about)
         if outcome.problem is not None:
             self.ends.put_away_later(job, outcome.problem)
+        elif outcome.is_left:
+            self.ends.put_away(job)
 
     def give_up(self, message: NotDone) -> None:
         """Take a worker's answer that it has no result: hold the job, try it again, or fail it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -22,11 +23,65 @@ class Published:
         job: the job, as far as it is known now.
         result: where it is in the outbox; None when it is not there, or not for certain.
         problem: why it is not there or, when it is, why the original could not be put away.
+        is_left: whether the original is in work still and nothing is wrong with it: somebody has to put it away.
     """
 
     job: Job
     result: PurePosixPath | None
     problem: DreamdError | None
+    is_left: bool = False
+
+
+@dataclass(frozen=True)
+class PublishedTogether:
+    """What became of results that were published together."""
+
+    outcomes: tuple[Published, ...]
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A result that is to be published.
+
+    Attributes:
+        spool: the folders.
+        job: its job.
+        message: what the worker said of it.
+        alone: publishes it alone.
+        is_first: whether nothing of the job can be in the outbox or among what failed: it was claimed in this run, and
+            no earlier try to publish it was made.
+    """
+
+    spool: Spool
+    job: Job
+    message: Done
+    alone: Callable[[], Published]
+    is_first: bool = False
+
+    @property
+    def may_join(self) -> bool:
+        """Whether it may be published together with others. Where daemons share, another may have taken it over."""
+        return self.is_first and not self.message.steps and not self.spool.is_shared
+
+    def __call__(self) -> Published:
+        """Publish it alone."""
+        return self.alone()
+
+    def publish_after_all(self) -> Published:
+        """Publish it alone, unless it is out: an earlier try was cut off."""
+        return publish_result(self.spool, self.job, self.message, looks=True)
+
+    def outcome(self, *, name: str | None, is_out: bool, is_left: bool, problem: DreamdError | None) -> Published:
+        """Return what became of it, where it was published with others.
+
+        Args:
+            name: where it is in the outbox, or is perhaps.
+            is_out: whether it is there.
+            is_left: whether its original is in work still, because it has to be copied to another disk.
+            problem: what went wrong.
+        """
+        job = replace(self.job, seconds=self.message.sidecar.seconds, result=name)
+        return Published(job, PurePosixPath(name) if name is not None and is_out else None, problem, is_left=is_left)
 
 
 @dataclass(frozen=True)
@@ -54,14 +109,14 @@ def put_away_original(spool: Spool, job: Job, explanation: str) -> PutAway:
     return PutAway(job, None)
 
 
-def publish_result(spool: Spool, job: Job, message: Done) -> Published:
-    """Publish a job's result, then put its original away."""
+def publish_result(spool: Spool, job: Job, message: Done, *, looks: bool = False) -> Published:
+    """Publish a job's result, then put its original away; `looks`: an earlier try may have published it already."""
     stem = result_stem(job)
     job = replace(job, seconds=message.sidecar.seconds)
     try:
         if spool.is_shared and not spool.is_claimed(job):
             raise _taken_over(job)
-        result = spool.recover_result(job, stem) if job.result else None
+        result = spool.recover_result(job, stem) if job.result or looks else None
         if result is None:
             wanted = spool.result_name(job, stem, PurePosixPath(message.file).suffix, has_steps=bool(message.steps))
             # Known from here on: a failure may come after the result is in its place.

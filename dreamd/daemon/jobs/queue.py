@@ -22,9 +22,10 @@ class InTurn(Generic[T]):
 
     def __init__(self) -> None:
         self._folders: OrderedDict[PurePosixPath, deque[T]] = OrderedDict()
+        self._length = 0
 
     def __len__(self) -> int:
-        return sum(len(queue) for queue in self._folders.values())
+        return self._length
 
     def __iter__(self) -> Iterator[T]:
         for queue in self._folders.values():
@@ -42,6 +43,7 @@ class InTurn(Generic[T]):
     def add(self, folder: PurePosixPath, item: T) -> None:
         """Queue something behind what waits in its folder."""
         self._folders.setdefault(folder, deque()).append(item)
+        self._length += 1
 
     def of(self, folder: PurePosixPath) -> Iterable[T]:
         """Return what waits in a folder, the next one first. Raises KeyError when nothing waits there."""
@@ -50,6 +52,7 @@ class InTurn(Generic[T]):
     def add_behind(self, folder: PurePosixPath, item: T, count: int) -> None:
         """Queue something behind so many that wait in its folder, and before the others."""
         self._folders.setdefault(folder, deque()).insert(count, item)
+        self._length += 1
 
     def first(self, folder: PurePosixPath) -> T:
         """Return what is next in a folder, left where it is. Raises KeyError when nothing waits there."""
@@ -59,6 +62,7 @@ class InTurn(Generic[T]):
         """Take what is next in a folder, which then waits for its next turn. Raises KeyError when nothing does."""
         queue = self._folders[folder]
         item = queue.popleft()
+        self._length -= 1
         self._folders.move_to_end(folder)
         if not queue:
             del self._folders[folder]
@@ -68,6 +72,7 @@ class InTurn(Generic[T]):
         """Take what is next in a folder, as `take` does, and at most so many."""
         queue = self._folders[folder]
         items = [queue.popleft() for _ in range(min(most, len(queue)))]
+        self._length -= len(items)
         self._folders.move_to_end(folder)
         if not queue:
             del self._folders[folder]
@@ -77,6 +82,7 @@ class InTurn(Generic[T]):
         """Drop everything else, wherever it stands."""
         for folder, queue in list(self._folders.items()):
             kept = deque(filter(is_kept, queue))
+            self._length += len(kept) - len(queue)
             if kept:
                 self._folders[folder] = kept
             else:

@@ -111,6 +111,7 @@ class Recovery:
         waiting: list[Job] = []
         self._to_cancel = self._journal.to_cancel()
         for job_id, path in claimed:
+            self._life.recovered.add(job_id)
             known = remembered.get(job_id) or self._journal.get(job_id)
             job = known or Job(id=job_id, folder=path.parent, name=path.name, claimed_at=time.time())
             attempts = self._spool.attempts_of(job_id, known=None if known is None else known.attempts)

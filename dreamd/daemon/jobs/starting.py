@@ -23,17 +23,17 @@ class Starter:
         self._ledger = ledger
         self._ends = ends
 
-    def begin(
+    def prepare(
         self, jobs: Sequence[Job], refused: dict[str, list[tuple[Job, HoldCause]]]
     ) -> tuple[Batch | None, list[Job]]:
-        """Begin jobs of one recipe.
+        """Prepare jobs of one recipe, which begin when they are written down.
 
         Args:
             jobs: the jobs.
-            refused: takes those that a folder or the journal refuses, by the reason.
+            refused: takes those that a folder refuses, by the reason.
 
         Returns:
-            The batch for a worker, None when none has begun; and the jobs in it, as they are now.
+            The batch for a worker, None when none is ready; and the jobs in it, as they are then.
         """
         started: list[Job] = []
         orders: list[Order] = []
@@ -51,15 +51,11 @@ class Starter:
             )
         if not started:
             return None, []
-        if (problem := self._written_down(started)) is not None:
-            waiting = [(without_attempt(job), folder_cause(problem)) for job in started]
-            refused.setdefault(str(problem), []).extend(waiting)
-            return None, []
         return Batch(recipe=started[0].recipe, orders=tuple(orders)), started
 
-    def _written_down(self, started: Sequence[Job]) -> DreamdError | None:
-        """Write attempts down, here and for other daemons; return what keeps them from being written."""
-        if (problem := self._ledger.save(*started)) is not None:
+    def begin(self, jobs: Sequence[Job]) -> DreamdError | None:
+        """Write the attempts of prepared jobs down, here and for other daemons; return what keeps them from it."""
+        if (problem := self._ledger.save(*jobs)) is not None:
             return problem
         try:
             self._spool.write_attempts()

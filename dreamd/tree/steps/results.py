@@ -1,12 +1,11 @@
 """The outbox: drafts of results, free names, and results published whole and never over another file.
 
-A job's draft lies in `.dreamd/<job id>/`. Its sidecar is published first and names the job, so that a result without
-its job's sidecar does not exist, and the job never gets a second one.
+A job's draft lies in a folder of its own (`drafts`). Its sidecar is published first and names the job, so that a result
+without its job's sidecar does not exist, and the job never gets a second one.
 """
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -16,37 +15,27 @@ from dreamd.files.names import folder_parts, free_names, one_name, relative_part
 from dreamd.files.nofollow import Entry, make_private, opened_folder, opened_folder_if_there
 from dreamd.files.syncs import sync_folder
 from dreamd.tree.layout import HOUSE, SIDECAR, STEPS, sidecar_name, steps_name
+from dreamd.tree.steps.drafts import Drafts
 from dreamd.tree.steps.sidecars import SidecarIndex, names_job, names_like, tells_of_steps
 
 if TYPE_CHECKING:
     from dreamd.job import Job
 
-_DRAFT_SIDECAR = ".sidecar"
+DRAFT_SIDECAR = ".sidecar"
+"""The name of a sidecar's draft in its job's draft folder."""
 
 
 class Results:
     """The results in one outbox."""
 
-    def __init__(self, outbox: Path) -> None:
+    def __init__(self, outbox: Path, drafts: Drafts) -> None:
         self._outbox = outbox
+        self._drafts = drafts
 
     def prepare(self) -> None:
         """Make the folder of the drafts, and let nobody else into it. Drafts inherit what results are to have."""
         with opened_folder(self._outbox, [HOUSE], make=True) as house:
             make_private(house, heritable=True)
-
-    def make_draft_folder(self, job: Job) -> Path:
-        """Make a fresh, empty folder for a job's result; an earlier attempt's is removed."""
-        self.drop_draft(job)
-        # Not synced: a power cut that loses a draft loses nothing.
-        with opened_folder(self._outbox, [HOUSE, one_name(job.id)], make=True, durable=False):
-            return self._outbox / HOUSE / job.id
-
-    def drop_draft(self, job: Job) -> None:
-        """Remove a job's draft, if there is one."""
-        with opened_folder_if_there(self._outbox, [HOUSE]) as house:
-            if house is not None and Entry(house, one_name(job.id)).is_there():
-                shutil.rmtree(job.id, dir_fd=house)
 
     def free_name(self, job: Job, stem: str, extension: str, *, has_steps: bool) -> PurePosixPath:
         """Return a name that neither a result nor a sidecar has, nor a film strip of it, relative to the outbox."""
@@ -55,10 +44,10 @@ class Results:
         parts = folder_parts(job.folder)
         with opened_folder_if_there(self._outbox, parts) as folder:
 
-            def is_taken(name: str) -> bool:
-                return folder is not None and _is_taken(Entry(folder, name), has_steps=has_steps)
+            def is_used(name: str) -> bool:
+                return folder is not None and is_taken(Entry(folder, name), has_steps=has_steps)
 
-            return PurePosixPath(*parts, next(free_names(stem, suffix, is_taken, reserve=_reserve(has_steps))))
+            return PurePosixPath(*parts, next(free_names(stem, suffix, is_used, reserve=_reserve(has_steps))))
 
     def publish(self, job: Job, result: PurePosixPath, file: str, sidecar: bytes, steps: str | None) -> PurePosixPath:
         """Give a job's draft its name in the outbox, or the next free one."""
@@ -66,9 +55,9 @@ class Results:
         stem, suffix = split_name(wanted)
         with (
             opened_folder(self._outbox, parts, make=True) as folder,
-            opened_folder(self._outbox, [HOUSE, one_name(job.id)]) as drafts,
+            self._drafts.opened(job.id) as drafts,
         ):
-            picture, record = Entry(drafts, one_name(file)), Entry(drafts, _DRAFT_SIDECAR)
+            picture, record = Entry(drafts, one_name(file)), Entry(drafts, DRAFT_SIDECAR)
             strip = None if steps is None else Entry(drafts, one_name(steps))
             draft = _Draft(picture, record, sidecar, strip)
             if _recover(Entry(folder, wanted), job.id):
@@ -78,7 +67,7 @@ class Results:
                 names = free_names(
                     stem,
                     suffix,
-                    lambda name: _is_taken(Entry(folder, name), has_steps=has_steps),
+                    lambda name: is_taken(Entry(folder, name), has_steps=has_steps),
                     reserve=_reserve(has_steps),
                 )
                 name = next(name for name in names if _publish_as(Entry(folder, name), draft))
@@ -125,7 +114,8 @@ def _reserve(has_steps: bool) -> int:
     return max(len(SIDECAR), len(STEPS)) if has_steps else len(SIDECAR)
 
 
-def _is_taken(result: Entry, *, has_steps: bool) -> bool:
+def is_taken(result: Entry, *, has_steps: bool) -> bool:
+    """Tell whether a result's name is in use, or that of its sidecar or film strip."""
     beside = [sidecar_name(result.name), *([steps_name(result.name)] if has_steps else [])]
     return result.is_there() or any(result.beside(name).is_there() for name in beside)
 

@@ -223,6 +223,17 @@ class Work:
             for home in names_in(work):
                 yield from _jobs_of(work, home)
 
+    def homes(self) -> list[str]:
+        """Return the names of the folders of jobs and batches."""
+        with opened_folder(self._inbox, self._parts) as work:
+            return names_in(work)
+
+    @contextmanager
+    def opened_all(self) -> Iterator[int]:
+        """Open the work folder. Raises OSError when it is not there."""
+        with opened_folder(self._inbox, self._parts) as work:
+            yield work
+
     def tidy(self) -> None:
         """Remove what a kill leaves: empty job folders, and drafts, whose originals are still elsewhere."""
         with opened_folder(self._inbox, self._parts) as work:

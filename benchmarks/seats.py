@@ -29,6 +29,7 @@ class Turns:
 
     def __init__(self):
         self.seconds = []
+        self.processor_seconds = []
         self.waited = 0.0
 
     def watch(self):
@@ -37,9 +38,10 @@ class Turns:
         def timed(loop):
             if not isinstance(loop._parts.events, Waiting):
                 object.__setattr__(loop._parts, "events", Waiting(loop._parts.events, self))
-            self.waited, begin = 0.0, time.perf_counter()
+            self.waited, begin, used = 0.0, time.perf_counter(), time.thread_time()
             turn(loop)
             self.seconds.append(time.perf_counter() - begin - self.waited)
+            self.processor_seconds.append(time.thread_time() - used)
 
         Loop._turn = timed
 
@@ -135,12 +137,14 @@ class Seats:
 
     def close(self, seconds):
         turns = sorted(self._turns.seconds) or [0.0]
+        worked = sorted(self._turns.processor_seconds) or [0.0]
         figures = {
             "own_ms_a_job": 1000 * self._own / max(1, self._jobs),
             "turns": len(turns),
             "turn_ms": 1000 * turns[len(turns) // 2],
             "turn_p99_ms": 1000 * turns[len(turns) * 99 // 100],
             "turn_max_ms": 1000 * turns[-1],
+            "turn_p99_cpu_ms": 1000 * worked[len(worked) * 99 // 100],
         }
         Path(OPTIONS["figures"]).write_text(json.dumps(figures))
 

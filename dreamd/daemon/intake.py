@@ -12,7 +12,6 @@ from dreamd.daemon.jobs.queue import InTurn
 from dreamd.daemon.unclaimed import Unclaimed
 from dreamd.inbox.events import FileEvent
 from dreamd.inbox.recipes import RecipeChanged
-from dreamd.inbox.settling import Settled
 from dreamd.inbox.watcher import Watcher
 
 _CLAIM_SECONDS = 0.008
@@ -60,7 +59,7 @@ class Intake:
         self.watcher = watcher
         self._life = life
         self._until_empty = until_empty
-        self._arrived: InTurn[Settled] = InTurn()
+        self._arrived: InTurn[str] = InTurn()  # names alone: of a million pictures each byte counts
         self._claim_due = 0.0
         self._tidy_due = 0.0
         self.is_watching = False
@@ -94,7 +93,7 @@ class Intake:
             if isinstance(finding, RecipeChanged):
                 self._life.recipe_changed(finding.folder)
             else:
-                self._arrived.add(finding.path.parent, finding)
+                self._arrived.add(finding.path.parent, finding.path.name)
         self.is_watching = True
         self._claim_some()
         if now >= self._tidy_due and not self._arrived and not self._until_empty:
@@ -124,16 +123,16 @@ class Intake:
     def _claim_next(self, most: int) -> None:
         arrived = self._arrived
         most_of_one = max(_LEAST_OF_A_FOLDER, most // len(arrived.folders))
-        found: list[Settled] = []
+        found: list[PurePosixPath] = []
         while arrived and len(found) < most:
-            found += arrived.take_some(next(iter(arrived.folders)), min(most_of_one, most - len(found)))
+            folder = next(iter(arrived.folders))
+            found += (folder / name for name in arrived.take_some(folder, min(most_of_one, most - len(found))))
         # What changed since it settled is reported again when it has settled again.
-        settled = [finding.path for finding in found if self.watcher.is_unchanged(finding)]
-        refused = self._life.take_in(settled)
-        for finding in found:
-            if finding.path not in refused:
+        refused = self._life.take_in([path for path in found if self.watcher.is_unchanged(path)])
+        for path in found:
+            if path not in refused:
                 # A share may have hidden it for a moment: then it is there still, and the next walk reports it.
-                self.watcher.forget_report(finding.path)
+                self.watcher.forget_report(path)
         for path, error in refused.items():
             self.unclaimed.note(path, error)
             if self._until_empty:

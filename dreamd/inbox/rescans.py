@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 _MISSING_SECONDS = 1.0
 """The time between two looks for a missing inbox, in seconds."""
 
@@ -20,6 +22,9 @@ _LONGEST_PAUSE = 10
 _SHORTEST_PAUSE_SECONDS = 1.0
 """The time that a walk waits after the one before when trouble calls for it, in seconds."""
 
+_MOST_UNANNOUNCED = 10_000
+"""The most files of a walk that are remembered as found by it: so many are enough of an alarm."""
+
 
 class RescanTimes:
     """The times at which the inbox is walked."""
@@ -28,6 +33,7 @@ class RescanTimes:
         """Plan walks every `rescan_seconds`, or as often as they may cost."""
         self._rescan_seconds = rescan_seconds
         self._last = -_SHORTEST_PAUSE_SECONDS
+        self._is_walking = False
         self.next = 0.0
 
     def start(self, now: float) -> None:
@@ -38,14 +44,21 @@ class RescanTimes:
         """Walk as soon as may be, because events were lost or the watch is in trouble."""
         self.next = min(self.next, max(now, self._last + _SHORTEST_PAUSE_SECONDS))
 
+    def begin(self) -> None:
+        """Take in that a walk goes on from now: another one follows it only if that is asked for meanwhile."""
+        self._is_walking = True
+        self.next = inf
+
     def await_inbox(self, now: float) -> None:
         """Look again soon for an inbox that is not there."""
         self.next = now + min(_MISSING_SECONDS, self._rescan_seconds)
 
     def finish(self, began: float, now: float, *, has_events: bool) -> None:
-        """Plan the walk after one that began and ended at some times."""
+        """Plan the walk after one that took as long as between two times, and ended at the second one."""
+        asked_for = self.next if self._is_walking else inf
+        self._is_walking = False
         self._last = now
-        self.next = now + self.pause(now - began, has_events=has_events)
+        self.next = min(asked_for, now + self.pause(now - began, has_events=has_events))
 
     def pause(self, cost: float, *, has_events: bool) -> float:
         """Return how many seconds to wait after a walk that took `cost` seconds."""
@@ -67,7 +80,8 @@ class MissedEvents:
 
     def found_by_walk(self, path: str) -> None:
         """Take in that a walk found a file before any event told of it."""
-        self._unannounced.add(path)
+        if len(self._unannounced) < _MOST_UNANNOUNCED:
+            self._unannounced.add(path)
 
     def announce(self, path: str) -> None:
         """Take in that an event told of a file."""

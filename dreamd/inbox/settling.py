@@ -17,6 +17,7 @@ from math import inf
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from dreamd.inbox.by_folder import ByFolder
 from dreamd.inbox.wholeness.judging import Wholeness
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ _INSPECTIONS_A_TURN = 2_000
 
 _TURN_SECONDS = 0.008
 """The time for inspecting files before the loop has its turn again, in seconds; a few are read from end to end."""
+
+_MOST_WAITING = 20_000
+"""The number of files that are due to be inspected before no more are looked for."""
 
 _WRITER_SECONDS = 0.25
 """The time between two looks at a file that somebody writes, in seconds; with inotify its end is an event."""
@@ -91,19 +95,26 @@ class Settling:
         self._inspect = inspect
         self._settle_seconds = settle_seconds
         self._patience_seconds = max(settle_seconds, patience_seconds)
-        self._pending: dict[str, _Pending] = {}
-        self._reported: dict[str, int] = {}
+        self._pending: ByFolder[_Pending] = ByFolder()
+        self._reported: ByFolder[int] = ByFolder()
         self._deadlines: list[tuple[float, int, str]] = []  # the number keeps those of one time in their order
         self._numbers = itertools.count()
 
     @property
     def has_pending(self) -> bool:
         """Whether there are files that have not settled yet, as far as is known."""
-        return bool(self._pending)
+        return len(self._pending) > 0
+
+    def is_behind(self, now: float) -> bool:
+        """Return whether so many files wait to be inspected that no more should be looked for meanwhile."""
+        return len(self._deadlines) >= _MOST_WAITING and self._deadlines[0][0] <= now
 
     def expect(self, path: str, at: float, *, found_by: FoundBy, arrival: Arrival = "seen") -> None:
         """Inspect a file at a time; what an event has told of counts as found by it, whatever found it before."""
-        pending = self._pending.setdefault(path, _Pending(found_by))
+        pending = self._pending.get(path)
+        if pending is None:
+            pending = _Pending(found_by)
+            self._pending.put(path, pending)
         if found_by == "event":
             pending.found_by = "event"
         if arrival == "moved":
@@ -127,7 +138,8 @@ class Settling:
 
     def report_again(self, path: str, at: float) -> None:
         """Report a file once more at a time, if it is still there then."""
-        self._pending[path] = pending = _Pending("event", stamp=self._reported.pop(path, 0), since=-inf)
+        pending = _Pending("event", stamp=self._reported.pop(path) or 0, since=-inf)
+        self._pending.put(path, pending)
         self._schedule(path, pending, at)
 
     def awaits(self, path: str) -> bool:
@@ -138,25 +150,36 @@ class Settling:
         """Return whether a file is pending, or was reported with this stamp."""
         return path in self._pending or self._reported.get(path) == stamp
 
+    def reported_stamp(self, path: str) -> int | None:
+        """Return the stamp with which a file was reported; None: it was not, or that counts no more."""
+        return self._reported.get(path)
+
     def forget_report(self, path: str) -> None:
         """Take in that what is at a path now is another file than the one reported, however much it looks like it."""
-        self._reported.pop(path, None)
+        self._reported.pop(path)
 
     def forget(self, path: str) -> None:
         """Take in that a file is gone."""
-        self._pending.pop(path, None)
-        self._reported.pop(path, None)
+        self._pending.pop(path)
+        self._reported.pop(path)
 
     def forget_below(self, folder: str) -> None:
         """Take in that a folder is gone, with all that was in it."""
-        gone = f"{folder}/"
-        for path in [path for known in (self._pending, self._reported) for path in known if path.startswith(gone)]:
-            self.forget(path)
+        self._forget_folders(lambda known: known == folder or known.startswith(f"{folder}/"))
 
-    def keep_only(self, paths: Collection[str]) -> None:
-        """Take in that no other files are there than those of some paths."""
-        for path in [path for known in (self._pending, self._reported) for path in known if path not in paths]:
-            self.forget(path)
+    def keep_folders(self, folders: Collection[str]) -> None:
+        """Take in that there are no other folders than these, "" for the inbox itself."""
+        self._forget_folders(lambda known: known not in folders)
+
+    def names_in(self, folder: str) -> set[str]:
+        """Return the names of the files in a folder that are pending, or were reported."""
+        return self._pending.names_in(folder) | self._reported.names_in(folder)
+
+    def _forget_folders(self, is_gone: Callable[[str], bool]) -> None:
+        for folder in {*self._pending.folders(), *self._reported.folders()}:
+            if is_gone(folder):
+                for name in self.names_in(folder):
+                    self.forget(f"{folder}/{name}" if folder else name)
 
     def settle(self, now: float) -> list[Settled]:
         """Inspect what is due and return what has settled.
@@ -187,7 +210,7 @@ class Settling:
             self.forget(path)
             return None
         if appearance.stamp == self._reported.get(path):
-            del self._pending[path]
+            self._pending.pop(path)
             return None
         if appearance.stamp != pending.stamp:
             pending.stamp, pending.since = appearance.stamp, now
@@ -197,8 +220,8 @@ class Settling:
         if at > now:
             self._schedule(path, pending, at)
             return None
-        del self._pending[path]
-        self._reported[path] = appearance.stamp
+        self._pending.pop(path)
+        self._reported.put(path, appearance.stamp)
         return Settled(PurePosixPath(path), pending.found_by, appearance.stamp)
 
     def _settles_at(self, pending: _Pending, appearance: Appearance, now: float) -> float:

@@ -35,26 +35,31 @@ class Walker:
         self._met: dict[str, str] = {}
         self.skipped: dict[str, str] = {}
 
-    def over_all(self, inbox: str) -> Iterator[Found]:
-        """Yield the files in the inbox, and whatever has the name of a recipe."""
+    def begin(self) -> None:
+        """Begin a walk over the whole inbox, which `folder` is called for folder by folder."""
         self._met = {}
-        yield from self.below(inbox, "")
+
+    def end(self) -> None:
+        """End it, and say what it has met and left."""
         self._say_what_is_skipped()
 
     def below(self, inbox: str, top: str) -> Iterator[Found]:
-        """Yield the same for one folder of the inbox, whose path is relative to it."""
+        """Yield the files in one folder of the inbox and below it, and whatever has the name of a recipe."""
         folders = [top]
         while folders:
-            folder = folders.pop()
-            try:
-                with os.scandir(f"{inbox}/{folder}") as entries:
-                    yield from self._found_among(entries, folder, folders)
-            except (FileNotFoundError, NotADirectoryError):
-                continue  # gone meanwhile
-            except OSError as error:
-                self._complain(folder, error)
-            else:
-                self._unreadable.discard(folder)
+            yield from self.folder(inbox, folders.pop(), folders)
+
+    def folder(self, inbox: str, folder: str, folders: list[str]) -> Iterator[Found]:
+        """Yield the same of one folder alone, whose path is relative to the inbox, and add those in it to a list."""
+        try:
+            with os.scandir(f"{inbox}/{folder}") as entries:
+                yield from self._found_among(entries, folder, folders)
+        except (FileNotFoundError, NotADirectoryError):
+            return  # gone meanwhile
+        except OSError as error:
+            self._complain(folder, error)
+        else:
+            self._unreadable.discard(folder)
 
     def _found_among(self, entries: Iterator[os.DirEntry[str]], folder: str, folders: list[str]) -> Iterator[Found]:
         """Yield what is wanted among a folder's entries, and add its folders to those still to be walked."""

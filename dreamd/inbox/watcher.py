@@ -25,7 +25,7 @@ from dreamd.inbox.watch import Backend, Watch
 from dreamd.inbox.wholeness.appearance import Appearance, inspect, stamp, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from dreamd.inbox.events import FileEvent
@@ -34,6 +34,18 @@ log = logging.getLogger(__name__)
 
 _LOOK_FOR_INBOX_SECONDS = 1.0
 """The shortest time between two looks whether the inbox is still the folder that is watched, in seconds."""
+
+_WALK_SECONDS = 0.008
+"""The time that a walk goes on before the loop has its turn again, in seconds."""
+
+_STEP_ENTRIES = 512
+"""The number of files after which a walk may pause."""
+
+_FOLDER_ENTRIES = 8
+"""A folder takes a walk as long as so many files."""
+
+_MOST_IN_ORDER = 10_000
+"""The most files of a folder that are put in the order in which they came."""
 
 Finding: TypeAlias = Settled | RecipeChanged
 
@@ -81,6 +93,8 @@ class Watcher:
         self._missed = MissedEvents()
         self._is_started = False
         self._is_first_walk = True
+        self._walk: Iterator[None] | None = None
+        self._walk_cost = 0.0
         self._looked_for_inbox_at = 0.0
         self.overflows = 0
 
@@ -91,8 +105,8 @@ class Watcher:
 
     @property
     def has_pending(self) -> bool:
-        """Whether there are files that have not settled yet, as far as is known."""
-        return self._settling.has_pending
+        """Whether there are files that have not settled yet, as far as is known, or some may still be found."""
+        return self._settling.has_pending or self._walk is not None
 
     @property
     def found_by_rescan_only(self) -> int:
@@ -142,20 +156,24 @@ class Watcher:
         """
         if self._is_started:
             self._look_for_inbox(now)
-            if now >= self._rescans.next:
+            if self._walk is not None:
+                self._walk_on()
+            elif now >= self._rescans.next:
                 self.rescan()
         return [*self._recipes.take(), *self._settling.settle(now)]
 
-    def is_unchanged(self, settled: Settled) -> bool:
-        """Return whether a file is as it settled; one that is not is reported again when it has settled again."""
-        status = status_of(self._full(os.fspath(settled.path)))
-        return status is not None and stamp(status) == settled.stamp
+    def is_unchanged(self, path: PurePosixPath) -> bool:
+        """Return whether a file is as it was reported; one that is not is reported again when it has settled again."""
+        status = status_of(self._full(os.fspath(path)))
+        return status is not None and stamp(status) == self._settling.reported_stamp(os.fspath(path))
 
     def next_deadline(self) -> float | None:
         """Return when `due` is to be called next, if no event comes before; None while stopped."""
         if not self._is_started:
             return None
         inspection = self._settling.next_deadline()
+        if self._walk is not None and not self._settling.is_behind(self._clock()):
+            return self._clock()
         return self._rescans.next if inspection is None else min(self._rescans.next, inspection)
 
     def postpone(self, path: PurePosixPath) -> None:
@@ -167,20 +185,25 @@ class Watcher:
         self._settling.forget_report(os.fspath(path))
 
     def rescan(self) -> None:
-        """Repair the watch, walk the inbox, take in what is new or changed, and forget what has gone."""
+        """Repair the watch, and begin to walk the inbox: take in what is new or changed, and forget what has gone.
+
+        A large inbox is walked in steps, as `due` is called.
+        """
+        self._walk = None
         if self._watch.repair():
             self._is_first_walk = True
             self._settling.mistrust_events(self._clock())
         began = self._clock()
         if not self._watch.has_inbox:
-            self._settling.keep_only(())
+            self._settling.keep_folders(())
             self._rescans.await_inbox(began)
             return
         # A file that inotify should have told of, and has not until the next walk, is one that it missed.
         self._missed.begin_walk(counts=self._watch.has_events and not self._is_first_walk)
         self._is_first_walk = False
-        self._take_in_everything(began)
-        self._rescans.finish(began, self._clock(), has_events=self._watch.has_events)
+        self._rescans.begin()
+        self._walk, self._walk_cost = self._steps_of_walk(), 0.0
+        self._walk_on()
 
     def awaits(self, path: PurePosixPath) -> bool:
         """Return whether a file has not settled yet, or is to be reported again."""
@@ -191,26 +214,64 @@ class Watcher:
         if now >= self._looked_for_inbox_at + _LOOK_FOR_INBOX_SECONDS:
             self._looked_for_inbox_at = now
             if self._watch.is_elsewhere():
+                self._walk = None
                 self._rescans.start(now)
 
-    def _take_in_everything(self, now: float) -> None:
-        files: set[str] = set()
+    def _walk_on(self) -> None:
+        """Walk on for a moment, unless inspections lag behind; at the end of the walk plan the next one."""
+        if self._walk is None or self._settling.is_behind(self._clock()):
+            return
+        began, end = self._clock(), time.perf_counter() + _WALK_SECONDS
+        for _ in self._walk:
+            if time.perf_counter() > end:
+                self._walk_cost += self._clock() - began
+                return
+        self._walk = None
+        now = self._clock()
+        self._rescans.finish(began - self._walk_cost, now, has_events=self._watch.has_events)
+
+    def _steps_of_walk(self) -> Iterator[None]:
+        """Take in all that is in the inbox, folder by folder; yields where the walk may pause."""
+        self._walker.begin()
         recipes: set[str] = set()
-        new: list[tuple[int, str]] = []
-        for path, status in self._walker.over_all(self._watch.root):
-            if is_recipe(path):
-                recipes.add(path)
-                self._recipes.see(path, stamp(status))
-                continue
-            files.add(path)
-            self._settling.hasten(path, stamp(status), now)
-            if not self._settling.is_known(path, stamp(status)):
-                new.append((status.st_ctime_ns, path))
-        for _, path in sorted(new):  # first come, first served, though the walk meets them in any order
-            self._settling.expect(path, now, found_by="rescan")
-            self._missed.found_by_walk(path)
-        self._settling.keep_only(files)
+        folders, walked, entries = [""], set[str](), 0
+        while folders:
+            folder = folders.pop()
+            walked.add(folder)
+            entries += _FOLDER_ENTRIES
+            gone, new = self._settling.names_in(folder), list[tuple[int, str]]()
+            for path, status in self._walker.folder(self._watch.root, folder, folders):
+                entries += 1
+                if is_recipe(path):
+                    recipes.add(path)
+                    self._recipes.see(path, stamp(status))
+                else:
+                    gone.discard(path.rpartition("/")[2])
+                    self._take_in_file(path, status, new)
+                if entries >= _STEP_ENTRIES:
+                    entries = 0
+                    yield
+            self._expect_in_order(new)
+            for name in gone:
+                self._settling.forget(f"{folder}/{name}" if folder else name)
+        self._walker.end()
+        self._settling.keep_folders(walked)
         self._recipes.keep_only(recipes)
+
+    def _take_in_file(self, path: str, status: os.stat_result, new: list[tuple[int, str]]) -> None:
+        """Take in a file that a walk met, among those of its folder that are new."""
+        self._settling.hasten(path, stamp(status), self._clock())
+        if not self._settling.is_known(path, stamp(status)):
+            new.append((status.st_ctime_ns, path))
+            if len(new) >= _MOST_IN_ORDER:
+                self._expect_in_order(new)
+
+    def _expect_in_order(self, new: list[tuple[int, str]]) -> None:
+        """Have files inspected, first come, first served, though the walk meets them in any order."""
+        for _, path in sorted(new):
+            self._settling.expect(path, self._clock(), found_by="rescan")
+            self._missed.found_by_walk(path)
+        new.clear()
 
     def _handle_folder(self, event: FileEvent) -> None:
         """Walk a folder that came, because what is in a folder that is moved has no events of its own."""

@@ -36,7 +36,13 @@ from dreamd.tree.snapshot import Hold, Left, RunningJob, Snapshot, WaitingJob, W
 log = logging.getLogger(__name__)
 
 _WRITE_SECONDS = 0.25
-"""The time between two snapshots, in seconds."""
+"""The time between two snapshots, in seconds, or longer where one takes long to make."""
+
+_WRITE_SHARE = 0.03
+"""The share of its time that the loop spends on snapshots at most."""
+
+_MOST_RUNNING = 500
+"""The most jobs in workers' hands that are listed, as evenly as may be: with a thousand workers it takes long."""
 
 _MOST_LEFT = 100
 """The number of folders and reasons that are listed, of those for which files are left in the inbox."""
@@ -137,6 +143,7 @@ class Report:
         self._seen: tuple[object, ...] = ()
         self._is_due = True
         self._written_at = 0.0
+        self._pause = _WRITE_SECONDS
         self._can_write = True
 
     def note(self, event: Advanced | Writing) -> None:
@@ -160,24 +167,26 @@ class Report:
 
     def next_deadline(self) -> float | None:
         """Return when a snapshot is to be written, if something has changed since the last."""
-        return self._written_at + _WRITE_SECONDS if self._is_due else None
+        return self._written_at + self._pause if self._is_due else None
 
     def write_if_due(self, now: float, state: str) -> None:
         """Write a snapshot if something has changed, but not too often."""
         seen = (state, *self._look())
         if seen != self._seen:
             self._seen, self._is_due = seen, True
-        if self._is_due and now >= self._written_at + _WRITE_SECONDS:
+        if self._is_due and now >= self._written_at + self._pause:
             self.write(state)
 
     def write(self, state: str) -> None:
         """Write a snapshot now."""
+        begun = time.monotonic()
         self._ledger.flush()
         if (counts := self._ledger.counts_if_changed()) is not None:
             self._tally.totals = Counter(counts)
         snapshot = self._snapshot(state)
         self._is_due = False
         self._written_at = time.monotonic()
+        self._pause = max(_WRITE_SECONDS, (self._written_at - begun) / _WRITE_SHARE)
         try:
             snapshot.write(self._config.state)
             self._can_write = True
@@ -267,6 +276,8 @@ class Report:
         ]
 
     def _workers(self) -> list[WorkerStatus]:
+        views = self._roster.workers()
+        most = max(1, _MOST_RUNNING // max(1, len(views)))
         return [
             WorkerStatus(
                 device=view.device,
@@ -280,9 +291,9 @@ class Report:
                 threads=view.threads,
                 processors=view.processors,
                 memory_limit=view.memory_limit,
-                jobs=self._running_jobs(view.jobs),
+                jobs=self._running_jobs(view.jobs[:most] if number < _MOST_RUNNING else ()),
             )
-            for view in self._roster.workers()
+            for number, view in enumerate(views)
         ]
 
     def _running_jobs(self, job_ids: Sequence[str]) -> list[RunningJob]:

@@ -27,7 +27,7 @@ from PIL import Image
 from benchmarks.plan import BenchmarkError, Plan
 from benchmarks.report import Bar, Row, Table, at_least, at_most
 from benchmarks.seats import EXECUTOR
-from dreamd.job import Job, new_job_id
+from dreamd.job import Job
 from dreamd.settings.config import load_config
 from dreamd.tree import snapshot
 from dreamd.tree.journal import Journal
@@ -278,10 +278,9 @@ def claim_all(config_file: Path) -> None:
 
 
 def _claimed(spool: Spool, paths: Sequence[PurePosixPath], recipe: str) -> Iterator[Job]:
-    for path in paths:
-        job = Job(id=new_job_id(), folder=path.parent, name=path.name, recipe=recipe, claimed_at=time.time())
-        if spool.claim(path, job.id):
-            yield job
+    now = time.time()
+    for path, job_id in spool.claim_all(paths).jobs.items():
+        yield Job(id=job_id, folder=path.parent, name=path.name, recipe=recipe, claimed_at=now)
 
 
 def fill(inbox: Path, picture: Path, files: int) -> None:

@@ -129,13 +129,16 @@ class Lifecycle:
         jobs = list(jobs)
         entered: list[Job] = []
         broken: dict[tuple[HoldCause, str], list[Job]] = {}
-        for job in jobs:
+        for alike in by_recipe(jobs):
             try:
-                recipe = self._recipes.for_job(job)
+                recipe = self._recipes.for_job(alike[0])
             except RecipeError as error:
-                broken.setdefault((recipe_cause(error), str(error)), []).append(job)
+                broken.setdefault((recipe_cause(error), str(error)), []).extend(alike)
             else:
-                entered.append(replace(job, state=JobState.QUEUED, recipe=recipe, hold=None, reason=None, failure=None))
+                entered += (
+                    replace(job, state=JobState.QUEUED, recipe=recipe, hold=None, reason=None, failure=None)
+                    for job in alike
+                )
         if jobs and (problem := self._absence()) is not None:
             self.hold(jobs, problem)
             return

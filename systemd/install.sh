@@ -95,7 +95,7 @@ install_units() {
     mkdir -p "$lib/dreamd" "$lib/udev/rules.d" "$DESTDIR/usr/local/share/doc/dreamd"
     install -m 755 "$here/gpu-devices" "$lib/dreamd/gpu-devices"
     install -m 644 "$here/udev.rules" "$lib/udev/rules.d/90-dreamd.rules"
-    install -m 644 "$source/docs/operations.md" "$DESTDIR/usr/local/share/doc/dreamd/operations.md"
+    install -m 644 "$source/docs/operations.md" "$source/docs/scaling.md" "$DESTDIR/usr/local/share/doc/dreamd"
     install -m 644 "$here/sysusers.conf" "$DESTDIR/usr/local/lib/sysusers.d/dreamd.conf"
 }
 

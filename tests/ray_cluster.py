@@ -25,6 +25,9 @@ _STORE_BYTES = 80_000_000
 _MARK, _NODE = "DREAMD_TEST_CLUSTER", "DREAMD_TEST_NODE"
 """The variables in the environment of a cluster's processes: which cluster, and which of its machines."""
 
+_START_SECONDS = 60.0
+"""The time in which a machine that is started is there, in seconds."""
+
 _KILL_SECONDS = 20.0
 """The time in which killed processes are gone, in seconds."""
 
@@ -80,10 +83,13 @@ class RayCluster:
         return [pid for pid in _marked(marks) if word in _command_of(pid)]
 
     def kill(self, word: str, *, node: str | None = None) -> int:
-        """Kill the first such process; return its number."""
-        pid = self.processes(word, node=node)[0]
-        os.kill(pid, signal.SIGKILL)
-        return pid
+        """Kill the first such process, when there is one; return its number."""
+        end = time.monotonic() + _START_SECONDS
+        while not (found := self.processes(word, node=node)):
+            assert time.monotonic() < end, f"no {word} has come"
+            time.sleep(0.1)
+        os.kill(found[0], signal.SIGKILL)
+        return found[0]
 
     def kill_head(self) -> None:
         """Kill the head, all at once. It stays away until it is started."""

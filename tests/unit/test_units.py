@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -48,6 +49,59 @@ def test_systemd_understands_every_line_and_finds_the_documentation(name: str) -
 def test_the_documentation_of_a_unit_is_installed(name: str) -> None:
     (place,) = [line.partition("=")[2] for line in directives(name) if line.startswith("Documentation=")]
     assert place == "file:///usr/local/share/doc/dreamd/operations.md"
+
+
+RAY = ["dreamd-ray-head.service", "dreamd-ray-node.service"]
+
+
+@needs_systemd
+@pytest.mark.parametrize("name", RAY)
+def test_the_units_of_a_ray_cluster_are_sound_and_as_tight_as_dreamds_own(name: str) -> None:
+    unit = str(SYSTEMD / "ray" / name)
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", unit], check=False, capture_output=True, text=True, timeout=60
+    )
+    missing = ("/opt/dreamd/bin/ray is not executable", "dreamd-nvidia.service", "scaling.md")
+    assert [line for line in verified.stderr.splitlines() if not any(word in line for word in missing)] == []
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", unit]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    exposure = re.search(r"exposure level for \S+: ([\d.]+)", told)
+    assert exposure is not None
+    assert float(exposure[1]) <= 1.7
+
+
+@pytest.mark.parametrize("name", RAY)
+def test_a_unit_of_a_ray_cluster_begins_anew_whatever_ends_it_and_leaves_no_worker(name: str) -> None:
+    lines = directives(f"ray/{name}")
+    assert {"Restart=always", "KillMode=control-group", "StartLimitIntervalSec=0"} <= {*lines}
+    assert "IPAddressDeny=any" in lines
+    known = set(re.findall(r"^#?(\w+)=", (SYSTEMD / "ray" / "ray.env").read_text(), re.MULTILINE))
+    used = set(re.findall(r"\$\{?(\w+)", " ".join(lines)))
+    assert used <= known
+
+
+def test_the_cluster_file_is_what_rays_autoscaler_takes() -> None:
+    ray = pytest.importorskip("ray", reason="NOT TESTED: Ray is not installed (pip install 'dreamd[ray]')")
+    import jsonschema
+    import yaml
+
+    cluster = yaml.safe_load((SYSTEMD / "ray" / "cluster.yaml").read_text())
+    schema = json.loads((Path(ray.__file__).parent / "autoscaler" / "ray-schema.json").read_text())
+    jsonschema.validate(cluster, schema)
+    assert cluster["available_node_types"]["head"]["resources"] == {"CPU": 0, "GPU": 0}
+    assert cluster["available_node_types"]["gpu"]["min_workers"] == 0
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl here")
+def test_the_certificates_of_a_cluster_are_signed_for_each_machine_s_address(tmp_path: Path) -> None:
+    subprocess.run([str(SYSTEMD / "ray" / "certificates"), str(tmp_path), "10.0.0.1", "garden"], check=True, timeout=60)
+    for machine, name in (("10.0.0.1", "IP Address:10.0.0.1"), ("garden", "DNS:garden")):
+        certificate = tmp_path / machine / "machine.crt"
+        verify = ["openssl", "verify", "-CAfile", str(tmp_path / machine / "ca.crt"), str(certificate)]
+        subprocess.run(verify, check=True, capture_output=True, timeout=60)
+        show = ["openssl", "x509", "-in", str(certificate), "-noout", "-ext", "subjectAltName"]
+        assert name in subprocess.run(show, check=True, capture_output=True, text=True, timeout=60).stdout
+        assert not (tmp_path / machine / "ca.key").exists()
 
 
 @needs_systemd

@@ -100,14 +100,15 @@ class RayCluster:
     # Its thread
 
     def _watch(self) -> None:
-        asked = 0
+        asked = -1  # what a bridge before this one asked for may still count
+        needs = {name: need for name, need in (("GPU", self._gpus), ("CPU", self._cpus)) if need}
         while True:
             time.sleep(_LOOK_SECONDS)
             try:
                 self._see()
-                if self._wanted != asked:
+                if self._most is not None and self._wanted != asked:
                     asked = self._wanted
-                    request_resources(bundles=[{"GPU": self._gpus, "CPU": self._cpus}] * asked)
+                    request_resources(bundles=[needs] * asked)
             except (RayError, RuntimeError, OSError) as error:
                 log.debug("the head does not answer: %s", error)
 

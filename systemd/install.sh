@@ -11,6 +11,7 @@
 #
 # PYTHON is the interpreter for it; one below /home or /root is of no use, since the service cannot read it.
 # CONSTRAINTS is the file of the versions that it is built of; empty for the newest of each.
+# EXTRAS are more extras of dreamd, such as ray, with commas between them.
 # With DESTDIR only files are put there, for packages and tests: no software, no user, nothing started.
 # OPT and BIN are for tests: where the software and the command go.
 set -eu
@@ -57,7 +58,7 @@ build() {
     problem="no venv can be made with $PYTHON: apt install python3-venv"
     "$PYTHON" -m venv "$1" || return 1
     problem="the software cannot be installed"
-    "$1/bin/python" -m pip install --quiet ${CONSTRAINTS:+--constraint "$CONSTRAINTS"} "$source[service,heic]" || return 1
+    "$1/bin/python" -m pip install --quiet ${CONSTRAINTS:+--constraint "$CONSTRAINTS"} "$source[service,heic${EXTRAS:+,$EXTRAS}]" || return 1
     problem="what was installed does not run"
     "$1/bin/dreamd" --version || return 1
     "$1/bin/python" -m pip freeze --exclude dreamd >"$1/constraints.txt"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Run = Callable[..., RunningDaemon]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 pytest.importorskip("ray", reason="NOT TESTED: Ray is not installed (pip install 'dreamd[ray]')")
 
 LONG_SECONDS = 120.0

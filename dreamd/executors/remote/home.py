@@ -24,9 +24,10 @@ class MachineFiles:
         named: a folder of the pictures, vectors and weights that recipes name.
     """
 
-    def __init__(self, root: Path | None = None) -> None:
-        """Keep it below `root`; None: among this user's caches."""
+    def __init__(self, root: Path | None = None, weights: Path | None = None) -> None:
+        """Keep it below `root`, and files of weights in `weights`; None: where they always are on this machine."""
         self.root = root or user_cache() / "seats"
+        self._weights = weights or cache_folder()
         self.plugins = self.root / "plugins"
         self.named = self.root / "named"
         for folder in (self.plugins, self.named):
@@ -47,12 +48,12 @@ class MachineFiles:
 
     def lacks_weights(self, name: str) -> bool:
         """Return whether a file of weights is not in the cache."""
-        return not (cache_folder() / name).is_file()
+        return not (self._weights / name).is_file()
 
     def keep_weights(self, file: Path, name: str, digest: str) -> None:
         """Put a file of weights that has come whole into the cache. Raises DreamdError: it is another than was said."""
         _check(file, digest)
-        target = cache_folder() / name
+        target = self._weights / name
         target.parent.mkdir(parents=True, exist_ok=True)
         write_record(target, digest)  # first: a file must never be in its place with nothing to check it by
         with draft_of(target, durable=True) as draft:

@@ -31,7 +31,7 @@ _PARTS_OF_A_WHOLE = {0x020001, 0x020002, 0x020003}
 """These kinds of pictures are views like the first: of a panorama, of a pair for two eyes, of several angles."""
 
 
-def other_pictures_note(number: int, what: str = "pictures") -> str:
+def other_pictures_note(number: str, what: str = "pictures") -> str:
     """Return what is said of a file with so many pictures, of which the first was dreamed."""
     return f"it holds {number} {what}: the first was dreamed"
 
@@ -73,13 +73,3 @@ def listed_pictures(data: bytes) -> list[Listed]:
                 kind, size, offset = struct.unpack_from(f"{order}III", data, place + _ENTRY_BYTES * at)
                 listed.append(Listed(kind & _KIND, size, offset))
     return listed
-
-
-def notes_of_mpf(data: bytes) -> tuple[str, ...]:
-    """Return what a segment of MPF, without its mark, tells in words. Previews and gain maps are no pictures of it.
-
-    Raises:
-        ValueError, struct.error: it is broken.
-    """
-    views = sum(listed.is_view for listed in listed_pictures(data))
-    return (other_pictures_note(views),) if views > 1 else ()

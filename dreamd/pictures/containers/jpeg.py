@@ -21,7 +21,7 @@ from dreamd.pictures.containers.ancillary import (
     Ancillary,
     Text,
 )
-from dreamd.pictures.containers.companions import GAIN_MAP_NOTE, ISO_GAIN_MAP_MARK, MPF_MARK, notes_of_mpf
+from dreamd.pictures.containers.companions import GAIN_MAP_NOTE, ISO_GAIN_MAP_MARK, MPF_MARK
 from dreamd.pictures.containers.photoshop import IDENTIFIER as PHOTOSHOP_MARK
 from dreamd.pictures.containers.photoshop import iptc_of
 from dreamd.pictures.containers.spliced import Piece, Range
@@ -215,7 +215,6 @@ class _Notes:
         self._profile: dict[int, bytes] = {}
         self._comments: list[bytes] = []
         self._dpi: tuple[float, float] | None = None
-        self._mpf = b""
         self._has_gain_map = False
 
     def take(self, mark: int, data: bytes) -> None:
@@ -228,8 +227,6 @@ class _Notes:
             self._xmp = self._xmp or data[len(XMP_MARK) :]
         elif mark == 0xE2 and data.startswith(_PROFILE_MARK) and len(data) > 14:
             self._profile.setdefault(data[12], data[14:])
-        elif mark == _MPF_SEGMENT and data.startswith(MPF_MARK):
-            self._mpf = self._mpf or data[len(MPF_MARK) :]
         elif mark == 0xE2 and data.startswith(ISO_GAIN_MAP_MARK):
             self._has_gain_map = True
         elif mark == 0xED and data.startswith(PHOTOSHOP_MARK) and len(self._resources) < MAX_EXIF_BYTES:
@@ -249,14 +246,8 @@ class _Notes:
             texts=tuple(Text(keyword="Comment", text=decoded_comment(data)) for data in self._comments),
             profile=b"".join(self._profile[number] for number in sorted(self._profile))[:MAX_PROFILE_BYTES],
             dpi=self._dpi,
-            notes=self._companions(name),
+            notes=(GAIN_MAP_NOTE,) if self._has_gain_map else (),
         )
-
-    def _companions(self, name: str) -> tuple[str, ...]:
-        notes = (GAIN_MAP_NOTE,) if self._has_gain_map else ()
-        with left_out_when_broken("list of pictures", name):
-            return (*notes, *notes_of_mpf(self._mpf)) if self._mpf else notes
-        return notes
 
 
 def decoded_comment(data: bytes) -> str:

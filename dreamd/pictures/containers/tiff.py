@@ -13,7 +13,6 @@ from typing import BinaryIO
 
 from dreamd.pictures.colours.spaces import D65, ColourSpace, Primaries, measured_space
 from dreamd.pictures.containers.ancillary import MAX_EXIF_BYTES, MAX_PROFILE_BYTES, Ancillary
-from dreamd.pictures.containers.companions import other_pictures_note
 from dreamd.pictures.containers.directory import (
     SHORT,
     SIZE_OF_KIND,
@@ -116,14 +115,12 @@ class TiffLayout:
         first: where its first directory is.
         page: the one that holds the picture; None when no directory could be read.
         is_raw: whether it is a camera's raw file, of which only previews can be decoded.
-        pages: the pictures of its chain of directories, no smaller copies and no masks, by their numbers in it.
     """
 
     form: Form
     first: int
     page: Page | None
     is_raw: bool
-    pages: tuple[Page, ...] = ()
 
 
 def read_tiff(file: BinaryIO) -> TiffLayout:
@@ -138,9 +135,7 @@ def read_tiff(file: BinaryIO) -> TiffLayout:
     for page, directory in _pages(file, form, first):
         pages.append(page)
         is_raw |= page.is_raw or _DNG_VERSION in directory
-    whole = (page for page in pages if page.number is not None and page.area)
-    full = tuple(page for page in whole if not page.is_mask and not page.is_reduced)
-    return TiffLayout(form=form, first=first, page=_chosen(pages), is_raw=is_raw, pages=full)
+    return TiffLayout(form=form, first=first, page=_chosen(pages), is_raw=is_raw)
 
 
 def _is_canon_raw(file: BinaryIO) -> bool:
@@ -281,7 +276,6 @@ def read_tiff_ancillary(file: BinaryIO, layout: TiffLayout, name: str) -> Ancill
         iptc=iptc_of(iptc.data) if iptc else b"",
         profile=profile.data if profile else b"",
         space=_space(main, order, name),
-        notes=(other_pictures_note(len(layout.pages), "pages"),) if len(layout.pages) > 1 else (),
     )
 
 

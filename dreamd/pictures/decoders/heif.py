@@ -49,7 +49,7 @@ def decode_heic(stream: BinaryIO, check_size: CheckSize, name: str, number: int 
         is_main = number in (None, opened.primary_index)
     bits = image.info.get("bit_depth")
     raster = _raster(values, bits if isinstance(bits, int) else 8, is_associated=image.premultiplied_alpha)
-    notes = (other_pictures_note(len(opened)),) if number is None and len(opened) > 1 else ()
+    notes = (other_pictures_note(str(len(opened))),) if number is None and len(opened) > 1 else ()
     auxiliaries = image.info.get("aux")
     if isinstance(auxiliaries, dict) and any(_GAIN_MAP in str(kind) for kind in auxiliaries):
         notes += (GAIN_MAP_NOTE,)

@@ -19,6 +19,9 @@ from dreamd.pictures.damage import left_out_when_broken
 from dreamd.pictures.decoders.raster import DeepLayout
 from dreamd.pictures.descriptions.exif import read_exif
 from dreamd.pictures.kinds import RAW_ADVICE, is_named_raw
+from dreamd.pictures.paging.jpeg import pages_of_jpeg
+from dreamd.pictures.paging.noting import note_of_pages
+from dreamd.pictures.paging.tiff import pages_of_tiff
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -74,6 +77,8 @@ def prepared(file: BinaryIO, name: str, number: int | None = None) -> Prepared:
         return _png(file, name)
     if head.startswith(jpeg.MAGIC):
         layout, ancillary = jpeg.read_jpeg(file, name)
+        if layout.mpf is not None:
+            ancillary = _noted(ancillary, note_of_pages(pages_of_jpeg(file, name), "pictures", name))
         return Prepared(stream=spliced(file, layout.pieces), ancillary=ancillary, jpeg=layout)
     if head.startswith(tiff.MAGICS):
         return _tiff(file, name)
@@ -128,6 +133,7 @@ def _tiff(file: BinaryIO, name: str) -> Prepared:
     if layout.is_raw or is_named_raw(name):
         raise PictureError(f"{name}: a camera's raw file, of which dreamd could read the preview only; {RAW_ADVICE}")
     ancillary = tiff.read_tiff_ancillary(file, layout, name)
+    ancillary = _noted(ancillary, note_of_pages(pages_of_tiff(file), "pages", name))
     page = layout.page
     if page is None:
         return Prepared(stream=file, ancillary=ancillary)
@@ -137,6 +143,10 @@ def _tiff(file: BinaryIO, name: str) -> Prepared:
     rest = Range(len(header), file.seek(0, os.SEEK_END) - len(header))
     stream = spliced(file, [header, rest])
     return Prepared(stream=stream, ancillary=ancillary, format="TIFF", deep=page.deep)
+
+
+def _noted(ancillary: Ancillary, notes: tuple[str, ...]) -> Ancillary:
+    return replace(ancillary, notes=(*ancillary.notes, *notes))
 
 
 def with_decoders_words(ancillary: Ancillary, image: Image.Image, name: str) -> Ancillary:

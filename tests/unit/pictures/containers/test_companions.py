@@ -12,6 +12,7 @@ from dreamd.pictures.containers.boxes import read_boxes
 from tests import badfiles
 from tests.badfiles import jpeg_with, longs, tiff_of, tiff_page
 from tests.unit.pictures.kit import Opened
+from tests.unit.pictures.paging import kit
 
 
 def mpf(*kinds: int) -> bytes:
@@ -20,9 +21,10 @@ def mpf(*kinds: int) -> bytes:
     return b"MPF\0II*\0" + struct.pack("<I", 8) + table + entries
 
 
-def test_a_pair_for_two_eyes_is_told_and_a_preview_is_not(opened: Opened) -> None:
-    assert opened(jpeg_with((0xE2, mpf(0x020002, 0x020002)))).notes == ("it holds 2 pictures: the first was dreamed",)
-    assert opened(jpeg_with((0xE2, mpf(0x030000, 0x010001)))).notes == ()
+@pytest.mark.parametrize("kind", [kit.FOR_TWO_EYES, kit.UNDEFINED])
+def test_other_pictures_of_an_mpo_are_told_and_a_preview_is_not(opened: Opened, kind: int) -> None:
+    assert opened(kit.mpo((kind, kit.blue()))).notes == ("it holds 2 pictures: the first was dreamed",)
+    assert opened(kit.mpo((kit.PREVIEW, kit.blue()))).notes == ()
 
 
 @pytest.mark.parametrize("data", [b"MPF\0", b"MPF\0II*\0\xff\xff\xff\xff", mpf(0x020002)[:30]])
@@ -38,6 +40,8 @@ def test_a_gain_map_by_the_standard_is_told(opened: Opened) -> None:
 def test_pages_of_a_tiff_are_told_and_a_smaller_copy_is_none(opened: Opened) -> None:
     pages = [tiff_page(badfiles.noise(32, 24)) for _ in range(3)]
     assert opened(tiff_of(*pages)).notes == ("it holds 3 pages: the first was dreamed",)
+    assert opened(kit.plain_tiff(100, 2, 2)).notes == ("it holds 100 pages: the first was dreamed",)
+    assert opened(kit.plain_tiff(1001, 2, 2)).notes == ("it holds more than 1000 pages: the first was dreamed",)
     copy = tiff_page(badfiles.noise(8, 6), t254=longs(1))
     assert opened(tiff_of(copy, pages[0])).notes == ()
 

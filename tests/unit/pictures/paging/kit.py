@@ -118,13 +118,16 @@ def blue(width: int = 50, height: int = 20, **options: object) -> bytes:
     return badfiles.saved(Image.new("RGB", (width, height), "blue"), "JPEG", **options)
 
 
-def heic(*sizes: tuple[int, int]) -> bytes:
-    """A HEIC of pictures of these sizes, each brighter than the one before."""
+def heic(*sizes: tuple[int, int], described: int = 0) -> bytes:
+    """A HEIC of pictures of these sizes, each brighter than the one before; the first few have EXIF."""
     import pillow_heif
 
     file = pillow_heif.HeifFile()
     for number, size in enumerate(sizes):
         file.add_from_pillow(Image.new("RGB", size, (60 * number + 40,) * 3))
+        if number < described:
+            words = badfiles.exif({0x010E: badfiles.ascii_text(f"page {number}")})
+            file[number].info["exif"] = b"Exif\0\0" + words
     encoded = io.BytesIO()
     file.save(encoded, quality=90)
     return encoded.getvalue()

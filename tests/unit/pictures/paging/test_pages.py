@@ -126,6 +126,13 @@ def test_pictures_of_a_heic_and_of_an_avif_collection_are_pages(tmp_path: Path) 
             assert page.notes == ()
 
 
+def test_each_picture_of_a_heic_has_the_description_that_is_its_own(tmp_path: Path) -> None:
+    pages = pages_of(tmp_path, kit.heic((64, 48), (80, 40), (64, 40), described=2))
+    assert pages is not None
+    assert [b"page 0" in page.description.exif for page in pages] == [True, False, False]
+    assert [b"page 1" in page.description.exif for page in pages] == [False, True, False]
+
+
 def test_pictures_that_make_one_for_bright_screens_are_no_pages(tmp_path: Path) -> None:
     bright = kit.avif(2)
     brands = bright.index(b"mif1")

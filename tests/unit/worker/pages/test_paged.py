@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import pytest
 import pyvips
 
 import dreamd.worker.films.turn
+import dreamd.worker.session
+from dreamd.engine.checkpoint import CheckpointFolder
 from dreamd.errors import PictureError
 from dreamd.messages import Done, Order, Yielded
 from dreamd.settings.recipes.recipe import Recipe
 from dreamd.worker.answers import Answers
-from dreamd.worker.cancels import Cancels
+from dreamd.worker.cancels import Cancels, StoppedError
 from dreamd.worker.films.film_dream import FilmProgress, Watching
 from dreamd.worker.films.turn import FilmTurn
 from dreamd.worker.pages.paged import DreamedPages
@@ -111,6 +114,38 @@ def test_a_kill_in_the_middle_of_a_page_changes_no_byte(session: Session, scan: 
         pages.go_on(lambda: False, Watching(on_progress=die))
     assert [file.name for file in sorted((tmp_path / "b" / "pages").iterdir())] == ["00000.json", "00000.tif"]
     assert dream(session, scan, tmp_path / "b", wanted=recipe()) == whole
+
+
+def test_a_page_that_took_long_goes_on_at_its_ascent(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dreamd.worker.session, "CheckpointFolder", partial(CheckpointFolder, after_seconds=0))
+    scan = tmp_path / "alike.tif"
+    scan.write_bytes(files.plain_tiff(2, 80, 60))
+    told: list[tuple[int, int]] = []
+
+    def note(progress: FilmProgress) -> None:
+        told.append((progress.frame, progress.step.ascent))
+
+    def die(progress: FilmProgress) -> None:
+        note(progress)
+        if progress.frame == 2 and progress.step.ascent == 2:
+            raise StoppedError
+
+    with opened(session, scan, recipe(), tmp_path / "a") as pages:
+        pages.go_on(lambda: False, Watching(on_progress=note))
+        pages.write(tmp_path / "whole.tif")
+    whole = told.count((2, 1))
+    told.clear()
+    with opened(session, scan, recipe(), tmp_path / "b") as pages, pytest.raises(StoppedError):
+        pages.go_on(lambda: False, Watching(on_progress=die))
+    told.clear()
+    with opened(session, scan, recipe(), tmp_path / "b") as pages:
+        pages.go_on(lambda: False, Watching(on_progress=note))
+        pages.write(tmp_path / "broken.tif")
+        assert not pages.folder.checkpoint.exists()
+    assert told.count((2, 1)) < whole
+    assert (tmp_path / "broken.tif").read_bytes() == (tmp_path / "whole.tif").read_bytes()
 
 
 def test_what_is_kept_of_other_files_recipes_or_is_lost_begins_anew(

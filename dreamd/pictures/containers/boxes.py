@@ -30,6 +30,9 @@ _HIGH_BIT_DEPTH, _TWELVE_BIT = 0x40, 0x20
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 
+_CODED_KINDS = {b"av01", b"grid"}
+"""Items of these kinds are pictures of AVIF, or parts of one."""
+
 _GAIN_MAP_BRAND = b"tmap"
 """A file whose pictures together make one for bright screens says that it is of this kind (ISO 21496-1)."""
 
@@ -71,6 +74,12 @@ def deep_layout(file: BinaryIO) -> DeepLayout | None:
         if kind == b"av1C" and len(content) >= 4 and content[2] & _HIGH_BIT_DEPTH:
             return DeepLayout(kind="AVIF", bits=12 if content[2] & _TWELVE_BIT else 10)
     return None
+
+
+def may_hold_several(file: BinaryIO) -> bool:
+    """Tell whether an AVIF has several coded items: pictures of a collection, or one with an alpha channel."""
+    _, meta = _meta(file)
+    return sum(kind in _CODED_KINDS for kind, _ in _items(_box(meta, b"iinf"))) > 1
 
 
 def check_whole(file: BinaryIO) -> None:
@@ -175,13 +184,18 @@ class _Item:
 
 
 def _exif_item(infos: bytes) -> _Item | None:
+    return next((item for kind, item in _items(infos) if kind == b"Exif"), None)
+
+
+def _items(infos: bytes) -> Iterator[tuple[bytes, _Item]]:
+    """Yield the kind of each item, and what tells it."""
     if not infos:
-        return None
+        return
     for kind, content in _boxes(infos[6 if infos[0] == 0 else 8 :]):
         size = {2: 2, 3: 4}.get(content[0]) if kind == b"infe" and content else None
-        if size and content[4 + size + 2 : 4 + size + 6] == b"Exif":
-            return _Item(int.from_bytes(content[4 : 4 + size], "big"), content, 4 + size + 2)
-    return None
+        if size:
+            number, at = int.from_bytes(content[4 : 4 + size], "big"), 4 + size + 2
+            yield content[at : at + 4], _Item(number, content, at)
 
 
 def _exif(file: BinaryIO, meta: bytes, item: _Item) -> bytes:

@@ -19,6 +19,7 @@ from dreamd.pictures.damage import left_out_when_broken
 from dreamd.pictures.decoders.raster import DeepLayout
 from dreamd.pictures.descriptions.exif import read_exif
 from dreamd.pictures.kinds import RAW_ADVICE, is_named_raw
+from dreamd.pictures.paging.boxes import pages_of_boxes
 from dreamd.pictures.paging.jpeg import pages_of_jpeg
 from dreamd.pictures.paging.noting import note_of_pages
 from dreamd.pictures.paging.tiff import pages_of_tiff
@@ -88,7 +89,8 @@ def prepared(file: BinaryIO, name: str, number: int | None = None) -> Prepared:
     if head.startswith(b"BM"):
         return Prepared(stream=file, ancillary=bitmap.read_bitmap(file, name))
     if head[4:8] == b"ftyp":
-        return _numbered(_boxes(file, head, name), number)
+        source = _boxes(file, head, name)
+        return _several_noted(source, file, head, name) if number is None else _numbered(source, number)
     if webp.is_webp(head):
         stream, ancillary = webp.read_webp(file)
         return Prepared(stream=stream, ancillary=ancillary)
@@ -108,10 +110,16 @@ def _boxes(file: BinaryIO, head: bytes, name: str) -> Prepared:
     return Prepared(stream=stream, ancillary=ancillary, format="AVIF", deep=deep)
 
 
-def _numbered(source: Prepared, number: int | None) -> Prepared:
-    """Return a HEIC or AVIF with the number of the picture that is meant; libvips alone decodes an AVIF's others."""
-    if number is None:
+def _several_noted(source: Prepared, file: BinaryIO, head: bytes, name: str) -> Prepared:
+    """Return an AVIF with a note where it holds several pictures; of a HEIC its decoder tells it."""
+    if source.is_heic or not boxes.may_hold_several(file):
         return source
+    notes = note_of_pages(pages_of_boxes(file, head, name), "pictures", name)
+    return replace(source, ancillary=_noted(source.ancillary, notes))
+
+
+def _numbered(source: Prepared, number: int) -> Prepared:
+    """Return a HEIC or AVIF with the number of the picture that is meant; libvips alone decodes an AVIF's others."""
     layout = None if source.is_heic else source.deep or DeepLayout(kind="AVIF", bits=8)
     return replace(source, deep=None if layout is None else replace(layout, page=number), number=number)
 

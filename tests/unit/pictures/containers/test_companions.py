@@ -56,6 +56,12 @@ def test_pictures_of_a_heic_are_told(opened: Opened) -> None:
     assert opened(encoded.getvalue()).notes == ("it holds 2 pictures: the first was dreamed",)
 
 
+def test_pictures_of_an_avif_are_told_and_an_alpha_channel_is_none(opened: Opened) -> None:
+    assert opened(kit.avif(2)).notes == ("it holds 2 pictures: the first was dreamed",)
+    clear = Image.new("RGBA", (32, 24), (255, 0, 0, 90))
+    assert opened(badfiles.saved(clear, "AVIF")).notes == ()
+
+
 def test_an_avif_with_a_gain_map_by_the_standard_is_told() -> None:
     plain = badfiles.saved(badfiles.noise(32, 24), "AVIF")
     assert read_boxes(io.BytesIO(plain), "plain")[1].notes == ()

@@ -183,6 +183,12 @@ def test_a_page_that_is_broken_is_named(tmp_path: Path) -> None:
             pages.read(1)
 
 
+@pytest.mark.parametrize("data", [kit.heic((64, 48), (80, 40)), kit.avif(2)], ids=["heic", "avif"])
+def test_a_collection_that_is_cut_off_is_refused(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(PictureError, match="not a picture that can be read"):
+        pages_of(tmp_path, data[:-20])
+
+
 def test_a_page_is_held_to_the_limit_when_it_is_decoded_too(tmp_path: Path) -> None:
     pages = opened(tmp_path, kit.plain_tiff(2), replace(LIMITS, max_pixels=48))
     assert pages is not None

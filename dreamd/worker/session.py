@@ -38,6 +38,7 @@ from dreamd.settings.recipes.recipe import Recipe
 from dreamd.settings.recipes.recipe_text import carried_text
 from dreamd.weights.transfer import OnBytes
 from dreamd.wording import printable
+from dreamd.worker.films.opening import check_no_film
 from dreamd.worker.machine.bounds import Bounds
 from dreamd.worker.machine.device import Device, device_name
 from dreamd.worker.pixels import mask_of, result_pixels, to_tensor
@@ -116,6 +117,8 @@ class Session:
             PictureError: it is no picture, or one that is too large.
             PluginError: the plugin that decodes it breaks its contract.
         """
+        if recipe.film.frames is not None:
+            check_no_film(self.plugins, source)
         decoder = self.plugins.decoder(source)
         picture = read_picture(
             source,

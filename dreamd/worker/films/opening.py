@@ -128,6 +128,14 @@ def open_source(plugins: Plugins, bounds: Bounds, path: Path, max_side: int | No
     return Source(film, name, extension, reader, width, height, file, bounds)
 
 
+def check_no_film(plugins: Plugins, path: Path) -> None:
+    """Raise PictureError for the name of a film, where a film is to be made out of a picture."""
+    extension = path.suffix.lower()
+    if extension not in PICTURES and plugins.film(extension) is not None:
+        words = "is a film, and film.frames makes one out of a picture: give a picture, or a recipe without film.frames"
+        raise PictureError(f"{printable(path.name)} {words}")
+
+
 class _TooLargeError(PictureError):
     """A frame has more pixels than may be."""
 

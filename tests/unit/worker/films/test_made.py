@@ -13,11 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
+from dreamd.errors import PictureError
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
 from dreamd.worker.films.film_dream import FilmDream, Watching
 from dreamd.worker.films.made import held_to
 from dreamd.worker.session import Session
+from tests.films import panning, write_film
 from tests.unit.worker.films import kit as films
 from tests.unit.worker.kit import fill, picture, plugins_in, session_in
 
@@ -60,6 +62,12 @@ def test_a_film_whose_last_frame_was_torn_by_a_loss_of_power_begins_anew(session
     with pytest.raises(RuntimeError, match="gone or broken"):
         dream(is_over=True)
     dream(is_over=False)
+
+
+def test_a_film_is_made_out_of_a_picture_and_not_out_of_a_film(session: Session, tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.mp4", panning(2))
+    with pytest.raises(PictureError, match=r"a\.mp4 is a film, and film\.frames makes one out of a picture"):
+        session.read(film, films.recipe(film={"frames": 4}))
 
 
 def test_a_film_runs_back_so_that_it_can_go_round(session: Session, tmp_path: Path) -> None:

@@ -420,3 +420,11 @@ def test_a_page_that_is_not_served_is_told_and_is_nothing_to_open(place: Place) 
 def test_a_slow_format_is_said_while_it_is_written() -> None:
     writing = replace(RUNNING, share=1.0, writing="writing avif: 24 megapixels take about 7 times as long as in jpeg")
     assert doing(asdict(writing)) == writing.writing
+
+
+def test_frames_of_a_film_and_pages_of_a_file_are_counted_while_they_run() -> None:
+    step = {"ascent": 1, "ascents": 2, "iteration": 1, "iterations": 4}
+    film = RunningJob(job="1", picture="a.mp4", frame=3, frames=9, eta_seconds=70.0, **step)
+    scan = RunningJob(job="2", picture="a.tif", page=2, pages=5, **step)
+    assert doing(asdict(film)) == "frame 3/9, about 1 min to go"
+    assert doing(asdict(scan)) == "page 2/5"

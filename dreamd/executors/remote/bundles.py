@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -77,7 +78,10 @@ def unpacked_plugins(data: bytes, digest: str, count: int, below: Path) -> tuple
 
 
 def _unpack(data: bytes, folder: Path) -> None:
-    with zipfile.ZipFile(io.BytesIO(data)) as bundle:
-        bundle.extractall(folder)
-        for member in bundle.infolist():
-            (folder / member.filename).chmod(member.external_attr >> 16)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as bundle:
+            bundle.extractall(folder)
+            for member in bundle.infolist():
+                (folder / member.filename).chmod(member.external_attr >> 16)
+    except zipfile.BadZipFile as error:
+        raise OSError(errno.EIO, "the plugins were damaged on their way") from error

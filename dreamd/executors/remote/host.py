@@ -150,10 +150,9 @@ class SeatHost:
 
     def _run(self, device: str, sharers: int) -> None:
         try:
+            if self._opening.settings.protocol != PROTOCOL:
+                raise OSError("this machine has another dreamd than the daemon; install the same version on both")
             settings = self._settings(device, sharers)
-            if settings.protocol != PROTOCOL:
-                problem = "this machine has another dreamd than the daemon; install the same version on both"
-                raise OSError(problem)
             self._process = Process(settings, self._take_said, self._take_end, self._environment)
         except OSError as error:
             self._news.put(Ended(reason=f"the worker cannot be started: {error}", failure=None))

@@ -20,6 +20,7 @@ from dreamd.executors.remote.cluster import (
     Ended,
     FarBatch,
     FarNews,
+    Glimpse,
     HostLostError,
     Opening,
     Place,
@@ -217,6 +218,21 @@ def test_what_a_film_has_come_to_lies_beside_the_daemon_when_its_turn_is_over(
     (sent,) = host.batches.get(timeout=WAIT).orders
     assert sent.is_kept  # it goes on where it was, and nothing of it is sent again
     assert sent.data is None
+
+
+def test_a_preview_of_a_dream_that_goes_on_is_shown_and_no_other(host: Played, tmp_path: Path) -> None:
+    heard: queue.SimpleQueue[Heard] = queue.SimpleQueue()
+    previews = tmp_path / "preview"
+    previews.mkdir()
+    shared = Shared(say=heard.put, previews=previews)
+    carrier = Carrier(PLACE, host, shared, lambda _, gone: None)
+    heard.get(timeout=WAIT)
+    carrier.give(batch(order(tmp_path)))
+    host.news.put(Glimpse(name="over.jpg", data=b"old"))
+    host.news.put(Glimpse(name="1.jpg", data=b"new"))
+    host.say(Done(job="1", file="cat.png", sidecar=SIDECAR), cat_png=b"dream")
+    heard.get(timeout=WAIT)
+    assert {file.name: file.read_bytes() for file in previews.iterdir()} == {"1.jpg": b"new"}
 
 
 # The bridge

@@ -24,8 +24,9 @@ _HOUR = 3600
 _BAR = 1.8
 """Times as many pictures with two workers of one thread as with one."""
 
-_WARM = 8
-"""The pictures at the beginning that do not count: until then workers may still be starting."""
+_WARM, _COUNTED, _LAST = 4, 20, 4
+"""The pictures of each worker, where the most work: those at the beginning, during which workers may still be starting,
+those that count, and those at the end, at which a worker may have nothing to do any more."""
 
 _RECIPE = """
 extends: animals
@@ -77,7 +78,8 @@ def run(plan: Plan) -> Iterator[Table]:
         ways.append(_Seats(workers=both // 2, threads=2))
         ways.append(_Seats(workers=both, threads=1))
     for precision in ("auto", "fp32"):
-        queue = _Queue(precision=precision, pictures=3 * _WARM if plan.quick else 5 * _WARM)
+        each = _WARM + (_LAST if plan.quick else _COUNTED) + _LAST
+        queue = _Queue(precision=precision, pictures=each * max(seats.workers for seats in ways))
         plan.say(f"{queue.pictures} pictures with {', '.join(seats.name for seats in ways)}, precision {precision}")
         yield _table(queue, ways, plan)
 
@@ -120,8 +122,8 @@ def _seconds(queue: _Queue, seats: _Seats) -> float:
             digest.update(result.read_bytes())
     if queue.made.setdefault(seats.threads, digest.hexdigest()) != digest.hexdigest():
         raise BenchmarkError(f"{seats.name} made other files than another number of workers with as many threads")
-    last = len(times) - seats.workers  # from here on somebody may have nothing to do
-    return (times[last] - written[_WARM]) / (last - _WARM)
+    first, last = _WARM * seats.workers, len(times) - _LAST * seats.workers
+    return (times[last] - written[first]) / (last - first)
 
 
 def _s(count: int) -> str:

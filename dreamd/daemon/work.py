@@ -6,6 +6,7 @@ Knows jobs and seats. Knows no inbox, no signal and no end of the daemon.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Collection
 
@@ -189,6 +190,8 @@ class Work:
     def _draw(self, until: float) -> list[tuple[str, Batch]]:
         """Take the next jobs for the vacant seats; when it takes too long, the rest is for the next turn."""
         queue, drawn = self._life.queue, list[tuple[str, Batch]]()
+        # Near a queue's end no seat may have work for seconds that another one waits for.
+        even_part = math.ceil(len(queue) / max(1, self._roster.seats))
         while (job := queue.peek()) is not None:
             if time.monotonic() > until:
                 self._life.begin_more()
@@ -201,7 +204,7 @@ class Work:
                 queue.put_off(time.monotonic() + _ELSEWHERE_SECONDS)  # the others need not wait with it
                 continue
             known = self._paces.within(_AHEAD_SECONDS, job.recipe, self._roster.kind_of(seat))
-            batch = self._life.draw(self._roster.most_at(seat, min(known, self._most_at_a_time)))
+            batch = self._life.draw(self._roster.most_at(seat, min(known, even_part, self._most_at_a_time)))
             if batch is None:  # none may start, or the rest is for the next turn
                 break
             self._roster.reserve(seat, batch.jobs)

@@ -14,7 +14,7 @@ from dreamd.inbox.events import FileEvent
 from dreamd.inbox.recipes import RecipeChanged
 from dreamd.inbox.watcher import Watcher
 
-_CLAIM_SECONDS = 0.008
+_CLAIM_SECONDS = 0.004
 """The time spent on claims in a turn of the loop, in seconds: a storm of pictures must not keep jobs from starting."""
 
 _CLAIMS = 64

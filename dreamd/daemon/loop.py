@@ -38,7 +38,7 @@ from dreamd.tree.control import WAKE
 
 log = logging.getLogger(__name__)
 
-_EVENT_SECONDS = 0.008
+_EVENT_SECONDS = 0.004
 """The time spent on events before the rest of a turn, in seconds: a storm of them must not keep jobs from starting."""
 
 _INBOX_SECONDS = 1.0

@@ -32,7 +32,7 @@ _AHEAD_SECONDS = 2.0
 _MOST_AT_A_TIME = 32
 """The number of jobs given to a worker at a time when `workers.batch` is `auto`."""
 
-_DRAW_SECONDS = 0.008
+_DRAW_SECONDS = 0.005
 """The time in which jobs are taken for seats in a turn of the loop, in seconds: a thousand may be vacant at once."""
 
 _TURN_SECONDS = 10.0

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _INSPECTIONS_A_TURN = 2_000
 """The number of files that are inspected before the loop has its turn again; one takes about 40 µs."""
 
-_TURN_SECONDS = 0.008
+_TURN_SECONDS = 0.004
 """The time for inspecting files before the loop has its turn again, in seconds; a few are read from end to end."""
 
 _MOST_WAITING = 20_000

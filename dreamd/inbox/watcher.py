@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 _LOOK_FOR_INBOX_SECONDS = 1.0
 """The shortest time between two looks whether the inbox is still the folder that is watched, in seconds."""
 
-_WALK_SECONDS = 0.008
+_WALK_SECONDS = 0.004
 """The time that a walk goes on before the loop has its turn again, in seconds."""
 
 _STEP_ENTRIES = 512

@@ -41,7 +41,7 @@ _WRITE_SECONDS = 0.25
 _WRITE_SHARE = 0.03
 """The share of its time that the loop spends on snapshots at most."""
 
-_MOST_RUNNING = 500
+_MOST_RUNNING = 200
 """The most jobs in workers' hands that are listed, as evenly as may be: with a thousand workers it takes long."""
 
 _MOST_LEFT = 100

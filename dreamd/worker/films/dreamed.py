@@ -185,7 +185,7 @@ class DreamedFilm:
         start = to_image(frame.pixels)
         if carried and before is not None:
             motion = self._motion(frame.pixels, before.frame)
-            start = (start + self._film.keep * motion.carried(before.change)).clamp_(0, 1)
+            start = motion.carried(before.change).mul_(self._film.keep).add_(start).clamp_(0, 1)
         built = self._recipes.further if carried else self._recipes.anew
         (pixels,) = self._dream([frame], start, built, watching)
         return pixels

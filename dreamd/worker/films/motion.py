@@ -21,7 +21,8 @@ from dreamd.pictures.picture import Bytes
 from dreamd.worker.pixels import to_image
 
 _MOST_SIDE = 960
-"""The longest side in pixels at which the flow is looked for; that of a larger frame is enlarged."""
+"""The longest side in pixels at which the flow is looked for, and how far it can be trusted; a larger frame's are
+enlarged."""
 
 _LEAST_SIDE = 64
 """The shortest side in pixels at which DIS finds anything: smaller frames are enlarged."""
@@ -55,7 +56,7 @@ class Motion:
 
     def carried(self, image: Tensor) -> Tensor:
         """Return an image `[1, C, H, W]` of the other frame as it lies over this one, where that is sure."""
-        return warped(image, self.flow) * self.reliable
+        return warped(image, self.flow).mul_(self.reliable)
 
 
 def can_follow() -> bool:
@@ -70,26 +71,27 @@ def motion_between(current: Levels, other: Levels) -> Motion:
         current: `[H, W, 3]`.
         other: the same.
     """
-    here, there = _searched(current), _searched(other)
+    now, then = _sized(current), _sized(other)
+    here, there = _grey(now), _grey(then)
     flow, back = _dis(here, there), _dis(there, here)
-    height, width = current.shape[:2]
     astray = (flow + warped(back.permute(0, 3, 1, 2), flow).permute(0, 2, 3, 1)).square().sum(3, keepdim=True)
     sure = 1 / (1 + astray.permute(0, 3, 1, 2) / _ASTRAY_PIXELS**2)
-    sure = F.interpolate(sure, (height, width), mode="bilinear", align_corners=False)
-    scale = torch.tensor([width / here.shape[1], height / here.shape[0]])
-    large = F.interpolate(flow.permute(0, 3, 1, 2), (height, width), mode="bilinear", align_corners=False)
-    whole = large.permute(0, 2, 3, 1) * scale
-    unlike = (to_image(current) - warped(to_image(other), whole)).abs().mean(1, keepdim=True) * 255
+    unlike = warped(to_image(then), flow).sub_(to_image(now)).abs_().mean(1, keepdim=True).mul_(255)
     unlike = F.avg_pool2d(unlike, 3, 1, 1, count_include_pad=False)
     alike = 1 / (1 + (unlike / _UNLIKE).square())
-    return Motion(whole, sure * alike * _inside(whole))
+    reliable = sure * alike * _inside(flow)
+    height, width = current.shape[:2]
+    scale = torch.tensor([width / here.shape[1], height / here.shape[0]])
+    large = F.interpolate(flow.permute(0, 3, 1, 2), (height, width), mode="bilinear", align_corners=False)
+    reliable = F.interpolate(reliable, (height, width), mode="bilinear", align_corners=False)
+    return Motion(large.permute(0, 2, 3, 1) * scale, reliable)
 
 
 def warped(image: Tensor, flow: Tensor) -> Tensor:
     """Return an image `[1, C, H, W]` moved by a flow `[1, H, W, 2]` in pixels, by parts of pixels."""
     height, width = image.shape[2:]
     down, across = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    grid = torch.stack([(across + flow[..., 0] + 0.5) / width, (down + flow[..., 1] + 0.5) / height], 3) * 2 - 1
+    grid = torch.stack([(across + flow[..., 0] + 0.5) / width, (down + flow[..., 1] + 0.5) / height], 3).mul_(2).sub_(1)
     return F.grid_sample(image, grid, mode="bicubic", padding_mode="border", align_corners=False)
 
 
@@ -102,18 +104,24 @@ def _inside(flow: Tensor) -> Tensor:
     return inside[:, None].float()
 
 
-def _searched(pixels: Levels) -> Bytes:
-    """Return a frame in grey, at the size at which its flow is looked for."""
+def _sized(pixels: Levels) -> Bytes:
+    """Return a frame's colours at the size at which its flow is looked for."""
     import cv2
 
-    height, width = pixels.shape[:2]
+    colours = np.ascontiguousarray(as_bytes(pixels))
+    height, width = colours.shape[:2]
     scale = min(1.0, _MOST_SIDE / max(height, width))
     scale = max(scale, _LEAST_SIDE / min(height, width))
-    grey: Any = cv2.cvtColor(np.ascontiguousarray(as_bytes(pixels)), cv2.COLOR_RGB2GRAY)
     if scale == 1.0:
-        return np.asarray(grey)
+        return colours
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC))
+    return np.asarray(cv2.resize(colours, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC))
+
+
+def _grey(colours: Bytes) -> Bytes:
+    import cv2
+
+    return np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY))
 
 
 @cache

@@ -23,7 +23,7 @@ def main() -> None:
         print(cluster.missing)
         sys.exit(1)
     nodes = {place.node for place in places}
-    print(f"Ray at {settings['address']}: {len(places)} seats on {len(nodes)} machines")
+    print(f"Ray at {settings['address']}: machines: {len(nodes)}, seats: {len(places)}")
 
 
 if __name__ == "__main__":

@@ -346,7 +346,7 @@ class Spool:
             DreamdError: the original is not in work.
         """
         with os_errors_explained("put away", self.work_path(job)):
-            self.drafts.drop(job.id)
+            self.drafts.discard(job.id)
             with self._work.opened(job) as original:
                 kept = self._failures.find(job) if original is None else self._failures.put(original, job, reason)
             if kept is None:

@@ -1,6 +1,7 @@
 """The folders in which results are written: `.dreamd/<drafts>/<number>` in the outbox, one a job while it runs.
 
-A folder is used again for the next job, since making and removing one takes a disk longer than writing a small result.
+A folder is used again when its job is done, since making and removing one takes a disk longer than writing a small
+result. That of a job that failed, was cancelled or is tried again is not: its worker may be about to write still.
 They go when no job has one. What a kill leaves is worth nothing, and goes at the next start.
 """
 
@@ -42,12 +43,11 @@ class Drafts:
         self._made = 0
 
     def give(self, job_id: str) -> Path:
-        """Return an empty folder for a job's result; what an earlier attempt of the job left is removed."""
+        """Return an empty folder for a job's result; that of an earlier attempt of the job is removed."""
         one_name(job_id)
-        self.empty(job_id)
+        self.discard(job_id)
         with self._changing:
-            name = self._of.get(job_id) or self._taken_spare() or self._make()
-            self._of[job_id] = name
+            name = self._of[job_id] = self._taken_spare() or self._make()
         return self._outbox.joinpath(*self._parts, name)
 
     def adopt(self, job_id: str, place: str) -> None:
@@ -65,21 +65,29 @@ class Drafts:
             yield folder
 
     def drop(self, job_id: str) -> None:
-        """Remove what is in a job's folder, which is free for another then."""
+        """Remove what is in the folder of a job that is done, which is free for another then."""
         self.empty(job_id)
         self.release(job_id)
+
+    def discard(self, job_id: str) -> None:
+        """Remove the folder of a job that is not done; no other job gets one of its name."""
+        with self._changing:
+            name = self._of.pop(job_id, None)
+        if name is not None:
+            with opened_folder_if_there(self._outbox, self._parts) as drafts:
+                if drafts is not None:
+                    with _absence_borne():
+                        shutil.rmtree(name, dir_fd=drafts)
+            self._remove_unused()
 
     def release(self, job_id: str) -> None:
         """Take a job's folder back, which is empty."""
         with self._changing:
             name = self._of.pop(job_id, None)
-            if name is not None:
-                self._spare.append(name)
-            unused = [] if self._of else self._spare
-            if not self._of:
-                self._spare = []
-        if unused:
-            self._remove(unused)
+            if name is None:
+                return
+            self._spare.append(name)
+        self._remove_unused()
 
     def forget(self) -> None:
         """Take note that all folders are removed: none of them is a running job's."""
@@ -105,9 +113,6 @@ class Drafts:
                     shutil.rmtree(left, dir_fd=folder)
                 else:
                     os.unlink(left, dir_fd=folder)
-        if folder is None:  # somebody has removed it
-            with self._changing:
-                self._of.pop(job_id, None)
 
     def _taken_spare(self) -> str | None:
         while self._spare:
@@ -133,7 +138,12 @@ class Drafts:
                     continue
                 return name
 
-    def _remove(self, names: list[str]) -> None:
+    def _remove_unused(self) -> None:
+        """Remove the folders, when no job has one."""
+        with self._changing:
+            if self._of:
+                return
+            names, self._spare = self._spare, []
         with opened_folder_if_there(self._outbox, [HOUSE]) as house:
             if house is None:
                 return

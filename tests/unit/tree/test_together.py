@@ -286,6 +286,16 @@ def test_a_draft_folder_is_used_again_empty_and_goes_when_no_job_has_one(spool, 
     assert list((folders.outbox / ".dreamd").iterdir()) == []
 
 
+def test_a_draft_folder_into_which_a_worker_may_still_write_is_given_to_no_other_job(spool):
+    tried_again, failed, other = claimed(spool)[:3]
+    first, second = spool.temporary(tried_again), spool.temporary(failed)
+    assert spool.temporary(tried_again) not in (first, second)
+    spool.fail(failed, "cancelled")
+    assert spool.temporary(other) not in (first, second)
+    assert not first.exists()
+    assert not second.exists()
+
+
 def test_a_draft_folder_that_somebody_removed_is_made_anew(spool):
     one, two = claimed(spool)[:2]
     spool.temporary(one).rmdir()

@@ -22,6 +22,7 @@ from dreamd.engine.tiles.fitting import BatchTooLargeError
 from dreamd.pictures.film import FilmWriter, Frame, Levels, as_bytes
 from dreamd.pictures.picture import Picture
 from dreamd.worker.films.film_dream import (
+    TIDY_FRAMES,
     FilmResult,
     Pace,
     Recipes,
@@ -33,6 +34,7 @@ from dreamd.worker.films.film_dream import (
 from dreamd.worker.films.keeping import FilmFolder
 from dreamd.worker.films.motion import Motion, can_follow, motion_between
 from dreamd.worker.films.opening import Source
+from dreamd.worker.machine.heap import give_back_freed_memory
 from dreamd.worker.pixels import mask_of, to_image, to_levels
 from dreamd.worker.recipes.builder import Built
 from dreamd.worker.session import Session
@@ -113,6 +115,8 @@ class DreamedFilm:
             return self._go_on_alone(frames, is_over, watching)
         while (group := self._next_group(frames)) is not None:
             self._finish(group, watching)
+            if self.folder.standing.frames % TIDY_FRAMES == 0:
+                give_back_freed_memory()
             if is_over():
                 return False
         return self._end()

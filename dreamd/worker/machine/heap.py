@@ -28,3 +28,13 @@ def keep_freed_memory(memory: int) -> None:
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, _LARGEST_ON_HEAP)
         mallopt(_TRIM_THRESHOLD, min(_MOST_KEPT, memory // _SHARE_KEPT))
+
+
+def give_back_freed_memory() -> None:
+    """Give the system all memory that was freed, for what was kept lies in ever more pieces and is used ever less.
+
+    Another C library is left as it is.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -63,7 +63,11 @@ class RayCluster:
     def _start(self, name: str, options: str) -> None:
         ray = shlex.quote(str(Path(sys.executable).with_name("ray")))
         common = f"--object-store-memory={_STORE_BYTES} --min-worker-port=0 --max-worker-port=0 --block"
-        variables = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
+        variables = {
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
+            "XDG_CACHE_HOME": str(self._folder / f"cache-{name}"),
+        }
         with (self._folder / f"{name}.log").open("ab") as log:
             self._loops[name] = subprocess.Popen(
                 ["bash", "-c", f"while :; do {ray} start {options} {common}; sleep 1; done"],

@@ -244,6 +244,8 @@ def measure(files: int, *, seats: int, wait: float, seconds: float, at_once: boo
 def _window(root: Path, daemon: subprocess.Popen[bytes], files: int, seconds: float) -> tuple[int, float, float]:
     """Return how many jobs were done in so many seconds, or until all were; the seconds, and those of the processor."""
     first = _wait_until(root, daemon, lambda values: values["done"] > 0)
+    if first["done"] >= files:
+        raise BenchmarkError(f"{files} pictures are done before they can be counted; take more")
     begin, used = time.perf_counter(), _processor_seconds(daemon.pid)
     end = begin + seconds
     last = _wait_until(root, daemon, lambda values: values["done"] >= files or time.perf_counter() >= end)

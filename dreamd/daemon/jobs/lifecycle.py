@@ -106,10 +106,9 @@ class Lifecycle:
             taken = self._spool.claim_all(paths)
         except DreamdError as error:
             return [], dict.fromkeys(paths, error)
+        # Not path by path: one may have been found twice, by an event and by a walk, and is one job.
         claimed = [
-            Job(id=taken.jobs[path], folder=path.parent, name=path.name, claimed_at=now)
-            for path in paths
-            if path in taken.jobs
+            Job(id=job_id, folder=path.parent, name=path.name, claimed_at=now) for path, job_id in taken.jobs.items()
         ]
         return claimed, taken.refused
 

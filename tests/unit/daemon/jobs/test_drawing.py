@@ -73,3 +73,14 @@ def test_a_result_of_an_earlier_runs_job_is_not_published_with_others(house: Hou
     assert not publication.may_join
     house.life.finish(publication())
     assert job.id not in house.life.recovered
+
+
+@pytest.mark.parametrize("count", [3, 8])
+def test_a_picture_that_was_found_twice_is_one_job(house: House, count: int) -> None:
+    """By an event and by a walk, before it was claimed: twice in the queue, a seat would be given it twice."""
+    paths = [PurePosixPath(f"a/{number}.png") for number in range(count)]
+    (house.folders.inbox / "a").mkdir()
+    for path in paths:
+        (house.folders.inbox / path).write_bytes(b"a picture")
+    assert house.life.take_in([*paths, *paths]) == {}
+    assert sorted(job.path for job in house.life.queue) == paths

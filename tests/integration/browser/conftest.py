@@ -57,6 +57,11 @@ def is_trouble(message: ConsoleMessage) -> bool:
     return message.type in ("error", "warning") and _MAY_BE_MISSING not in message.location["url"]
 
 
+def told(message: ConsoleMessage) -> str:
+    """A message, with what it is about: a resource that is missing says no more than that."""
+    return f"{message.text} ({message.location['url']})"
+
+
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     """`visit(site)` opens a page as a person of its own; at the end nothing may have gone wrong in it unseen."""
@@ -69,7 +74,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         page = context.new_page()
         page.set_default_timeout(WAIT_MILLISECONDS)
         if not quiet:
-            page.on("console", lambda message: is_trouble(message) and troubles.append(message.text))
+            page.on("console", lambda message: is_trouble(message) and troubles.append(told(message)))
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("request", lambda request: request.url.startswith((site.url, "blob:")) or troubles.append(request.url))
         page.goto(f"{site.url}{place}")

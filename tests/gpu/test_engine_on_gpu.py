@@ -27,8 +27,9 @@ from dreamd.engine.network.backbone import Backbone
 from dreamd.engine.objectives.objective import Gradient, Objective, Prepare, Term, WholeGradient
 from dreamd.engine.speed.card import depthwise, pooling
 from dreamd.engine.speed.card.graphs import GraphedGradient, Graphs, Recorder
-from dreamd.engine.speed.card.joined import CardConv2d, DepthwiseConv2d, PointwiseConv2d, ReluConv2d
+from dreamd.engine.speed.card.joined import DepthwiseConv2d, PointwiseConv2d, ReluConv2d
 from dreamd.engine.speed.devices import leaves_broken, moved, on_cpu
+from dreamd.engine.speed.fixed import FixedConv2d
 from dreamd.engine.speed.flow import Flow, flow_of
 from dreamd.engine.speed.precision import Precision, arrange_network, cast, products_in
 from dreamd.engine.tiles.fitting import BatchTooLargeError
@@ -135,7 +136,7 @@ def test_pooling_behind_a_relu_is_torchs_to_the_bit_and_so_is_its_gradient(size:
 
 
 def test_this_torch_compiles_the_kernels() -> None:
-    assert pooling._is_to_be_had(CUDA)
+    assert pooling.is_to_be_had(CUDA)
     assert depthwise.is_to_be_had(CUDA)
 
 
@@ -176,7 +177,7 @@ def test_convolutions_on_a_card_give_torchs_values_and_gradients_to_the_bit_wher
         copy.deepcopy(plain), Precision.BF16, CUDA, exact=False, flow=flow_of(copy.deepcopy(plain), 32)
     )
     assert (
-        any(isinstance(module, CardConv2d) and module.way.join is not None for module in fast)
+        any(isinstance(module, FixedConv2d) and module.way.join is not None for module in fast)
         or block == "5×5, by steps"
     )
     x = whole_numbers(2, 3, 13, 18)

@@ -1,10 +1,9 @@
 """Clamps: a ReLU or another clamp that is computed with the convolution before it.
 
-Which can be is told by the flow through the network; how, by the convolution, for which a processor and a GPU have ways
-of their own. What a module gives is what it gave, wherever somebody has a hook in it: whether anybody looks is asked
-each time that the network runs.
+What a module gives is what it gave, wherever somebody has a hook in it: whether anybody looks is asked each time that
+the network runs.
 
-Knows modules, their hooks and the flow between them. Knows no devices.
+Knows modules and their hooks. Knows no convolutions and no devices.
 """
 
 from __future__ import annotations
@@ -12,11 +11,9 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
+import torch
 from torch import Tensor, nn
-
-from dreamd.engine.speed.flow import Clamp, Flow
 
 
 @dataclass
@@ -47,7 +44,7 @@ class Join:
         after: the modules with a hook that would see the result.
         is_own: whether the gradient of the result belongs to nobody else, unless a hook sees the result.
         pooling: the max pooling that the result goes into and nowhere else, unless a hook sees it; None for none.
-        last: the last result.
+        last: the last result, or the one that is being computed.
     """
 
     low: float
@@ -71,60 +68,34 @@ class Join:
         """Return whether one function takes the result and nobody looks at it: its gradient can be written over."""
         return self.is_own and not any(module._forward_hooks or module._forward_pre_hooks for module in self.after)
 
-    def clamped_by(self, convolve: Callable[[Clamped], Tensor]) -> Tensor:
+    def clamped_by(self, convolve: Callable[[], Tensor]) -> Tensor:
         """Return what a convolution gives that clamps its own result, for the clamp's own module to pass on."""
-        clamped = Clamped()
-        result = convolve(clamped)
+        clamped = self.last = Clamped()
+        result = convolve()
         clamped.tensor = weakref.ref(result)
-        self.last = clamped
         return result
 
 
-Accept = Callable[[nn.Module, Join], bool]
-"""A function that has a convolution clamp its own result, if it can. Returns whether it does."""
+def through_clamp(gradient: Tensor, result: Tensor, join: Join, into: Tensor | None) -> Tensor:
+    """Return the gradient at what was clamped for one at the result, in the memory of `into` if that is given."""
+    if into is None:
+        pulled: Tensor = torch.ops.aten.hardtanh_backward(gradient, result, join.low, join.high)
+        return pulled
+    torch.ops.aten.hardtanh_backward.grad_input(gradient, result, join.low, join.high, grad_input=into)
+    return into
 
 
-def join_clamps(network: nn.Module, flow: Flow, accepts: Accept) -> list[Join]:
-    """Have clamps computed with the convolutions before them, and others in place.
+def through_join(gradient: Tensor, result: Tensor | None, join: Join | None, *, overwrites: bool) -> Tensor:
+    """Return the gradient before the clamp, if there is one, with the channels innermost.
 
     Args:
-        network: with norms that are folded or not; changed in place.
-        flow: how tensors go through it.
-        accepts: takes a convolution and its clamp.
-
-    Returns:
-        the clamps that convolutions took.
+        gradient: at the result, `[N, C, H, W]`.
+        result: what the clamp gave.
+        join: the clamp.
+        overwrites: whether the gradient may be written over.
     """
-    joins = [join for clamp in flow.clamps if (join := _join(network, clamp, accepts))]
-    for name in flow.overwriting:
-        network.get_submodule(name).inplace = True  # type: ignore[assignment]
-    return joins
-
-
-def _join(network: nn.Module, clamp: Clamp, accepts: Accept) -> Join | None:
-    """Have a clamp computed with the convolution before it, if that accepts it and the norm between them is folded."""
-    if clamp.norm is not None and "forward" not in vars(network.get_submodule(clamp.norm)):
-        return None
-    activation = network.get_submodule(clamp.activation)
-    low, high = _bounds(activation)
-    before, after = (
-        tuple(network.get_submodule(name) for name in names) for names in (clamp.shown_before, clamp.shown_after)
-    )
-    pooling = None if clamp.pooling is None else network.get_submodule(clamp.pooling)
-    assert pooling is None or isinstance(pooling, nn.MaxPool2d)
-    join = Join(low, high, before, after, clamp.is_own, pooling)
-    if not accepts(network.get_submodule(clamp.convolution), join):
-        return None
-    activation.forward = partial(_passed_on, join, activation.forward)
-    return join
-
-
-def _bounds(activation: nn.Module) -> tuple[float, float]:
-    if isinstance(activation, nn.Hardtanh):  # and ReLU6, which is one
-        return activation.min_val, activation.max_val
-    return 0.0, float("inf")
-
-
-def _passed_on(join: Join, clamp: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Pass on what was clamped with the convolution before, and clamp anything else."""
-    return x if join.last is not None and join.last.is_in(x) else clamp(x)
+    if join is not None:
+        assert result is not None
+        is_last = gradient.is_contiguous(memory_format=torch.channels_last)
+        gradient = through_clamp(gradient, result, join, gradient if overwrites and is_last else None)
+    return gradient.contiguous(memory_format=torch.channels_last)

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from dreamd.engine.speed.card.joined import arrange_on_card
-from dreamd.engine.speed.clamps import join_clamps
+from dreamd.engine.speed.fixed import join_clamps
 from dreamd.engine.speed.flow import Flow
-from dreamd.engine.speed.frozen import freeze_convolutions, join_frozen
+from dreamd.engine.speed.frozen import freeze_convolutions
 from dreamd.engine.speed.winograd import use_winograd
 
 _NO_FLOW = Flow()
@@ -99,7 +99,7 @@ def arrange_network(
         use_winograd(network)
     if freezing_gains(device):
         freeze_convolutions(network)
-        join_clamps(network, flow, join_frozen)
+        join_clamps(network, flow)
     elif device.type == "cuda":
         arrange_on_card(network, flow)
     return network

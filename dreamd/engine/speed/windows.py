@@ -15,10 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dreamd.engine.speed.fixed import Pair, zeros_around
 from dreamd.engine.speed.phases import Phases, phases_of
-
-Pair = tuple[int, int]
-"""A number for the vertical side and one for the horizontal side."""
 
 Zeros = tuple[int, int, int, int]
 """Zeros to the left, right, above and below."""
@@ -238,31 +236,10 @@ def _turned_for(shape: torch.Size, kernels: Kernels, cells: Cells, back: Cells |
     return kernels.turned.for_pictures(torch.Size((shape[0], kernel[0], *spread)), back)
 
 
-def same_padding(convolution: nn.Conv2d, shape: torch.Size) -> tuple[Pair, Pair]:
-    """Return the zeros that TensorFlow puts above and below `[N, C, H, W]`, and those to its left and right."""
-    down, right = (
-        _same_padding(side, kernel, stride, dilation)
-        for side, kernel, stride, dilation in zip(
-            shape[2:], convolution.kernel_size, convolution.stride, convolution.dilation, strict=True
-        )
-    )
-    return down, right
-
-
-def _same_padding(side: int, kernel: int, stride: int, dilation: int) -> Pair:
-    cells = -(-side // stride)
-    zeros = max(0, (cells - 1) * stride + (kernel - 1) * dilation + 1 - side)
-    return zeros // 2, zeros - zeros // 2
-
-
 def _padding_of(convolution: nn.Conv2d, shape: torch.Size, *, is_same: bool) -> tuple[list[int], Zeros | None]:
     """Return the zeros on both sides, or those that must be put around the picture since the sides differ."""
-    if is_same:
-        (above, below), (left, right) = same_padding(convolution, shape)
-        return ([above, left], None) if (above, left) == (below, right) else ([0, 0], (left, right, above, below))
-    if isinstance(convolution.padding, str):
-        return [0, 0], None
-    return list(convolution.padding), None
+    (above, below), (left, right) = zeros_around(convolution, shape, is_same=is_same)
+    return ([above, left], None) if (above, left) == (below, right) else ([0, 0], (left, right, above, below))
 
 
 def _kernels(convolution: nn.Conv2d, more: Pair, padding: list[int]) -> Kernels:

@@ -19,8 +19,9 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from dreamd.engine.speed.clamps import Join
-from dreamd.engine.speed.frozen import FrozenConv2d, freeze, through_clamp
+from dreamd.engine.speed.clamps import Join, through_clamp
+from dreamd.engine.speed.fixed import fix
+from dreamd.engine.speed.frozen import FrozenConv2d
 from dreamd.engine.speed.points import BACKWARD, FORWARD, TILE, WINDOW, Transforms
 from dreamd.engine.speed.products import Products, bytes_kept, grid_of
 
@@ -38,17 +39,13 @@ _TILES_AT_ONCE = 192
 def use_winograd(network: nn.Module) -> None:
     """Have each convolution of a network that gains by it take Winograd's way.
 
-    A convolution stays the object that it is, and only its class changes: a network may hold it in more places than its
-    tree of modules, and its hooks, names and weights stay.
-
     Args:
         network: frozen, in float32 on the CPU; changed in place.
     """
     for module in network.modules():
         if _is_eligible(module):
-            freeze(module, WinogradConv2d)
-            assert isinstance(module, WinogradConv2d)
-            module.forth, module.back = Products(turned=False), Products(turned=True)
+            fixed = fix(module, WinogradConv2d)
+            fixed.forth, fixed.back = Products(turned=False), Products(turned=True)
 
 
 def bytes_of_values(network: nn.Module) -> int:

@@ -16,10 +16,10 @@ from torchvision import models
 from dreamd.engine.network.backbone import Backbone
 from dreamd.engine.network.lookout import Lookout, Sight
 from dreamd.engine.objectives.objective import Objective, Term, WholeGradient
-from dreamd.engine.speed.clamps import join_clamps
+from dreamd.engine.speed.fixed import join_clamps
 from dreamd.engine.speed.flow import flow_of
 from dreamd.engine.speed.folding import fold
-from dreamd.engine.speed.frozen import FrozenConv2d, bytes_of_turned, freeze_convolutions, join_frozen
+from dreamd.engine.speed.frozen import FrozenConv2d, bytes_of_turned, freeze_convolutions
 from dreamd.engine.speed.precision import Precision, arrange_network
 from dreamd.engine.speed.straight import straight
 
@@ -59,7 +59,7 @@ def joined(network: nn.Module, side: int = 32) -> nn.Module:
     network = copy.deepcopy(network)
     flow = flow_of(network, side)
     freeze_convolutions(network)
-    join_clamps(network, flow, join_frozen)
+    join_clamps(network, flow)
     return network.to(memory_format=LAST)
 
 

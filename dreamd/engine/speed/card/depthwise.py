@@ -9,17 +9,14 @@ Knows activations and kernels. Knows no modules.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
-from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dreamd.engine.speed.card.kernels import CHANNELS, computes, empty, launch
-
-log = logging.getLogger(__name__)
+from dreamd.engine.speed.card.kernels import CHANNELS, are_to_be_had, empty, launch
+from dreamd.engine.speed.fixed import Pair
 
 _SOURCE = """
 typedef unsigned int word;
@@ -100,8 +97,6 @@ extern "C" __global__ void pull(
 }
 """
 
-Pair = tuple[int, int]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
@@ -139,19 +134,19 @@ def bias_and_bounds(bias: Tensor | None, weight: Tensor, low: float, high: float
     return torch.cat([values, values.new_tensor([low, high])])
 
 
-def convolve(x: Tensor, kernel: Tensor, bias: Tensor, window: Window) -> Tensor:
+def convolve(x: Tensor, kernel: Tensor, values: Tensor, window: Window) -> Tensor:
     """Convolve channel by channel, add the bias and clamp: `[N, C, H, W]` → `[N, C, *window.cells]`.
 
     Args:
         x: activations as kernels take them.
         kernel: as `in_order` gives it.
-        bias: as `bias_and_bounds` gives it.
+        values: as `bias_and_bounds` gives them.
         window: how the kernel is moved.
     """
     count, channels, height, width = x.shape
     result = empty(count, channels, *window.cells, x)
     sizes = (count, channels // CHANNELS, height, width, *window.numbers)
-    launch(_SOURCE, "convolve", result.numel() // CHANNELS, x, kernel, bias, result, *sizes)
+    launch(_SOURCE, "convolve", result.numel() // CHANNELS, x, kernel, values, result, *sizes)
     return result
 
 
@@ -164,13 +159,9 @@ def pull(gradient: Tensor, kernel: Tensor, shape: torch.Size, window: Window) ->
     return result
 
 
-@lru_cache
 def is_to_be_had(device: torch.device) -> bool:
-    """Return whether the kernels can be compiled on a device and compute what torch does; they are tried out."""
-    if computes(partial(_trial, device)):
-        return True
-    log.info("%s convolves channel by channel with cuDNN: this torch cannot compile other kernels", device)
-    return False
+    """Return whether the kernels can be compiled on a device and compute what torch does."""
+    return are_to_be_had(device, _trial)
 
 
 def _trial(device: torch.device) -> bool:

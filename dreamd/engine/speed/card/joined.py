@@ -11,8 +11,7 @@ Knows convolutions and the clamps behind them. Knows no precisions.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,19 +21,13 @@ from dreamd.engine.speed.card import depthwise
 from dreamd.engine.speed.card.depthwise import Window
 from dreamd.engine.speed.card.kernels import CHANNELS, suits
 from dreamd.engine.speed.card.pooling import pool_after
-from dreamd.engine.speed.clamps import Clamped, Join, join_clamps
+from dreamd.engine.speed.clamps import Join, through_join
+from dreamd.engine.speed.fixed import FixedConv2d, Pair, Way, fix, join_clamps, pads_as_tensorflow, zeros_around
 from dreamd.engine.speed.flow import Flow
-from dreamd.engine.speed.frozen import pads_as_tensorflow, through_clamp
-from dreamd.engine.speed.straight import is_straight
-from dreamd.engine.speed.windows import same_padding
-
-_LAST = torch.channels_last
 
 
 def arrange_on_card(network: nn.Module, flow: Flow) -> None:
-    """Have convolutions spare what frozen ones need not do, with the clamps and poolings behind them.
-
-    A convolution stays the object that it is, and only its class changes: its hooks, names and weights stay.
+    """Have convolutions spare what fixed ones need not do, with the clamps and poolings behind them.
 
     Args:
         network: frozen, on a GPU, in its precision; changed in place.
@@ -42,16 +35,12 @@ def arrange_on_card(network: nn.Module, flow: Flow) -> None:
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and (into := _class_for(module)):
-            padded = type(module) is not nn.Conv2d or module.padding == "same"
-            way = Way(plain=type(module), is_same=padded)
-            module.__class__ = into
-            assert isinstance(module, CardConv2d)
-            module.way = way
-    for join in join_clamps(network, flow, _accepts):
+            fix(module, into)
+    for join in join_clamps(network, flow):
         pool_after(join)
 
 
-def _class_for(module: nn.Conv2d) -> type[CardConv2d] | None:
+def _class_for(module: nn.Conv2d) -> type[FixedConv2d] | None:
     """Return the class of convolutions that computes what a module does in less time; None for none."""
     if module.padding_mode != "zeros":
         return None
@@ -71,81 +60,20 @@ def _is_of_single_cells(module: nn.Conv2d) -> bool:
     return (module.kernel_size, module.stride, module.padding) == ((1, 1), (1, 1), (0, 0))
 
 
-def _accepts(module: nn.Module, join: Join) -> bool:
-    """Have a convolution clamp its own result, if it can."""
-    if not isinstance(module, CardConv2d) or not module.can_clamp(join):
-        return False
-    module.way.join = join
-    return True
-
-
-@dataclass
-class Way:
-    """How a convolution is computed.
-
-    Attributes:
-        plain: its class before.
-        is_same: whether it pads as TensorFlow does.
-        join: the clamp that is computed with it; None for none.
-        kernel: its weight in another order; made when it is first needed, after norms were folded into it.
-        bias: its bias and the clamp's bounds.
-    """
-
-    plain: type[nn.Conv2d]
-    is_same: bool
-    join: Join | None = None
-    kernel: Tensor | None = None
-    bias: dict[bool, Tensor] | None = None
-
-
-class CardConv2d(nn.Conv2d):
-    """A convolution whose weights never change, on a GPU.
-
-    Attributes:
-        way: how it is computed.
-    """
-
-    way: Way
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve pictures or activations: `[N, C, H, W]` → `[N, K, H, W]`."""
-        join = self.way.join
-        join = join if join is not None and join.is_free() else None
-        if is_straight() or not x.is_cuda or x.dtype != self.weight.dtype or x.dim() != 4 or not self.takes(x, join):
-            return self.way.plain.forward(self, x)
-        if join is None:
-            return self.computed(x, None, Clamped())
-        return join.clamped_by(partial(self.computed, x, join))
-
-    def can_clamp(self, join: Join) -> bool:
-        """Return whether it can clamp its own result so."""
-        raise NotImplementedError
-
-    def takes(self, x: Tensor, join: Join | None) -> bool:
-        """Return whether these activations, with that clamp behind them, are computed faster than torch does."""
-        raise NotImplementedError
-
-    def computed(self, x: Tensor, join: Join | None, clamped: Clamped) -> Tensor:
-        """Return the convolution, clamped with it if there is a `join`."""
-        raise NotImplementedError
-
-
-class ReluConv2d(CardConv2d):
+class ReluConv2d(FixedConv2d):
     """A convolution of whole windows, which cuDNN computes together with its bias and a ReLU."""
 
     def can_clamp(self, join: Join) -> bool:
-        """Return whether it can clamp its own result so."""
+        """Return whether it is a ReLU that comes after a bias: cuDNN has a kernel for that."""
         return join.is_relu and self.bias is not None
 
     def takes(self, x: Tensor, join: Join | None) -> bool:
         """Return whether there is a ReLU behind it, or else torch is as fast."""
-        del x
-        return join is not None
+        return x.is_cuda and join is not None
 
-    def computed(self, x: Tensor, join: Join | None, clamped: Clamped) -> Tensor:
+    def computed(self, x: Tensor, join: Join | None) -> Tensor:
         """Return the convolution and its ReLU."""
-        del join
-        result: Tensor = _ConvolutionAndRelu.apply(x, self, clamped)
+        result: Tensor = _ConvolutionAndRelu.apply(x, self, join)
         return result
 
 
@@ -153,10 +81,10 @@ class _ConvolutionAndRelu(torch.autograd.Function):
     """A convolution and its ReLU, and the gradient for the input; weights have none."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, of: ReluConv2d, clamped: Clamped) -> Tensor:
+    def forward(ctx: Any, x: Tensor, of: ReluConv2d, join: Join) -> Tensor:
         padding: Any = of.padding  # two numbers, no word
         result: Tensor = torch.cudnn_convolution_relu(x, of.weight, of.bias, of.stride, padding, of.dilation, 1)
-        ctx.of, ctx.clamped = of, clamped
+        ctx.of, ctx.clamped = of, join.last
         ctx.save_for_backward(x, result)
         return result
 
@@ -171,56 +99,65 @@ class _ConvolutionAndRelu(torch.autograd.Function):
         return pulled[0], None, None
 
 
-class DepthwiseConv2d(CardConv2d):
+@dataclass
+class DepthwiseWay(Way):
+    """How a convolution channel by channel is computed; made when it is first needed, after norms were folded into it.
+
+    Attributes:
+        kernel: its weight in the order of the kernels.
+        values: its bias and the bounds of a clamp, by whether it clamps.
+    """
+
+    kernel: Tensor | None = None
+    values: dict[bool, Tensor] = field(default_factory=dict)
+
+
+class DepthwiseConv2d(FixedConv2d):
     """A convolution channel by channel in bf16."""
 
-    def can_clamp(self, join: Join) -> bool:
-        """Return that it can clamp its own result, whatever the bounds."""
-        del join
-        return True
+    way_class = DepthwiseWay
+    way: DepthwiseWay
 
     def takes(self, x: Tensor, join: Join | None) -> bool:
         """Return whether the kernels take these activations."""
         del join
-        return suits(x) and depthwise.is_to_be_had(x.device)
+        return x.is_cuda and suits(x) and depthwise.is_to_be_had(x.device)
 
-    def computed(self, x: Tensor, join: Join | None, clamped: Clamped) -> Tensor:
+    def computed(self, x: Tensor, join: Join | None) -> Tensor:
         """Return the convolution, clamped with it if there is a `join`."""
-        del clamped
-        way = self.way
-        if way.kernel is None or way.bias is None:
-            way.kernel, way.bias = depthwise.in_order(self.weight), {}
-        if (join is not None) not in way.bias:
-            low, high = (float("-inf"), float("inf")) if join is None else (join.low, join.high)
-            way.bias[join is not None] = depthwise.bias_and_bounds(self.bias, self.weight, low, high)
-        bias = way.bias[join is not None]
-        result: Tensor = _Depthwise.apply(x, way.kernel, bias, self.window(x.shape), join)
+        kernel, values = self._prepared(join)
+        result: Tensor = _Depthwise.apply(x, kernel, values, self.window(x.shape), join)
         return result
+
+    def _prepared(self, join: Join | None) -> tuple[Tensor, Tensor]:
+        """Return the weight in the order of the kernels, and the bias with the bounds of the clamp."""
+        way, clamps = self.way, join is not None
+        if way.kernel is None:
+            way.kernel = depthwise.in_order(self.weight)
+        if clamps not in way.values:
+            low, high = (float("-inf"), float("inf")) if join is None else (join.low, join.high)
+            way.values[clamps] = depthwise.bias_and_bounds(self.bias, self.weight, low, high)
+        return way.kernel, way.values[clamps]
 
     def window(self, shape: torch.Size) -> Window:
         """Return how the kernel is moved over pictures or activations `[N, C, H, W]`."""
-        if self.way.is_same:
-            above_and_below, left_and_right = same_padding(self, shape)
-        elif isinstance(self.padding, str):
-            above_and_below, left_and_right = (0, 0), (0, 0)
-        else:
-            above_and_below, left_and_right = ((zeros, zeros) for zeros in self.padding)
+        zeros = zeros_around(self, shape, is_same=self.way.is_same)
         cells = [
-            (size + sum(zeros) - dilation * (side - 1) - 1) // stride + 1
-            for size, zeros, dilation, side, stride in zip(
-                shape[2:], (above_and_below, left_and_right), self.dilation, self.kernel_size, self.stride, strict=True
+            (size + sum(around) - dilation * (side - 1) - 1) // stride + 1
+            for size, around, dilation, side, stride in zip(
+                shape[2:], zeros, self.dilation, self.kernel_size, self.stride, strict=True
             )
         ]
         return Window(
             side=_pair(self.kernel_size),
             stride=_pair(self.stride),
-            padding=(above_and_below[0], left_and_right[0]),
+            padding=(zeros[0][0], zeros[1][0]),
             dilation=_pair(self.dilation),
             cells=_pair(cells),
         )
 
 
-def _pair(values: Any) -> tuple[int, int]:
+def _pair(values: Any) -> Pair:
     return values[0], values[1]
 
 
@@ -228,44 +165,39 @@ class _Depthwise(torch.autograd.Function):
     """A convolution channel by channel, clamped if there is a join, and its gradient for the input."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Tensor, bias: Tensor, window: Window, join: Join | None) -> Tensor:
-        result = depthwise.convolve(x, kernel, bias, window)
-        ctx.kernel, ctx.window, ctx.join, ctx.shape = kernel, window, join, x.shape
-        ctx.overwrites = join is not None and join.is_unseen()
-        ctx.save_for_backward(None if join is None else result)
+    def forward(ctx: Any, x: Tensor, kernel: Tensor, values: Tensor, window: Window, join: Join | None) -> Tensor:
+        result = depthwise.convolve(x, kernel, values, window)
+        ctx.kernel, ctx.window, ctx.shape = kernel, window, x.shape
+        _keep(ctx, result, join)
         return result
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        gradient = _through_join(ctx, gradient)
-        return depthwise.pull(gradient, ctx.kernel, ctx.shape, ctx.window), None, None, None, None
+        return depthwise.pull(_through(ctx, gradient), ctx.kernel, ctx.shape, ctx.window), None, None, None, None
 
 
-def _through_join(ctx: Any, gradient: Tensor) -> Tensor:
-    """Return the gradient before the clamp, if there is one, with the channels innermost."""
+def _keep(ctx: Any, result: Tensor, join: Join | None) -> None:
+    """Keep what `_through` needs."""
+    ctx.join, ctx.overwrites = join, join is not None and join.is_unseen()
+    ctx.save_for_backward(None if join is None else result)
+
+
+def _through(ctx: Any, gradient: Tensor) -> Tensor:
+    """Return the gradient before the clamp, if there is one."""
     (result,) = ctx.saved_tensors
-    if ctx.join is not None:
-        is_last = gradient.is_contiguous(memory_format=_LAST)
-        gradient = through_clamp(gradient, result, ctx.join, gradient if ctx.overwrites and is_last else None)
-    return gradient.contiguous(memory_format=_LAST)
+    return through_join(gradient, result, ctx.join, overwrites=ctx.overwrites)
 
 
-class PointwiseConv2d(CardConv2d):
+class PointwiseConv2d(FixedConv2d):
     """A convolution of single cells, as a matrix product of all cells."""
 
-    def can_clamp(self, join: Join) -> bool:
-        """Return that it can clamp its own result, whatever the bounds."""
-        del join
-        return True
-
     def takes(self, x: Tensor, join: Join | None) -> bool:
-        """Return whether the cells lie in memory as the rows of a matrix."""
+        """Return whether the cells lie in a GPU's memory as the rows of a matrix."""
         del join
-        return x.is_contiguous(memory_format=_LAST)
+        return x.is_cuda and x.is_contiguous(memory_format=torch.channels_last)
 
-    def computed(self, x: Tensor, join: Join | None, clamped: Clamped) -> Tensor:
+    def computed(self, x: Tensor, join: Join | None) -> Tensor:
         """Return the convolution, clamped with it if there is a `join`."""
-        del clamped
         result: Tensor = _Pointwise.apply(x, self.weight.detach()[:, :, 0, 0], self.bias, join)
         return result
 
@@ -280,14 +212,13 @@ class _Pointwise(torch.autograd.Function):
         if join is not None:
             rows.clamp_(join.low, join.high)
         result = _as_pictures(rows, x.shape)
-        ctx.weight, ctx.join = weight, join
-        ctx.overwrites = join is not None and join.is_unseen()
-        ctx.save_for_backward(None if join is None else result)
+        ctx.weight = weight
+        _keep(ctx, result, join)
         return result
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        gradient = _through_join(ctx, gradient)
+        gradient = _through(ctx, gradient)
         return _as_pictures(_as_rows(gradient) @ ctx.weight, gradient.shape), None, None, None
 
 

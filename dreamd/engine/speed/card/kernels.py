@@ -8,12 +8,15 @@ Knows memory. Knows no modules.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
+
+log = logging.getLogger(__name__)
 
 CHANNELS = 8
 """The channels that a thread takes, 16 bytes of bf16: a number of channels must be a multiple of it."""
@@ -60,12 +63,17 @@ def suits(x: Tensor) -> bool:
     )
 
 
-def computes(trial: Callable[[], bool]) -> bool:
-    """Return whether kernels can be compiled and compute what they should, by a function that tries them out."""
+@lru_cache
+def are_to_be_had(device: torch.device, trial: Callable[[torch.device], bool]) -> bool:
+    """Return whether kernels can be compiled on a device and compute what they should, by what tries them out there."""
     try:
-        return trial()
-    except (RuntimeError, OSError, AttributeError):  # no NVRTC, or a torch without the function
-        return False
+        if trial(device):
+            return True
+        why = "they compute something else"
+    except (RuntimeError, OSError, AttributeError) as error:  # no NVRTC, or a torch without the function
+        why = str(error).partition("\n")[0]
+    log.info("%s does without kernels of %s: %s", device, trial.__module__.rpartition(".")[2], why)
+    return False
 
 
 def empty(count: int, channels: int, height: int, width: int, like: Tensor) -> Tensor:

@@ -9,19 +9,16 @@ Knows activations and the ReLUs that gave them. Knows no convolutions.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dreamd.engine.speed.card.kernels import CHANNELS, computes, empty, launch, suits
+from dreamd.engine.speed.card.kernels import CHANNELS, are_to_be_had, empty, launch, suits
 from dreamd.engine.speed.clamps import Join
-
-log = logging.getLogger(__name__)
 
 # Values of a ReLU are not negative, and the bits of such bf16 values, read as integers, are in the values' own order.
 # Read as signed ones, -0 is the least. NaN is the largest, as in torch's pooling.
@@ -125,7 +122,7 @@ def _pooled(join: Join, plain: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     clamped = join.last
     if clamped is None or not clamped.is_in(x) or not join.is_unseen():
         return plain(x)
-    if not x.is_cuda or not suits(x) or min(x.shape[2:]) < 2 or not _is_to_be_had(x.device):
+    if not x.is_cuda or not suits(x) or min(x.shape[2:]) < 2 or not is_to_be_had(x.device):
         return plain(x)
     clamped.is_masked = True
     pooled: Tensor = _ReluAndPooling.apply(x)
@@ -172,12 +169,9 @@ def pull(pulled: Tensor, x: Tensor) -> Tensor:
     return into
 
 
-@lru_cache
-def _is_to_be_had(device: torch.device) -> bool:
-    if computes(partial(_trial, device)):
-        return True
-    log.info("%s pools with torch's own kernels: this torch cannot compile others", device)
-    return False
+def is_to_be_had(device: torch.device) -> bool:
+    """Return whether the kernels can be compiled on a device and compute what torch does."""
+    return are_to_be_had(device, _trial)
 
 
 def _trial(device: torch.device) -> bool:

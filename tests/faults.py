@@ -38,7 +38,7 @@ from PIL import Image
 
 import dreamd.tree.journal
 from dreamd import daemon
-from dreamd.daemon import publisher_process, publishers
+from dreamd.daemon.disks import publisher_process, publishers
 from dreamd.files import durable
 from dreamd.settings.config import load_config
 from dreamd.tree.publisher import main as publisher

@@ -14,15 +14,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dreamd.daemon.disks.publishers import Publishers
 from dreamd.daemon.events import Crashed, Event, EventQueue, Signalled
 from dreamd.daemon.fleet.roster import Roster
-from dreamd.daemon.intake import Intake
+from dreamd.daemon.intake.intake import Intake
 from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
 from dreamd.daemon.jobs.publishing import Published, PublishedTogether, PutAway
 from dreamd.daemon.jobs.recovery import Recovery
 from dreamd.daemon.plugins import LivePlugins
-from dreamd.daemon.publishers import Publishers
 from dreamd.daemon.report import Report, Tally
 from dreamd.daemon.stopping import Stopping
 from dreamd.daemon.systemd import Service

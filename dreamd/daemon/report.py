@@ -16,7 +16,8 @@ from pathlib import PurePosixPath
 from dreamd import __version__
 from dreamd.daemon.fleet.roster import Roster
 from dreamd.daemon.fleet.views import WorkerState
-from dreamd.daemon.intake import Intake
+from dreamd.daemon.intake.intake import Intake
+from dreamd.daemon.intake.unclaimed import WhyLeft
 from dreamd.daemon.jobs.estimates import Estimates
 from dreamd.daemon.jobs.ledger import Ledger
 from dreamd.daemon.jobs.lifecycle import Lifecycle
@@ -24,7 +25,6 @@ from dreamd.daemon.page_process import PageProcess
 from dreamd.daemon.plugins import LivePlugins
 from dreamd.daemon.previews import drop_preview
 from dreamd.daemon.systemd import Pulse
-from dreamd.daemon.unclaimed import WhyLeft
 from dreamd.daemon.weights.fetches import Fetches
 from dreamd.job import Job, JobState
 from dreamd.messages import Advanced, Writing

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from dreamd.daemon.disks.publishers import Publishers
 from dreamd.daemon.events import EventQueue, signals_to
-from dreamd.daemon.fairness import fair_room
 from dreamd.daemon.fleet.roster import Roster
-from dreamd.daemon.intake import Intake
+from dreamd.daemon.intake.fairness import fair_room
+from dreamd.daemon.intake.intake import Intake
 from dreamd.daemon.jobs.endings import Endings
 from dreamd.daemon.jobs.estimates import Estimates
 from dreamd.daemon.jobs.ledger import Ledger
@@ -25,7 +26,6 @@ from dreamd.daemon.loop import Loop, Parts
 from dreamd.daemon.page_process import PageProcess
 from dreamd.daemon.plugins import LivePlugins
 from dreamd.daemon.previews import drop_previews
-from dreamd.daemon.publishers import Publishers
 from dreamd.daemon.report import Report, Tally
 from dreamd.daemon.stopping import Stopping
 from dreamd.daemon.systemd import Service

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Collection
 
+from dreamd.daemon.disks.publishers import Publishers
 from dreamd.daemon.fleet.events import FleetEvent
 from dreamd.daemon.fleet.news import News, SeatDreamed, SeatFailed, SeatLost
 from dreamd.daemon.fleet.roster import Roster
@@ -17,7 +18,6 @@ from dreamd.daemon.fleet.views import WorkerState
 from dreamd.daemon.jobs.lifecycle import Lifecycle
 from dreamd.daemon.jobs.pace import Paces
 from dreamd.daemon.plugins import LivePlugins, write_catalogue
-from dreamd.daemon.publishers import Publishers
 from dreamd.daemon.report import Report
 from dreamd.daemon.weights.fetches import Fetches
 from dreamd.messages import Advanced, Batch, NotDone, Ready, Sidecar, Writing, Yielded

@@ -200,9 +200,9 @@ def dreamd_executors(register):
 '''
 
 IMPATIENT = """
-import dreamd.daemon.intake, dreamd.daemon.jobs.endings, dreamd.daemon.jobs.holds, dreamd.daemon.jobs.retries
+import dreamd.daemon.intake.intake, dreamd.daemon.jobs.endings, dreamd.daemon.jobs.holds, dreamd.daemon.jobs.retries
 import dreamd.daemon.page_process
-dreamd.daemon.intake._TIDY_SECONDS = 0.1
+dreamd.daemon.intake.intake._TIDY_SECONDS = 0.1
 dreamd.daemon.jobs.retries._RETRY_SECONDS = 0.1
 dreamd.daemon.jobs.holds._HOLD_SECONDS = (0.5,)
 dreamd.daemon.jobs.endings._TRY_FOLDER_SECONDS = 0.5

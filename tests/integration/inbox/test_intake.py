@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from dreamd.daemon.intake import Intake
+from dreamd.daemon.intake.intake import Intake
 from tests.integration.inbox.desk import PNG
 
 CAT = PurePosixPath("cat.png")

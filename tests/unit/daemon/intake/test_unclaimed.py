@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from dreamd.daemon.unclaimed import Unclaimed, WhyLeft
+from dreamd.daemon.intake.unclaimed import Unclaimed, WhyLeft
 from dreamd.files.problems import os_error_explained
 
 INBOX = Path("/srv/inbox")

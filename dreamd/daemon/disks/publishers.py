@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
+from dreamd.daemon.disks.publisher_process import Publisher
 from dreamd.daemon.events import Crashed, Event
 from dreamd.daemon.jobs.publishing import Publication, Published, PublishedTogether, PutAway
-from dreamd.daemon.publisher_process import Publisher
 from dreamd.tree.spool import Spool
 
 _THREADS = 8

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dreamd.daemon.fairness import fair_room
+from dreamd.daemon.intake.fairness import fair_room
 from dreamd.daemon.jobs.pace import Paces
 from dreamd.daemon.jobs.queue import Scheduler
 from dreamd.job import Job

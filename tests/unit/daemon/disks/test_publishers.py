@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from dreamd.daemon import publisher_process, publishers
+from dreamd.daemon.disks import publisher_process, publishers
+from dreamd.daemon.disks.publishers import Publishers
 from dreamd.daemon.events import Event
 from dreamd.daemon.jobs.publishing import Publication, Published, PublishedTogether, publish_result
-from dreamd.daemon.publishers import Publishers
 from dreamd.errors import SpaceError
 from dreamd.job import Job, JobState
 from dreamd.messages import Done, Sidecar

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
+from dreamd.daemon.intake.unclaimed import Unclaimed
 from dreamd.daemon.jobs.lifecycle import Lifecycle
 from dreamd.daemon.jobs.queue import InTurn
-from dreamd.daemon.unclaimed import Unclaimed
 from dreamd.inbox.events import FileEvent
 from dreamd.inbox.recipes import RecipeChanged
 from dreamd.inbox.watcher import Watcher

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,18 +25,15 @@ from dreamd.errors import NotANumberError
 from dreamd.inbox.dream_files import is_dream_file
 from dreamd.messages import Sidecar
 from dreamd.pictures.colours.conversion import are_bytes
-from dreamd.pictures.descriptions.recipe import with_recipe
-from dreamd.pictures.descriptions.reducing import reduced
 from dreamd.pictures.paging.pages import Pages, open_pages
 from dreamd.pictures.picture import Picture, shrunk
 from dreamd.pictures.reading import read_picture
-from dreamd.pictures.writing import write_picture
 from dreamd.plugin_host.calling.results import looking_for_nan
 from dreamd.plugin_host.host import Plugins
 from dreamd.settings.recipes.recipe import Recipe
-from dreamd.settings.recipes.recipe_text import carried_text
 from dreamd.weights.transfer import OnBytes
 from dreamd.wording import printable
+from dreamd.worker.dream import Dream
 from dreamd.worker.films.opening import check_no_film
 from dreamd.worker.machine.bounds import Bounds
 from dreamd.worker.machine.device import Device, device_name
@@ -45,27 +41,6 @@ from dreamd.worker.pixels import mask_of, result_pixels, to_tensor
 from dreamd.worker.recipes.builder import Builder, Built
 from dreamd.worker.recipes.noise import noise_of
 from dreamd.worker.recipes.recipe_pictures import RecipePictures
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dream:
-    """One picture's dream.
-
-    Attributes:
-        picture: the result.
-        built: what it was dreamed with.
-        loss_before: the loss at the first iteration of the last ascent.
-        loss_after: the loss at its last iteration.
-        tiling: how the picture was cut up, in words; None when it was not.
-    """
-
-    picture: Picture
-    built: Built
-    loss_before: float
-    loss_after: float
-    tiling: str | None
 
 
 class Session:
@@ -286,49 +261,6 @@ class Session:
             notes=dream.picture.notes,
             steps=built.recipe.output.steps,
         )
-
-    def shared(self, dream: Dream, picture_format: str, name: str) -> Dream:
-        """Return a dream whose picture carries what its recipe wants of its description, and the recipe if it asks so.
-
-        Where that finds no place, a note says why.
-
-        Args:
-            dream: the dream.
-            picture_format: Pillow's name of the format that it is written in.
-            name: the result's file name, for the log.
-        """
-        built, output = dream.built, dream.built.recipe.output
-        picture = replace(dream.picture, description=reduced(dream.picture.description, output.metadata))
-        dream = replace(dream, picture=picture)
-        if not output.embed:
-            return dream
-        text = carried_text(built.recipe, built.dreamer.precision)
-        description, problem = with_recipe(picture.description, text, picture_format)
-        if not problem:
-            return replace(dream, picture=replace(picture, description=description))
-        log.warning("%s: %s", printable(name), problem)
-        return replace(dream, picture=replace(picture, notes=(*picture.notes, problem)))
-
-    def written(self, dream: Dream, target: Path, picture_format: str) -> Dream:
-        """Write a dream's picture as its recipe says; returns the dream with what is to be said about that.
-
-        Args:
-            dream: the dream.
-            target: where.
-            picture_format: Pillow's name of the format.
-
-        Raises:
-            PictureError: the format cannot hold it.
-            SpaceError: the disk or the quota is full.
-        """
-        recipe, picture = dream.built.recipe, dream.picture
-        output = recipe.output
-        notes = write_picture(
-            picture, target, format=picture_format, quality=output.quality, depth=output.depth, seed=recipe.seed
-        )
-        for note in notes:
-            log.info("%s: %s", printable(target.name), note)
-        return replace(dream, picture=replace(picture, notes=(*picture.notes, *notes)))
 
     @property
     def device_name(self) -> str:

@@ -27,6 +27,7 @@ from dreamd.settings.recipes.recipe import Recipe
 from dreamd.settings.sections import Limits
 from dreamd.tree.layout import sidecar_name, steps_name
 from dreamd.worker.display import OpenProgress, Show
+from dreamd.worker.dream import Dream, described, write_dream
 from dreamd.worker.film_strip import FilmStrip, FilmStrips
 from dreamd.worker.films.single import dream_film, open_all_pages, open_film
 from dreamd.worker.machine.bounds import Bounds
@@ -34,7 +35,7 @@ from dreamd.worker.machine.device import choose_device, count_threads, free_memo
 from dreamd.worker.machine.heap import keep_freed_memory
 from dreamd.worker.recipes.builder import Built
 from dreamd.worker.result_names import NOISE, check_source, check_target, format_of
-from dreamd.worker.session import Dream, Session
+from dreamd.worker.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -85,11 +86,11 @@ def dream_file(
         with draft_of(target.with_name(steps_name(target.name)), durable=True) as draft:
             write_durably(draft, strip.sheet(picture, dream.picture))
     name, _ = output_format(word, dream.picture.format)
-    dream = session.shared(dream, name, target.name)
+    dream = described(dream, name, target.name)
     if slow := words_of_slow(name, dream.picture):
         log.info("%s", slow)
     with draft_of(target, durable=True) as draft:
-        dream = session.written(dream, draft, name)
+        dream = write_dream(dream, draft, name)
     sidecar = session.sidecar(job=new_job_id(), source=path, dream=dream, seconds=time.perf_counter() - start)
     target.with_name(sidecar_name(target.name)).write_text(sidecar.text(), encoding="utf-8")
     return sidecar

@@ -11,7 +11,8 @@ from dreamd.pictures.formats import output_format
 from dreamd.pictures.writing import words_of_slow, write_durably
 from dreamd.worker.answers import Answers
 from dreamd.worker.cancels import Cancels
-from dreamd.worker.session import Dream, Session
+from dreamd.worker.dream import Dream, described, write_dream
+from dreamd.worker.session import Session
 from dreamd.worker.tasks import Exits, Task, fault_of_folder
 
 _WRITERS = 2
@@ -76,10 +77,10 @@ class Writers:
         with task.timed():
             name, extension = output_format(output.format, dream.picture.format)
             target = order.folder / f"result{extension}"
-            dream = self._session.shared(dream, name, target.name)
+            dream = described(dream, name, target.name)
             if slow := words_of_slow(name, dream.picture):
                 self._answers.say_writing(order.job, slow)
-            dream = self._session.written(dream, target, name)
+            dream = write_dream(dream, target, name)
             if task.steps is not None:
                 strip, start = task.steps
                 write_durably(order.folder / _STEPS, strip.sheet(start, dream.picture))

@@ -13,10 +13,11 @@ from dreamd.messages import DreamedPage
 from dreamd.pictures.paging.joining import join_pages
 from dreamd.pictures.paging.pages import Pages
 from dreamd.pictures.picture import shrunk
+from dreamd.worker.dream import Dream, described, write_dream
 from dreamd.worker.films.film_dream import FilmResult, Pace, Watching
 from dreamd.worker.pages.keeping import PageFolder
 from dreamd.worker.recipes.builder import Built
-from dreamd.worker.session import Dream, Session
+from dreamd.worker.session import Session
 
 ENDING = ".tif"
 """The ending of a result with several pages."""
@@ -61,9 +62,9 @@ class DreamedPages:
     def _finish(self, number: int, watching: Watching) -> DreamedPage:
         """Dream and write the page of a number, from 0; returns what is said of it."""
         target = self.folder.page(number)
-        dream = self._session.shared(self._dream(number, watching), _FORMAT, target.name)
+        dream = described(self._dream(number, watching), _FORMAT, target.name)
         self.folder.drop_checkpoint()
-        dream = self._session.written(dream, target, _FORMAT)
+        dream = write_dream(dream, target, _FORMAT)
         height, width = dream.picture.pixels.shape[:2]
         return DreamedPage(
             size=(width, height),

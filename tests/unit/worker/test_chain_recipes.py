@@ -17,9 +17,10 @@ from dreamd.pictures.picture import Picture
 from dreamd.settings.recipes.merging import resolve
 from dreamd.settings.recipes.recipe import Recipe
 from dreamd.settings.yamlfile import Document
+from dreamd.worker.dream import Dream, described
 from dreamd.worker.machine.bounds import Bounds
 from dreamd.worker.recipes.recipe_pictures import RecipePictures
-from dreamd.worker.session import Dream, Session
+from dreamd.worker.session import Session
 from tests.unit.worker.kit import fill, picture, plugins_in, session_in
 
 
@@ -167,7 +168,7 @@ def test_a_recipe_that_finds_no_place_in_its_result_is_told_in_the_sidecar(sessi
     recipe = {"backbone": {"name": "tiny", "weights": "random"}, "layers": layers, "output": {"embed": True}}
     built = session.build(Recipe.model_validate(recipe))
     dream = Dream(picture=picture(), built=built, loss_before=0, loss_after=0, tiling=None)
-    shared = session.shared(dream, "JPEG", "cat.jpg")
+    shared = described(dream, "JPEG", "cat.jpg")
     (note,) = session.sidecar(job="1", source=Path("cat.jpg"), dream=shared, seconds=0).notes
     assert re.fullmatch("the recipe is not written into it: .* it takes .* KB, and a JPEG holds 64; PNG holds it", note)
     assert shared.picture.description == dream.picture.description

@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 
 from dreamd.settings.recipes.recipe import Recipe
+from dreamd.worker.dream import Dream, write_dream
 from dreamd.worker.machine.bounds import Bounds
 from dreamd.worker.machine.device import Device
-from dreamd.worker.session import Dream, Session
+from dreamd.worker.session import Session
 from tests import badfiles
 from tests.unit.pictures.colours.difference import ciede2000, lab_of
 from tests.unit.pictures.colours.test_conversion import P3
@@ -49,7 +50,7 @@ def test_a_dream_of_lr_0_gives_every_16_bit_level_and_all_of_alpha_back(
     levels = ramp(4, 120, 90)
     source = tmp_path / f"source{suffix}"
     source.write_bytes(deep(levels, suffix))
-    result = session.written(dreamed(session, source), tmp_path / "result", "PNG" if suffix == ".png" else "TIFF")
+    result = write_dream(dreamed(session, source), tmp_path / "result", "PNG" if suffix == ".png" else "TIFF")
     assert result.picture.notes == ()
     assert np.array_equal(levels_of(tmp_path / "result"), levels)
     assert len(np.unique(levels)) > 256
@@ -60,7 +61,7 @@ def test_a_dream_of_lr_0_gives_a_patch_of_p3_back(session: Session, tmp_path: Pa
     green = np.full((40, 40, 3), (0, 255, 0), np.uint8)
     whole = badfiles.saved(Image.fromarray(green), "PNG", icc_profile=P3)
     (tmp_path / "p3.png").write_bytes(whole if depth == 8 else deep(green.astype(np.uint16) * 257, ".png", P3))
-    session.written(dreamed(session, tmp_path / "p3.png"), tmp_path / "result", "PNG")
+    write_dream(dreamed(session, tmp_path / "p3.png"), tmp_path / "result", "PNG")
     result = levels_of(tmp_path / "result")
     assert result.dtype == (np.uint8 if depth == 8 else np.uint16)
     eight = result if depth == 8 else (result // 257).astype(np.uint8)
@@ -73,7 +74,7 @@ def test_an_8_bit_picture_gets_the_dreams_own_levels_where_16_bit_are_asked_for(
     badfiles.noise(40, 40).save(tmp_path / "source.png")
     ascent = {"iterations": 2, "lr": 0.05, "jitter": 0}
     deep_dream = dreamed(session, tmp_path / "source.png", ascent=ascent, output={"depth": 16})
-    session.written(deep_dream, tmp_path / "result", "PNG")
+    write_dream(deep_dream, tmp_path / "result", "PNG")
     result = levels_of(tmp_path / "result")
     assert result.dtype == np.uint16
     assert len(np.unique(result)) > 1000
@@ -89,7 +90,7 @@ def test_a_mask_of_deep_alpha_keeps_what_is_clear_to_the_bit(session: Session, t
     (tmp_path / "source.png").write_bytes(deep(levels, ".png"))
     ascent = {"iterations": 2, "lr": 0.5, "jitter": 0}
     dream = dreamed(session, tmp_path / "source.png", ascent=ascent, image={"mask": "alpha"})
-    session.written(dream, tmp_path / "result", "PNG")
+    write_dream(dream, tmp_path / "result", "PNG")
     result = pyvips.Image.new_from_file(str(tmp_path / "result")).numpy()
     assert np.array_equal(result[:, :30], levels[:, :30])
     assert not np.array_equal(result[:, 30:], levels[:, 30:])

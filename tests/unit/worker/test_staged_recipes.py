@@ -21,10 +21,11 @@ from dreamd.plugin_host.host import Plugins
 from dreamd.settings.recipes.recipe import Recipe
 from dreamd.settings.recipes.recipe_book import RecipeBook
 from dreamd.settings.yamlfile import parse_document
+from dreamd.worker.dream import Dream
 from dreamd.worker.machine.bounds import Bounds
 from dreamd.worker.machine.device import Device
 from dreamd.worker.recipes.builder import Built
-from dreamd.worker.session import Dream, Session
+from dreamd.worker.session import Session
 from tests.unit.worker.test_chain_recipes import folder as folder
 from tests.unit.worker.test_chain_recipes import one_thread as one_thread
 

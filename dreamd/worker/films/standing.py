@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ class Standing:
         return sum(self.parts)
 
 
-class KeptFolder:
+class KeptFolder(ABC):
     """The folder of one film, or of one file of pages.
 
     Attributes:
@@ -75,9 +76,9 @@ class KeptFolder:
         except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
             return None
 
+    @abstractmethod
     def _restore(self, standing: Standing) -> bool:
         """Read what else is kept; returns whether that is all there. A FileNotFoundError or ValueError says no too."""
-        raise NotImplementedError
 
     def note(self, standing: Standing) -> None:
         """Take note of how far it is, at once and whole."""

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,14 +15,13 @@ from PIL import Image
 from dreamd.errors import PictureError
 from dreamd.pictures.colours.conversion import are_bytes
 from dreamd.pictures.film import Film, Frame, Levels, as_bytes
+from dreamd.pictures.reading import open_regular, sha256_of
 from dreamd.plugin_host.host import Plugins, Registered
 from dreamd.wording import printable
 from dreamd.worker.machine.bounds import Bounds
 
 PICTURES = frozenset({".gif", ".png", ".webp", ".avif"})
 """The endings of files that may hold one picture, and that dreamd reads by itself then."""
-
-_MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +76,7 @@ class Source:
 
     def sha256(self) -> str:
         """Return the checksum of the film's file."""
-        digest = hashlib.sha256()
-        self._file.seek(0)
-        while piece := self._file.read(_MEGABYTE):
-            digest.update(piece)
-        return digest.hexdigest()
+        return sha256_of(self._file)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -109,13 +100,14 @@ def open_source(plugins: Plugins, bounds: Bounds, path: Path, max_side: int | No
         max_side: the longest side of the frames that are dreamed, in pixels; None: their own.
 
     Raises:
-        PictureError: it is broken, too large or too long.
+        PictureError: it is no regular file, or broken, too large or too long.
         PluginError: the plugin that reads it breaks its contract, or lacks a library.
     """
     extension, name = path.suffix.lower(), printable(path.name)
     reader = plugins.film(extension)
-    if reader is None or (file := _open_regular(path)) is None:
+    if reader is None:
         return None
+    file = open_regular(path, name)
     try:
         film = _opened(reader, file, name, extension, bounds)
     except BaseException:
@@ -138,20 +130,6 @@ def check_no_film(plugins: Plugins, path: Path) -> None:
 
 class _TooLargeError(PictureError):
     """A frame has more pixels than may be."""
-
-
-def _open_regular(path: Path) -> BinaryIO | None:
-    """Open a file; None for a link, a pipe and whatever else is none: who reads pictures says so."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):
-            return None
-        raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        return None
-    return os.fdopen(descriptor, "rb")
 
 
 def _opened(reader: Registered, file: BinaryIO, name: str, extension: str, bounds: Bounds) -> Film | None:

@@ -13,6 +13,7 @@ from typing import BinaryIO, Protocol
 
 from dreamd.files.names import shortened
 from dreamd.files.nofollow import Entry
+from dreamd.files.problems import os_errors_explained
 from dreamd.files.syncs import sync_folder
 
 _COPY_BYTES = 1 << 20
@@ -141,6 +142,23 @@ def replace(entry: Entry, data: bytes, draft_name: str | None = None) -> None:
         draft.unlink()
         raise
     sync_folder(entry.folder)
+
+
+@contextmanager
+def opened_durably(target: Path) -> Iterator[BinaryIO]:
+    """Open a file to write and to read, emptied, and wait at the end until the disk has it. No link is followed.
+
+    The folder's entry is the caller's to sync.
+
+    Raises:
+        SpaceError: the disk or the quota is full.
+        FolderError: the disk refuses something else.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os_errors_explained("write", target), os.fdopen(os.open(target, flags, 0o666), "w+b") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextmanager

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dreamd.errors import PictureError
-from dreamd.files.problems import os_errors_explained
+from dreamd.files.durable import opened_durably
 from dreamd.pictures.colours.profiles import space_of_profile
 from dreamd.pictures.descriptions.renewing import renewed
 from dreamd.pictures.encoders.heif import encode_heic
@@ -98,8 +97,5 @@ def write_durably(path: Path, data: bytes | memoryview) -> None:
     Raises:
         SpaceError: the disk or the quota is full.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os_errors_explained("write", path), os.fdopen(os.open(path, flags, 0o666), "wb") as file:
+    with opened_durably(path) as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

@@ -61,6 +61,7 @@ class Pipeline:
         self._room = room
         self._cancels = Cancels()
         self._exits = Exits(answers, self._cancels, room)
+        self._turns = FilmTurn(session, answers, previews, self._cancels, together)
         self._writers = Writers(session, answers, self._cancels, self._exits)
         self._ordered: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._decoded: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
@@ -276,8 +277,7 @@ class Pipeline:
         try:
             with task.timed(), self._cancels.dreaming([job]):
                 self._cancels.check()
-                turn = FilmTurn(self._session, self._answers, self._previews, self._cancels, self._together)
-                message = turn.take(task.order, task.recipe, given)
+                message = self._turns.take(task.order, task.recipe, given)
         except StoppedError:
             self._exits.drop(task)
         except Exception as error:  # noqa: BLE001 (told to the daemon)

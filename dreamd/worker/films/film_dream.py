@@ -5,7 +5,6 @@ What both kinds of films share: the folder, the writer, the recipes of frames, t
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from torch import Tensor
 from dreamd.engine.dreamer import Progress
 from dreamd.engine.glimpse import Glimpse
 from dreamd.errors import RecipeError, UnknownNameError
-from dreamd.files.problems import os_errors_explained
+from dreamd.files.durable import opened_durably
 from dreamd.messages import DreamedPage
 from dreamd.pictures.film import Film, FilmPlan, FilmWriter, Frame, Levels, Timing
 from dreamd.plugin_host.host import Plugins
@@ -254,10 +253,8 @@ def writer_of(
 def write_whole(folder: FilmFolder, writer: FilmWriter, target: Path) -> tuple[str, ...]:
     """Write a film out of its kept parts, and wait until the disk has it; returns what is to be said of it."""
     folder.encode_parts(writer, is_end=True)
-    with os_errors_explained("write", target), target.open("w+b") as file:
+    with opened_durably(target) as file:
         notes = folder.join(writer, folder.timings, file)
-        file.flush()
-        os.fsync(file.fileno())
     return tuple(notes)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from dreamd.engine.dreamer import Progress
-from dreamd.files.problems import os_errors_explained
+from dreamd.files.durable import opened_durably
 from dreamd.messages import DreamedPage
 from dreamd.pictures.paging.joining import join_pages
 from dreamd.pictures.paging.pages import Pages
@@ -95,10 +94,8 @@ class DreamedPages:
     def write(self, target: Path) -> FilmResult:
         """Write the pages into one file, and wait until the disk has it."""
         told = tuple(self.folder.told)
-        with os_errors_explained("write", target), target.open("w+b") as file:
+        with opened_durably(target) as file:
             join_pages([self.folder.page(number) for number in range(len(told))], file)
-            file.flush()
-            os.fsync(file.fileno())
         notes = () if self._pages.is_tiff else (_NOT_TIFF,)
         return FilmResult(
             frames=0,

@@ -8,13 +8,13 @@ process and no clock of the loop's.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
 
 from dreamd.daemon.jobs.cancelling import Cancelling
+from dreamd.daemon.jobs.claiming import claim
 from dreamd.daemon.jobs.endings import Endings
 from dreamd.daemon.jobs.holds import Holds, folder_cause, recipe_cause
 from dreamd.daemon.jobs.ledger import Ledger
@@ -25,7 +25,7 @@ from dreamd.daemon.jobs.retries import Retries
 from dreamd.daemon.jobs.starting import Starter, without_attempt
 from dreamd.errors import DreamdError, FailureCause, HoldCause, RecipeError
 from dreamd.inbox.dream_files import is_dream_file
-from dreamd.job import Job, JobState, new_job_id
+from dreamd.job import Job, JobState
 from dreamd.messages import Batch, Done, NotDone
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.settings.recipes.recipe_book import RecipeBook
@@ -36,9 +36,6 @@ log = logging.getLogger(__name__)
 
 _TRIED_AT_A_TIME = 256
 """The number of jobs that are tried to be begun in a turn of the loop, when a folder or the journal refuses them."""
-
-_TOGETHER = 8
-"""So many pictures at least are claimed together, since fewer are as quickly claimed one by one."""
 
 
 class Lifecycle:
@@ -83,34 +80,10 @@ class Lifecycle:
 
     def take_in(self, paths: Iterable[PurePosixPath]) -> dict[PurePosixPath, DreamdError]:
         """Claim settled pictures and queue them; return why others, which are still there, could not be claimed."""
-        paths = list(paths)
-        claimed, refused = self._claim_together(paths) if len(paths) >= _TOGETHER else self._claim_each(paths)
+        claimed, refused = claim(self._spool, paths)
         self._end_replaced(claimed)
         self.enter(claimed)
         return refused
-
-    def _claim_each(self, paths: Iterable[PurePosixPath]) -> tuple[list[Job], dict[PurePosixPath, DreamdError]]:
-        claimed, refused = [], {}
-        for path in paths:
-            job = Job(id=new_job_id(), folder=path.parent, name=path.name, claimed_at=time.time())
-            try:
-                if self._spool.claim(path, job.id):
-                    claimed.append(job)
-            except DreamdError as error:
-                refused[path] = error
-        return claimed, refused
-
-    def _claim_together(self, paths: Sequence[PurePosixPath]) -> tuple[list[Job], dict[PurePosixPath, DreamdError]]:
-        now = time.time()
-        try:
-            taken = self._spool.claim_all(paths)
-        except DreamdError as error:
-            return [], dict.fromkeys(paths, error)
-        # Not path by path: one may have been found twice, by an event and by a walk, and is one job.
-        claimed = [
-            Job(id=job_id, folder=path.parent, name=path.name, claimed_at=now) for path, job_id in taken.jobs.items()
-        ]
-        return claimed, taken.refused
 
     def _end_replaced(self, claimed: Iterable[Job]) -> None:
         """End the held jobs whose own dream file was wrong, where a new one of that name came: it is the mended one."""

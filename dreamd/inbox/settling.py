@@ -171,6 +171,10 @@ class Settling:
         """Take in that there are no other folders than these, "" for the inbox itself."""
         self._forget_folders(lambda known: known not in folders)
 
+    def reported_in(self, folder: str) -> set[str]:
+        """Return the names of the files in a folder that were reported, "" for the inbox itself."""
+        return self._reported.names_in(folder)
+
     def names_in(self, folder: str) -> set[str]:
         """Return the names of the files in a folder that are pending, or were reported."""
         return self._pending.names_in(folder) | self._reported.names_in(folder)

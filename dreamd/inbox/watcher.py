@@ -167,6 +167,10 @@ class Watcher:
         status = status_of(self._full(os.fspath(path)))
         return status is not None and stamp(status) == self._settling.reported_stamp(os.fspath(path))
 
+    def reported_in(self, folder: PurePosixPath) -> set[str]:
+        """Return the names of the files in a folder that were reported and, as far as is known, are there still."""
+        return self._settling.reported_in("" if folder == PurePosixPath() else os.fspath(folder))
+
     def next_deadline(self) -> float | None:
         """Return when `due` is to be called next, if no event comes before; None while stopped."""
         if not self._is_started:

@@ -29,7 +29,6 @@ _PLENTY = 1_000
 _CLAIM_PAUSE_SECONDS = 0.25
 """The pause between two claims when plenty is queued, in seconds: what a claim costs is then better spent on dreams."""
 
-
 _TIDY_SECONDS = 5.0
 """The time after which pictures that could not be claimed, and are gone, are forgotten, in seconds."""
 
@@ -116,9 +115,17 @@ class Intake:
             most = min(_CLAIMS, self._room())
             if most > 0:
                 self._claim_next(most)
+            else:
+                self._look_over_next_folder()
             if most <= 0 or len(self._life.queue) >= _PLENTY:
                 self._claim_due = time.monotonic() + _CLAIM_PAUSE_SECONDS
                 return
+
+    def _look_over_next_folder(self) -> None:
+        """Drop from the next folder what is gone, since others dream it, and what was found once more after a change:
+        a daemon that has no room for hours would gather them all."""
+        folder = next(iter(self._arrived.folders))
+        self._arrived.keep_of(folder, self.watcher.reported_in(folder))
 
     def _claim_next(self, most: int) -> None:
         arrived = self._arrived

@@ -78,6 +78,14 @@ class InTurn(Generic[T]):
             del self._folders[folder]
         return items
 
+    def keep_of(self, folder: PurePosixPath, kept: Collection[T]) -> None:
+        """Drop everything else of a folder, and what waits there twice; it then waits for its next turn."""
+        queue = self._folders.pop(folder)
+        left = deque(dict.fromkeys(item for item in queue if item in kept))
+        self._length += len(left) - len(queue)
+        if left:
+            self._folders[folder] = left
+
     def keep(self, is_kept: Callable[[T], bool]) -> None:
         """Drop everything else, wherever it stands."""
         for folder, queue in list(self._folders.items()):

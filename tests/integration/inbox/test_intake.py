@@ -89,3 +89,24 @@ def test_a_daemon_that_shares_claims_no_more_than_it_has_room_for_and_the_rest_w
     intake._claim_due = 0.0
     intake.take_in(settled.now)
     assert len(life.queue) == 4
+
+
+@pytest.mark.parametrize("folder", ["", "cats/"])
+def test_a_daemon_without_room_forgets_what_others_have_taken_and_counts_a_picture_that_changed_once(
+    make, inbox, folder
+):
+    desk = make(backend="polling").start()
+    (inbox / folder).mkdir(exist_ok=True)
+    kept, taken = inbox / f"{folder}kept.png", inbox / f"{folder}taken.png"
+    for path in (kept, taken):
+        path.write_bytes(PNG)
+    intake = Intake(desk.watcher, Life(inbox, blind=0), until_empty=False, room=lambda: 0)
+    walk(intake, desk)
+    assert len(intake) == 2
+    taken.unlink()
+    kept.write_bytes(PNG[:-12] + b"more" + PNG[-12:])
+    intake._claim_due = 0.0
+    walk(intake, desk)
+    intake._claim_due = 0.0
+    intake.take_in(desk.now)
+    assert len(intake) == 1

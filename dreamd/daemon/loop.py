@@ -236,7 +236,8 @@ class Loop:
             case Published():
                 parts.life.finish(event)
             case PublishedTogether(outcomes):
-                parts.life.finish_all(outcomes)
+                for outcome in outcomes:
+                    parts.life.finish(outcome)
             case PutAway():
                 parts.life.ends.note_put_away(event)
             case FetchAdvanced() | FetchEnded():

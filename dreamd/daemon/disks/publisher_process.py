@@ -131,6 +131,9 @@ class Publisher:
             for one in lot:
                 self._failed(one)
             return
+        for outcome in outcomes:
+            if outcome.result is not None:  # its draft is empty
+                self._spool.drafts.release(outcome.job.id)
         self._published(outcomes)
 
     def _ask(self, lot: list[Publication]) -> list[Published]:

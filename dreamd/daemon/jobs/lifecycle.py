@@ -244,13 +244,6 @@ class Lifecycle:
         if (job := self.running.get(job_id)) is not None:
             self.held.release_behind(job, "weights")
 
-    def finish_all(self, outcomes: Iterable[Published]) -> None:
-        """Take note of what became of results that were published together, whose drafts are empty if they are out."""
-        for outcome in outcomes:
-            if outcome.result is not None:
-                self._spool.drafts.release(outcome.job.id)
-            self.finish(outcome)
-
     def finish(self, outcome: Published) -> None:
         """Take note of what became of a result: the job is done, or held when its result cannot be published."""
         job = outcome.job

@@ -60,6 +60,7 @@ class Spool:
         """
         self.folders = folders
         self.share = share
+        self._come: list[str] = []
         self._work = Work(folders.inbox, work_name(share))
         self._attempts = SharedAttempts(folders.inbox, share)
         self.drafts = Drafts(folders.outbox, drafts)
@@ -111,8 +112,7 @@ class Spool:
             with os_errors_explained("prepare", self._work.path):
                 self._work.prepare()  # until the lock was had, another daemon could take the folder for a left one
                 self._attempts.read_own()
-            for _ in self.take_over():
-                pass  # `claimed` names them
+            self._come.extend(self._moved_over())
         except BaseException:
             held.close()
             raise
@@ -124,11 +124,17 @@ class Spool:
         return self.share is not None
 
     def take_over(self) -> Iterator[str]:
-        """Move what daemons that are gone had claimed into this one's work; yields the jobs' ids.
+        """Move what daemons that are gone had claimed into this one's work; yields the jobs' ids, and of those first
+        that came when the lock was taken.
 
         One that is alive has its own file locked. Nobody works in the folder of a daemon that does not share while this
         one has the inbox's lock.
         """
+        while self._come:
+            yield self._come.pop()
+        yield from self._moved_over()
+
+    def _moved_over(self) -> Iterator[str]:
         house = self.folders.inbox / HOUSE
         with os_errors_explained("take over", house):
             for other in sorted(house.glob(f"{WORK}*")):

@@ -7,7 +7,7 @@ stays in the journal's list of those to cancel: should the daemon end before, it
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from dreamd.daemon.jobs.endings import Endings
 from dreamd.job import Job
@@ -29,6 +29,9 @@ class Cancelling:
 
     def __len__(self) -> int:
         return len(self._jobs)
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self._jobs)
 
     def add(self, jobs: Iterable[Job]) -> None:
         """Take jobs that nobody else has in hand any more."""

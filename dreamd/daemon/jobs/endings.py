@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -54,6 +54,11 @@ class Endings:
         self._to_move: list[Job] = []
         self.not_put_away: list[Job] = []
         self.moving: dict[str, Job] = {}
+
+    def __iter__(self) -> Iterator[Job]:
+        """Yield the jobs that have ended and whose original is in work still."""
+        yield from self.moving.values()
+        yield from self.not_put_away
 
     def mark_done(self, job: Job, result: PurePosixPath) -> Job:
         """Take note that a job's result is in the outbox; return the job as it is now."""

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import PurePosixPath
 
 from dreamd.daemon.jobs.cancelling import Cancelling
@@ -142,6 +143,10 @@ class Lifecycle:
     def waiting(self) -> int:
         """How many jobs are neither running nor finished: queued, in a paused folder, or held."""
         return len(self.queue) + len(self.held)
+
+    def ids(self) -> set[str]:
+        """Return the ids of all jobs whose pictures are in work, as far as is known."""
+        return {job.id for job in chain(self.queue, self.held, self.running.values(), self.cancelling, self.ends)}
 
     def look_at_all(self) -> None:
         """Look at every held job again, now."""

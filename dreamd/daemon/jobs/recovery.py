@@ -78,6 +78,8 @@ class Recovery:
     def recover(self) -> None:
         """Take up every picture in work: it is finished, failed or queued again."""
         self._index = SidecarIndex()
+        for _ in self._spool.take_over():
+            pass  # `claimed` names them
         self._spool.tidy()
         remembered = {job.id: job for job in self._journal.unfinished()}
         claimed = list(self._spool.claimed())
@@ -90,9 +92,7 @@ class Recovery:
                 self._ends.drop_checkpoint(left)
 
     def take_over(self) -> None:
-        """Take up what daemons that shared the inbox and are gone had claimed; where none may, there is nothing."""
-        if not self._spool.is_shared:
-            return
+        """Take up what daemons that shared the inbox and are gone had claimed."""
         try:
             for job_id in self._spool.take_over():
                 self._taken_over.add(job_id)
@@ -100,7 +100,9 @@ class Recovery:
         except DreamdError as error:
             log.warning("%s; it is tried again", error)
             return
-        theirs = [(job_id, path) for job_id, path in claimed if job_id in self._taken_over]
+        # What another had taken over from this daemon, while it had lost its lock, may come back to it.
+        new = self._taken_over - self._life.ids() if self._taken_over else set()
+        theirs = [(job_id, path) for job_id, path in claimed if job_id in new]
         self._taken_over.clear()
         if theirs:
             log.info("pictures of a daemon that is gone are taken over: %d", len(theirs))

@@ -84,15 +84,20 @@ class House:
 
     def begin_again(self) -> None:
         """The next start of the daemon."""
-        Recovery(
-            life=self.begin(),
+        self.begin()
+        self.recovery().recover()
+
+    def recovery(self) -> Recovery:
+        """What takes up pictures in this life."""
+        return Recovery(
+            life=self.life,
             spool=self.spool,
             journal=self.journal,
             ledger=self.ledger,
             recipes=self.recipes,
             attempts=ATTEMPTS,
             checkpoints=self.checkpoints,
-        ).recover()
+        )
 
     def book(self) -> RecipeBook:
         return RecipeBook(self.folders.inbox, named=self.folders.inbox.parent / "recipes")

@@ -146,3 +146,17 @@ def test_a_daemon_whose_lock_was_lost_publishes_nothing_that_another_has_taken_o
         assert [held.cause for held in first.life.held.counts] == ["folder"]
         second.dream()
     assert first.files("outbox") == ["cat.png", "cat.png.json"]
+
+
+def test_a_daemon_that_comes_back_goes_on_with_what_it_had_and_with_what_the_other_leaves(
+    houses: tuple[House, House],
+) -> None:
+    first, second = houses
+    first.drop("cat.png")  # and then its lock is lost, with its jobs in hand
+    with started(second):
+        second.drop("dog.png")
+    with first.spool.lock():
+        first.recovery().take_over()
+        assert sorted(job.name for job in first.life.queue) == ["cat.png", "dog.png"]
+        first.recovery().take_over()
+        assert first.life.waiting == 2

@@ -50,7 +50,7 @@ A worker is started from the disk, and another version of dreamd may lie there b
 """
 
 
-_OTHER_VERSION = (
+OTHER_VERSION = (
     "dreamd was changed on the disk since the daemon started: restart the daemon (`systemctl restart dreamd`); "
     "its pictures wait meanwhile"
 )
@@ -75,7 +75,9 @@ Reason = Annotated[str, BeforeValidator(without_halves)]
 """A text for a person. It may quote a name that is no text, which JSON could not carry."""
 
 
-class _Message(BaseModel):
+class Message(BaseModel):
+    """What one process says to another, as a line of JSON."""
+
     # Built when it is first used: a process uses few of the messages, and building all takes as long as a small dream.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -84,7 +86,7 @@ class _Message(BaseModel):
         return to_json(without_halves(self.model_dump(mode="json"))).encode() + b"\n"
 
 
-class Settings(_Message):
+class Settings(Message):
     """The first line to a worker: what it needs to know of the config.
 
     Attributes:
@@ -132,7 +134,7 @@ class Settings(_Message):
     max_film_seconds: float = 7200.0
 
 
-class Order(_Message):
+class Order(Message):
     """One picture to dream.
 
     Attributes:
@@ -150,7 +152,7 @@ class Order(_Message):
     checkpoint: FilePath | None = None
 
 
-class Batch(_Message):
+class Batch(Message):
     """To a worker: jobs of one recipe, given as JSON. What is alike in shape is dreamed together where that pays.
 
     Attributes:
@@ -167,7 +169,7 @@ class Batch(_Message):
         return tuple(order.job for order in self.orders)
 
 
-class Cancel(_Message):
+class Cancel(Message):
     """To a worker: jobs that it need not dream any more, whether it has begun or not.
 
     Attributes:
@@ -177,7 +179,7 @@ class Cancel(_Message):
     cancel: tuple[str, ...]
 
 
-class Importing(_Message):
+class Importing(Message):
     """From a worker, before it is ready: which plugin it loads next, so that the plugin is known if that ends it.
 
     Attributes:
@@ -190,7 +192,7 @@ class Importing(_Message):
     origin: Reason = ""
 
 
-class Ready(_Message):
+class Ready(Message):
     """From a worker: it can work.
 
     Attributes:
@@ -216,7 +218,7 @@ class Ready(_Message):
     catalogue: Catalogue | None
 
 
-class Advanced(_Message):
+class Advanced(Message):
     """From a worker: how far a job is.
 
     Attributes:
@@ -243,7 +245,7 @@ class Advanced(_Message):
     busy_seconds: float = 0.0
 
 
-class Writing(_Message):
+class Writing(Message):
     """From a worker: a result is being written in a format that takes long.
 
     Attributes:
@@ -255,7 +257,7 @@ class Writing(_Message):
     words: Reason
 
 
-class MissingWeights(_Message):
+class MissingWeights(Message):
     """Weights that a worker does not find, and does not fetch.
 
     Attributes:
@@ -270,7 +272,7 @@ class MissingWeights(_Message):
     size: int
 
 
-class DreamedPage(_Message):
+class DreamedPage(Message):
     """What is said of one page of a result that has several, as its sidecar says it of a picture.
 
     Attributes:
@@ -288,7 +290,7 @@ class DreamedPage(_Message):
     notes: tuple[str, ...] = ()
 
 
-class Sidecar(_Message):
+class Sidecar(Message):
     """What is written beside a result, so that anybody can tell how it came about and make it again.
 
     Attributes:
@@ -341,7 +343,7 @@ class Sidecar(_Message):
         return to_json(self.model_dump(mode="json"), indent=1, for_people=True)
 
 
-class Done(_Message):
+class Done(Message):
     """From a worker: a result lies in its folder.
 
     Attributes:
@@ -358,7 +360,7 @@ class Done(_Message):
     busy_seconds: float = 0.0
 
 
-class NotDone(_Message):
+class NotDone(Message):
     """From a worker: no result.
 
     Attributes:
@@ -380,7 +382,7 @@ class NotDone(_Message):
     weights: MissingWeights | None = None
 
 
-class Yielded(_Message):
+class Yielded(Message):
     """From a worker: a film has had its turn. What is done of it is kept, and the rest comes when others had theirs.
 
     Attributes:
@@ -392,7 +394,7 @@ class Yielded(_Message):
     busy_seconds: float = 0.0
 
 
-class Unable(_Message):
+class Unable(Message):
     """From a worker, as its last word: why it cannot work at all."""
 
     type: Literal["unable"] = "unable"
@@ -429,7 +431,7 @@ def read_settings(line: bytes) -> Settings:
     try:
         settings = Settings.model_validate_json(line)
     except ValidationError as error:
-        raise DreamdError(_OTHER_VERSION) from error
+        raise DreamdError(OTHER_VERSION) from error
     if settings.protocol != PROTOCOL:
-        raise DreamdError(_OTHER_VERSION)
+        raise DreamdError(OTHER_VERSION)
     return settings

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from dreamd.errors import FailureCause
 from dreamd.executors.executor import Fault
-from dreamd.json_text import to_json, without_halves
-from dreamd.messages import Batch, FilePath, Reason, Said, Settings
+from dreamd.messages import Batch, FilePath, Message, Reason, Said, Settings
 
 
-class _Word(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    def line(self) -> bytes:
-        """Return the message as a line."""
-        return to_json(without_halves(self.model_dump(mode="json"))).encode() + b"\n"
-
-
-class Begin(_Word):
+class Begin(Message):
     """The first line to a bridge.
 
     Attributes:
@@ -30,7 +21,7 @@ class Begin(_Word):
     cluster: dict[str, Any]
 
 
-class Renew(_Word):
+class Renew(Message):
     """To a bridge: what seats are opened with from now on.
 
     Attributes:
@@ -43,7 +34,7 @@ class Renew(_Word):
     readable: tuple[FilePath, ...]
 
 
-class Want(_Word):
+class Want(Message):
     """To a bridge: how much is to be dreamed; as `dreamd.api.Demand` has it."""
 
     type: Literal["want"] = "want"
@@ -51,7 +42,7 @@ class Want(_Word):
     barred: tuple[str, ...] = ()
 
 
-class Give(_Word):
+class Give(Message):
     """To a bridge: a batch for a seat."""
 
     type: Literal["give"] = "give"
@@ -59,7 +50,7 @@ class Give(_Word):
     batch: Batch
 
 
-class Stop(_Word):
+class Stop(Message):
     """To a bridge: jobs that a seat need not dream any more."""
 
     type: Literal["stop"] = "stop"
@@ -67,7 +58,7 @@ class Stop(_Word):
     jobs: tuple[str, ...]
 
 
-class Drop(_Word):
+class Drop(Message):
     """To a bridge: a seat that is to be closed, at once or when its worker has ended by itself."""
 
     type: Literal["drop"] = "drop"
@@ -75,7 +66,7 @@ class Drop(_Word):
     now: bool
 
 
-class SeatOpened(_Word):
+class SeatOpened(Message):
     """From a bridge: a seat is being opened; as `dreamd.api.Seat` has it."""
 
     type: Literal["opened"] = "opened"
@@ -84,7 +75,7 @@ class SeatOpened(_Word):
     node: str
 
 
-class SeatSaid(_Word):
+class SeatSaid(Message):
     """From a bridge: the worker at a seat said something."""
 
     type: Literal["said"] = "said"
@@ -92,7 +83,7 @@ class SeatSaid(_Word):
     said: Annotated[Said, Field(discriminator="type")]
 
 
-class SeatGone(_Word):
+class SeatGone(Message):
     """From a bridge: a seat is gone; as `dreamd.api.Fleet.gone` has it."""
 
     type: Literal["gone"] = "gone"
@@ -102,7 +93,7 @@ class SeatGone(_Word):
     failure: FailureCause | None = "worker"
 
 
-class Trouble(_Word):
+class Trouble(Message):
     """From a bridge: no seats can be had, and why; None: that is over."""
 
     type: Literal["trouble"] = "trouble"

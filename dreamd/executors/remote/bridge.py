@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
+from pydantic import ValidationError
+
 from dreamd.executors.remote.bundles import packed_plugins
 from dreamd.executors.remote.carrier import Carrier, Shared
 from dreamd.executors.remote.cluster import Cluster, ClusterError, Opening, Place
@@ -33,6 +35,7 @@ from dreamd.executors.remote.words import (
 )
 from dreamd.files.problems import refusal
 from dreamd.logs import configure, inherited_level, inherited_style
+from dreamd.messages import OTHER_VERSION
 from dreamd.processes import die_with_parent
 
 log = logging.getLogger(__name__)
@@ -93,8 +96,11 @@ class Bridge:
             self._cluster.close(carrier.host)
 
     def _read(self, commands: BinaryIO) -> None:
-        for line in commands:
-            self._inputs.put(read_told(line))
+        try:
+            for line in commands:
+                self._inputs.put(read_told(line))
+        except ValidationError:
+            log.error("%s", OTHER_VERSION)
         self._inputs.put(None)
 
     def _say(self, heard: Heard) -> None:

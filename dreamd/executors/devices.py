@@ -84,7 +84,7 @@ def worker_devices(
         machine: what workers on the processor share; None: what this process may use.
     """
     visible, count = environment.get(VISIBLE), len(list(gpus.iterdir())) if gpus.is_dir() else None
-    cards, threads = visible_cards(visible, count), _threads(config)
+    cards, threads = visible_cards(visible, count), threads_of(config)
     if config.workers.devices == "auto":
         names = [f"auto:{index}" for index in range(max(1, len(cards)))]
         return [
@@ -112,6 +112,11 @@ def device_names(config: Config) -> list[str]:
     return names
 
 
+def threads_of(config: Config) -> int | None:
+    """Return how many threads the config wants for each worker; None: it leaves that to the plan."""
+    return None if config.workers.threads == "auto" else config.workers.threads
+
+
 def sharing_troubles(config: Config, machine: Machine | None = None) -> list[str]:
     """List what is wrong with how workers on this machine's processor would share it, for a person.
 
@@ -125,11 +130,7 @@ def sharing_troubles(config: Config, machine: Machine | None = None) -> list[str
     count = sum(device.name == _CPU or (device.name == "auto:0" and device.card is None) for device in devices)
     memory = None if config.workers.memory == "auto" else int(config.workers.memory)
     there_is = machine or Machine.of_process(os.environ)
-    return list(plan_troubles(count, there_is, threads=_threads(config), memory=memory)) if count else []
-
-
-def _threads(config: Config) -> int | None:
-    return None if config.workers.threads == "auto" else config.workers.threads
+    return list(plan_troubles(count, there_is, threads=threads_of(config), memory=memory)) if count else []
 
 
 def _with_shares(devices: list[WorkerDevice], machine: Machine, threads: int | None) -> list[WorkerDevice]:

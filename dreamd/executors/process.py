@@ -29,11 +29,11 @@ _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.
 _KILL_GRACE_SECONDS = 10.0
 """The time that a worker which is asked to end has for it, in seconds, before it is killed."""
 
-_LINE_BYTES = 16 << 20
-"""The length of the longest message, in bytes; a worker that sends more has gone wrong."""
+LINE_BYTES = 16 << 20
+"""The length of the longest message, in bytes; a process that sends more has gone wrong."""
 
 _PIPE_BYTES = 1 << 20
-"""The size of the pipe to a worker, in bytes: it holds any order whole, so that the loop never waits for a reader."""
+"""The size of the pipe to a process, in bytes: it holds any order whole, so that the loop never waits for a reader."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,37 @@ class End:
 
     reason: str
     failure: FailureCause | None = "worker"
+
+
+def start(module: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a module as a process that is told things by lines and says things by lines, and dies with this one.
+
+    Args:
+        module: the module, which is given the number of this process.
+        environment: its environment variables.
+
+    Raises:
+        OSError: the system has no room for another process.
+    """
+    popen = subprocess.Popen(
+        [sys.executable, "-m", module, str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,  # Ctrl-C in a terminal is for the daemon, which then drains
+    )
+    assert popen.stdin is not None
+    with contextlib.suppress(PermissionError):  # a user has so many pages for pipes; common orders need few
+        fcntl.fcntl(popen.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return popen
+
+
+def end_in_words(code: int) -> str:
+    """Say how a process ended, by its exit code, in words that follow its name."""
+    if code >= 0:
+        return f"ended with code {code}"
+    names = {member.value: member.name for member in signal.Signals}
+    return f"was killed by {names.get(-code, f'signal {-code}')}"
 
 
 class Process:
@@ -77,17 +108,8 @@ class Process:
         self._blame: End | None = None
         self._writing = threading.Lock()
         with _running_on(processors):
-            self._popen = subprocess.Popen(
-                [sys.executable, "-m", "dreamd.worker.main", str(os.getpid())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=environment,
-                start_new_session=True,  # Ctrl-C in a terminal is for the daemon, which then drains
-            )
+            self._popen = start("dreamd.worker.main", environment)
         self.pid = self._popen.pid
-        assert self._popen.stdin is not None
-        with contextlib.suppress(PermissionError):  # a user has so many pages for pipes; common orders need few
-            fcntl.fcntl(self._popen.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._reaper = threading.Thread(target=self._reap, name=f"worker-{self.pid}-end", daemon=True)
         self._reader = threading.Thread(target=self._read, name=f"worker-{self.pid}", daemon=True)
         self._settings = settings
@@ -140,7 +162,7 @@ class Process:
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None
         with self._popen.stdout as output:
-            for line in iter(partial(output.readline, _LINE_BYTES), b""):
+            for line in iter(partial(output.readline, LINE_BYTES), b""):
                 if not self._pass_on(line):
                     break
         self._reaper.join()
@@ -182,8 +204,4 @@ def _running_on(processors: Collection[int]) -> Iterator[None]:
 
 def _end_by(code: int) -> End:
     """Tell how a worker ended, by its exit code."""
-    if code >= 0:
-        return End(f"the worker ended with code {code}")
-    names = {member.value: member.name for member in signal.Signals}
-    reason = f"the worker was killed by {names.get(-code, f'signal {-code}')}"
-    return End(reason, "crash" if -code in _CRASHES else "worker")
+    return End(f"the worker {end_in_words(code)}", "crash" if -code in _CRASHES else "worker")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -17,9 +14,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dreamd.executors.devices import WorkerDevice
+from dreamd.executors.devices import WorkerDevice, threads_of
 from dreamd.executors.executor import Bundle, Demand, Fleet, Seat
 from dreamd.executors.local import worker_settings
+from dreamd.executors.plan import Share
+from dreamd.executors.process import LINE_BYTES, end_in_words, start
 from dreamd.executors.remote.words import (
     Begin,
     Drop,
@@ -44,12 +43,6 @@ _AGAIN_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
 
 _STAYED_SECONDS = 60.0
 """A bridge that lives for so many seconds has stayed."""
-
-_LINE_BYTES = 16 << 20
-"""The length of the longest message, in bytes; a bridge that sends more has gone wrong."""
-
-_PIPE_BYTES = 1 << 20
-"""The size of the pipe to a bridge, in bytes, so that the loop never waits for a reader."""
 
 
 class BridgedExecutor:
@@ -85,11 +78,9 @@ class BridgedExecutor:
     def renew(self, bundle: Bundle) -> None:
         """Take what seats are opened with from now on."""
         config = bundle.config
-        settings = worker_settings(WorkerDevice(name="auto:0"), bundle, None, "")
-        threads = None if config.workers.threads == "auto" else config.workers.threads
-        self._renewal = Renew(
-            settings=settings.model_copy(update={"threads": threads}), readable=(config.recipes, config.inbox)
-        )
+        device = WorkerDevice(name="auto:0", share=Share(threads=threads_of(config)))
+        settings = worker_settings(device, bundle, None, "")
+        self._renewal = Renew(settings=settings, readable=(config.recipes, config.inbox))
         self._tell(self._renewal)
 
     def want(self, demand: Demand) -> None:
@@ -147,9 +138,10 @@ class BridgedExecutor:
             process = self._start()
         except OSError as error:
             return f"the bridge to the cluster cannot be started: {error.strerror or error}"
+        assert process.stdin is not None
         assert process.stdout is not None
         with process.stdout as output:
-            for line in iter(partial(output.readline, _LINE_BYTES), b""):
+            for line in iter(partial(output.readline, LINE_BYTES), b""):
                 try:
                     self._take(read_heard(line))
                 except ValidationError:
@@ -157,21 +149,14 @@ class BridgedExecutor:
                     process.kill()
                     break
         code = process.wait()
-        with self._lock:
+        with self._lock, contextlib.suppress(BrokenPipeError):
             self._process = None
-        return f"the bridge to the cluster ended {_described(code)}"
+            process.stdin.close()
+        return f"the bridge to the cluster {end_in_words(code)}"
 
     def _start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", self._module, str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=self._environment,
-            start_new_session=True,  # Ctrl-C in a terminal is for the daemon, which then drains
-        )
+        process = start(self._module, self._environment)
         assert process.stdin is not None
-        with contextlib.suppress(PermissionError):  # a user has so many pages for pipes; common orders need few
-            fcntl.fcntl(process.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         with self._lock:
             self._process = process
             for told in (self._begin, self._renewal, self._want):
@@ -210,10 +195,3 @@ def _write(process: subprocess.Popen[bytes], told: Told | Begin) -> bool:
     except BrokenPipeError:  # its reader tells that it has ended
         return False
     return True
-
-
-def _described(code: int) -> str:
-    if code >= 0:
-        return f"with code {code}"
-    names = {member.value: member.name for member in signal.Signals}
-    return f"by {names.get(-code, f'signal {-code}')}"

@@ -56,7 +56,7 @@ class ActorHost:
         self._call(TOLD, "cancel", tuple(jobs))
 
     def poll(self, seconds: float, *, is_looked_at: bool) -> list[FarNews]:
-        news: list[FarNews] = self._call(HEARD, "poll", seconds, is_looked_at)
+        news: list[FarNews] = self._call(HEARD, "poll", seconds, is_looked_at=is_looked_at)
         return news
 
     def read(self, job: str, file: str, offset: int) -> bytes:
@@ -68,7 +68,7 @@ class ActorHost:
     def end(self) -> None:
         self._call(TOLD, "end")
 
-    def _call(self, group: str, method: str, *values: object) -> Any:
+    def _call(self, group: str, method: str, *values: object, **named: object) -> Any:
         """Call a method and wait for what it returns.
 
         Raises:
@@ -77,7 +77,7 @@ class ActorHost:
         """
         try:
             call = getattr(self.actor, method).options(concurrency_group=group)
-            answer = ray.get(call.remote(*values), timeout=_ANSWER_SECONDS if self._has_answered else None)
+            answer = ray.get(call.remote(*values, **named), timeout=_ANSWER_SECONDS if self._has_answered else None)
         except RayTaskError as error:
             raise ClusterError(f"{self._node}: {_last_line(error)}") from error
         except GetTimeoutError as error:

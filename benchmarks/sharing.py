@@ -24,7 +24,7 @@ _HOUR = 3600
 _BAR = 1.8
 """Times as many pictures with two workers of one thread as with one."""
 
-_WARM, _COUNTED, _LAST = 4, 20, 4
+_WARM, _COUNTED, _LAST = 4, 12, 4
 """The pictures of each worker, where the most work: those at the beginning, during which workers may still be starting,
 those that count, and those at the end, at which a worker may have nothing to do any more."""
 
@@ -71,21 +71,20 @@ class _Queue:
 
 
 def run(plan: Plan) -> Iterator[Table]:
-    """Yield a table for each precision that a processor has: its fastest, and the reference."""
+    """Yield a table for each precision that a processor has: its fastest, and the reference by the bar's ways alone."""
     both = count_processors()
     ways = [_Seats(workers=1, threads=1), _Seats(workers=2, threads=1), _Seats(workers=1, threads=both)]
     if both >= 4:
         ways.append(_Seats(workers=both // 2, threads=2))
         ways.append(_Seats(workers=both, threads=1))
-    for precision in ("auto", "fp32"):
+    for precision, measured in (("auto", ways), ("fp32", ways[:2])):
         each = _WARM + (_LAST if plan.quick else _COUNTED) + _LAST
-        queue = _Queue(precision=precision, pictures=each * max(seats.workers for seats in ways))
-        plan.say(f"{queue.pictures} pictures with {', '.join(seats.name for seats in ways)}, precision {precision}")
-        yield _table(queue, ways, plan)
+        queue = _Queue(precision=precision, pictures=each * max(seats.workers for seats in measured))
+        yield _table(queue, measured, plan)
 
 
 def _table(queue: _Queue, ways: Sequence[_Seats], plan: Plan) -> Table:
-    timed = [Way(name=seats.name, run=partial(_seconds, queue, seats)) for seats in ways]
+    timed = [Way(name=seats.name, run=partial(_seconds, queue, seats, plan)) for seats in ways]
     samples = alternate(timed, rounds=1 if plan.quick else 3, clock=lambda run: run(), warm=False)
     has_bar = not plan.quick and count_processors() >= 2
     return Table(
@@ -109,8 +108,9 @@ def _table(queue: _Queue, ways: Sequence[_Seats], plan: Plan) -> Table:
     )
 
 
-def _seconds(queue: _Queue, seats: _Seats) -> float:
+def _seconds(queue: _Queue, seats: _Seats, plan: Plan) -> float:
     """Return the seconds a picture of a real daemon. Raises BenchmarkError when other files come out than before."""
+    plan.say(f"{queue.pictures} pictures in {queue.precision} with {seats.name} …")
     recipe = _RECIPE.format(precision=queue.precision)
     workers = f"{{devices: ['cpu*{seats.workers}'], threads: {seats.threads}}}"
     with tree(recipe=recipe, pictures=queue.pictures, side=_SIDE, workers=workers) as root:
@@ -123,7 +123,9 @@ def _seconds(queue: _Queue, seats: _Seats) -> float:
     if queue.made.setdefault(seats.threads, digest.hexdigest()) != digest.hexdigest():
         raise BenchmarkError(f"{seats.name} made other files than another number of workers with as many threads")
     first, last = _WARM * seats.workers, len(times) - _LAST * seats.workers
-    return (times[last] - written[first]) / (last - first)
+    seconds = (times[last] - written[first]) / (last - first)
+    plan.say(f"{seconds:.3f} s a picture")
+    return seconds
 
 
 def _s(count: int) -> str:

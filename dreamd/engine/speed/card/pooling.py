@@ -27,7 +27,7 @@ typedef unsigned int word;
 
 struct Window { long long top; int across, down; bool right, below; };
 
-// The window of a thread. `rest` is where its eight channels begin among the C of a pixel.
+// The window of a thread, and which eight of a pixel's channels it takes. False: there is none for it.
 __device__ bool find(long long at, long long count, int C8, int H, int W, int rows, int columns, Window *window,
                      int *row, int *column, long long *picture, int *channel) {
     if (at >= count) return false;

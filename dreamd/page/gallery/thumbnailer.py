@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import select
 import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -29,9 +28,6 @@ from dreamd.pictures.picture import Picture, in_bytes, shrunk
 from dreamd.pictures.reading import read_picture
 from dreamd.processes import confine, die_with_parent
 
-_IDLE_SECONDS = 60.0
-"""The time in seconds after which the process ends when nothing has come."""
-
 _QUALITY = 82
 """The quality of a thumbnail, as WebP counts it."""
 
@@ -49,14 +45,11 @@ _OUTPUT_BYTES = 32 << 20
 
 
 def main() -> None:
-    """Answer until the input ends, or nothing comes for a while."""
+    """Answer until the input ends."""
     die_with_parent(int(sys.argv[1]))
     reading = Reading.model_validate_json(sys.argv[2])
     confine(memory_bytes=_BASE_BYTES + _BYTES_A_PIXEL * reading.max_pixels, output_bytes=_OUTPUT_BYTES)
-    while select.select([0], [], [], _IDLE_SECONDS)[0]:
-        line = sys.stdin.buffer.readline()  # the server waits for each answer, so no second line is in the buffer
-        if not line:
-            return
+    for line in sys.stdin.buffer:
         answer = _answer(json.loads(line), reading)
         sys.stdout.buffer.write(to_json(answer).encode() + b"\n")
         sys.stdout.buffer.flush()

@@ -14,6 +14,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from dreamd.job import Job
@@ -45,6 +46,9 @@ _CAPTION_LETTERS = 120
 
 _SECONDS = 30.0
 """The time in seconds that a thumbnail may take to be made; one that takes longer is not shown."""
+
+_IDLE_SECONDS = 60.0
+"""The time in seconds after which the process that makes them is ended, when nothing has been asked of it."""
 
 _CACHE_BYTES = 512 << 20
 """The most bytes that all thumbnails take together."""
@@ -180,7 +184,10 @@ def _source(places: list[list[str]], sha256: str | None, film: str | None) -> di
 
 
 class _Maker:
-    """Keeps the process that makes thumbnails; starts it when there is something to do."""
+    """Keeps the process that makes thumbnails: starts it when there is something to do, and ends it when it rests.
+
+    It is ended from here, where it is known whether it is asked: one that ended by itself could be asked just then.
+    """
 
     def __init__(self, config: Config) -> None:
         limits = config.limits
@@ -193,9 +200,11 @@ class _Maker:
         arguments = (str(os.getpid()), to_json(reading))
         self._command = (sys.executable, "-m", "dreamd.page.gallery.thumbnailer", *arguments)
         self._process: Process | None = None
+        self._rest: asyncio.TimerHandle | None = None
 
     async def make(self, request: dict[str, object]) -> str | None:
         """Have a thumbnail made; return what is wrong, or None."""
+        self._stop_resting()
         try:
             answer = await asyncio.wait_for(self._ask(to_json(request).encode() + b"\n"), _SECONDS)
         except (TimeoutError, OSError, ValueError, asyncio.CancelledError) as error:
@@ -203,22 +212,22 @@ class _Maker:
             if isinstance(error, asyncio.CancelledError):
                 raise
             return "it took too long, or cannot be decoded"
+        self._rest = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._end)
         return answer
 
     async def _ask(self, line: bytes) -> str | None:
-        """Ask the process, once more if it had just ended for want of work. Raises ValueError if it ends again."""
+        """Ask the process, once more if it has ended meanwhile. Raises ValueError if it ends again."""
         for _ in range(2):
             process = await self._start()
             assert process.stdin is not None
             assert process.stdout is not None
-            try:
+            with suppress(ConnectionError):
                 process.stdin.write(line)
                 await process.stdin.drain()
-            except ConnectionError:
-                continue
-            if answer := await process.stdout.readline():
-                problem = json.loads(answer)
-                return None if problem is None else str(problem)
+                if answer := await process.stdout.readline():
+                    problem = json.loads(answer)
+                    return None if problem is None else str(problem)
+            await process.wait()  # its pipes are closed before it is known to have ended
         raise ValueError("it ended")
 
     async def _start(self) -> Process:
@@ -227,11 +236,23 @@ class _Maker:
         return self._process
 
     async def close(self) -> None:
-        """End the process."""
+        """End the process, and wait until it has ended."""
+        self._stop_resting()
+        process = self._end()
+        if process is not None:
+            await process.wait()
+
+    def _stop_resting(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+
+    def _end(self) -> Process | None:
+        """End the process; whoever asks next starts another."""
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             process.kill()
-            await process.wait()
+        return process
 
 
 def _caption(recipe: str) -> str:

@@ -1,7 +1,7 @@
 """The entry point of the studio: `python -m dreamd.sheets.studio.main CONFIG PARENT_PID NICE`.
 
 Takes a line of JSON for each order on its standard input and answers with lines on its standard output
-(`dreamd/studio.py`). It ends when its input ends or it has had nothing to do for a while, and dies with the page.
+(`dreamd/studio.py`). It ends when its input ends, and dies with the page.
 
 It computes on the processor: the memory of a GPU is what its worker has reckoned with.
 """
@@ -34,9 +34,6 @@ from dreamd.wording import printable
 
 log = logging.getLogger("dreamd.sheets.studio.main")  # the name of this module is `__main__` in its process
 
-_IDLE_SECONDS = 120.0
-"""The time without an order after which the process ends, in seconds."""
-
 
 class Studio:
     """Does orders one after another; another thread reads them, so that one that runs can be cancelled."""
@@ -49,21 +46,15 @@ class Studio:
         self._cancelled: set[str] = set()
 
     def run(self) -> None:
-        """Work until the input ends, or nothing comes any more."""
+        """Work until the input ends."""
         threading.Thread(target=self._read, name="orders", daemon=True).start()
         plugins = Plugins("dreamd.engine", folders=self._config.plugins.engine, disable=self._config.plugins.disable)
         session = session_of(self._config, plugins)
-        while (order := self._next()) is not None:
+        while (order := self._waiting.get()) is not None:
             if isinstance(order, TryOrder):
                 self._do(order.id, partial(dream_trial, session, order))
             else:
                 self._do(order.id, partial(make_atlas, session, plugins, self._config, order))
-
-    def _next(self) -> TryOrder | AtlasOrder | None:
-        try:
-            return self._waiting.get(timeout=_IDLE_SECONDS)
-        except queue.Empty:
-            return None
 
     def _read(self) -> None:
         """Take orders until the input ends, or brings what is none: dreamd was changed on the disk meanwhile."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 
 from dreamd.settings.config import load_config
 from dreamd.sheets.studio import main
@@ -17,8 +16,6 @@ def test_a_line_that_is_no_order_ends_the_studio_at_once_since_its_page_is_of_an
     monkeypatch.setattr(main, "Plugins", lambda *_, **__: None)
     monkeypatch.setattr(main, "session_of", lambda *_: None)
     answers = io.BytesIO()
-    began = time.monotonic()
     Studio(load_config(tmp_path / "config.yaml"), io.BytesIO(b'{"type": "sing", "id": "a"}\n'), answers).run()
-    assert time.monotonic() - began < main._IDLE_SECONDS / 2
     assert "no order" in caplog.text
     assert answers.getvalue() == b""

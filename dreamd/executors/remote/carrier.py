@@ -100,7 +100,6 @@ class Carrier:
         self._shared = shared
         self._on_end = on_end
         self._given: dict[str, _Given] = {}
-        self._known: set[str] = set()
         self._is_dropped = False
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         for work in (self._tell_all, self._listen):
@@ -164,15 +163,13 @@ class Carrier:
 
     def _send_named(self, named: Sequence[NearFile]) -> None:
         """Send the files that a recipe names, unless the machine has them."""
-        unknown = {each.digest: each for each in named if each.digest not in self._known}
-        if not unknown:
+        files = {each.name: each for each in named}
+        if not files or not self.host.lacks(list(files)):
             return
         with self._shared.sending_to(self.place.node):
-            for digest in self.host.lacks(list(unknown)):
-                file = unknown[digest]
-                self._send_file(Path(file.path), digest)
-                self.host.keep(digest, digest, file.suffix)
-        self._known.update(unknown)
+            for name in self.host.lacks(list(files)):  # again: another seat of the machine may have had them sent
+                self._send_file(Path(files[name].path), name)
+                self.host.keep(name, files[name].digest, files[name].suffix)
 
     def _send_file(self, path: Path, name: str) -> None:
         with path.open("rb") as file:

@@ -67,6 +67,11 @@ class NearFile:
     digest: str
     suffix: str
 
+    @property
+    def name(self) -> str:
+        """Its name on a machine. The same bytes with another ending are another file there."""
+        return self.digest + self.suffix
+
 
 @dataclass(frozen=True, kw_only=True)
 class FarOrder:
@@ -160,8 +165,9 @@ class Host(Protocol):
     `order` and `cancel` are carried out in the order in which they are called; the others may run beside them.
     """
 
-    def lacks(self, digests: Sequence[str]) -> list[str]:
-        """Return those of some files that are not there yet."""
+    def lacks(self, names: Sequence[str]) -> list[str]:
+        """Return those of some files that recipes name, as `NearFile.name` has them, that are not there. The others
+        stay for a while."""
 
     def lacks_weights(self, name: str) -> bool:
         """Return whether a file of weights is not in the machine's cache."""

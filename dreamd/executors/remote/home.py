@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 from dreamd.errors import DreamdError
@@ -14,6 +16,9 @@ from dreamd.files.caches import user_cache
 from dreamd.files.durable import draft_of
 from dreamd.weights.cache import cache_folder
 from dreamd.weights.digests import sha256_of, write_record
+
+_UNUSED_SECONDS = 30 * 86400.0
+"""A file that no recipe has named for so many seconds is removed, so that a machine is not filled up by them."""
 
 
 class MachineFiles:
@@ -33,18 +38,30 @@ class MachineFiles:
         for folder in (self.plugins, self.named):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def named_file(self, digest: str, suffix: str = "") -> Path:
-        """Return where a file that recipes name is, or would be."""
-        return self.named / f"{digest}{suffix}"
+    def named_file(self, name: str) -> Path:
+        """Return where a file that recipes name is, or would be; `name`: as `NearFile.name` has it."""
+        return self.named / name
 
-    def has_named(self, digest: str) -> bool:
-        """Return whether a file of a digest is here, whatever the ending of its name."""
-        return any(self.named.glob(f"{digest}*"))
+    def use_named(self, name: str) -> bool:
+        """Note that a file that recipes name is used now; return whether it is here."""
+        try:
+            os.utime(self.named_file(name))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def remove_unused(self) -> None:
+        """Remove the files that no recipe has named for long."""
+        oldest = time.time() - _UNUSED_SECONDS
+        for file in self.named.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another seat was faster
+                if file.stat().st_mtime < oldest:
+                    file.unlink()
 
     def keep_named(self, file: Path, digest: str, suffix: str) -> None:
         """Take a file that has come whole. Raises DreamdError: it is another than was said."""
         _check(file, digest)
-        file.replace(self.named_file(digest, suffix))
+        file.replace(self.named_file(digest + suffix))
 
     def lacks_weights(self, name: str) -> bool:
         """Return whether a file of weights is not in the cache."""
@@ -75,13 +92,14 @@ class SeatHome:
     """
 
     def __init__(self, machine: MachineFiles) -> None:
-        """Make the folders, and remove those of seats that were killed."""
+        """Make the folders, and remove those of seats that were killed, and what the machine keeps for nothing."""
         homes = machine.root / "homes"
         homes.mkdir(exist_ok=True, mode=0o700)
         making = os.open(machine.root / "homes.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(making, fcntl.LOCK_EX)  # a home that is being made has no lock yet, and shall not be swept away
             _sweep(homes)
+            machine.remove_unused()
             self.path = Path(tempfile.mkdtemp(prefix="seat-", dir=homes))
             self._lock = _lock_of(self.path)
         finally:

@@ -81,8 +81,8 @@ class SeatHost:
 
     # What is asked of it
 
-    def lacks(self, digests: Sequence[str]) -> list[str]:
-        return [digest for digest in digests if not self._machine.has_named(digest)]
+    def lacks(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if not self._machine.use_named(one_name(name))]
 
     def lacks_weights(self, name: str) -> bool:
         return self._machine.lacks_weights(one_name(name))
@@ -105,7 +105,7 @@ class SeatHost:
         self._home.coming(name).replace(target)
 
     def order(self, batch: FarBatch) -> None:
-        named = {each.path: str(self._machine.named_file(each.digest, each.suffix)) for each in batch.named}
+        named = {each.path: str(self._machine.named_file(each.name)) for each in batch.named}
         self._near.update({far: near for near, far in named.items()})
         orders = tuple(self._take(order) for order in batch.orders)
         self._is_begun.wait()

@@ -30,8 +30,8 @@ class ActorHost:
         self._node = node
         self._has_answered = False
 
-    def lacks(self, digests: Sequence[str]) -> list[str]:
-        found: list[str] = self._call(TOLD, "lacks", list(digests))
+    def lacks(self, names: Sequence[str]) -> list[str]:
+        found: list[str] = self._call(TOLD, "lacks", list(names))
         return found
 
     def lacks_weights(self, name: str) -> bool:

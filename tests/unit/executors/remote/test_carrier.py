@@ -62,8 +62,8 @@ class Played:
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *values: self.told.append((name, values))
 
-    def lacks(self, digests: Sequence[str]) -> list[str]:
-        return list(digests)
+    def lacks(self, names: Sequence[str]) -> list[str]:
+        return list(names)
 
     def lacks_weights(self, name: str) -> bool:
         return name not in self.weights

@@ -57,12 +57,24 @@ def test_previews_are_made_while_somebody_looks_and_sent_once(host: SeatHost) ->
 
 def test_a_file_comes_in_pieces_and_is_kept_once_it_is_what_it_should_be(host: SeatHost, machine: MachineFiles) -> None:
     digest = hashlib.sha256(b"guide").hexdigest()
-    assert host.lacks([digest]) == [digest]
+    name = f"{digest}.png"
+    assert host.lacks([name]) == [name]
     host.write("guide", 0, b"gui")
     host.write("guide", 3, b"de")
     host.keep("guide", digest, ".png")
-    assert host.lacks([digest]) == []
-    assert machine.named_file(digest, ".png").read_bytes() == b"guide"
+    assert host.lacks([name, f"{digest}.jpg"]) == [f"{digest}.jpg"]
+    assert machine.named_file(name).read_bytes() == b"guide"
+
+
+def test_a_file_that_no_recipe_has_named_for_long_is_removed_by_the_next_seat(
+    host: SeatHost, machine: MachineFiles
+) -> None:
+    for name in ("used.png", "unused.png"):
+        machine.named_file(name).write_bytes(b"guide")
+        os.utime(machine.named_file(name), (0, 0))
+    assert host.lacks(["used.png"]) == []
+    SeatHome(machine).remove()
+    assert [file.name for file in machine.named.iterdir()] == ["used.png"]
 
 
 def test_a_file_that_was_changed_on_its_way_is_not_kept(host: SeatHost, tmp_path: Path) -> None:

@@ -61,10 +61,10 @@ def _look_at_workers(config: Config) -> list[Finding]:
     found = Finding("config", True, str(config.file))
     if config.workers.executor.name == "local":
         return [*_look_at_devices(device_names(config)), *_look_at_sharing(config), found]
-    return [*_look_at_devices("auto"), found, found_by("executor", lambda: look_at_executor(config))]
+    return [*_look_at_devices("auto"), found, found_by("executor", lambda: _look_at_executor(config))]
 
 
-def look_at_executor(config: Config) -> str:
+def _look_at_executor(config: Config) -> str:
     """Ask the executor whether seats can be had. Raises DreamdError with what to do."""
     name = config.workers.executor.name
     plugins = Plugins("dreamd.daemon", folders=config.plugins.daemon, disable=config.plugins.disable)

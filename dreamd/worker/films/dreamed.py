@@ -22,19 +22,18 @@ from dreamd.engine.tiles.fitting import BatchTooLargeError
 from dreamd.pictures.film import FilmWriter, Frame, Levels, as_bytes
 from dreamd.pictures.picture import Picture
 from dreamd.worker.films.film_dream import (
-    TIDY_FRAMES,
     FilmResult,
     Pace,
     Recipes,
     Watching,
     seconds_of,
+    tidy_after,
     with_alpha,
     write_whole,
 )
 from dreamd.worker.films.keeping import FilmFolder
 from dreamd.worker.films.motion import Motion, can_follow, motion_between
 from dreamd.worker.films.opening import Source
-from dreamd.worker.machine.heap import give_back_freed_memory
 from dreamd.worker.pixels import mask_of, to_image, to_levels
 from dreamd.worker.recipes.builder import Built
 from dreamd.worker.session import Session
@@ -115,8 +114,6 @@ class DreamedFilm:
             return self._go_on_alone(frames, is_over, watching)
         while (group := self._next_group(frames)) is not None:
             self._finish(group, watching)
-            if self.folder.standing.frames % TIDY_FRAMES == 0:
-                give_back_freed_memory()
             if is_over():
                 return False
         return self._end()
@@ -180,8 +177,13 @@ class DreamedFilm:
             finished.append(with_alpha(self._moved(frame.pixels, before, after, share), frame))
         if group.key is not None and self._key is not None:
             finished.append(with_alpha(self._key.dream, group.key))
+        self._keep(finished, dreamed)
+
+    def _keep(self, finished: Sequence[Frame], dreamed: int) -> None:
+        """Keep the next finished frames, of which the one of a number is the last that was dreamed."""
         self.folder.add(finished, dreamed=dreamed, seconds=self._pace.lap())
         self.folder.encode_parts(self._writer, is_end=False)
+        tidy_after(len(finished), self.folder)
 
     def _dreamed(self, frame: Frame, before: _Key | None, watching: Watching) -> Levels:
         """Dream a frame, begun with what was dreamed before it; returns its colours."""
@@ -256,9 +258,7 @@ class DreamedFilm:
                 continue
             done, waiting = waiting[: len(dreams)], waiting[len(dreams) :]
             finished = [with_alpha(dream, frame) for dream, frame in zip(dreams, done, strict=True)]
-            last = self.folder.standing.frames + len(finished) - 1
-            self.folder.add(finished, dreamed=last, seconds=self._pace.lap())
-            self.folder.encode_parts(self._writer, is_end=False)
+            self._keep(finished, self.folder.standing.frames + len(finished) - 1)
             if is_over():
                 return False
         return self._end()

@@ -24,6 +24,7 @@ from dreamd.plugin_host.host import Plugins
 from dreamd.settings.recipes.recipe import Climb, Part, Recipe
 from dreamd.worker.films.keeping import FilmFolder
 from dreamd.worker.films.standing import KeptFolder
+from dreamd.worker.machine.heap import give_back_freed_memory
 from dreamd.worker.recipes.builder import Built
 
 MADE = "mp4"
@@ -34,7 +35,7 @@ Unit = Literal["frame", "page"]
 """What is counted of what is dreamed in turns."""
 
 
-TIDY_FRAMES = 5
+_TIDY_FRAMES = 5
 """After so many frames what they freed is given back. Without that a film of 250 frames in 720p took 320 MB more than
 the dream of one of them, in pieces that fitted nothing."""
 
@@ -256,6 +257,13 @@ def write_whole(folder: FilmFolder, writer: FilmWriter, target: Path) -> tuple[s
     with opened_durably(target) as file:
         notes = folder.join(writer, folder.timings, file)
     return tuple(notes)
+
+
+def tidy_after(count: int, folder: FilmFolder) -> None:
+    """Give back what was freed, if one of the last `count` finished frames is one after which that is done."""
+    frames = folder.standing.frames
+    if frames // _TIDY_FRAMES > (frames - count) // _TIDY_FRAMES:
+        give_back_freed_memory()
 
 
 def seconds_of(timings: Sequence[Timing]) -> float:

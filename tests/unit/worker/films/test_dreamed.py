@@ -164,6 +164,16 @@ def test_memory_and_disk_do_not_grow_with_the_film(
             assert len(list((tmp_path / "film" / "frames").iterdir())) <= 4
 
 
+@pytest.mark.parametrize("fields", [{"every": 1}, {"every": 3}, {"every": 4}, {"keep": 0.0}])
+def test_what_frames_freed_is_given_back_however_many_are_finished_together(
+    session: Session, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
+) -> None:
+    given_back: list[int] = []
+    monkeypatch.setattr(dreamd.worker.films.film_dream, "give_back_freed_memory", lambda: given_back.append(1))
+    films.dream(session, film, films.recipe(film=fields), tmp_path / "film", together=3)
+    assert len(given_back) == 1
+
+
 def test_frames_are_shrunk_to_even_sides(session: Session, film: Path, tmp_path: Path) -> None:
     result = films.dream(session, film, films.recipe(image={"max_side": 45}), tmp_path / "film")
     assert frames_of(result)[0].shape == (34, 46, 3) or frames_of(result)[0].shape == (34, 44, 3)

@@ -14,7 +14,7 @@ from dreamd.engine.ascents.chain import Given, changed
 from dreamd.engine.ascents.chance import Random
 from dreamd.engine.dreamer import Progress
 from dreamd.pictures.film import FilmWriter, Frame, Timing
-from dreamd.worker.films.film_dream import FilmResult, Pace, Recipes, Watching, seconds_of, write_whole
+from dreamd.worker.films.film_dream import FilmResult, Pace, Recipes, Watching, seconds_of, tidy_after, write_whole
 from dreamd.worker.films.keeping import FilmFolder
 from dreamd.worker.pixels import to_levels
 from dreamd.worker.session import Session
@@ -67,6 +67,7 @@ class MadeFilm:
             self.folder.add([frame], dreamed=number, seconds=self._pace.lap())
             if not self._film.back:
                 self.folder.encode_parts(self._writer, is_end=False)
+            tidy_after(1, self.folder)
             if is_over():
                 return self.folder.standing.frames >= self._frames
         return True

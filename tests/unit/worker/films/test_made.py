@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+import dreamd.worker.films.film_dream
 from dreamd.errors import PictureError
 from dreamd.plugin_host.host import Plugins
 from dreamd.plugin_host.kinds import Kind
@@ -62,6 +63,13 @@ def test_a_film_whose_last_frame_was_torn_by_a_loss_of_power_begins_anew(session
     with pytest.raises(RuntimeError, match="gone or broken"):
         dream(is_over=True)
     dream(is_over=False)
+
+
+def test_what_frames_freed_is_given_back(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back: list[int] = []
+    monkeypatch.setattr(dreamd.worker.films.film_dream, "give_back_freed_memory", lambda: given_back.append(1))
+    films.run(lambda: make(session, tmp_path / "film", film={"frames": 6}), tmp_path / "film", lambda: True)
+    assert len(given_back) == 1
 
 
 def test_a_film_is_made_out_of_a_picture_and_not_out_of_a_film(session: Session, tmp_path: Path) -> None:

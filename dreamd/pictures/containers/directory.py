@@ -122,25 +122,17 @@ def form_of(file: BinaryIO) -> tuple[Form, int]:
 
 
 def read_directory(
-    file: BinaryIO,
-    order: Order,
-    offset: int,
-    *,
-    wanted: Callable[[int], bool],
-    longest: int,
-    room: int,
-    is_big: bool = False,
+    file: BinaryIO, form: Form, offset: int, *, wanted: Callable[[int], bool], longest: int, room: int
 ) -> tuple[dict[int, Entry], int]:
     """Read a directory.
 
     Args:
         file: the whole structure; offsets count from its start.
-        order: its byte order.
+        form: how numbers stand in it.
         offset: where the directory is.
         wanted: whether a tag is to be read.
         longest: a longer value, in bytes, is left out.
         room: the bytes that all values together may take; what comes later is left out.
-        is_big: whether it is a BigTIFF.
 
     Returns:
         The values by their tags, and the offset of the next directory, 0 for none.
@@ -148,7 +140,6 @@ def read_directory(
     Raises:
         ValueError: the directory is not there as a whole.
     """
-    form = Form(order, is_big)
     table = _table(file, form, offset)
     following = file.read(form.place_bytes)
     found: dict[int, Entry] = {}
@@ -189,9 +180,8 @@ def _table(file: BinaryIO, form: Form, offset: int) -> bytes:
     return table
 
 
-def directory_bytes(entries: Directory, order: Order, start: int, *, is_big: bool = False) -> bytes:
+def directory_bytes(entries: Directory, form: Form, start: int) -> bytes:
     """Return a directory and its values as they stand at the offset `start`, with no directory after it."""
-    form = Form(order, is_big)
     table, values = struct.pack(f"{form.order}{form.count}", len(entries)), b""
     values_start = start + form.table_bytes(len(entries)) + form.place_bytes
     for tag, entry in sorted(entries.items()):
@@ -205,26 +195,22 @@ def directory_bytes(entries: Directory, order: Order, start: int, *, is_big: boo
     return table + bytes(form.place_bytes) + values
 
 
-def block_bytes(
-    main: Directory, inner: Mapping[int, Directory], order: Order, start: int = 0, *, is_big: bool = False
-) -> bytes:
+def block_bytes(main: Directory, inner: Mapping[int, Directory], form: Form, start: int = 0) -> bytes:
     """Return a main directory and those that its pointers lead to, as they stand at the offset `start`.
 
     Args:
         main: the main directory, without pointers.
         inner: a pointer's tag leads to the directory that it points to; empty ones are left out.
-        order: the byte order.
+        form: how numbers stand in it.
         start: 0 for a structure of its own, which gets a header; else the offset in a structure that is there.
-        is_big: whether it is a BigTIFF.
     """
-    form = Form(order, is_big)
     header = b"" if start else form.header(_HEADER_BYTES)
     start += len(header)
     kind = LONG8 if form.is_big else LONG
     pointers = {tag: Entry(kind, bytes(form.place_bytes)) for tag, directory in inner.items() if directory}
-    at = start + len(directory_bytes({**main, **pointers}, order, start, is_big=is_big))
+    at = start + len(directory_bytes({**main, **pointers}, form, start))
     bodies = b""
     for tag in pointers:
         pointers[tag] = Entry(kind, struct.pack(f"{form.order}{form.place}", at + len(bodies)))
-        bodies += directory_bytes(inner[tag], order, at + len(bodies), is_big=is_big)
-    return header + directory_bytes({**main, **pointers}, order, start, is_big=is_big) + bodies
+        bodies += directory_bytes(inner[tag], form, at + len(bodies))
+    return header + directory_bytes({**main, **pointers}, form, start) + bodies

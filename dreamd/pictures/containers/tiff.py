@@ -174,15 +174,7 @@ def _pages(file: BinaryIO, form: Form, first: int) -> Iterator[tuple[Page, Direc
 
 def _layout(file: BinaryIO, form: Form, offset: int) -> tuple[Directory, int] | None:
     try:
-        return read_directory(
-            file,
-            form.order,
-            offset,
-            wanted=_LAYOUT_TAGS.__contains__,
-            longest=_LAYOUT_BYTES,
-            room=1 << 16,
-            is_big=form.is_big,
-        )
+        return read_directory(file, form, offset, wanted=_LAYOUT_TAGS.__contains__, longest=_LAYOUT_BYTES, room=1 << 16)
     except ValueError:
         return None  # the chain ends in nothing; Pillow says so if it matters
 
@@ -271,7 +263,7 @@ def read_tiff_ancillary(file: BinaryIO, layout: TiffLayout, name: str) -> Ancill
     iptc = main.pop(IPTC_TAG, None) or main.pop(RESOURCES_TAG, None)
     profile = main.pop(PROFILE_TAG, None)
     return Ancillary(
-        exif=block_bytes(main, {EXIF_TAG: exif, GPS_TAG: gps}, order) if main or exif or gps else b"",
+        exif=block_bytes(main, {EXIF_TAG: exif, GPS_TAG: gps}, Form(order)) if main or exif or gps else b"",
         xmp=packet.data if packet else b"",
         iptc=iptc_of(iptc.data) if iptc else b"",
         profile=profile.data if profile else b"",
@@ -296,7 +288,7 @@ def _read(
     file: BinaryIO, form: Form, offset: int, *, wanted: Callable[[int], bool], longest: int, room: int
 ) -> dict[int, Entry]:
     """Read a directory. Of the kinds that only BigTIFF has there are places alone, and they describe nothing."""
-    found, _ = read_directory(file, form.order, offset, wanted=wanted, longest=longest, room=room, is_big=form.is_big)
+    found, _ = read_directory(file, form, offset, wanted=wanted, longest=longest, room=room)
     return {tag: entry for tag, entry in found.items() if entry.kind in SIZE_OF_KIND or tag in (EXIF_TAG, GPS_TAG)}
 
 

@@ -14,6 +14,7 @@ from dreamd.pictures.containers.directory import (
     POINTER,
     Directory,
     Entry,
+    Form,
     Order,
     block_bytes,
     byte_order,
@@ -102,7 +103,7 @@ def _directory(block: bytes, order: Order, offset: int) -> dict[int, Entry]:
         return tag != 0x927C
 
     limit = MAX_KEPT_BYTES
-    return read_directory(io.BytesIO(block), order, offset, wanted=wanted, longest=limit, room=4 * limit)[0]
+    return read_directory(io.BytesIO(block), Form(order), offset, wanted=wanted, longest=limit, room=4 * limit)[0]
 
 
 def _inner(block: bytes, order: Order, outer: Directory, tag: int, name: str) -> dict[int, Entry]:
@@ -144,7 +145,7 @@ def _kept(main: Directory, exif: Directory, gps: Directory, order: Order) -> byt
     if not any(parts.values()):
         return b""
     while True:
-        block = block_bytes(parts[0], {_EXIF: parts[_EXIF], _GPS: parts[_GPS]}, order)
+        block = block_bytes(parts[0], {_EXIF: parts[_EXIF], _GPS: parts[_GPS]}, Form(order))
         if len(block) <= MAX_KEPT_BYTES:
             return block
         part, tag = max(

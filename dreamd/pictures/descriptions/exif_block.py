@@ -15,6 +15,7 @@ from dreamd.pictures.containers.directory import (
     SHORT,
     Directory,
     Entry,
+    Form,
     Order,
     block_bytes,
     byte_order,
@@ -57,7 +58,7 @@ class ExifBlock:
         """Return it as a TIFF structure; b"" when it says nothing."""
         if self.is_empty:
             return b""
-        whole = block_bytes(self.main, {EXIF: self.exif, GPS: self.gps}, self.order)
+        whole = block_bytes(self.main, {EXIF: self.exif, GPS: self.gps}, Form(self.order))
         if not self.thumbnail:
             return whole
         whole += b"\0" * (len(whole) % 2)
@@ -74,8 +75,8 @@ def _thumbnail_directory(order: Order, start: int, thumbnail: bytes) -> bytes:
         return Entry(LONG, struct.pack(f"{order}I", value))
 
     entries = {_COMPRESSION: Entry(SHORT, struct.pack(f"{order}H", _JPEG)), _THUMBNAIL_LENGTH: long(len(thumbnail))}
-    length = len(directory_bytes({**entries, _THUMBNAIL: long(0)}, order, start))
-    return directory_bytes({**entries, _THUMBNAIL: long(start + length)}, order, start) + thumbnail
+    length = len(directory_bytes({**entries, _THUMBNAIL: long(0)}, Form(order), start))
+    return directory_bytes({**entries, _THUMBNAIL: long(start + length)}, Form(order), start) + thumbnail
 
 
 def parsed_exif(block: bytes, *, longest: int) -> ExifBlock:
@@ -94,7 +95,12 @@ def parsed_exif(block: bytes, *, longest: int) -> ExifBlock:
 
     def read(offset: int) -> tuple[dict[int, Entry], int]:
         return read_directory(
-            io.BytesIO(block), order, offset, wanted=lambda tag: tag != _MAKER_NOTE, longest=longest, room=4 * longest
+            io.BytesIO(block),
+            Form(order),
+            offset,
+            wanted=lambda tag: tag != _MAKER_NOTE,
+            longest=longest,
+            room=4 * longest,
         )
 
     main, following = read(int.from_bytes(block[4:8], "little" if order == "<" else "big"))
@@ -110,7 +116,7 @@ def _thumbnail(block: bytes, order: Order, offset: int, longest: int) -> bytes:
         return b""
     try:
         tags, _ = read_directory(
-            io.BytesIO(block), order, offset, wanted=lambda _: True, longest=longest, room=longest
+            io.BytesIO(block), Form(order), offset, wanted=lambda _: True, longest=longest, room=longest
         )  # fmt: skip
     except ValueError:
         return b""

@@ -21,6 +21,7 @@ from dreamd.pictures.containers.directory import (
     UNDEFINED,
     Directory,
     Entry,
+    Form,
     Order,
     block_bytes,
     byte_order,
@@ -215,7 +216,7 @@ def describe_tiff(file: io.BytesIO, description: Description, *, profile: bytes 
         main[PROFILE_TAG] = Entry(UNDEFINED, profile)
     end = file.seek(0, io.SEEK_END)
     end += file.write(b"\0" * (end % 2))
-    file.write(block_bytes(main, inner, order, end))
+    file.write(block_bytes(main, inner, Form(order), end))
     file.seek(4)
     file.write(struct.pack(f"{order}I", end))
     file.seek(0, io.SEEK_END)
@@ -223,7 +224,7 @@ def describe_tiff(file: io.BytesIO, description: Description, *, profile: bytes 
 
 def _everything(file: io.BytesIO, order: Order, offset: int) -> Directory:
     limit = _LONGEST_VALUE
-    return read_directory(file, order, offset, wanted=lambda _: True, longest=limit, room=limit)[0]
+    return read_directory(file, Form(order), offset, wanted=lambda _: True, longest=limit, room=limit)[0]
 
 
 def _in_order(entry: Entry, old: Order, new: Order) -> Entry:

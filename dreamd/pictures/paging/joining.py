@@ -85,7 +85,7 @@ def _append(page: BinaryIO, target: BinaryIO, form: Form, position: tuple[int, i
     main[_PAGE_NUMBER] = Entry(SHORT, struct.pack(f"{order}HH", *position))
     start = target.tell()
     start += target.write(bytes(start % 2))
-    target.write(block_bytes(main, inner, order, start, is_big=form.is_big))
+    target.write(block_bytes(main, inner, form, start))
     return start
 
 
@@ -99,4 +99,4 @@ def _copied(page: BinaryIO, target: BinaryIO, start: int, length: int) -> int:
 
 def _everything(page: BinaryIO, form: Form, offset: int) -> dict[int, Entry]:
     limit = _LONGEST_VALUE
-    return read_directory(page, form.order, offset, wanted=lambda _: True, longest=limit, room=limit)[0]
+    return read_directory(page, form, offset, wanted=lambda _: True, longest=limit, room=limit)[0]

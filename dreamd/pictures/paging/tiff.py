@@ -35,9 +35,7 @@ def pages_of_tiff(file: BinaryIO) -> Found:
             raise ValueError(f"after {len(seen)} pages its chain of directories runs in a circle")
         seen.add(offset)
         after = _end_of(file, form, offset, end, len(seen))
-        directory, following = read_directory(
-            file, form.order, offset, wanted=_TAGS.__contains__, longest=8, room=64, is_big=form.is_big
-        )
+        directory, following = read_directory(file, form, offset, wanted=_TAGS.__contains__, longest=8, room=64)
         if is_copy(directory, form.order) or is_mask(directory, form.order):
             yield None
         else:

@@ -138,5 +138,5 @@ def _bigtiff(levels: np.ndarray, order: Order) -> bytes:
     main = {tag: numbers(3, *values) for tag, values in tags.items()}
     main |= {273: numbers(16, 16), 279: numbers(16, levels.nbytes), 270: Entry(2, b"a big one\0")}
     start = 16 + levels.nbytes
-    header = Form(order, is_big=True).header(start)
-    return header + levels.tobytes() + block_bytes(main, {}, order, start, is_big=True)
+    form = Form(order, is_big=True)
+    return form.header(start) + levels.tobytes() + block_bytes(main, {}, form, start)

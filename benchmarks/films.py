@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +14,10 @@ from PIL import Image
 from benchmarks.filming import RATE, Costs, grainy, write_film
 from benchmarks.plan import BenchmarkError, Plan, run_process
 from benchmarks.report import Row, Table, at_most
-from dreamd.messages import Batch, Order, Settings
+from benchmarks.workers import peak_bytes, worker_command, worker_settings
+from dreamd.messages import Batch, Order
 from dreamd.settings.recipes.merging import resolve, set_fields
 from dreamd.settings.recipes.recipe_book import RecipeBook
-from dreamd.settings.sections import Limits
 
 _WIDTH, _HEIGHT = 1280, 720
 
@@ -91,32 +89,22 @@ def _memory(plan: Plan, folder: Path, width: int, height: int) -> Table:
 
 
 def _peak_of_worker(source: Path, folder: Path) -> int:
-    """Have a worker dream a picture or a film, as the daemon would; returns its peak in bytes (`VmHWM`, proc(5)).
+    """Have a worker dream a picture or a film, as the daemon would; returns its peak in bytes.
 
     Raises:
         BenchmarkError: nothing came out.
     """
     recipe = resolve([*RecipeBook(None).documents_of_name("classic"), set_fields((*_EMBEDDED, *_LEAST))]).json
-    limits = Limits()
-    settings = Settings(
-        device="cpu",
-        plugin_folders=(),
-        disable=(),
-        max_pixels=limits.max_pixels,
-        max_bytes=limits.max_bytes,
-        memory=None,
-    )
     with tempfile.TemporaryDirectory(dir=folder) as name:
         results = Path(name)
         order = Order(job="job", source=source, folder=results, checkpoint=results / "kept")
         turn = Batch(recipe=recipe, orders=(order,)).line()
-        command = [sys.executable, "-m", "dreamd.worker.main", str(os.getpid())]
         pipe = subprocess.PIPE
-        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as worker:
+        with subprocess.Popen(worker_command(), stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as worker:
             assert worker.stdin is not None
-            worker.stdin.write(settings.line())
+            worker.stdin.write(worker_settings().line())
             last = _last_word(worker, turn)
-            peak = _peak_of(worker.pid)
+            peak = peak_bytes(worker.pid)
             worker.communicate()
         if last["type"] != "done":
             raise BenchmarkError(f"a worker made nothing of {source.name}: {last.get('reason', 'it ended')}")
@@ -137,11 +125,6 @@ def _last_word(worker: subprocess.Popen[bytes], turn: bytes) -> dict[str, Any]:
         if said["type"] in ("done", "not_done", "unable"):
             return said
     return {"type": "ended"}
-
-
-def _peak_of(process: int) -> int:
-    lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 # Seconds

@@ -27,6 +27,7 @@ from PIL import Image
 from benchmarks.plan import BenchmarkError, Plan
 from benchmarks.report import Bar, Row, Table, at_least, at_most
 from benchmarks.seats import EXECUTOR
+from benchmarks.workers import peak_bytes
 from dreamd.job import Job
 from dreamd.settings.config import load_config
 from dreamd.tree import snapshot
@@ -224,7 +225,7 @@ def measure(files: int, *, seats: int, wait: float, seconds: float, at_once: boo
             seen, seen_cpu = time.perf_counter() - begin, _processor_seconds(daemon.pid)
             (root / "go").touch()
             done, elapsed, cpu = _window(root, daemon, files, seconds)
-            peak = _peak_megabytes(daemon.pid)
+            peak = peak_bytes(daemon.pid) / 2**20
         own = json.loads((root / "figures.json").read_text())
         return Figures(
             files=files,
@@ -353,12 +354,6 @@ def _wait_until(
 
 def _known(values: dict[str, Any]) -> int:
     return int(values["queued"] + values["running"] + values["done"] + values["failed"] + values["held"])
-
-
-def _peak_megabytes(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 def _processor_seconds(pid: int) -> float:

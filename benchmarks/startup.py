@@ -5,10 +5,8 @@ The dream is one iteration of the embedded network on 640×427 pixels: what it t
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +14,11 @@ from pathlib import Path
 from benchmarks.plan import BenchmarkError, Plan, run_process
 from benchmarks.report import Row, Table, at_most
 from benchmarks.timing import ProcessesClock, Samples, Way, alternate
+from benchmarks.workers import worker_command, worker_settings
 from dreamd.commands.demo.painting import clouds
-from dreamd.messages import Batch, Order, Settings
+from dreamd.messages import Batch, Order
 from dreamd.settings.recipes.merging import resolve, set_fields
 from dreamd.settings.recipes.recipe_book import RecipeBook
-from dreamd.settings.sections import Limits
 
 _BAR = 1.7
 """Times as long as a bare `import torch`, at most."""
@@ -76,19 +74,9 @@ def _dream(folder: Path) -> None:
 def _work(folder: Path) -> None:
     """Have a worker dream one picture, as the daemon would. Raises BenchmarkError when none comes out."""
     recipe = resolve([*RecipeBook(None).documents_of_name("classic"), set_fields(_SETTINGS)]).json
-    limits = Limits()
-    settings = Settings(
-        device="cpu",
-        plugin_folders=(),
-        disable=(),
-        max_pixels=limits.max_pixels,
-        max_bytes=limits.max_bytes,
-        memory=None,
-    )
     with tempfile.TemporaryDirectory(dir=folder) as results:
         order = Order(job="job", source=folder / "picture.png", folder=Path(results))
-        lines = settings.line() + Batch(recipe=recipe, orders=(order,)).line()
-        command = [sys.executable, "-m", "dreamd.worker.main", str(os.getpid())]
-        done = subprocess.run(command, input=lines, capture_output=True)
+        lines = worker_settings().line() + Batch(recipe=recipe, orders=(order,)).line()
+        done = subprocess.run(worker_command(), input=lines, capture_output=True)
         if done.returncode or not list(Path(results).iterdir()):
             raise BenchmarkError(f"a worker made no picture: {done.stderr.decode(errors='replace')[-300:]}")

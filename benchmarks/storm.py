@@ -22,6 +22,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.nothing import PLUGIN
+from benchmarks.workers import peak_bytes
 from dreamd.tree import snapshot
 
 _FOLDERS = 20
@@ -61,7 +62,7 @@ def measure(files: int, seconds: float) -> dict[str, Any]:
             time.sleep(seconds)
             done = _values(config)["done"] - before
             elapsed = time.perf_counter() - begin
-            memory = _peak_megabytes(daemon.pid)
+            memory = peak_bytes(daemon.pid) / 2**20
         finally:
             daemon.send_signal(signal.SIGTERM)
             daemon.wait()
@@ -92,12 +93,6 @@ def _values(config: Path) -> dict[str, Any]:
 
 def _known(values: dict[str, Any]) -> int:
     return int(values["queued"] + values["running"] + values["done"] + values["failed"] + values["held"])
-
-
-def _peak_megabytes(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 def main() -> None:

@@ -400,7 +400,7 @@ def test_a_worker_that_sends_no_messages_is_killed(desk: Callable[..., Desk]) ->
 def test_a_worker_that_sends_a_line_without_end_is_killed(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dreamd.executors.process, "_LINE_BYTES", 1 << 20)
+    monkeypatch.setattr(dreamd.executors.process, "LINE_BYTES", 1 << 20)
     one = desk("cpu")
     one.event(Ready)
     one.submit("endless")

@@ -136,7 +136,10 @@ class Loop:
         return self._exit_code()
 
     def _turn(self) -> None:
+        """Do all that is to do now, a slice of each; of a thousand workers the snapshot alone takes as long."""
         parts = self._parts
+        if parts.report.write_if_due(time.monotonic(), self._state()):
+            return
         self._read_events()
         now = time.monotonic()
         if self._wants_reload:
@@ -154,8 +157,11 @@ class Loop:
         parts.roster.tick(now)  # behind it: a worker that was given something is not idle
         for move in parts.life.ends.take_moves():
             parts.publishers.submit(move)
-        parts.report.write_if_due(now, "draining" if parts.stopping.is_wanted else "running")
+        parts.report.look(self._state())
         self._tell_service(now)
+
+    def _state(self) -> str:
+        return "draining" if self._parts.stopping.is_wanted else "running"
 
     def _look_around(self, now: float) -> None:
         """Look for what has come from outside: plugins, the inbox and what is in it, weights."""

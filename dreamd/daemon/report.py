@@ -10,8 +10,8 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import Any
 
 from dreamd import __version__
 from dreamd.daemon.fleet.roster import Roster
@@ -169,13 +169,18 @@ class Report:
         """Return when a snapshot is to be written, if something has changed since the last."""
         return self._written_at + self._pause if self._is_due else None
 
-    def write_if_due(self, now: float, state: str) -> None:
-        """Write a snapshot if something has changed, but not too often."""
+    def look(self, state: str) -> None:
+        """Look whether something has changed since the last look, for which a snapshot is then due."""
         seen = (state, *self._look())
         if seen != self._seen:
             self._seen, self._is_due = seen, True
-        if self._is_due and now >= self._written_at + self._pause:
-            self.write(state)
+
+    def write_if_due(self, now: float, state: str) -> bool:
+        """Write a snapshot if one is due, but not too often; return whether it was written."""
+        if not self._is_due or now < self._written_at + self._pause:
+            return False
+        self.write(state)
+        return True
 
     def write(self, state: str) -> None:
         """Write a snapshot now."""
@@ -278,43 +283,47 @@ class Report:
     def _workers(self) -> list[WorkerStatus]:
         views = self._roster.workers()
         most = max(1, _MOST_RUNNING // max(1, len(views)))
-        return [
-            WorkerStatus(
-                device=view.device,
-                node=view.node,
-                device_name=view.device_name,
-                precision=view.precision,
-                state=view.state,
-                pid=view.pid,
-                error=view.error,
-                busy_share=view.busy_share,
-                threads=view.threads,
-                processors=view.processors,
-                memory_limit=view.memory_limit,
-                jobs=self._running_jobs(view.jobs[:most] if number < _MOST_RUNNING else ()),
+        statuses: list[WorkerStatus] = []
+        for number, view in enumerate(views):
+            jobs = view.jobs[:most] if number < _MOST_RUNNING else ()
+            statuses.append(
+                WorkerStatus(
+                    device=view.device,
+                    node=view.node,
+                    device_name=view.device_name,
+                    precision=view.precision,
+                    state=view.state,
+                    pid=view.pid,
+                    error=view.error,
+                    busy_share=view.busy_share,
+                    threads=view.threads,
+                    processors=view.processors,
+                    memory_limit=view.memory_limit,
+                    jobs=self._running_jobs(jobs),
+                )
             )
-            for number, view in enumerate(views)
-        ]
+        return statuses
 
     def _running_jobs(self, job_ids: Sequence[str]) -> list[RunningJob]:
         """Show the jobs that a worker has in hand; each waits for those before it."""
         shown: list[RunningJob] = []
         before: float | None = 0.0
         for job_id in job_ids:
-            job = self._life.running.get(job_id)
-            running = self._running_job(job_id)
+            job, progress = self._life.running.get(job_id), self._progress.get(job_id)
             elapsed = 0.0 if job is None or shown else time.time() - (job.started_at or time.time())
-            rest = None if job is None else self._rest(job, running, elapsed)
+            rest = None if job is None else self._rest(job, progress, elapsed)
             before = None if before is None or rest is None else before + rest
-            shown.append(replace(running, eta_seconds=None if before is None else round(before, 1)))
+            picture, eta = str(job.path) if job else "", None if before is None else round(before, 1)
+            shown.append(RunningJob(job=job_id, picture=picture, eta_seconds=eta, **_progress_fields(progress)))
         return shown
 
-    def _rest(self, job: Job, running: RunningJob, elapsed: float) -> float | None:
+    def _rest(self, job: Job, progress: Advanced | Writing | None, elapsed: float) -> float | None:
         """Return how many seconds a job takes still; of a film or of pages, which run in turns, by those so far."""
-        if running.frame or running.page:
-            progress = self._progress.get(job.id)
-            return progress.left_seconds if isinstance(progress, Advanced) else None
-        return self._estimates.rest(job, running.share, elapsed)
+        if isinstance(progress, Advanced):
+            if progress.frame or progress.page:
+                return progress.left_seconds
+            return self._estimates.rest(job, progress.share, elapsed)
+        return self._estimates.rest(job, 0.0 if progress is None else 1.0, elapsed)
 
     def _waiting(self, workers: Sequence[WorkerStatus]) -> list[WaitingJob]:
         """Show the jobs that start next."""
@@ -328,23 +337,21 @@ class Report:
             for job, wait in zip(jobs, waits, strict=True)
         ]
 
-    def _running_job(self, job_id: str) -> RunningJob:
-        job = self._life.running.get(job_id)
-        shown = RunningJob(job=job_id, picture=str(job.path) if job else "")
-        progress = self._progress.get(job_id)
-        if progress is None:
-            return shown
-        if isinstance(progress, Writing):
-            return replace(shown, share=1.0, writing=progress.words)
-        return replace(
-            shown,
-            ascent=progress.ascent,
-            ascents=progress.ascents,
-            iteration=progress.iteration,
-            iterations=progress.iterations,
-            share=round(progress.share, 4),
-            frame=progress.frame,
-            frames=progress.frames,
-            page=progress.page,
-            pages=progress.pages,
-        )
+
+def _progress_fields(progress: Advanced | Writing | None) -> dict[str, Any]:
+    """Return what a running job shows of how far it is."""
+    if progress is None:
+        return {}
+    if isinstance(progress, Writing):
+        return {"share": 1.0, "writing": progress.words}
+    return {
+        "ascent": progress.ascent,
+        "ascents": progress.ascents,
+        "iteration": progress.iteration,
+        "iterations": progress.iterations,
+        "share": round(progress.share, 4),
+        "frame": progress.frame,
+        "frames": progress.frames,
+        "page": progress.page,
+        "pages": progress.pages,
+    }

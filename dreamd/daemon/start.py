@@ -47,6 +47,10 @@ from dreamd.tree.lock import lock
 from dreamd.tree.snapshot import Snapshot
 from dreamd.tree.spool import Spool
 
+_OBJECTS_BETWEEN_LOOKS = 20_000
+"""The number of new objects after which Python looks for garbage: a snapshot of a thousand workers makes several
+thousand, all of which go with it, and must not set off one look after the other."""
+
 
 def run_daemon(
     config: Config,
@@ -128,6 +132,7 @@ def _run(opened: _Opened, readers: Sequence[Callable[[Snapshot], None]]) -> int:
         parts.intake.watcher.start()
         parts.roster.start()
         gc.freeze()  # what is loaded by now is no garbage: looking through it would take a turn 40 ms
+        gc.set_threshold(_OBJECTS_BETWEEN_LOOKS)
         return loop.run()
 
 

@@ -62,7 +62,7 @@ class WaitingJob:
     eta_seconds: float | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)  # not frozen: a thousand of those take three times as long to make
 class WorkerStatus:
     """A worker: its device, what it is doing, and what went wrong with it last.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class WorkerState(StrEnum):
@@ -15,9 +15,8 @@ class WorkerState(StrEnum):
     BUSY = "busy"
 
 
-@dataclass(frozen=True, kw_only=True)
-class WorkerView:
-    """A seat and its worker.
+class WorkerView(NamedTuple):
+    """A seat and its worker. A tuple, since a thousand of them are made for every snapshot.
 
     Attributes:
         node: the machine; empty for this one.

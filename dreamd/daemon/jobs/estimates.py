@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from dreamd.daemon.jobs.pace import Paces
@@ -19,6 +20,9 @@ _SIZES_KNOWN = 4096
 
 _SIZES_AT_A_TIME = 16
 """The most pictures whose sizes are read for one report: the rest is read for the next ones."""
+
+_RECIPES_READ = 256
+"""The number of recipes that are not read anew for each of their jobs in each report."""
 
 _CLEAR_SHARE = 0.1
 """The share of a dream from which on the rest is reckoned from what it has taken, 0 to 1."""
@@ -96,11 +100,18 @@ class Estimates:
 
 def _shrunk(size: Size, recipe: str) -> Size:
     """Return the size in which a recipe dreams a picture."""
-    try:
-        most = json.loads(recipe)["image"]["max_side"]
-    except (ValueError, KeyError, TypeError):
-        return size
-    if not isinstance(most, int) or max(size) <= most:
+    most = _max_side(recipe)
+    if most is None or max(size) <= most:
         return size
     scale = most / max(size)
     return round(size[0] * scale), round(size[1] * scale)
+
+
+@lru_cache(maxsize=_RECIPES_READ)
+def _max_side(recipe: str) -> int | None:
+    """Return the longest side that a recipe dreams, in pixels; None where it has no limit."""
+    try:
+        most = json.loads(recipe)["image"]["max_side"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return most if isinstance(most, int) else None

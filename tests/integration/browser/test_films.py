@@ -117,6 +117,24 @@ def test_one_scrubber_and_the_keys_move_both_by_frames(films: Site, visit: Visit
     assert page.evaluate("() => document.querySelector('#film-after').hasAttribute('src')") is False
 
 
+def test_a_frame_that_is_wanted_before_the_films_are_here_is_shown_when_they_come(films: Site, visit: Visit) -> None:
+    page = visit(films, "#gallery?folder=films", reduced_motion="reduce")
+    held: list[Route] = []
+    page.route(
+        "**/*", lambda route: held.append(route) if route.request.resource_type == "media" else route.continue_()
+    )
+    page.locator("#gallery .tile a", has_text="pan.webm").click()
+    page.locator("#viewer-title", has_text="pan.webm").wait_for()
+    scrub = page.get_by_role("slider", name="Place in the film")
+    scrub.focus()
+    page.keyboard.press("End")
+    page.locator("#film-frame", has_text=f"frame {FRAMES}").wait_for()
+    for each in held:
+        each.continue_()
+    page.unroute("**/*")
+    page.wait_for_function(ARE_AT, arg=[FRAMES - 1, RATE])
+
+
 def test_a_film_is_opened_in_the_player_of_the_browser(films: Site, visit: Visit) -> None:
     page = visit(films, f"results/{films.tree.sidecar('films/pan.webm')['job']}")
     page.wait_for_function("() => document.querySelector('video').readyState > 2")

@@ -18,13 +18,13 @@ export class Pair {
   constructor(leader, follower, on) {
     [this.#leader, this.#follower, this.#on] = [leader, follower, on];
     for (const [video, other] of [[leader, follower], [follower, leader]]) {
+      video.addEventListener("loadedmetadata", () => this.#arrive());
       video.addEventListener("loadeddata", () => video.classList.add("here"));
       video.addEventListener("waiting", () => this.#isPlaying && has(other) && other.pause());
       video.addEventListener("canplay", () => this.#goOn());
       video.addEventListener("seeked", () => this.#arrive());
       video.addEventListener("error", () => has(video) && on.failed(video));
     }
-    leader.addEventListener("loadedmetadata", () => on.moved());
     leader.addEventListener("ended", () => this.pause());
   }
 
@@ -55,7 +55,7 @@ export class Pair {
     video.load();
     video.hidden = true;
     video.classList.remove("here");
-    this.#goOn();
+    this.#arrive();
   }
 
   get isPlaying() {

@@ -278,6 +278,11 @@ class Tree:
             **changes,
         )
 
+    def finished_frames(self) -> int:
+        """How many frames, or pages, are finished of what is dreamed in turns; 0 where nothing is."""
+        kept = next(self.state.glob("checkpoints/*/film/standing.json"), None)
+        return 0 if kept is None else int(json.loads(kept.read_bytes())["frames"])
+
     def configure(self, **changes: Any) -> None:
         """Changes the config's sections, field by field."""
         config = yaml.safe_load(self.config.read_text())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import signal
 from collections.abc import Callable
@@ -87,13 +86,7 @@ def test_a_film_whose_worker_is_killed_goes_on_and_has_the_same_bytes(warm: Warm
     source = write_film(tmp_path / "a.mp4", panning(40, 128, 96)).read_bytes()
     tree.drop("long/one.mp4", source)
 
-    def has_begun() -> bool:
-        for file in tree.state.glob("checkpoints/*/film/standing.json"):
-            values: dict[str, Any] = json.loads(file.read_bytes())
-            return 2 <= values["frames"] < 38
-        return False
-
-    tree.wait_for(has_begun, "a film in the middle")
+    tree.wait_for(lambda: 2 <= tree.finished_frames() < 38, "a film in the middle")
     os.kill(daemon.worker("busy"), signal.SIGKILL)
     broken = tree.result("long/one.mp4").read_bytes()
     tree.drop("long/two.mp4", source)

@@ -61,13 +61,7 @@ def test_pages_whose_worker_is_killed_go_on_and_have_the_same_bytes(warm: Warm) 
     source = files.plain_tiff(14, 96, 64)
     tree.drop("long/one.tif", source)
 
-    def has_begun() -> bool:
-        for file in tree.state.glob("checkpoints/*/film/standing.json"):
-            values: dict[str, Any] = json.loads(file.read_bytes())
-            return 2 <= values["frames"] < 12
-        return False
-
-    tree.wait_for(has_begun, "a page in the middle")
+    tree.wait_for(lambda: 2 <= tree.finished_frames() < 12, "a page in the middle")
     os.kill(daemon.worker("busy"), signal.SIGKILL)
     broken = tree.result("long/one.tif").read_bytes()
     tree.drop("long/two.tif", source)

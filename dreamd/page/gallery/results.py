@@ -117,6 +117,7 @@ class ShownResult:
         finished_at: when it came out, in seconds since the epoch.
         seconds: how long it took.
         from_nothing: whether it was made from noise, so that there is no original.
+        keeps_original: whether there is an original and it is kept; somebody may have taken it away since.
         is_there: whether a file of its name is in the outbox, or it is in the trash.
         has_picture: whether there is anything to show: the file, or a small picture of it that was made before.
         width: in pixels; None where it is not known.
@@ -136,6 +137,7 @@ class ShownResult:
     finished_at: float | None
     seconds: float | None
     from_nothing: bool
+    keeps_original: bool
     is_there: bool
     has_picture: bool
     width: int | None
@@ -207,16 +209,14 @@ class ResultView:
         """Return what a result's sidecar says of it; each fact is None when the sidecar does not say it.
 
         With them come `pages`, how many it has, `notes`, what a person should know about it, `is_known`, whether the
-        sidecar is there, `keeps_originals`, whether originals are kept, and `original_media`, how the original is
-        shown.
+        sidecar is there, and `original_media`, how the original is shown.
         """
         record = sidecar_of(job, self._config.outbox)
         facts = {name: None if record is None else record.get(name) for name in _SIDECAR_FIELDS}
-        keeps = self._config.originals is not None
         media = _original_media(job, record or {})
         pages, notes = (_listed(record or {}, name) for name in ("pages", "notes"))
         told = {"pages": len(pages) or None, "notes": [printable(note) for note in notes if isinstance(note, str)]}
-        return {**facts, **told, "is_known": record is not None, "keeps_originals": keeps, "original_media": media}
+        return {**facts, **told, "is_known": record is not None, "original_media": media}
 
     def drawn(self, job: Job, kind: str) -> str | None:
         """Draw what stands in place of a film's small picture; None where there is no film.
@@ -265,6 +265,7 @@ class ResultView:
             finished_at=job.finished_at,
             seconds=job.seconds,
             from_nothing=is_dream_file(job.name),
+            keeps_original=self._config.originals is not None and not is_dream_file(job.name),
             is_there=there,
             has_picture=there or thumbnail.exists(),
             width=measures.width,

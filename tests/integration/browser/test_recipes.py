@@ -157,6 +157,17 @@ def test_a_trial_is_dreamed_on_a_dropped_picture_that_is_no_upload(site: Site, v
     assert not list(site.tree.inbox.rglob("mine.png"))
 
 
+def test_a_trial_begins_with_the_newest_picture_although_a_dream_from_nothing_came_later(
+    site: Site, visit: Visit
+) -> None:
+    for name, data in (("a.png", site.tree.picture(64, 48)), ("clouds.dream.yaml", b"image: {size: 20x20}\n")):
+        site.tree.drop(f"both/{name}", data)
+        site.tree.result(f"both/{name.removesuffix('.dream.yaml').removesuffix('.png')}.png")
+    page = opened(site, visit, "both")
+    page.wait_for_function("() => document.querySelector('#trial-before img')?.naturalWidth === 64")
+    assert page.locator("#trial-source option:checked").inner_text() == "a.png, the newest here"
+
+
 def test_a_trial_is_cancelled(site: Site, visit: Visit) -> None:
     page = opened(site, visit, "cancelled", "ascent: {iterations: 10000}\n")
     page.get_by_role("button", name="Try it", exact=True).click()

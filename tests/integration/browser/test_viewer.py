@@ -13,8 +13,11 @@ from PIL import Image
 from tests.browser_site import FINGERS, HELD, MARKS, Site, seeing
 
 if TYPE_CHECKING:
+    from conftest import RunningDaemon, Tree
     from playwright.sync_api import Page, Route
 
+    Make = Callable[..., Tree]
+    Run = Callable[..., RunningDaemon]
     Visit = Callable[..., Page]
 
 pytestmark = MARKS
@@ -162,3 +165,19 @@ def test_a_result_is_deleted_where_it_is_looked_at_and_taken_back(site: Site, vi
     assert (site.tree.outbox / "viewed" / "b.png").exists()
     page.get_by_role("button", name="Close").click()
     seeing(page, "b.png", "a.png")
+
+
+def test_where_originals_are_not_kept_none_is_asked_for(
+    tmp_path: Path, make: Make, run_daemon: Run, visit: Visit
+) -> None:
+    tree = make(tmp_path / "tree", originals="delete")
+    page = visit(Site(tree, run_daemon), "#gallery")
+    tree.drop("a.png")
+    tree.result("a.png")
+    page.locator("#gallery .tile a", has_text="a.png").hover()
+    page.locator("#gallery .tile a", has_text="a.png").click()
+    page.get_by_text("Originals are not kept here, so there is nothing to compare with.").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Recipes").click()
+    page.wait_for_function("() => document.querySelector('#trial-before img')?.naturalWidth > 0")
+    assert page.locator("#trial-source").input_value() == "sample"

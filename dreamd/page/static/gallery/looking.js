@@ -11,7 +11,7 @@ const HOVER_MILLISECONDS = 140;
  */
 export function lookCloser(result, link, sources) {
   const moves = result.media !== "picture" && !matchMedia("(prefers-reduced-motion: reduce)").matches;
-  if (!moves && result.from_nothing) return;
+  if (!moves && !result.keeps_original) return;
   let timer = 0;
   const show = () => {
     clearTimeout(timer);

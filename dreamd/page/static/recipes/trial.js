@@ -8,10 +8,11 @@ import { duration, printable } from "../words.js";
 const POLL_MILLISECONDS = 300;
 const SIDE = 256;
 const QUALITY = 0.92;
+const NEWEST = 20; // results of a folder among which one with an original is looked for
 
 let textOf = null; // () => { folder, text, isWrong }
 let source = { kind: "sample" }; // { kind: "job", id, name } or { kind: "data", data, name, url }
-let last = null; // the newest result of the folder, whose original may be tried on
+let last = null; // the newest result of the folder whose original is kept, which may be tried on
 let folder = null;
 let turn = 0;
 let recipe = ""; // what the text comes to now
@@ -36,16 +37,16 @@ export function setUpTrial(read) {
   });
 }
 
-/** Shows what can be tried on in a folder: the original of its newest result, if there is one. */
+/** Shows what can be tried on in a folder: the newest original that is kept, if there is one. */
 export async function showTrial(newFolder) {
   if (folder === newFolder) return;
   folder = newFolder;
   cancel();
   byId("trial-after").replaceChildren(make("span", { class: "soft" }, "the dream comes here"));
   tell("");
-  const [result] = await get(`api/results?${query({ folder, limit: 1 })}`).catch(() => []);
+  const results = await get(`api/results?${query({ folder, limit: NEWEST })}`).catch(() => []);
   if (folder !== newFolder) return;
-  last = result ?? null;
+  last = results.find(({ keeps_original: isKept }) => isKept) ?? null;
   if (source.kind !== "data") source = last ? { kind: "job", id: last.id, name: last.name } : { kind: "sample" };
   listSources();
 }

@@ -32,7 +32,7 @@ export function showActions(result) {
   byId("viewer-download").href = resultOf(result.id);
   byId("viewer-download").download = result.result.split("/").pop();
   byId("viewer-download").hidden = !result.is_there || !result.is_known;
-  const isAlone = result.from_nothing || !result.keeps_originals || byId("compare").classList.contains("single");
+  const isAlone = !result.keeps_original || byId("compare").classList.contains("single");
   byId("viewer-share").hidden = byId("viewer-download").hidden || isAlone;
   if (byId("viewer-share").dataset.job !== result.id) byId("viewer-share").open = false;
   byId("viewer-share").dataset.job = result.id;

@@ -41,7 +41,7 @@ export function showFilm(result) {
   byId("film-scrub").max = result.frames - 1;
   const isShort = (result.film_seconds ?? 0) <= SHORT_SECONDS;
   if (isFilm) {
-    const before = result.original_media === "film" && result.keeps_originals ? originalOf(result.id) : null;
+    const before = result.original_media === "film" && result.keeps_original ? originalOf(result.id) : null;
     pair.load(resultOf(result.id), before, { rate: result.frames / (result.film_seconds ?? result.frames / 25), loops: isShort });
   }
   showPlace();

@@ -53,5 +53,5 @@ export function why(result, kinds) {
   if (kinds.contains("lost") && !kinds.contains("single")) return result.is_there ? "The result cannot be shown small." : ONLY_ORIGINAL;
   if (result.from_nothing) return MADE_FROM_NOISE;
   if (!result.is_known) return TAKEN;
-  return result.keeps_originals ? MISSING : DELETED;
+  return result.keeps_original ? MISSING : DELETED;
 }

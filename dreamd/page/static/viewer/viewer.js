@@ -117,7 +117,7 @@ function show(result) {
   byId("compare-alone").hidden = true;
   split(50);
   byId("compare-split").value = 50;
-  if (result.from_nothing) {
+  if (!result.keeps_original) {
     byId("compare-before").removeAttribute("src");
     setAlone("single");
   } else byId("compare-before").src = thumbnailOf(result.id, "before", "large");

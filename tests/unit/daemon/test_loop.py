@@ -1,7 +1,8 @@
-"""The loop and an inbox that goes away while what is in work is taken up."""
+"""The loop: an inbox that goes away while what is in work is taken up, and snapshots."""
 
 from __future__ import annotations
 
+import queue
 from dataclasses import fields
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -29,6 +30,7 @@ class House:
         self.recovery = MagicMock()
         others = [each.name for each in fields(Parts) if each.name not in ("life", "tree", "recovery")]
         mocks = {name: MagicMock() for name in others}
+        self.events, self.report = mocks["events"], mocks["report"]
         self.loop = Loop(Parts(life=self.life, tree=self.tree, recovery=self.recovery, **mocks))
 
     def look(self, now: float) -> None:
@@ -67,3 +69,18 @@ def test_what_is_being_moved_is_not_taken_up_a_second_time(house):
     with house.tree:
         assert house.loop.recover()
     house.recovery.recover.assert_not_called()
+
+
+def test_a_turn_that_writes_a_snapshot_does_nothing_else(house):
+    house.report.write_if_due.return_value = True
+    house.loop._turn()
+    house.events.get.assert_not_called()
+    house.report.look.assert_not_called()
+    house.report.write_if_due.return_value = False
+    house.events.get.side_effect = queue.Empty
+    for part in ("roster", "life", "service", "report", "ledger", "fetches"):
+        getattr(house.loop._parts, part).next_deadline.return_value = None
+    stopping = house.loop._parts.stopping
+    stopping.by, stopping.is_wanted = None, True
+    house.loop._turn()
+    house.report.look.assert_called_once_with("draining")

@@ -140,24 +140,12 @@ def _parts(opened: _Opened, page: PageProcess, readers: Sequence[Callable[[Snaps
     """Make what the loop moves."""
     config, spool = opened.config, opened.spool
     tally = Tally(opened.journal.counts())
-
-    def note_change(job: Job) -> None:
-        tally.count(job)
-        spool.note_attempts(job)
-        opened.plugins.tell(job)
-
-    ledger = Ledger(opened.journal, note_change, keep=config.journal.keep)
+    ledger = _ledger(opened, tally)
     life, recovery = _jobs(opened, ledger)
     paces = Paces()
     room = fair_room(life, opened.roster, paces) if spool.is_shared else None
     intake = Intake(_watcher(config, opened.events), life, until_empty=opened.until_empty, room=room)
-    fetches = Fetches(
-        orders=FetchOrders(config.state),
-        may_fetch=config.weights.fetch,
-        notify=opened.events.put,
-        on_reason=life.change_reason,
-        on_here=life.weights_fetched,
-    )
+    fetches = _fetches(opened, life)
     report = Report(
         config=config,
         lock_file=str(StateFolder(config.state).lock),
@@ -205,6 +193,28 @@ def _parts(opened: _Opened, page: PageProcess, readers: Sequence[Callable[[Snaps
         recovery=recovery,
         on_reload=page.reload,
         until_empty=opened.until_empty,
+    )
+
+
+def _ledger(opened: _Opened, tally: Tally) -> Ledger:
+    """Make the memory, and have all be told that care about a job's change."""
+
+    def note_change(job: Job) -> None:
+        tally.count(job)
+        opened.spool.note_attempts(job)
+        opened.plugins.tell(job)
+
+    return Ledger(opened.journal, note_change, keep=opened.config.journal.keep)
+
+
+def _fetches(opened: _Opened, life: Lifecycle) -> Fetches:
+    """Make what fetches the weights that jobs wait for."""
+    return Fetches(
+        orders=FetchOrders(opened.config.state),
+        may_fetch=opened.config.weights.fetch,
+        notify=opened.events.put,
+        on_reason=life.change_reason,
+        on_here=life.weights_fetched,
     )
 
 

@@ -55,6 +55,14 @@ class Desk:
             self.spool, job, message, partial(publish_result, self.spool, job, message), is_first=is_first
         )
 
+    def publish(self, *, is_first: bool = True) -> list[Publication]:
+        """Have all results published, and wait until they are."""
+        made = self.publications(is_first=is_first)
+        with Publishers(self.spool, self.events.put) as doing:
+            for one in made:
+                doing.publish(one)
+        return made
+
     def told(self) -> Iterator[Published]:
         for _ in iter(self.events.empty, True):
             event = self.events.get()
@@ -80,20 +88,20 @@ def _everything_is_a_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishers, "CROWD", 0)
 
 
+def run_instead_of_the_publisher(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    real = publisher_process.command
+    monkeypatch.setattr(publisher_process, "command", lambda parent: [*real(parent)[:1], "-c", program])
+
+
 def test_a_few_results_are_published_by_threads(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publisher_process, "command", lambda parent: pytest.fail(f"a process for {parent}"))
-    with Publishers(desk.spool, desk.events.put) as doing:
-        for one in desk.publications():
-            doing.publish(one)
+    desk.publish()
     desk.assert_all_are_out_once()
 
 
 @pytest.mark.usefixtures("_everything_is_a_crowd")
 def test_a_crowd_is_published_by_a_process_with_the_same_sidecars(desk: Desk) -> None:
-    with Publishers(desk.spool, desk.events.put) as doing:
-        made = desk.publications()
-        for one in made:
-            doing.publish(one)
+    made = desk.publish()
     desk.assert_all_are_out_once()
     assert (desk.folders.outbox / "a.png.json").read_text() == made[0].message.sidecar.text()
 
@@ -101,9 +109,7 @@ def test_a_crowd_is_published_by_a_process_with_the_same_sidecars(desk: Desk) ->
 @pytest.mark.usefixtures("_everything_is_a_crowd")
 def test_what_may_have_a_result_already_is_published_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publisher_process, "command", lambda parent: pytest.fail(f"a process for {parent}"))
-    with Publishers(desk.spool, desk.events.put) as doing:
-        for one in desk.publications(is_first=False):
-            doing.publish(one)
+    desk.publish(is_first=False)
     desk.assert_all_are_out_once()
 
 
@@ -112,11 +118,8 @@ def test_what_may_have_a_result_already_is_published_alone(desk: Desk, monkeypat
 def test_a_process_that_dies_over_results_has_them_published_one_by_one(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
-    real = publisher_process.command
-    monkeypatch.setattr(publisher_process, "command", lambda parent: [*real(parent)[:1], "-c", program])
-    with Publishers(desk.spool, desk.events.put) as doing:
-        for one in desk.publications():
-            doing.publish(one)
+    run_instead_of_the_publisher(monkeypatch, program)
+    desk.publish()
     desk.assert_all_are_out_once()
 
 
@@ -131,11 +134,8 @@ def test_results_that_were_out_when_the_process_was_killed_are_not_published_twi
         "spool.publish_together(lines.read_lot(sys.stdin.buffer.readline()))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    real = publisher_process.command
-    monkeypatch.setattr(publisher_process, "command", lambda parent: [*real(parent)[:1], "-c", program])
-    with Publishers(desk.spool, desk.events.put) as doing:
-        for one in desk.publications():
-            doing.publish(one)
+    run_instead_of_the_publisher(monkeypatch, program)
+    desk.publish()
     desk.assert_all_are_out_once()
 
 

@@ -24,7 +24,7 @@ class Nowhere:
     def ask_for(self, seats: int) -> None: ...
 
     def open(self, place: Place, opening: Opening) -> Host:
-        raise NotImplementedError
+        raise AssertionError(f"there is no {place}")
 
     def close(self, host: Host) -> None: ...
 

@@ -37,27 +37,29 @@ class FailureAdvice(NamedTuple):
 
     Attributes:
         can_retry: whether another try may end otherwise.
+        can_dream_again: whether there is a picture that another recipe may dream.
         remedy: what to do before it, or why it would not help.
     """
 
     can_retry: bool
+    can_dream_again: bool
     remedy: str
 
 
 FAILURES: dict[FailureCause, FailureAdvice] = {
-    "picture": FailureAdvice(False, "the picture itself is at fault: mend it, or drop another one"),
+    "picture": FailureAdvice(False, False, "the picture itself is at fault: mend it, or drop another one"),
     "crash": FailureAdvice(
-        False, "it ends whatever worker dreams it: change the picture or its recipe, and drop it anew"
+        False, True, "it ends whatever worker dreams it: dream it again with another recipe, or drop another picture"
     ),
     "memory": FailureAdvice(
-        True, "allow more memory (workers.memory) or smaller pictures (image.max_side); then retry"
+        True, True, "allow more memory (workers.memory) or smaller pictures (image.max_side); then retry"
     ),
-    "time": FailureAdvice(True, "allow more time (limits.timeout_seconds), or shorten the recipe; then retry"),
-    "worker": FailureAdvice(True, "its worker was ended and not by the picture, as far as one knows; retry"),
-    "error": FailureAdvice(True, "mend what the reason names; then retry"),
-    "cancelled": FailureAdvice(True, "somebody cancelled it; to retry takes that back"),
-    "replaced": FailureAdvice(False, "a mended dream file was put in its place"),
-    "gone": FailureAdvice(False, "somebody took the picture away while it was worked on"),
+    "time": FailureAdvice(True, True, "allow more time (limits.timeout_seconds), or shorten the recipe; then retry"),
+    "worker": FailureAdvice(True, True, "its worker was ended and not by the picture, as far as one knows; retry"),
+    "error": FailureAdvice(True, True, "mend what the reason names; then retry"),
+    "cancelled": FailureAdvice(True, True, "somebody cancelled it; to retry takes that back"),
+    "replaced": FailureAdvice(False, False, "a mended dream file was put in its place"),
+    "gone": FailureAdvice(False, False, "somebody took the picture away while it was worked on"),
 }
 """What a person can do about each cause of a failure."""
 

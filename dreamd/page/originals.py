@@ -1,4 +1,7 @@
-"""The original of a done job, claimed still or among those that are kept: its bytes tell it, since names come again."""
+"""The original of a job that has ended, claimed still or among those that are kept or that failed.
+
+Names come again. So a done job's is told by its bytes, and a failed one's by the reason beside it, which names the job.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,17 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from dreamd.files.nofollow import opened_file
-from dreamd.job import Job, home_of
+from dreamd.job import Job, JobState, home_of
 from dreamd.page.outbox import sidecar_of
 from dreamd.settings.config import Config
 from dreamd.tree.layout import HOUSE, WORK
+from dreamd.tree.steps.originals import Failures
 
 _NAMESAKES = 50
 """The number of numbered names under which an original is looked for."""
@@ -57,18 +62,25 @@ def original_digest(job: Job, config: Config) -> str | None:
 
 
 def original_places(job: Job, config: Config) -> Iterator[tuple[Path, PurePosixPath]]:
-    """Yield where a done job's original may be: folders of the tree, and paths in them.
+    """Yield where the original of a job that has ended may be: folders of the tree, and paths in them.
 
-    It is claimed still for a moment after its result is out. Whoever looks at the places in their order, each when its
-    turn comes, finds it also if it is put away meanwhile.
+    It is claimed still for a moment after its result is out, or after it failed. Whoever looks at the places in their
+    order, each when its turn comes, finds it also if it is put away meanwhile.
     """
     yield from ((config.inbox, path) for path in claimed_files(config.inbox, str(job.path), job.id))
-    if config.originals is not None:
+    if job.state is JobState.FAILED:
+        yield from _failed_places(job, config)
+    elif config.originals is not None:
         yield from ((config.originals, PurePosixPath(job.folder, name)) for name in _namesakes(job))
 
 
 def opened_original(job: Job, config: Config) -> BinaryIO | None:
-    """Open the original of a done job; None when it is not kept, or the result's sidecar does not say which it is."""
+    """Open the original of a job that has ended; None when it is not there.
+
+    That of a done job is not there either when the sidecar of the result does not say which it is.
+    """
+    if job.state is JobState.FAILED:
+        return _opened_failed(job, config)
     sha256 = original_digest(job, config)
     if sha256 is None:
         return None
@@ -81,6 +93,27 @@ def opened_original(job: Job, config: Config) -> BinaryIO | None:
             return file
         file.close()
     return None
+
+
+def _failed_places(job: Job, config: Config) -> Iterator[tuple[Path, PurePosixPath]]:
+    file = None
+    with suppress(OSError):  # the folder is not there, as of a disk that is not mounted
+        file = _failures(config).find(job)
+    if file is not None:
+        yield config.failed, PurePosixPath(file.relative_to(config.failed))
+
+
+def _opened_failed(job: Job, config: Config) -> BinaryIO | None:
+    for path in claimed_files(config.inbox, str(job.path), job.id):
+        with suppress(OSError):
+            return opened_file(config.inbox, path)
+    with suppress(OSError):
+        return _failures(config).opened(job)
+    return None
+
+
+def _failures(config: Config) -> Failures:
+    return Failures(config.failed, most_carried=None)
 
 
 def claimed_files(inbox: Path, path: str, job_id: str = "*") -> list[PurePosixPath]:

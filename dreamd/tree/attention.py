@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from dreamd.errors import FAILURES, REMEDIES, DreamdError, HoldCause
 from dreamd.files.problems import os_errors_explained
+from dreamd.inbox.dream_files import is_dream_file
 from dreamd.job import Job, JobState
 from dreamd.tree.journal import Journal
 from dreamd.tree.steps.failure_search import failed_among
@@ -61,6 +62,7 @@ class TroubledPicture:
         reason: why.
         at: when it failed, or was claimed, in seconds since the epoch.
         attempts: how often it was tried.
+        from_nothing: whether it is a dream file, so that there is no original.
     """
 
     job: str
@@ -68,6 +70,7 @@ class TroubledPicture:
     reason: str
     at: float
     attempts: int
+    from_nothing: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +84,7 @@ class Trouble:
         reason: what all of them have in common; "" where each has a reason of its own.
         remedy: what to do, or why trying again does not help.
         can_retry: whether to look at them again, or to try them again, may help.
+        can_dream_again: whether to dream their originals again with other recipes may help.
         count: how many pictures there are, or files.
         is_more: whether there are more than that, since no more were looked at.
         folders: the folders of the inbox that they are of, in order.
@@ -95,6 +99,7 @@ class Trouble:
     reason: str
     remedy: str
     can_retry: bool
+    can_dream_again: bool
     count: int
     is_more: bool
     folders: tuple[str, ...]
@@ -139,6 +144,7 @@ def _trouble_of_holds(cause: HoldCause, reason: str, holds: list[Mapping[str, An
         reason=reason,
         remedy=REMEDIES[cause],
         can_retry=True,
+        can_dream_again=False,
         count=sum(hold["jobs"] for hold in holds),
         is_more=False,
         folders=tuple(sorted(hold["folder"] for hold in holds)),
@@ -167,6 +173,7 @@ def _trouble_of_failures(jobs: list[Job], *, is_more: bool) -> Trouble:
         reason=reasons.pop() if len(reasons) == 1 else "",
         remedy=FAILURES[cause].remedy,
         can_retry=FAILURES[cause].can_retry,
+        can_dream_again=FAILURES[cause].can_dream_again,
         count=len(jobs),
         is_more=is_more,
         folders=tuple(sorted({str(job.folder) for job in jobs})),
@@ -188,6 +195,7 @@ def _left(left: Iterable[Mapping[str, Any]]) -> list[Trouble]:
             reason=reason,
             remedy="",
             can_retry=False,
+            can_dream_again=False,
             count=sum(each["files"] for each in group),
             is_more=False,
             folders=tuple(sorted(each["folder"] for each in group)),
@@ -212,6 +220,7 @@ def _named(jobs: Iterable[Job]) -> tuple[TroubledPicture, ...]:
             reason=job.reason or "",
             at=job.finished_at or job.claimed_at,
             attempts=job.attempts,
+            from_nothing=is_dream_file(job.name),
         )
         for job in list(jobs)[:NAMED]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
     Make = Callable[..., Tree]
     Run = Callable[..., RunningDaemon]
+
+
+UNLUCKY = 13
+"""The width in pixels of pictures that meet the mood of their folder."""
 
 
 class Page:
@@ -66,7 +71,8 @@ def page(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> 
     (recipes / "third.yaml").write_text("seed: 3\n")
     (recipes / "fourth.yaml").write_text("seed: 4\n")
     (recipes / "far.yaml").write_text("backbone: {name: far, weights: default}\n")
-    tree.configure(recipes="recipes")
+    (recipes / "calm.yaml").write_text("schedule: {name: moody, mood: calm}\n")
+    tree.configure(recipes="recipes", limits={"attempts": 1})
     return Page(served(tree, started))
 
 
@@ -216,7 +222,77 @@ def test_a_picture_whose_name_is_no_text_is_dreamed_again(page: Page) -> None:
     assert page.ask(f"comparisons/{result['id']},%ff")["dreams"][0]["label"] == r"caf\udce9.png"
 
 
+# Pictures that failed
+
+
+def dislike(page: Page, folder: str) -> None:
+    """Has a folder's recipe fail for unlucky pictures; it dreams another first, or it would be at fault itself."""
+    page.tree.mood(folder, "raise")
+    page.dreamed("lucky.png", folder)
+
+
+def failed(page: Page, folder: str, name: bytes = b"cat.png") -> str:
+    """Has a picture fail by its folder's recipe, and returns its job's id."""
+    dislike(page, folder)
+    page.tree.drop(os.fsencode(folder) + b"/" + name, page.tree.picture(UNLUCKY))
+
+    def look() -> str | None:
+        troubles = page.ask("attention")
+        named = [each for trouble in troubles if trouble["can_dream_again"] for each in trouble["pictures"]]
+        return next((each["job"] for each in named if each["path"].startswith(f"{folder}/")), None)
+
+    return page.tree.wait_for(look, "the failure")
+
+
+def test_a_picture_that_failed_is_dreamed_again_and_stays_among_the_failed_ones(page: Page) -> None:
+    job = failed(page, "unlucky")
+    choices = page.ask(f"again/{job}")
+    assert choices["state"] == "failed"
+    assert choices["problems"] == {"original": None, "result": "It failed, so there is no dream of it."}
+    assert "raise" in choices["recipe"]
+    assert page.api.status_of(f"thumbnails/{job}/before/small") == 200
+    assert page.api.status_of(f"thumbnails/{job}/after/small") == 404
+    edited = choices["recipe"].replace("raise", "calm")
+    made = page.ask(f"again/{job}", {"recipes": ["calm"], "text": edited})
+    shown = page.whole(made["comparison"])
+    assert [dream["told"]["state"] for dream in shown["dreams"]] == ["done", "done"]
+    assert (shown["source"], shown["picture"]) == (job, "cat.png")
+    assert (page.tree.failed / "unlucky" / "cat.png").read_bytes() == page.tree.picture(UNLUCKY)
+    assert page.ask(f"again/{job}")["problems"]["original"] is None
+    assert page.refused(f"again/{job}", {"recipes": ["calm"], "of": "result"})[0] == 404
+
+
+def test_a_failed_picture_whose_name_is_no_text_is_dreamed_again(page: Page) -> None:
+    job = failed(page, "unlucky-odd", b"caf\xe9.png")
+    (dream,) = page.whole(page.ask(f"again/{job}", {"recipes": ["calm"]})["comparison"])["dreams"]
+    assert (dream["told"]["state"], dream["told"]["name"]) == ("done", r"caf\udce9.png")
+
+
+def test_a_failed_picture_that_is_gone_meanwhile_is_told_and_nothing_is_made(page: Page) -> None:
+    job = failed(page, "unlucky-gone")
+    (page.tree.failed / "unlucky-gone" / "cat.png").unlink()
+    code, problem = page.refused(f"again/{job}", {"recipes": ["calm"]})
+    assert code == 404
+    assert "no longer among those that failed" in problem
+    assert page.ask(f"again/{job}")["problems"]["original"] == problem
+    assert sorted(file.name for file in (page.tree.inbox / "unlucky-gone").iterdir()) == ["recipe.yaml"]
+
+
 # For programs
+
+
+def test_a_program_dreams_a_failed_job_again_and_fetches_its_original(page: Page) -> None:
+    dislike(page, "program-failed")
+    id_ = page.api.post("cat.png", folder="program-failed", data=page.tree.picture(UNLUCKY))["id"]
+    assert page.api.wait(id_)["state"] == "failed"
+    assert page.api.get(f"/jobs/{id_}/original") == page.tree.picture(UNLUCKY)
+    again = page.api.ask("POST", f"/jobs/{id_}/again?recipe=calm")
+    assert page.api.wait(again["id"])["result"].startswith("program-failed/calm-")
+    with refusal(404, "no dream of it"):
+        page.api.ask("POST", f"/jobs/{id_}/again?recipe=calm&of=result")
+    with refusal(404, "neither done nor failed"):
+        held = page.api.post("dog.png", folder="program-failed", recipe="far")["id"]
+        page.api.ask("POST", f"/jobs/{held}/again?recipe=calm")
 
 
 def test_a_program_dreams_a_job_again_once_for_its_key(page: Page) -> None:

@@ -39,7 +39,7 @@ class Again:
         return home_of(self._config.inbox, str(job.folder))
 
     async def compare(self, job: Job, of: Of, wishes: Sequence[Wish], field: str = "") -> Comparison:
-        """Dream a done job's original or result once for each wish, and return the comparison of what comes of it.
+        """Dream a job's original or result once for each wish, and return the comparison of what comes of it.
 
         A picture that cannot be posted after others were is told in the comparison.
 
@@ -62,7 +62,7 @@ class Again:
         return comparison
 
     async def post(self, job: Job, of: Of, wanted: Wanted, owner: str, key: str | None) -> tuple[Receipt, bool]:
-        """Dream a done job's original or result again for a program, as `Posting.post` takes a picture."""
+        """Dream the original or the result of a job again for a program, as `Posting.post` takes a picture."""
         with await asyncio.to_thread(opened_source, job, of, self._config) as file:
             return await self._posting.post(wanted, owner, key, size_of(file), _chunks(file), source=f"{of} {job.id}")
 

@@ -1,4 +1,4 @@
-"""What of a done job can be dreamed again: its original, as long as it is kept, and its result."""
+"""What of a job can be dreamed again: its original, kept or among those that failed, and its result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO, Literal
 
 from dreamd.inbox.dream_files import is_dream_file
-from dreamd.job import Job
+from dreamd.job import Job, JobState
 from dreamd.page.handlers.answers import NotThereError
 from dreamd.page.originals import opened_original
 from dreamd.page.outbox import opened_result, sidecar_of
@@ -22,21 +22,37 @@ _WHY_NO_ORIGINAL = {
     "deleted": "Originals are not kept here (originals: delete in config.yaml).",
     "taken": "The result was taken out of the outbox, and with it what tells which original is its own.",
     "missing": "The original is no longer where originals are kept.",
+    "retried": "The picture is no longer among those that failed: it is tried again, or was taken away.",
 }
 """Why there is no original to dream again, in a sentence."""
 
-_WHY_NO_RESULT = "The result was taken out of the outbox."
+_WHY_NO_RESULT = {
+    JobState.DONE: "The result was taken out of the outbox.",
+    JobState.FAILED: "It failed, so there is no dream of it.",
+}
+"""Why there is no result to dream again, in a sentence."""
+
+
+def has_source(job: Job) -> bool:
+    """Tell whether a job is over, so that there may be something of it to dream again."""
+    return job.state is JobState.FAILED or (job.state is JobState.DONE and bool(job.result))
 
 
 def opened_source(job: Job, of: Of, config: Config) -> BinaryIO:
-    """Open what is dreamed again. Raises NotThereError, which says why it cannot be had."""
+    """Open what is dreamed again of a job that is over. Raises NotThereError, which says why it cannot be had."""
     if of == "result":
-        file = opened_result(job, config.outbox, PurePosixPath(job.result or "").name, with_trash=True)
+        file = _opened_result(job, config)
     else:
         file = None if is_dream_file(job.name) else opened_original(job, config)
     if file is None:
-        raise NotThereError(_WHY_NO_RESULT if of == "result" else _WHY_NO_ORIGINAL[_no_original(job, config)])
+        raise NotThereError(_WHY_NO_RESULT[job.state] if of == "result" else why_no_original(job, config))
     return file
+
+
+def _opened_result(job: Job, config: Config) -> BinaryIO | None:
+    if job.state is JobState.FAILED:  # what it may have begun to publish is none
+        return None
+    return opened_result(job, config.outbox, PurePosixPath(job.result or "").name, with_trash=True)
 
 
 def problem_with(job: Job, of: Of, config: Config) -> str | None:
@@ -58,9 +74,16 @@ def size_of(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
+def why_no_original(job: Job, config: Config) -> str:
+    """Return why the original of a job that is over, which is not there, cannot be had."""
+    return _WHY_NO_ORIGINAL[_no_original(job, config)]
+
+
 def _no_original(job: Job, config: Config) -> str:
     if is_dream_file(job.name):
         return "from_nothing"
+    if job.state is JobState.FAILED:
+        return "retried"
     if config.originals is None:
         return "deleted"
     return "taken" if sidecar_of(job, config.outbox) is None else "missing"

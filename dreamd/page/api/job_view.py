@@ -14,6 +14,7 @@ from typing import Any
 from dreamd.errors import FAILURES, REMEDIES
 from dreamd.job import Job, JobState
 from dreamd.page.access.callers import Caller
+from dreamd.page.again.sources import has_source
 from dreamd.page.api.models import ApiJob, JobList, State
 from dreamd.page.handlers.answers import NotThereError
 from dreamd.page.originals import claimed_files
@@ -68,6 +69,13 @@ class ApiJobs:
         found = self.find(id_, caller)
         if found.job is None or found.job.state is not JobState.DONE or not found.job.result:
             raise NotThereError(f"this job has no result: it is {found.told.state}")
+        return found.job
+
+    def over(self, id_: str, caller: Caller) -> Job:
+        """Find the job that an id leads to, done or failed. Raises NotThereError where `find` does, and for another."""
+        found = self.find(id_, caller)
+        if found.job is None or not has_source(found.job):
+            raise NotThereError(f"this job is {found.told.state}, neither done nor failed")
         return found.job
 
     def listed(self, state: JobState | None, before: str | None, limit: int) -> JobList:

@@ -61,13 +61,16 @@ class AgainQuery(Query):
 
     of: Annotated[
         Literal["original", "result"],
-        Field(description="`original`: the picture anew, as long as it is kept. `result`: the dream further."),
+        Field(
+            description="`original`: the picture anew, as long as it is kept, or lies among those that failed. "
+            "`result`: the dream further."
+        ),
     ] = "original"
     recipe: Annotated[
         str,
         Field(
-            description="How it is dreamed: as for `POST /jobs`, over the folder that the picture was in. A job's own "
-            "recipe is in its sidecar."
+            description="How it is dreamed: as for `POST /jobs`, over the folder that the picture was in. A done job's "
+            "own recipe is in its sidecar."
         ),
     ]
     folder: Annotated[str | None, Field(description="The folder to put it into; left out: that of the job.")] = None
@@ -159,6 +162,9 @@ class ApiTrouble(BaseModel):
     reason: Annotated[str, Field(description="What all have in common; empty where each has a reason of its own.")]
     remedy: Annotated[str, Field(description="What to do, or why to try them again would not help.")]
     can_retry: Annotated[bool, Field(description="Whether to try them again may help.")]
+    can_dream_again: Annotated[
+        bool, Field(description="Whether to dream their originals again with another recipe may help.")
+    ]
     count: Annotated[int, Field(description="How many pictures there are.")]
     is_more: Annotated[bool, Field(description="Whether there are more than that.")]
     folders: Annotated[list[str], Field(description="The folders of the inbox that they are of.")]

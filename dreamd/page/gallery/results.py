@@ -197,8 +197,12 @@ class ResultView:
 
     def job(self, job_id: str) -> Job | None:
         """Find a done job in the journal; None when there is none of this id."""
-        job = self._ask(lambda journal: journal.get(job_id), None)
+        job = self.any_job(job_id)
         return job if job is not None and job.state is JobState.DONE and job.result else None
+
+    def any_job(self, job_id: str) -> Job | None:
+        """Find a job in the journal, whatever became of it; None when there is none of this id."""
+        return self._ask(lambda journal: journal.get(job_id), None)
 
     def shown(self, job: Job, sought: Sought) -> ShownResult:
         """Show a done job."""

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from dreamd.job import Job
+from dreamd.job import Job, JobState
 from dreamd.json_text import to_json
 from dreamd.page.media import media_type
 from dreamd.page.originals import original_digest, original_places
@@ -90,7 +90,7 @@ class Thumbnails:
         """Find or make a thumbnail and return its file; None when there is no picture, or none that can be shown.
 
         Args:
-            job: a done job.
+            job: a done job, or a failed one, which has no `after`.
             kind: one of KINDS.
             size: a name of SIDES.
             is_gone: whether who asked has gone away while others had their turn: whoever scrolls far asks for much.
@@ -138,8 +138,8 @@ class Thumbnails:
             about = {"layout": layout, "caption": _caption(job.recipe)}
             request: dict[str, object] = {"sources": sources, "side": side, **about, "target": str(target)}
             problem = await self._maker.make(request) or ""
-        if not problem and await asyncio.to_thread(sidecar_of, job, self._config.outbox) is None:
-            problem = "its result was taken out of the outbox"  # and another may have been shown in its place
+        if not problem and not await asyncio.to_thread(self._is_its_own, job):
+            problem = "it was taken away meanwhile"  # and another may have been shown in its place
             await asyncio.to_thread(target.unlink)
         if not problem:
             self._made += 1
@@ -164,11 +164,18 @@ class Thumbnails:
             path = result_of(job, self._config.outbox)
             places = [] if path is None else [[str(self._config.outbox), str(path)]]
             return _source(places, None, self._film_plugin(job.result or "")) if places else None
-        sha256 = original_digest(job, self._config)
-        if sha256 is None:
+        is_failed = job.state is JobState.FAILED  # the reason beside it tells whose it is, and no digest
+        sha256 = None if is_failed else original_digest(job, self._config)
+        if sha256 is None and not is_failed:
             return None
         places = [[str(root), str(path)] for root, path in original_places(job, self._config)]
         return _source(places, sha256, self._film_plugin(job.name))
+
+    def _is_its_own(self, job: Job) -> bool:
+        """Tell whether what a picture of a job was made from is there still, and so was not another job's."""
+        if job.state is JobState.FAILED:
+            return next(original_places(job, self._config), None) is not None
+        return sidecar_of(job, self._config.outbox) is not None
 
     def _film_plugin(self, name: str) -> str | None:
         """Return the plugin that reads a film; None for pictures, and animations, of which the first frame is one."""

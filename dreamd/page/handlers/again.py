@@ -16,7 +16,7 @@ from dreamd.job import Job
 from dreamd.page.again.comparisons import Comparison
 from dreamd.page.again.fields import SweepFields
 from dreamd.page.again.looking import ComparisonView
-from dreamd.page.again.sources import problem_with
+from dreamd.page.again.sources import has_source, problem_with
 from dreamd.page.again.wishes import MOST_AT_ONCE, Wish, Wishes
 from dreamd.page.handlers.answers import JsonAnswer, NotThereError, answering
 from dreamd.page.handlers.requests import read_json, read_texts
@@ -72,19 +72,19 @@ class AgainHandlers:
         ]
 
     async def choices(self, request: Request) -> Response:
-        """Tell what of a done job can be dreamed again, why the rest cannot, and the recipe that it was dreamed by."""
-        job = await self._done_job(request)
+        """Tell what of a job can be dreamed again, why the rest cannot, and the recipe that it was to be dreamed by."""
+        job = await self._job(request)
         problems = {of: await asyncio.to_thread(problem_with, job, of, self._config) for of in ("original", "result")}
         folder = await asyncio.to_thread(self._again.home_of, job)
         recipe = self._recipes.text_of(job.recipe)
         return JsonAnswer({
-            "job": job.id, "name": printable(job.name), "folder": folder, "problems": problems, "recipe": recipe,
-            "most": MOST_AT_ONCE,
+            "job": job.id, "state": job.state, "name": printable(job.name), "folder": folder, "problems": problems,
+            "recipe": recipe, "most": MOST_AT_ONCE,
         })  # fmt: skip
 
     async def dream(self, request: Request) -> Response:
-        """Dream a done job's picture again, and answer with the id of the comparison of what comes of it."""
-        job = await self._done_job(request)
+        """Dream the picture of a job again, and answer with the id of the comparison of what comes of it."""
+        job = await self._job(request)
         asked = _asked(await read_json(request))
         wishes, field = await asyncio.to_thread(self._wishes, job, asked)
         made = await self._again.compare(job, asked.of, wishes, field)
@@ -121,10 +121,10 @@ class AgainHandlers:
             raise UsageError("a sweep needs a recipe to go over: base or text")
         return wishes.swept(base, asked.sweep), asked.sweep.partition("=")[0].strip()
 
-    async def _done_job(self, request: Request) -> Job:
-        job = await asyncio.to_thread(self._results.job, request.path_params["job"])
-        if job is None:
-            raise NotThereError("there is no result of this job")
+    async def _job(self, request: Request) -> Job:
+        job = await asyncio.to_thread(self._results.any_job, request.path_params["job"])
+        if job is None or not has_source(job):
+            raise NotThereError("there is no result of this job, and no picture of it that failed")
         return job
 
 

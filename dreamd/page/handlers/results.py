@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from dreamd.job import Job
+from dreamd.job import Job, JobState
 from dreamd.page.gallery.results import ResultView, Sought
 from dreamd.page.gallery.thumbnails import KINDS, LAYOUTS, SIDES, Thumbnails
 from dreamd.page.handlers.answers import JsonAnswer, NotThereError, answering
@@ -66,11 +66,11 @@ class Results:
         return JsonAnswer({**asdict(shown), **facts, **neighbours, "recipe": self._recipes.text_of(job.recipe)})
 
     async def thumbnail(self, request: Request) -> Response:
-        """Answer with a result or its original, small; of a film that nothing here reads, with a drawing."""
+        """Answer with a result or an original, small; of a film that nothing here reads, with a drawing."""
         kind, size = request.path_params["kind"], request.path_params["size"]
         if kind not in KINDS or size not in SIDES:
             raise NotThereError("there is nothing here")
-        job = await self._done_job(request)
+        job = await self._pictured_job(request, kind)
         file = await self.thumbnails.get(job, kind, size, request.is_disconnected)
         if file is None:
             drawn = await asyncio.to_thread(self._view.drawn, job, kind)
@@ -105,6 +105,13 @@ class Results:
             raise NotThereError("there is no film strip of this job")
         name = steps_name(PurePosixPath(job.result or "").name)
         return await sent_result(job, self._config.outbox, name, with_trash=True)
+
+    async def _pictured_job(self, request: Request, kind: str) -> Job:
+        """Find the job of a request's address. Raises NotThereError when it has no result, and no failed original."""
+        job = await asyncio.to_thread(self._view.any_job, request.path_params["job"])
+        if job is not None and job.state is JobState.FAILED and kind == "before":
+            return job
+        return await self._done_job(request)
 
     async def _done_job(self, request: Request) -> Job:
         """Find the job of a request's address. Raises NotThereError when it has no result."""

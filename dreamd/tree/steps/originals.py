@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from dreamd.errors import DreamdError
 from dreamd.files.durable import copy_new, is_same_file, rename_new, replace, taken_bytes
@@ -76,6 +76,23 @@ class Failures:
             for failure in () if folder is None else _failures_of(folder, job):
                 if failure.is_there():
                     return self._failed.joinpath(*parts, failure.name)
+        return None
+
+    def opened(self, job: Job) -> BinaryIO | None:
+        """Open a job's original where it is among the failed ones; None when it is not there.
+
+        The reason is looked at once more when the original is open. No other picture gets the name as long as the
+        reason beside it names the job, so another's is never taken for this one's.
+        """
+        with opened_folder_if_there(self._failed, folder_parts(job.folder)) as folder:
+            for failure in () if folder is None else _failures_of(folder, job):
+                try:
+                    file = failure.open()
+                except OSError:
+                    continue
+                if _is_reason_of(failure.beside(reason_name(failure.name)), job.id):
+                    return file
+                file.close()
         return None
 
     def drop_trace(self, job: Job, original: Entry) -> None:

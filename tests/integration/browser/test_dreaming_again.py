@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 pytestmark = MARKS
 
+UNLUCKY = 13
+"""The width in pixels of pictures that meet the mood of their folder."""
+
 SEEN_ALIKE = """() => {
     const images = [...document.querySelectorAll("#panes .frame > img")];
     return images.length === COUNT && new Set(images.map((image) => getComputedStyle(image).transform)).size === 1;
@@ -36,6 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> 
     (recipes / "third.yaml").write_text("# With another seed.\nseed: 3\n")
     (recipes / "fourth.yaml").write_text("seed: 4\n")
     (recipes / "far.yaml").write_text("backbone: {name: far, weights: default}\n")
+    (recipes / "calm.yaml").write_text("schedule: {name: moody, mood: calm}\n")
     return Site(tree, started)
 
 
@@ -301,3 +305,32 @@ def test_a_dropped_dream_is_dreamed_like_any_picture_where_that_is_wanted(site: 
     page.get_by_role("button", name="like any other").click()
     site.tree.result("plainly/found.png")
     assert site.tree.sidecar("plainly/found.png")["seed"] == 0
+
+
+def test_a_picture_that_failed_is_dreamed_again_from_attention(site: Site, visit: Visit) -> None:
+    tree = site.tree
+    tree.mood("unlucky", "raise")
+    tree.drop("unlucky/lucky.png")
+    tree.result("unlucky/lucky.png")  # or the recipe would be at fault, and not the picture
+    tree.drop("unlucky/cat.png", tree.picture(UNLUCKY, 10))
+    tree.failure("unlucky/cat.png")
+    tree.drop("broken.png", b"no picture")
+    tree.failure("broken.png")
+    page = visit(site, "#attention", viewport={"width": 390, "height": 844})
+    broken = page.locator("article", has_text="Pictures that cannot be dreamed")
+    broken.get_by_role("button", name="Dismiss: ").wait_for()
+    assert broken.get_by_role("link").count() == 0
+    failure = page.locator("article", has_text="unlucky/cat.png")
+    failure.locator("summary").click()
+    failure.get_by_role("listitem").get_by_role("link", name="Dream it again: unlucky/cat.png").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert faults(page) == []
+    failure.get_by_role("link", name="Dream it again: unlucky/cat.png").first.click()
+    page.get_by_role("heading", name="Dream cat.png again").wait_for()
+    page.get_by_text("It failed, so there is no dream of it.").wait_for()
+    page.get_by_role("link", name="Back to Attention").wait_for()
+    choose(page, "calm")
+    page.get_by_role("button", name="Dream 1 picture").click()
+    wait_until_seen(page, 2)
+    assert page.locator("#panes figcaption b").all_inner_texts() == ["the original", "calm"]
+    assert (tree.failed / "unlucky" / "cat.png").exists()

@@ -45,6 +45,22 @@ def test_failures_of_one_cause_are_one_entry_whatever_their_reasons_and_folders(
     named = [(each.path, each.reason) for each in picture.pictures]
     assert named == [("sea/2.png", "it is cut off"), ("1.png", "it is none")]
     assert picture.remedy == FAILURES["picture"].remedy
+    assert (memory.can_dream_again, picture.can_dream_again) == (True, False)
+    assert not any(each.from_nothing for each in picture.pictures)
+
+
+def test_another_recipe_may_help_wherever_there_is_a_picture_that_can_be_read(journal: Journal) -> None:
+    journal.save([failure(number, cause, "no") for number, cause in enumerate(FAILURES)])
+    can = {trouble.cause for trouble in found(journal) if trouble.can_dream_again}
+    assert can == {"crash", "memory", "time", "worker", "error", "cancelled"}
+
+
+def test_a_dream_file_that_failed_is_known_by_its_name(journal: Journal) -> None:
+    job = Job(
+        id="1", folder=PurePosixPath("."), name="clouds.dream.yaml", state=JobState.FAILED, failure="error", reason="no"
+    )
+    journal.save([job])
+    assert found(journal)[0].pictures[0].from_nothing
 
 
 def test_what_plugins_raise_is_one_entry_a_reason_however_often_it_was_tried(journal: Journal) -> None:

@@ -47,9 +47,9 @@ class AgainOperations:
         ]
 
     async def dream_again(self, request: Request, query: AgainQuery) -> Response:
-        """Dream the original or the result of a job again with another recipe, without sending it anew."""
+        """Dream the original of a job that is done or failed, or a result, again with another recipe."""
         caller = caller_of(request)
-        job = await asyncio.to_thread(self._jobs.done, request.path_params["id"], caller)
+        job = await asyncio.to_thread(self._jobs.over, request.path_params["id"], caller)
         folder = query.folder
         if folder is None:
             folder = await asyncio.to_thread(self._again.home_of, job)

@@ -13,6 +13,7 @@ from dreamd.errors import DreamdError, UsageError
 from dreamd.job import Job, JobState
 from dreamd.page.access.callers import Caller, ForbiddenError, caller_of
 from dreamd.page.access.clients import household_of
+from dreamd.page.again.sources import why_no_original
 from dreamd.page.api.following import Following
 from dreamd.page.api.job_view import Found
 from dreamd.page.api.models import ApiJob, JobList, JobQuery, ListQuery, Nothing, PostQuery, State
@@ -217,11 +218,11 @@ class JobOperations:
         return await sent_result(job, self._config.outbox, PurePosixPath(job.result or "").name)
 
     async def get_original(self, request: Request, _query: Nothing) -> Response:
-        """Send the original of a result, as long as it is kept."""
-        job = await self._done_job(request)
+        """Send the original of a job that is done, as long as it is kept, or that failed."""
+        job = await asyncio.to_thread(self._jobs.over, request.path_params["id"], caller_of(request))
         file = await asyncio.to_thread(opened_original, job, self._config)
         if file is None:
-            raise NotThereError("the original is not kept (any more), or its result was taken out of the outbox")
+            raise NotThereError(await asyncio.to_thread(why_no_original, job, self._config))
         return sent_file(file, job.name)
 
     async def get_sidecar(self, request: Request, _query: Nothing) -> Response:

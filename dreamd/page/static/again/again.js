@@ -1,4 +1,4 @@
-// A picture that was dreamed, dreamed again: its original or the dream itself, with recipes that are chosen by what they make.
+// A picture that was dreamed or has failed, dreamed again: its original or the dream itself, with recipes that are chosen by what they make.
 
 import { addressOf, get, post } from "../api.js";
 import { byId, notice, tried } from "../dom.js";
@@ -10,7 +10,7 @@ import { plural } from "../words.js";
 import { card, ownCard, undreamed } from "./cards.js";
 import { isSweeping, setUpSweep, showSweep, sweepAsked, sweepBase, sweepCount } from "./sweep.js";
 
-let current = null; // what can be dreamed again: { job, name, folder, problems, recipe, most }
+let current = null; // what can be dreamed again: { job, state, name, folder, problems, recipe, most }
 let showing = 0;
 let isWrong = false;
 let needs = ""; // the recipes whose weights were asked about
@@ -23,7 +23,7 @@ export function setUpAgain() {
   setUpSweep(showCount, () => ({ folder: current?.folder ?? ".", text: byId("again-text").value }));
 }
 
-/** Shows what a result can be dreamed again with; `of` and `by` say what is chosen first. */
+/** Shows what a result, or a picture that failed, can be dreamed again with; `of` and `by` say what is chosen first. */
 export async function showAgain(job, { of = "original", by = "recipes" }) {
   const turn = ++showing;
   if (current?.job !== job) {
@@ -57,14 +57,16 @@ function reveal(isKnown) {
 }
 
 function showSource(of) {
-  const { job, name, problems } = current;
+  const { job, state, name, problems } = current;
+  const hasFailed = state === "failed";
   byId("again-title").textContent = `Dream ${name} again`;
-  byId("again-back").href = addressOf("result", job);
+  byId("again-back").href = hasFailed ? addressOf("attention") : addressOf("result", job);
+  byId("again-back").textContent = hasFailed ? "Back to Attention" : "Back to the picture";
   for (const [kind, side] of [["original", "before"], ["result", "after"]]) {
     const image = byId(`again-${kind}`);
     image.hidden = problems[kind] !== null;
     if (problems[kind] === null) image.src = thumbnailOf(job, side, "small");
-    byId(`again-${kind}-words`).textContent = problems[kind] ?? { original: "as it was before it was dreamed", result: "the dream is what is dreamed" }[kind];
+    byId(`again-${kind}-words`).textContent = problems[kind] ?? { original: hasFailed ? "the picture that failed" : "as it was before it was dreamed", result: "the dream is what is dreamed" }[kind];
     document.querySelector(`input[name="again-of"][value="${kind}"]`).disabled = problems[kind] !== null;
   }
   const wanted = problems[of] === null ? of : ["original", "result"].find((kind) => problems[kind] === null);
@@ -74,7 +76,7 @@ function showSource(of) {
 
 /** Shows what there is to choose from; what is ticked stays so. */
 function showCards(address, cards, ticked = [], isOwn = false) {
-  const own = current.recipe === null ? [] : [ownCard(isOwn)];
+  const own = current.recipe === null ? [] : [ownCard(isOwn, current.state === "failed")];
   byId("again-cards").replaceChildren(undreamed(address), ...own, ...cards.map((each) => card(each, ticked.includes(each.name))));
   byId("again-edit").hidden = !isOwn;
 }

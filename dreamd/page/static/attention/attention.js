@@ -75,10 +75,17 @@ function deeds(trouble) {
     all.push(deed("Cancel", trouble, () => mend("cancel", jobs)));
   } else {
     if (canRetry) all.push(deed(AGAIN[cause] ?? "Retry", trouble, () => mend("retry", jobs), ""));
+    if (trouble.count === 1) all.push(...trouble.pictures.filter((picture) => canChange(picture, trouble)).map((picture) => again(picture, "first", canRetry ? "quiet" : "")));
     all.push(deed("Dismiss", trouble, () => mend("dismiss", jobs)));
   }
   return all;
 }
+
+/** Whether another recipe may dream a picture. */
+const canChange = ({ from_nothing: fromNothing }, { can_dream_again: canDreamAgain }) => canDreamAgain && !fromNothing;
+
+const again = ({ job, path }, place, kind) =>
+  make("a", { class: `button ${kind}`, "data-key": `again ${place} ${job}`, "aria-label": `Dream it again: ${path}`, href: addressOf("again", job) }, "Dream it again…");
 
 const deed = (text, { title, folders: where }, onclick, kind = "quiet") =>
   make("button", { type: "button", class: kind, "data-key": `${text} ${title} ${where[0]}`, "aria-label": `${text}: ${title}, ${folders(where)}`, onclick }, text);
@@ -89,14 +96,15 @@ function folders(names) {
 }
 
 /** The pictures of a trouble, each with what is its own. */
-function pictures({ pictures: named, count: number, reason, kind, can_retry: canRetry, title }) {
+function pictures(trouble) {
+  const { pictures: named, count: number, reason, kind, title } = trouble;
   if (!named.length) return null;
   const more = number > named.length ? make("p", { class: "soft" }, `and ${plural(number - named.length, "more picture")}`) : null;
   return make("details", {}, make("summary", { "data-key": `pictures ${title}` }, named.length === 1 ? named[0].path : "Which pictures"),
     make("ul", { class: "list" }, ...named.map((picture) => make("li", {},
       make("span", { class: "grow" }, picture.path,
         make("small", {}, [picture.reason === reason ? null : picture.reason, told(picture, kind)].filter(Boolean).join("\n"))),
-      ...own(picture, kind, canRetry)))),
+      make("span", { class: "trouble-deeds" }, ...own(picture, trouble))))),
     more);
 }
 
@@ -104,11 +112,16 @@ const told = ({ at, attempts }, kind) =>
   (kind === "held" ? `since ${ago(at)}` : `${ago(at)}${attempts ? `, after ${plural(attempts, "attempt")}` : ""}`);
 
 /** What can be done with one picture alone. */
-function own({ job, path }, kind, canRetry) {
+function own(picture, trouble) {
+  const { job, path } = picture;
   const button = (text, what) =>
     make("button", { type: "button", class: "quiet", "data-key": `${what} ${job}`, "aria-label": `${text} ${path}`, onclick: () => mend(what, [job]) }, text);
-  if (kind === "held") return [button("Cancel", "cancel")];
-  return [canRetry ? button("Retry", "retry") : null, button("Dismiss", "dismiss")].filter(Boolean);
+  if (trouble.kind === "held") return [button("Cancel", "cancel")];
+  return [
+    trouble.can_retry ? button("Retry", "retry") : null,
+    canChange(picture, trouble) ? again(picture, "list", "quiet") : null,
+    button("Dismiss", "dismiss"),
+  ].filter(Boolean);
 }
 
 const mend = async (what, jobs) => (await order(`api/${what}`, { jobs })) && tried(attentionChanged);

@@ -254,7 +254,7 @@ def _gradient_for(
 ) -> Gradient | FittedGradient:
     """Return a gradient that keeps within the dreamer's memory. A network that takes one size only needs no care."""
     gradient: Gradient = whole
-    if dreamer.graphs is not None and not climb.objective.references():  # what a recording has seen would stay
+    if dreamer.graphs is not None:
         way = (dreamer.precision, dreamer.exact, dreamer.deterministic, dreamer.backbone.input_size)
         gradient = GraphedGradient(whole, dreamer.graphs, way)
     if dreamer.memory is None or dreamer.backbone.input_size is not None:

@@ -7,7 +7,8 @@ what the layer would see, in one cell.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from torch import Tensor
@@ -42,6 +43,19 @@ class Reference:
         if self.value is None or (self.is_original and self.value.shape != activation.shape):
             return activation.detach()  # only the memory that a gradient takes is being measured
         return self.value
+
+
+@contextmanager
+def showing(references: Sequence[Reference], values: Sequence[Tensor]) -> Iterator[None]:
+    """Inside, references have other values."""
+    before = [reference.value for reference in references]
+    for reference, value in zip(references, values, strict=True):
+        reference.value = value
+    try:
+        yield
+    finally:
+        for reference, value_before in zip(references, before, strict=True):
+            reference.value = value_before
 
 
 class Referring:

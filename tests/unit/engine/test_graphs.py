@@ -17,8 +17,9 @@ from dreamd.engine.dream import dream
 from dreamd.engine.dreamer import Dreamer
 from dreamd.engine.network.backbone import Backbone
 from dreamd.engine.objectives.objective import Objective, Term, WholeGradient
+from dreamd.engine.objectives.references import Reference, Referring
 from dreamd.engine.objectives.targets import Choice
-from dreamd.engine.speed.card.graphs import Compute, GraphedGradient, Graphs
+from dreamd.engine.speed.card.graphs import Compute, GraphedGradient, Graphs, Inputs
 from dreamd.errors import PluginError
 
 
@@ -29,14 +30,14 @@ class Tape:
         self.recorded: list[list[int]] = []
         self.replays = 0
 
-    def __call__(self, compute: Compute, x: Tensor) -> Compute:
-        operations = make_fx(compute)(x)
-        self.recorded.append(list(x.shape))
-        gradient = torch.empty_like(x)
+    def __call__(self, compute: Compute, inputs: Inputs) -> Compute:
+        operations = make_fx(compute)(*inputs)
+        self.recorded.append(list(inputs[0].shape))
+        gradient = torch.empty_like(inputs[0])
 
-        def replay(pictures: Tensor) -> tuple[Tensor, Tensor]:
+        def replay(*fresh_inputs: Tensor) -> tuple[Tensor, Tensor]:
             self.replays += 1
-            fresh, loss = operations(pictures)
+            fresh, loss = operations(*fresh_inputs)
             return gradient.copy_(fresh), loss
 
         return replay
@@ -116,6 +117,34 @@ def test_a_recording_is_of_the_channels_that_were_chosen_last_and_of_one_choice(
     assert len(tape.recorded) == 2
 
 
+def likeness(activation: Tensor, *, picture: Tensor) -> Tensor:
+    return (activation * picture).flatten(1).sum(1)
+
+
+@pytest.mark.parametrize("reference", [Reference(picture(), "guide"), Reference()], ids=["a guide", "the original"])
+def test_a_recording_compares_with_what_was_seen_last(reference: Reference) -> None:
+    tape, net, x = Tape(), network(), picture()
+    objective = Objective((Term("2", Referring(likeness, {"picture": reference})),))
+    with WholeGradient(net, objective) as whole:
+        recorded = GraphedGradient(whole, Graphs(tape), "")
+        for seed in (1, 2):
+            reference.value = torch.rand(1, 4, 24, 20, generator=torch.Generator().manual_seed(seed))
+            torch.testing.assert_close(recorded(x), whole(x))
+            assert reference.value.shape == (1, 4, 24, 20)
+        reference.value = torch.rand(1, 4, 1, 20)
+        torch.testing.assert_close(recorded(x), whole(x))
+    assert tape.recorded == [[1, 3, 24, 20]] * 2  # one for each size of what is compared with
+    assert tape.replays == 3 + 2
+
+
+def test_a_gradient_whose_comparison_nobody_has_seen_is_not_recorded() -> None:
+    tape, x = Tape(), picture()
+    objective = Objective((Term("2", Referring(likeness, {"picture": Reference(x, "guide")})),))
+    with WholeGradient(network(), objective) as whole:
+        torch.testing.assert_close(GraphedGradient(whole, Graphs(tape), "")(x), whole(x))
+    assert tape.recorded == []
+
+
 def test_a_network_that_is_gone_lends_its_recording_to_no_other() -> None:
     tape = Tape()
     graphs = Graphs(tape)
@@ -166,8 +195,8 @@ def test_large_pictures_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> Non
 # Where none can be
 
 
-def unrecordable(compute: Compute, x: Tensor) -> Compute:
-    compute(x)
+def unrecordable(compute: Compute, inputs: Inputs) -> Compute:
+    compute(*inputs)
     raise RuntimeError("operation not permitted when stream is capturing")
 
 
@@ -187,10 +216,10 @@ def test_what_cannot_be_recorded_runs_as_it_is_and_is_said_once(caplog: pytest.L
 def test_out_of_memory_while_recording_drops_what_is_kept_and_runs_as_it_is() -> None:
     tape = Tape()
 
-    def hungry(compute: Compute, x: Tensor) -> Compute:
-        if x.shape[2] == 30:
+    def hungry(compute: Compute, inputs: Inputs) -> Compute:
+        if inputs[0].shape[2] == 30:
             torch.empty(1 << 50)
-        return tape(compute, x)
+        return tape(compute, inputs)
 
     net, graphs = network(), Graphs(hungry)
     taken(net, graphs, picture(24))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dreamd.engine.speed.card.graphs import Compute, Graphs
+from dreamd.engine.speed.card.graphs import Compute, Graphs, Inputs
 from dreamd.errors import NotANumberError, PluginError
 from dreamd.pictures.picture import Picture
 from dreamd.plugin_host.host import Plugins
@@ -135,9 +135,9 @@ def test_also_a_dream_from_recordings_is_looked_at_in_the_plugins_own_code(
 ) -> None:
     """A recording is replayed without the loss's own code, which is where the look is."""
 
-    def record(compute: Compute, x: torch.Tensor) -> Compute:
-        gradient, loss = compute(x)
-        return lambda _pictures: (gradient, loss)
+    def record(compute: Compute, inputs: Inputs) -> Compute:
+        gradient, loss = compute(*inputs)
+        return lambda *_inputs: (gradient, loss)
 
     real = Session.build
 

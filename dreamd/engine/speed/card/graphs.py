@@ -1,7 +1,8 @@
 """CUDA graphs: the gradient of pictures of one shape, recorded once and replayed as one launch.
 
 A small picture's iteration is hundreds of kernels of a few microseconds each. Launched one by one, the GPU would wait
-for the processor. Random shifts, gradient steps and the step itself are not recorded.
+for the processor. What a loss compares with goes into a recording beside the pictures, since it changes. Random shifts,
+what stands around the gradient, gradient steps and the step itself are not recorded.
 
 Knows gradients. Knows no ascents.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import ref
@@ -20,17 +21,21 @@ import torch
 from torch import Tensor
 
 from dreamd.engine.objectives.objective import Prepare, WholeGradient, unchanged
+from dreamd.engine.objectives.references import showing
 from dreamd.engine.tiles.fitting import signature_of
 from dreamd.engine.tiles.footprint import is_out_of_memory
 from dreamd.errors import DreamdError
 
 log = logging.getLogger(__name__)
 
-Compute = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""A function from pictures to their gradient and their losses."""
+Compute = Callable[..., tuple[Tensor, Tensor]]
+"""A function from pictures, and what they are compared with, to their gradient and their losses."""
 
-Capture = Callable[[Compute, Tensor], Compute]
-"""A function that records a computation for pictures like those given. What a recording returns is valid until it runs
+Inputs = Sequence[Tensor]
+"""Pictures, and what they are compared with."""
+
+Capture = Callable[[Compute, Inputs], Compute]
+"""A function that records a computation for inputs like those given. What a recording returns is valid until it runs
 again."""
 
 _MOST_PIXELS = 1 << 21
@@ -66,9 +71,9 @@ class Recorder:
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle()
 
-    def __call__(self, compute: Compute, x: Tensor) -> Compute:
+    def __call__(self, compute: Compute, inputs: Inputs) -> Compute:
         """Record. Raises RuntimeError for what cannot be recorded, such as a computation that waits for the GPU."""
-        given = x.detach().clone()
+        given = [each.detach().clone() for each in inputs]
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(self._device):
             current = torch.cuda.current_stream()
@@ -78,22 +83,23 @@ class Recorder:
                     _no_word_of_empty_graphs(),
                     torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"),
                 ):
-                    gradient, loss = compute(given)
+                    gradient, loss = compute(*given)
             finally:
                 torch.cuda.set_stream(current)  # a recording that fails leaves its own one behind
 
-        def replay(pictures: Tensor) -> tuple[Tensor, Tensor]:
-            given.copy_(pictures)
+        def replay(*fresh: Tensor) -> tuple[Tensor, Tensor]:
+            for each, value in zip(given, fresh, strict=True):
+                each.copy_(value)
             graph.replay()
             return gradient, loss.clone()
 
         return replay
 
-    def _warm_up(self, compute: Compute, given: Tensor) -> None:
+    def _warm_up(self, compute: Compute, given: Inputs) -> None:
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
             for _ in range(_WARM_UPS):
-                compute(given)
+                compute(*given)
         torch.cuda.current_stream().wait_stream(self._stream)
 
 
@@ -142,21 +148,21 @@ class Graphs:
     def __len__(self) -> int:
         return sum(recording.run is not None for recording in self._kept.values())
 
-    def recording(self, what: Hashable, compute: Compute, x: Tensor) -> Compute:
-        """Return the recording of a computation for pictures like `x`, or the computation where it cannot be recorded.
+    def recording(self, what: Hashable, compute: Compute, inputs: Inputs) -> Compute:
+        """Return the recording of a computation for such inputs, or the computation where it cannot be recorded.
 
         Args:
-            what: stands for all that the computation depends on, except the pictures.
+            what: stands for all that the computation depends on, except its inputs.
             compute: the computation.
-            x: the pictures.
+            inputs: the pictures first, which have a gradient.
         """
         if what in self._unrecordable:
             return compute
-        key = (what, x.shape, x.dtype, x.stride())
+        key = (what, *((each.shape, each.dtype, each.stride()) for each in inputs))
         if key not in self._kept:
-            size = _GRAPH_BYTES + 2 * x.nbytes  # the pictures, and their gradient
+            size = _GRAPH_BYTES + sum(each.nbytes for each in (*inputs, inputs[0]))  # the gradient is like the pictures
             self._drop_until_free(size)
-            run = self._record(what, compute, x)
+            run = self._record(what, compute, inputs)
             self._kept[key] = _Recording(run, size)
         self._kept.move_to_end(key)
         return self._kept[key].run or compute
@@ -175,11 +181,11 @@ class Graphs:
         while self._kept and held + size > self._budget:
             held -= self._kept.popitem(last=False)[1].size
 
-    def _record(self, what: Hashable, compute: Compute, x: Tensor) -> Compute | None:
+    def _record(self, what: Hashable, compute: Compute, inputs: Inputs) -> Compute | None:
         """Record, and compare the recording with the computation once. Returns None when it is of no use."""
         try:
-            run = self._capture(compute, x)
-            if _agree(run(x), compute(x)):
+            run = self._capture(compute, inputs)
+            if _agree(run(*inputs), compute(*inputs)):
                 return run
         except DreamdError:
             raise
@@ -189,7 +195,7 @@ class Graphs:
         else:
             no_memory = False
             reason = "it does not give the same each time, so the loss depends on more than the activation"
-        log.warning("dreaming without a CUDA graph for %s: %s", list(x.shape), reason)
+        log.warning("dreaming without a CUDA graph for %s: %s", list(inputs[0].shape), reason)
         if no_memory:
             self.release()
         else:
@@ -225,6 +231,7 @@ class GraphedGradient:
         # A weak reference, so that recordings do not keep the network. One to a network that is gone equals no other.
         # Choices are told apart one by one: a recording reads the tensor that one of them writes its channels into.
         choices = tuple(choice for _, choice in whole.objective.choices())
+        self._references = [reference for _, reference in whole.objective.references()]
         self._what = (ref(whole.network), signature_of(whole.objective), choices, way)
 
     def __call__(self, x: Tensor, prepare: Prepare = unchanged) -> tuple[Tensor, Tensor]:
@@ -233,12 +240,16 @@ class GraphedGradient:
         The gradient is valid until the next call.
         """
 
-        def compute(pictures: Tensor) -> tuple[Tensor, Tensor]:
-            return self._whole(pictures, prepare)
+        def compute(pictures: Tensor, *values: Tensor) -> tuple[Tensor, Tensor]:
+            with showing(self._references, values):
+                return self._whole(pictures, prepare)
 
-        if x.shape[0] * x.shape[2] * x.shape[3] > _MOST_PIXELS:
-            return compute(x)
-        return self._graphs.recording(self._what, compute, x)(x)
+        values = [reference.value for reference in self._references if reference.value is not None]
+        is_measured = len(values) < len(self._references)  # nobody has looked at what is compared with
+        if is_measured or x.shape[0] * x.shape[2] * x.shape[3] > _MOST_PIXELS:
+            return self._whole(x, prepare)
+        inputs = (x, *values)
+        return self._graphs.recording(self._what, compute, inputs)(*inputs)
 
     def seen(self, x: Tensor, prepare: Prepare = unchanged) -> list[Tensor]:
         """Return what each term's layer sees in normalised pictures, as `Gradient` gives it."""

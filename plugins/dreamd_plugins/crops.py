@@ -35,6 +35,7 @@ def crops(
         spread: the standard deviation of a part's middle from the picture's, as a share of its sides.
     """
     height, width = image.shape[2:]
+    random = random.on_cpu()
     side = random.uniform(box[0], box[1], count).flatten() * min(height, width)
     across, down = side / width, side / height
     middle = random.normal(count, 2).flatten(0, 1) * (2 * spread)
@@ -42,7 +43,7 @@ def crops(
                     zip(middle.unbind(1), (across, down), strict=True))  # fmt: skip
     nothing = torch.zeros_like(across)
     rows = [torch.stack([across, nothing, right], 1), torch.stack([nothing, down, below], 1)]
-    places = torch.stack(rows, 1).to(image.dtype).view(-1, count, 2, 3).unbind(1)
+    places = torch.stack(rows, 1).to(image.device, image.dtype, non_blocking=True).view(-1, count, 2, 3).unbind(1)
     # One after the other: grid_sample wants a copy of the picture for each place that it looks at.
     views = [_looked_at(image, place, size) for place in places]
     return torch.stack(views, 1).flatten(0, 1)

@@ -5,6 +5,7 @@ Olah, Mordvintsev and Schubert: "Feature Visualization", 2017, and lucid's `fft_
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
 import torch
@@ -29,21 +30,25 @@ def encode(image: Tensor, *, decay: Decay = 1.25) -> Tensor:
             1.5 burns out.
     """
     spectrum = torch.fft.rfft2(image, norm="ortho")
-    return torch.view_as_real(spectrum / _scale(image.shape, decay, image))
+    return torch.view_as_real(spectrum / _scale(image.shape[2:], decay, image.device))
 
 
 def decode(parameters: Tensor, shape: torch.Size, *, decay: Decay = 1.25) -> Tensor:
     """Return the inverse transform of the parameters over `f^decay`."""
-    spectrum = torch.view_as_complex(parameters.contiguous()) * _scale(shape, decay, parameters)
+    spectrum = torch.view_as_complex(parameters.contiguous()) * _scale(shape[2:], decay, parameters.device)
     image: Tensor = torch.fft.irfft2(spectrum, s=(shape[2], shape[3]), norm="ortho")
     return image
 
 
-def _scale(shape: torch.Size, decay: float, like: Tensor) -> Tensor:
-    """Return what each frequency of pictures of that shape is multiplied by, `[H, W // 2 + 1]`."""
-    height, width = shape[2:]
-    down = torch.fft.fftfreq(height, device=like.device)[:, None]
-    right = torch.fft.rfftfreq(width, device=like.device)
+@lru_cache(maxsize=1)
+def _scale(size: torch.Size, decay: float, device: torch.device) -> Tensor:
+    """Return what each frequency of pictures of a height and width is multiplied by, `[H, W // 2 + 1]`.
+
+    It is made once for an ascent, whose gradients hold it in any case.
+    """
+    height, width = size
+    down = torch.fft.fftfreq(height, device=device)[:, None]
+    right = torch.fft.rfftfreq(width, device=device)
     frequency = torch.sqrt(down**2 + right**2).clamp(min=1 / max(height, width))
     scale: Tensor = _UNIT * frequency**-decay
     return scale

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Annotated
 
 import torch
@@ -26,12 +27,19 @@ def magnify(
         degrees: how far it turns besides, against the clock.
     """
     height, width = image.shape[2:]
+    theta = _theta((height, width), closer, degrees, image.dtype, image.device).expand(len(image), 2, 3)
+    grid = F.affine_grid(theta, list(image.shape), align_corners=False)
+    return F.grid_sample(image, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+
+
+@lru_cache(maxsize=64)
+def _theta(size: tuple[int, int], closer: float, degrees: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the warp `[2, 3]`, made once for a size: to copy it there at each step would wait for the device."""
+    height, width = size
     angle = math.radians(degrees)
     cosine, sine = math.cos(angle) / closer, math.sin(angle) / closer
     rows = [[cosine, -sine * height / width, 0.0], [sine * width / height, cosine, 0.0]]
-    theta = torch.tensor(rows, device=image.device, dtype=image.dtype).expand(len(image), 2, 3)
-    grid = F.affine_grid(theta, list(image.shape), align_corners=False)
-    return F.grid_sample(image, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+    return torch.tensor(rows, device=device, dtype=dtype)
 
 
 @hookimpl

@@ -5,6 +5,7 @@ As in Justin Johnson's neural-style and ProGamerGov's neural-dream, but in float
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
 import torch
@@ -26,13 +27,19 @@ def original_colors(image: Tensor, *, original: Tensor, amount: Annotated[float,
     Args:
         amount: how much of the original's colours is taken; 0 leaves the dream's.
     """
-    luma = torch.tensor(_LUMA, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
+    luma = _luma(image.dtype, image.device)
     light = (image * luma).sum(1, keepdim=True).clamp(0, 1)
     colour = original - (original * luma).sum(1, keepdim=True)
     own = image - (image * luma).sum(1, keepdim=True)
     colour = torch.lerp(own, colour, amount)
     room = torch.where(colour > 0, 1 - light, light) / colour.abs().clamp(min=1e-6)
     return light + colour * room.amin(1, keepdim=True).clamp(max=1)
+
+
+@lru_cache(maxsize=16)
+def _luma(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return what counts for luma, `[1, 3, 1, 1]`, made once: to copy it at each step would wait for the device."""
+    return torch.tensor(_LUMA, dtype=dtype, device=device).view(1, 3, 1, 1)
 
 
 @hookimpl

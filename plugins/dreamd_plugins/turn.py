@@ -37,6 +37,7 @@ def turn(
         flip: whether every other picture, at random, is mirrored left to right.
     """
     height, width = image.shape[2:]
+    random = random.on_cpu()
     angle = random.uniform(-degrees, degrees) * (math.pi / 180)
     closer = random.uniform(scale[0], scale[1])
     moves = random.uniform(-shift, shift, 2)
@@ -47,7 +48,8 @@ def turn(
         torch.stack([cosine * mirrored, -sine * height / width, moves[:, 0] * 2 / width], 1),
         torch.stack([sine * width / height * mirrored, cosine, moves[:, 1] * 2 / height], 1),
     ]
-    grid = F.affine_grid(torch.stack(rows, 1).to(image.dtype), list(image.shape), align_corners=False)
+    theta = torch.stack(rows, 1).to(image.device, image.dtype, non_blocking=True)
+    grid = F.affine_grid(theta, list(image.shape), align_corners=False)
     return F.grid_sample(image, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 

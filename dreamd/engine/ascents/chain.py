@@ -267,11 +267,11 @@ class Canvas:
             own, loss = shifted(views[number::count].detach(), gradient_at)
             gradients.append(own if count == 1 else own / count)
             losses.append(loss)
-        if count == 1 and views is leaf:
+        if views is leaf:
             return gradients[0], losses[0]
-        at_views = torch.stack(gradients, 1).flatten(0, 1)
+        at_views = gradients[0] if count == 1 else torch.stack(gradients, 1).flatten(0, 1)
         (gradient,) = torch.autograd.grad(views, leaf, at_views)
-        return gradient, torch.stack(losses).mean(0)
+        return gradient, losses[0] if count == 1 else torch.stack(losses).mean(0)
 
     def _views(self, x: Tensor, given: Given) -> Tensor:
         """The pictures as the network is to see them, normalised: `[N, 3, H, W]`, or several views a picture."""

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dreamd.engine.speed.devices import moved
+
 
 class Random:
     """Draws random numbers for each picture of a batch from that picture's own generator."""
@@ -34,6 +36,14 @@ class Random:
         """Draw `count` whole numbers a picture, each from `low` to `high`, both included."""
         return [torch.randint(low, high + 1, (count,), generator=each).tolist() for each in self._generators]
 
+    def on_cpu(self) -> Random:
+        """Return what draws the same, into the processor's memory: few numbers are computed with sooner there.
+
+        On a GPU each operation is a launch, even of one number. What comes of them goes to the pictures without a wait
+        by `.to(image.device, non_blocking=True)`.
+        """
+        return self if self._device.type == "cpu" else Random(self._generators, torch.device("cpu"))
+
     def repeated(self, count: int) -> Random:
         """Return what draws for so many views of each picture, those of a picture behind each other."""
         return Random([generator for generator in self._generators for _ in range(count)], self._device)
@@ -48,4 +58,5 @@ class Random:
             generator.set_state(state.clone())  # aligned as torch does it; on numpy's memory it crashes
 
     def _stacked(self, drawn: list[Tensor]) -> Tensor:
-        return torch.stack(drawn).to(self._device)
+        together = drawn[0][None] if len(drawn) == 1 else torch.stack(drawn)  # noise is as large as a picture
+        return moved(together, self._device)

@@ -72,6 +72,25 @@ def test_channels_stay_innermost_in_the_gradient_of_maxima() -> None:
     assert gradient.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("pad", [(2, 3, 1, 4), (0, 2, 0, 0), (9, 9, 9, 9), (0, 0, 0, 0)])
+@pytest.mark.parametrize("size", [(6, 8), (1, 5), (7, 1)])
+def test_repeated_edges_are_torchs(size: tuple[int, int], pad: tuple[int, ...]) -> None:
+    assert_same(lambda x: F.pad(x, pad, mode="replicate"), noise(2, 3, *size))
+    assert_same(lambda x: F.pad(input=x, pad=list(pad), mode="replicate"), noise(2, 3, *size))
+
+
+@pytest.mark.parametrize("mode", ["constant", "replicate", "reflect"])
+def test_other_padding_is_torchs_own(mode: str) -> None:
+    assert_same(lambda x: F.pad(x, (1, 2), mode=mode), noise(2, 3, 6))
+    assert_same(lambda x: F.pad(x, (-1, 2, 0, 1), mode="constant", value=0.5), noise(2, 3, 6, 6))
+
+
+@pytest.mark.parametrize("padding_mode", ["zeros", "reflection"])
+def test_warps_are_torchs_where_there_are_no_kernels(padding_mode: str) -> None:
+    grid = noise(2, 5, 7, 2)
+    assert_same(lambda x: F.grid_sample(x, grid, "bicubic", padding_mode, align_corners=False), noise(2, 3, 6, 6))
+
+
 @pytest.mark.parametrize("output", [1, 7, (2, 3), (None, 4), (5, 1)])
 def test_adaptive_averages_are_torchs(output: object) -> None:
     assert_same(nn.AdaptiveAvgPool2d(output), noise(2, 3, 11, 14))

@@ -8,7 +8,7 @@ Knows torch's functions. Knows no networks and no devices' names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import product
@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+
+from dreamd.engine.speed.card import warping
 
 _MOST_MATRICES = 64
 """The most matrices that are kept: a recording reads them again each time, where they lay when it was made."""
@@ -64,7 +66,7 @@ def _deterministic_kernels() -> Iterator[None]:
 
 
 class DeterministicFunctions(TorchFunctionMode):
-    """Has the pooling and resizing functions inside take ways whose gradients are the same each time."""
+    """Has pooling, resizing, padding and warping inside take ways whose gradients are the same each time."""
 
     def __torch_function__(
         self, func: Any, _types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -159,6 +161,41 @@ def resize(x: Tensor, size: Any = None, *args: Any, **named: Any) -> Tensor:
     return down @ x @ right.T
 
 
+def padded(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """Pad as `torch.nn.functional.pad` does; by repeated edges, with their gradients added up in one order.
+
+    torch takes a slow way for those, which looks every pixel up, even where no gradient is asked for.
+    """
+    if mode != "replicate" or x.dim() != 4 or len(pad) != 4 or min(pad) < 0:
+        return F.pad(x, pad, mode, value)
+    result: Tensor = _EdgesRepeated.apply(x, tuple(pad))
+    return result
+
+
+class _EdgesRepeated(torch.autograd.Function):
+    """The edges of `[N, C, H, W]` repeated outwards: to the left, to the right, above and below."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, pad: tuple[int, int, int, int]) -> Tensor:
+        ctx.pad = pad
+        result: Tensor = torch.ops.aten.replication_pad2d(x, pad)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        left, right, above, below = ctx.pad
+        return _folded(_folded(gradient, 3, left, right), 2, above, below), None
+
+
+def _folded(gradient: Tensor, axis: int, before: int, after: int) -> Tensor:
+    """Return the inside along an axis, with what lies before and behind it added to its ends."""
+    size = gradient.shape[axis] - before - after
+    inside = gradient.narrow(axis, before, size).clone()
+    inside.narrow(axis, 0, 1).add_(gradient.narrow(axis, 0, before).sum(axis, keepdim=True))
+    inside.narrow(axis, size - 1, 1).add_(gradient.narrow(axis, before + size, after).sum(axis, keepdim=True))
+    return inside
+
+
 @lru_cache(maxsize=_MOST_MATRICES)
 def _averages(before: int, after: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return the matrix `[after, before]` that averages a side as adaptive pooling does."""
@@ -183,5 +220,7 @@ _WAYS: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.max_pool2d: max_pool,
     F.adaptive_avg_pool2d: adaptive_average_pool,
     F.interpolate: resize,
+    F.grid_sample: warping.sample,
+    F.pad: padded,
 }
 """The functions that are computed in another way."""

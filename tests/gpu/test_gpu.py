@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from dreamd.engine.ascents.ascent import ascend
+from dreamd.engine.ascents.chance import Random
+from dreamd.engine.ascents.climbing import Climbing, outset_of
 from dreamd.engine.dream import dream
 from dreamd.engine.objectives.objective import WholeGradient
 from dreamd.engine.speed.precision import Precision, cast, fastest, products_in
@@ -165,6 +170,70 @@ def test_the_first_party_steps_and_losses_never_wait_for_the_gpu(gpu: Builder, p
 @pytest.mark.parametrize("preset", ["animals", "classic", "article"])
 def test_every_preset_is_recorded(gpu: Builder, preset: str) -> None:
     dreamer = gpu.build(recipe(preset, "auto", "ascent.iterations=2", "schedule.num_octaves=1", RANDOM)).dreamer
+    assert dreamer.graphs is not None
+    dreamer.graphs.release()
+    recorded = dreamed(dreamer, pictures())
+    assert len(dreamer.graphs) > 0
+    assert psnr(recorded, dreamed(replace(dreamer, graphs=None), pictures())) > 35
+
+
+CHAIN = (
+    "parameterization=[bounded, decorrelated, fourier]",
+    "transforms=[jitter, turn, noise, blur, calm, {name: crops, count: 2}]",
+    "settle=[magnify, original_colors, clamp]",
+)
+"""What stands around the gradient, one of nearly each kind, by names that a recipe has for it."""
+
+
+def climbing_of(dreamer: Dreamer, images: Tensor) -> Climbing:
+    """A climb made ready, its channels chosen."""
+    generators = [torch.Generator() for _ in images]
+    return Climbing(dreamer, dreamer.climbs[0], generators, outset_of(dreamer, images, None, None))
+
+
+def climbed(dreamer: Dreamer, climbing: Climbing, images: Tensor) -> Tensor:
+    """Pictures after an ascent around which everything stands that the recipe names."""
+    x = (images - climbing.mean) / climbing.std
+    generators = [torch.Generator() for _ in images]
+    scene = climbing.scene(x.shape, Random(generators, x.device))
+    settings = replace(dreamer.settings, iterations=2)
+    return ascend(x, climbing.gradient, settings, steps=dreamer.steps, generators=generators, scene=scene).x
+
+
+def test_the_first_party_chain_never_waits_for_the_gpu(gpu: Builder) -> None:
+    dreamer = gpu.build(recipe("animals", "auto", "schedule.num_octaves=1", RANDOM, *CHAIN)).dreamer
+    images = pictures().to("cuda")
+    with closing(climbing_of(dreamer, images)) as climbing:
+        climbed(dreamer, climbing, images)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            climbed(dreamer, climbing, images)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize(
+    "chain", [CHAIN, ("parameterization=[pyramid]",), ("transforms=[magnify]",)], ids=lambda each: each[0]
+)
+def test_what_stands_around_the_gradient_gives_the_same_bytes_again(gpu: Builder, chain: tuple[str, ...]) -> None:
+    """torch warns of an operation that has no deterministic kernel, and warnings are errors here."""
+    dreamer = gpu.build(
+        recipe("animals", "auto", "ascent.iterations=3", "schedule.num_octaves=2", RANDOM, *chain)
+    ).dreamer
+    assert torch.equal(dreamed(dreamer, pictures()), dreamed(dreamer, pictures()))
+
+
+@pytest.mark.parametrize("loss", ["guide", "caricature"])
+def test_a_loss_that_compares_is_recorded_and_gives_what_it_gives_without(
+    gpu: Builder, tmp_path: Path, loss: str
+) -> None:
+    fields = ["loss=caricature"]
+    if loss == "guide":
+        saved = tmp_path / "guide.png"
+        Image.fromarray(pictures(height=80)[0].permute(1, 2, 0).mul(255).byte().numpy()).save(saved)
+        fields = [f"loss={{name: guide, picture: {saved}}}"]
+    fields += ["ascent.iterations=3", "schedule.num_octaves=2", RANDOM]
+    dreamer = gpu.build(recipe("animals", "auto", *fields)).dreamer
     assert dreamer.graphs is not None
     dreamer.graphs.release()
     recorded = dreamed(dreamer, pictures())

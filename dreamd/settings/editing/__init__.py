@@ -1,1 +1,4 @@
-"""Changes one value of a YAML text and leaves every other character as it is. Knows YAML, no recipes and no files."""
+"""Changes one value of a YAML text (`changes`), or the place of an entry of a list (`moving`).
+
+Leaves every other character as it is, and proves that it did (`proving`). Knows YAML, no recipes and no files.
+"""

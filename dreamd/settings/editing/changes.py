@@ -7,18 +7,16 @@ values with that one changed, and must hold every comment of the old one; else i
 
 from __future__ import annotations
 
-from collections import Counter
 from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Any
 
 import yaml
 
-from dreamd.errors import FieldPath, RecipeError, dotted
+from dreamd.errors import FieldPath, RecipeError
 from dreamd.json_text import to_json
 from dreamd.settings.editing.places import (
     child,
-    comments_of,
     dash_of,
     end_of,
     ended,
@@ -31,7 +29,7 @@ from dreamd.settings.editing.places import (
     value_of,
     without_lines,
 )
-from dreamd.settings.yamlfile import document_of_text
+from dreamd.settings.editing.proving import proved, values_in
 from dreamd.settings.yamlwriting import flow_text
 
 _NAME = "name"
@@ -54,26 +52,22 @@ def with_value(text: str, path: FieldPath, value: Any) -> str:
     Raises:
         RecipeError: the text is not YAML, or cannot be changed so without touching more of it.
     """
-    expected = _values(text)
+    expected = values_in(text)
     _put(expected, path, value)
-    return _proved(text, _set(text, path, value), expected, path)
+    return proved(text, _set(text, path, value), expected, path)
 
 
 def without_value(text: str, path: FieldPath) -> str:
     """Return a text of YAML without a field; a mapping that it leaves empty goes too. Raises as `with_value` does."""
-    expected = _values(text)
+    expected = values_in(text)
     removal = _removal(expected, path)
     if removal is None:
         return text
     _drop(expected, removal)
-    return _proved(text, _remove(text, removal), expected, path)
+    return proved(text, _remove(text, removal), expected, path)
 
 
 # On values
-
-
-def _values(text: str) -> dict[str, Any]:
-    return document_of_text(text, "the recipe", RecipeError).data
 
 
 def _put(data: Any, path: FieldPath, value: Any) -> None:
@@ -126,17 +120,6 @@ def _drop(data: Any, path: FieldPath) -> None:
     for step in path[:-1]:
         data = data[step]
     del data[path[-1]]
-
-
-def _proved(old: str, new: str, expected: dict[str, Any], path: FieldPath) -> str:
-    """Return the new text if it reads as expected and has lost no comment. Raises RecipeError otherwise."""
-    try:
-        is_right = _values(new) == expected and not Counter(comments_of(old)) - Counter(comments_of(new))
-    except RecipeError:
-        is_right = False
-    if not is_right:
-        raise RecipeError(f"{dotted(path)} is written in a way that only a person should change; change it in the text")
-    return new
 
 
 # On the text

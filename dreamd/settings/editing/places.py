@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,6 +49,30 @@ def child(node: yaml.Node | None, step: str | int) -> yaml.Node | None:
         inner: yaml.Node = node.value[step]
         return inner
     return None
+
+
+def shared_places(text: str) -> frozenset[FieldPath]:
+    """Return the fields of a text of YAML that are one by an anchor and its aliases: a change of one changes all."""
+    loader = YamlLoader(text)
+    try:
+        places = list(_node_places(loader.get_single_node(), ()))
+    finally:
+        loader.dispose()
+    times = Counter(id(node) for _, node in places)
+    return frozenset(place for place, node in places if times[id(node)] > 1)
+
+
+def _node_places(node: yaml.Node | None, place: FieldPath) -> Iterator[tuple[FieldPath, yaml.Node]]:
+    """Yield every mapping, list and value of a text that was read before, each with its field."""
+    if node is None:
+        return
+    yield place, node
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _node_places(value, (*place, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _node_places(value, (*place, index))
 
 
 def value_of(node: yaml.Node) -> Any:

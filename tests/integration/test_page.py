@@ -898,6 +898,8 @@ def test_a_field_is_changed_in_the_text_and_nothing_else(page: Served) -> None:
         ("seed: [", [{"path": ["seed"], "value": 1}], "is not YAML"),
         ("a: &b {c: 1}\nd: *b\n", [{"path": ["d", "c"], "value": 2}], "change it in the text"),
         ("", [{"value": 1}], "a change is"),
+        ("stages: [{}, {}]", [{"path": ["stages", 0], "to": "below"}], "moved to a number"),
+        ("stages: [{}, {}]", [{"path": ["stages", 0], "to": 2}], "no such place"),
         ("", "seed", "changes must be a list"),
     ],
 )

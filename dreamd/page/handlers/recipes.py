@@ -76,7 +76,11 @@ class RecipeHandlers:
         return JsonAnswer(asdict(await asyncio.to_thread(self._recipes.form)))
 
     async def change(self, request: Request) -> Response:
-        """Change fields of a text: `changes` is a list of `{path, value}`, or of `{path}` for a field to inherit."""
+        """Change fields of a text.
+
+        `changes` is a list of `{path, value}`, of `{path}` for a field to inherit or an entry of a list to go, and of
+        `{path, to}` for an entry to have another number.
+        """
         values = await read_json(request)
         folder, text = texts_of(values, "folder", "text")
         changes = values.get("changes")
@@ -96,4 +100,7 @@ def _change_of(values: object) -> Change:
     path = path_of(values.get("path")) if isinstance(values, dict) else None
     if path is None or not isinstance(values, dict):
         raise UsageError('a change is {"path": ["ascent", "lr"], "value": 0.1}, or without a value to inherit it')
-    return Change(path=path, value=values.get("value"), is_removal="value" not in values)
+    to = values.get("to")
+    if to is not None and (not isinstance(to, int) or isinstance(to, bool)):
+        raise UsageError("an entry is moved to a number, from 0")
+    return Change(path=path, value=values.get("value"), is_removal="value" not in values, moved_to=to)

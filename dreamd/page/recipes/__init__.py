@@ -1,3 +1,5 @@
-"""The recipes of one tree: to choose from (`cards`), as text (`editor`), as controls (`form`, what each stands at:
-`standing`), and the weights that they need. Reads files; knows no requests.
+"""The recipes of one tree: to choose from (`cards`), as text (`editor`), as controls (`form`), and their weights.
+
+What controls stand at is `standing`, found out by `standings`; `said_lists` has parts and stages as they are written.
+Reads files; knows no requests.
 """

@@ -6,7 +6,8 @@ import hashlib
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,12 +22,15 @@ from dreamd.files.problems import os_error_explained, refusal
 from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.page.posting.recipe_folders import home_of
 from dreamd.page.recipes.form import Form, recipe_form
-from dreamd.page.recipes.standing import lists_of, own_fields
+from dreamd.page.recipes.said_lists import SaidLists, with_own_lists
+from dreamd.page.recipes.standing import Standing, Values
+from dreamd.page.recipes.standings import Standings
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.finding.shipped import Shipped
 from dreamd.settings.config import Config, load_config
 from dreamd.settings.editing.changes import with_value, without_value
-from dreamd.settings.recipes.explaining import explain
+from dreamd.settings.editing.moving import with_moved
+from dreamd.settings.editing.places import shared_places
 from dreamd.settings.recipes.layer_names import check_layer_names
 from dreamd.settings.recipes.merging import Resolved, from_sidecar
 from dreamd.settings.recipes.recipe import Part, Recipe
@@ -55,11 +59,24 @@ class Change:
         path: the field.
         value: its new value, as JSON has it.
         is_removal: whether the text shall not give the field any more, so that it is inherited.
+        moved_to: the number that this entry of a list shall have; None where it is not moved.
     """
 
     path: FieldPath
     value: Any = None
     is_removal: bool = False
+    moved_to: int | None = None
+
+    def made_in(self, text: str, above: FieldPath) -> str:
+        """Return a recipe's text with this change; `above` is the field in which the recipe stands.
+
+        Raises:
+            RecipeError: the text cannot be changed so without touching more of it.
+        """
+        path = (*above, *self.path)
+        if self.moved_to is not None:
+            return with_moved(text, path, self.moved_to)
+        return without_value(text, path) if self.is_removal else with_value(text, path, self.value)
 
 
 class Recipes:
@@ -115,7 +132,7 @@ class Recipes:
 
     def form(self) -> Form:
         """List the controls of a recipe."""
-        return recipe_form(self.offered())
+        return recipe_form(self.offered(), tuple(self.book().names()))
 
     def change(self, folder: str, text: str, changes: Sequence[Change]) -> dict[str, Any]:
         """Change some fields of a recipe's text and nothing else in it; returns the text, and what that comes to.
@@ -126,8 +143,8 @@ class Recipes:
         document = document_of_text(text, "the recipe", RecipeError)
         above: FieldPath = () if from_sidecar(document) is document else ("recipe",)
         for change in changes:
-            path = (*above, *change.path)
-            text = without_value(text, path) if change.is_removal else with_value(text, path, change.value)
+            text = with_own_lists(text, above, change.path, partial(self._said, folder, text))
+            text = change.made_in(text, above)
         return {"text": text, **self.check(folder, text)}
 
     def effective(self, folder: str, text: str) -> str:
@@ -195,27 +212,31 @@ class Recipes:
             resolved = self._resolve(folder, text)
         except RecipeError as error:
             return {"fields": [], "problem": self._problem(error, folder), "standing": None}
-        return {"fields": self._fields(resolved), "problem": None, "standing": self._standing(folder, text, resolved)}
+        standing = self._standing(folder, text, resolved)
+        return {"fields": standing.fields, "problem": None, "standing": asdict(standing)}
 
-    def _standing(self, folder: PurePosixPath, text: str, resolved: Resolved) -> dict[str, Any]:
+    def _standing(self, folder: PurePosixPath, text: str, resolved: Resolved) -> Standing:
         """Tell what the controls stand at, which fields the text gives, and what it would inherit without those."""
-        own = from_sidecar(document_of_text(text, "the recipe", RecipeError)).data
-        extends = own.get("extends")
+        documents = self.book().documents_of_draft(folder, text)
+        extends = documents[-1].data.get("extends")
         below = "" if extends is None else f"extends: {flow_text(extends)}\n"
-        return {
-            "extends": extends,
-            "own": own_fields(own),
-            "lists": lists_of(resolved.recipe),
-            "inherited": self._inherited(folder, below),
-        }
+        inherited = self._inherited(folder, below)
+        return self._standings().standing(resolved, documents, inherited, _shared_in(text))
 
-    def _inherited(self, folder: PurePosixPath, below: str) -> dict[str, Any]:
+    def _inherited(self, folder: PurePosixPath, below: str) -> Values:
         """Tell what a folder would inherit; nothing where that is wrong, and only the folder's own fields mend it."""
         try:
             inherited = self._resolve(folder, below)
+            return self._standings().values(inherited, self.book().documents_of_draft(folder, below))
         except RecipeError:
-            return {"fields": [], "lists": {}}
-        return {"fields": self._fields(inherited), "lists": lists_of(inherited.recipe)}
+            return Values()
+
+    def _said(self, folder: str, text: str) -> SaidLists:
+        """Return the lists of parts that a folder's recipe comes to, as they are written. Raises RecipeError."""
+        return self._standings().said(self.book().documents_of_draft(PurePosixPath(*parts_of(folder)), text))
+
+    def _standings(self) -> Standings:
+        return Standings(self.book(), self.catalogue(), self._short)
 
     def _resolve(self, folder: PurePosixPath, text: str) -> Resolved:
         resolved = self.book().for_draft(folder, text)
@@ -259,10 +280,6 @@ class Recipes:
         is_own = isinstance(error.file, Path) and error.file.parent == own
         return {"text": printable(self._short(str(error))), "line": error.line if is_own else None}
 
-    def _fields(self, resolved: Resolved) -> list[dict[str, str]]:
-        fields = explain(resolved, self.catalogue())
-        return [{"name": field.name, "value": field.text, "origin": self._short(field.origin)} for field in fields]
-
     def _short(self, text: str) -> str:
         """Leave the inbox's place out of a text, because it is the same everywhere on the page."""
         return text.replace(f"{self._config.inbox}/", "").replace(f"{self._config.file.parent}/", "")
@@ -273,6 +290,13 @@ class Recipes:
             return Catalogue.model_validate_json(StateFolder(self._config.state).catalogue.read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
+
+
+def _shared_in(text: str) -> frozenset[FieldPath]:
+    """Return the fields of the recipe in a text that YAML's anchors and aliases make one."""
+    document = document_of_text(text, "the recipe", RecipeError)
+    above = 0 if from_sidecar(document) is document else 1
+    return frozenset(place[above:] for place in shared_places(text))
 
 
 def _preset_text(name: str) -> str:

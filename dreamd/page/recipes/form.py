@@ -19,10 +19,12 @@ from dreamd.settings.recipes.layering import PLUGIN_FIELDS
 from dreamd.settings.recipes.recipe import STEPS
 from dreamd.settings.recipes.schema import recipe_schema
 
-ControlKind = Literal["number", "choice", "flag", "text", "plugin", "steps", "layers", "other"]
+ControlKind = Literal["number", "choice", "flag", "text", "plugin", "steps", "layers", "parts", "recipe", "other"]
 """What a control looks like; `other` is for values that are written as YAML only."""
 
 _MAIN = {
+    "extends": "Begins with",
+    "octaves": "For how many octaves",
     "layers": "Layers",
     "ascent.iterations": "Iterations",
     "ascent.lr": "Step length",
@@ -30,12 +32,14 @@ _MAIN = {
     "image.max_side": "Longest side",
     "seed": "Seed",
     "output.format": "File format",
+    "stages": "Stages",
+    "sequence": "Sequence",
 }
-"""The fields that people change first, beside the preset, each with its label. Those of a plugin are there where the
-plugin has them."""
+"""The fields that people change first, each with its label, where there are such fields. Those of a plugin are there
+where the plugin has them."""
 
-_NO_CONTROLS = frozenset({"extends", "sequence", "stages"})
-"""The fields that have none: the preset is chosen by its card, and recipes within recipes are written as YAML."""
+_BY_CARD = "extends"
+"""The field of a recipe that has no control there: the preset is chosen by its card."""
 
 _TITLES = {
     "backbone": "Network",
@@ -74,8 +78,10 @@ class Control:
         whole: whether its number is a whole one.
         optional: whether it may be null.
         slider: the usual lowest and highest value; None for no slider.
-        limits: the lowest and highest value that may be; None for no limit.
+        limits: the lowest and highest value that may be, or the fewest and most parts; None for no limit.
         default: what it is when nobody says; None for a field of the recipe, which is never asked for it.
+        part: what one of its parts is called; "" where it has none.
+        inside: the controls of each of its parts; None where it has none.
     """
 
     path: str
@@ -90,6 +96,8 @@ class Control:
     slider: tuple[float, float] | None = None
     limits: tuple[float | None, float | None] = (None, None)
     default: Any = None
+    part: str = ""
+    inside: Fields | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +106,19 @@ class Group:
 
     title: str
     controls: tuple[Control, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fields:
+    """The controls of a recipe's fields, or of those that a part of it has.
+
+    Attributes:
+        main: the fields that people change first, in their order, each with its label.
+        groups: every field, by what it belongs to.
+    """
+
+    main: dict[str, str]
+    groups: tuple[Group, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,41 +131,48 @@ class PluginForm:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Form:
+class Form(Fields):
     """All controls.
 
     Attributes:
-        main: the fields that people change first, in their order, each with its label.
-        groups: every field, by what it belongs to.
         plugins: what there is of each kind.
     """
 
-    main: dict[str, str]
-    groups: tuple[Group, ...]
     plugins: dict[str, tuple[PluginForm, ...]]
 
 
-def recipe_form(catalogue: Catalogue) -> Form:
-    """Make the controls of a recipe, with the plugins that there are."""
+def recipe_form(catalogue: Catalogue, names: tuple[str, ...] = ()) -> Form:
+    """Make the controls of a recipe, with the plugins that there are.
+
+    Args:
+        catalogue: the plugins.
+        names: the presets and named recipes that a part can begin with.
+    """
     schema = recipe_schema(catalogue)
-    groups: dict[str, list[Control]] = {}
-    alone: list[Control] = []
-    for name, field in schema["properties"].items():
-        if name in _NO_CONTROLS:
-            continue
-        controls = list(_of_field(name, field, schema["$defs"]))
-        if name in _TITLES:
-            groups[_TITLES[name]] = controls
-        elif len(controls) > 1:
-            groups[_label(name)] = controls
-        else:
-            alone += controls
-    whole = [Group(title=title, controls=tuple(controls)) for title, controls in groups.items()]
+    fields = {name: field for name, field in schema["properties"].items() if name != _BY_CARD}
     kinds = {*map(Kind, PLUGIN_FIELDS), *STEPS.values(), Kind.OPTIMIZER}
     return Form(
-        main=_MAIN,
-        groups=(*whole, Group(title="All else", controls=tuple(alone))),
+        **vars(_fields(fields, schema["$defs"], names)),
         plugins={str(kind): _plugins(catalogue, kind) for kind in sorted(kinds)},
+    )
+
+
+def _fields(fields: Mapping[str, Any], parts: Mapping[str, Any], names: tuple[str, ...]) -> Fields:
+    """Make the controls of the fields of a recipe, or of a part of it, by their schemas."""
+    groups: dict[str, list[Control]] = {}
+    alone: list[Control] = []
+    for name, field in fields.items():
+        controls = list(_of_field(name, field, parts, names))
+        if name in _TITLES or len(controls) > 1:
+            groups[_TITLES.get(name, _label(name))] = controls
+        else:
+            alone += controls
+    if alone:
+        groups["All else"] = alone
+    paths = {control.path for controls in groups.values() for control in controls}
+    return Fields(
+        main={path: label for path, label in _MAIN.items() if path in paths or path.partition(".")[0] in paths},
+        groups=tuple(Group(title=title, controls=tuple(controls)) for title, controls in groups.items()),
     )
 
 
@@ -163,7 +191,9 @@ def _of_plugin(entry: Entry) -> Iterator[Control]:
         yield _control(parameter.name, {**parameter.schema_, "description": parameter.doc}, parameter.default)
 
 
-def _of_field(name: str, field: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterator[Control]:
+def _of_field(
+    name: str, field: Mapping[str, Any], parts: Mapping[str, Any], names: tuple[str, ...]
+) -> Iterator[Control]:
     """Yield the control of a field, or one for each field of a section such as `ascent`."""
     label, words = _label(name), _words(field)
     if name in PLUGIN_FIELDS:
@@ -175,6 +205,10 @@ def _of_field(name: str, field: Mapping[str, Any], parts: Mapping[str, Any]) -> 
         yield Control(path=name, kind="steps", plugin=str(STEPS[name]), label=label, **words)
     elif name == "layers":
         yield Control(path=name, kind="layers", label=label, **words)
+    elif name == _BY_CARD:
+        yield Control(path=name, kind="recipe", label=label, options=names, optional=True, **words)
+    elif (part := _part(field, parts)) is not None:
+        yield _control_of_parts(name, field, part, parts, names)
     elif (section := _section(field, parts)) is not None:
         for inner, its_field in section["properties"].items():
             if inner == Kind.OPTIMIZER:
@@ -185,6 +219,31 @@ def _of_field(name: str, field: Mapping[str, Any], parts: Mapping[str, Any]) -> 
                 yield _control(f"{name}.{inner}", its_field)
     else:
         yield _control(name, field)
+
+
+def _control_of_parts(
+    name: str, field: Mapping[str, Any], part: str, parts: Mapping[str, Any], names: tuple[str, ...]
+) -> Control:
+    """Make the control of a list of partial recipes, each of which has controls of its own."""
+    is_named = any(each.get("type") == "string" for each in field["items"].get("anyOf", ()))
+    return Control(
+        path=name,
+        kind="parts",
+        label=_label(name),
+        options=names if is_named else (),
+        limits=(field.get("minItems"), field.get("maxItems")),
+        part=part.lower(),
+        inside=_fields(parts[part]["properties"], parts, names),
+        **_words(field),
+    )
+
+
+def _part(field: Mapping[str, Any], parts: Mapping[str, Any]) -> str | None:
+    """Return the name of the schema of which a list holds mappings; None of another field."""
+    items = field.get("items", {})
+    references = [each["$ref"] for each in (items, *items.get("anyOf", ())) if "$ref" in each]
+    name = references[0].rpartition("/")[2] if len(references) == 1 else None
+    return name if name is not None and "properties" in parts[name] else None
 
 
 def _section(field: Mapping[str, Any], parts: Mapping[str, Any]) -> Mapping[str, Any] | None:

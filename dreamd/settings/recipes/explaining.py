@@ -11,9 +11,9 @@ from dreamd.errors import FieldPath, dotted
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.kinds import Kind
 from dreamd.settings.recipes.checking import is_before_optimizers
-from dreamd.settings.recipes.layering import PLUGIN_FIELDS, Origin
+from dreamd.settings.recipes.layering import PLUGIN_FIELDS, Origin, Origins
 from dreamd.settings.recipes.merging import BUILT_IN, Resolved
-from dreamd.settings.recipes.recipe import STEPS, Climb, Part, Recipe
+from dreamd.settings.recipes.recipe import PARTIAL_FIELDS, STEPS, Climb, Part, Recipe
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,27 @@ def explain(resolved: Resolved, catalogue: Catalogue | None) -> list[ExplainedFi
     return list(_explained(resolved.recipe, resolved.origins, catalogue, (), list(Recipe.model_fields)))
 
 
+def explain_partial(
+    partial: Climb, origins: Mapping[FieldPath, Origin], catalogue: Catalogue | None
+) -> list[ExplainedField]:
+    """Explain every field of one part or stage, also those that are as in the recipe.
+
+    Args:
+        partial: the part or stage.
+        origins: of its fields, by their path in it.
+        catalogue: as of `explain`.
+
+    Raises:
+        UnknownNameError: it chooses a plugin that the catalogue does not have.
+    """
+    return list(_explained(partial, origins, catalogue, (), list(type(partial).model_fields)))
+
+
+def inside(origins: Mapping[FieldPath, Origin], place: FieldPath) -> Origins:
+    """Return the origins of what stands in a field, by the path in it."""
+    return {path[len(place) :]: origin for path, origin in origins.items() if path[: len(place)] == place}
+
+
 def _explained(
     holder: Climb,
     origins: Mapping[FieldPath, Origin],
@@ -64,7 +85,7 @@ def _explained(
     for key in keys:
         if partials := _partials(holder, key):
             for index, partial in enumerate(partials):
-                own = {path[2:]: origin for path, origin in origins.items() if path[:2] == (key, index)}
+                own = inside(origins, (key, index))
                 yield from _explained(partial, own, catalogue, (*place, key, index), _telling(partial, holder))
         elif key not in Part.model_fields or not _partials(holder, "sequence"):
             for path, value in _field_rows(holder, key, catalogue):
@@ -73,7 +94,7 @@ def _explained(
 
 def _partials(holder: Climb, key: str) -> Sequence[Climb]:
     """Return the stages or parts in a field, which other fields do not have."""
-    partials: Sequence[Climb] = getattr(holder, key, ()) if key in ("stages", "sequence") else ()
+    partials: Sequence[Climb] = getattr(holder, key, ()) if key in PARTIAL_FIELDS else ()
     return partials
 
 

@@ -348,6 +348,9 @@ class Recipe(Part):
 WHOLE_FIELDS = ("image", "output", "precision", "seed", "film")
 """The fields that a sequence has once, whatever its parts."""
 
+PARTIAL_FIELDS = ("stages", "sequence")
+"""The fields that are lists of partial recipes."""
+
 
 def _canonical(value: Any) -> Any:
     """Write 2.0 as 2, wherever it stands: equal numbers have one writing."""

@@ -128,21 +128,25 @@ class RecipeBook:
 
     def resolve(self, documents: Sequence[Document]) -> Resolved:
         """Make documents one effective recipe, its sequence's parts looked up by name. Raises RecipeError."""
-        return resolve(documents, self._parts(documents))
+        return resolve(documents, self.parts(documents))
 
     def _resolve(self, recipe_files: list[Path]) -> Resolved:
         documents = [*self._defaults]
         for file in recipe_files:
             documents += self._with_extended(self._document(file), ())
-        parts = self._parts(documents)
+        parts = self.parts(documents)
         used = [*documents, *(extended for part in parts for extended in part[:-1])]
         known = self._resolved.get(key := tuple(recipe_files))
         if known is None or any(new is not old for new, old in zip_longest(used, known[0])):
             known = self._resolved[key] = (used, resolve(documents, parts))
         return known[1]
 
-    def _parts(self, documents: Sequence[Document]) -> list[list[Document]]:
-        """Return, for each part of the sequence that documents come to, what it extends, then the part."""
+    def parts(self, documents: Sequence[Document]) -> list[list[Document]]:
+        """Return, for each part of the sequence that documents come to, what it extends, then the part.
+
+        Raises:
+            RecipeError: a part extends what there is not.
+        """
         parts = []
         for index, part in enumerate(sequence_parts(documents)):
             try:

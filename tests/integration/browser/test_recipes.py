@@ -117,13 +117,76 @@ def test_steps_are_added_moved_and_given_values(site: Site, visit: Visit) -> Non
     page.wait_for_function(IS, arg="gradient:\n  - {name: smooth, sigma: 2}   # soft\n")
 
 
+SEQUENCE = "sequence:\n  - classic   # first\n  # about the second\n  - {extends: classic, ascent: {lr: 0.05}}\n"
+
+
+def test_parts_of_a_sequence_are_moved_changed_added_and_taken_out(site: Site, visit: Visit) -> None:
+    page = opened(site, visit, "parts", SEQUENCE)
+    parts = control(page, "sequence")
+    parts.get_by_role("button", name="Move down part 1").press("Enter")
+    moved = "sequence:\n  # about the second\n  - {extends: classic, ascent: {lr: 0.05}}\n  - classic   # first\n"
+    page.wait_for_function(IS, arg=moved)
+    parts.get_by_role("button", name="Move up part 2").and_(page.locator(":focus")).wait_for()
+    parts.get_by_role("button", name="Part 2 classic").press("Enter")
+    box = control(page, "sequence[1].ascent.iterations").get_by_role("spinbutton")
+    box.fill("7")
+    box.press("Enter")
+    changed = moved.replace("- classic ", "- {extends: classic, ascent: {iterations: 7}} ")
+    page.wait_for_function(IS, arg=changed)
+    parts.get_by_label("What the new part begins with").select_option("classic")
+    parts.get_by_role("button", name="Add a part").press("Enter")
+    page.wait_for_function(IS, arg=f"{changed}  - classic\n")
+    parts.get_by_role("button", name="Part 3 classic", expanded=True).and_(page.locator(":focus")).wait_for()
+    parts.get_by_role("button", name="Take out part 1").click()
+    left = changed.replace("  - {extends: classic, ascent: {lr: 0.05}}\n", "")
+    page.wait_for_function(IS, arg=f"{left}  - classic\n")
+    parts.get_by_role("button", name="Part 2 classic", expanded=True).wait_for()
+    parts.get_by_role("button", name="Part 1 classic", expanded=True).wait_for()
+
+
+def test_stages_of_a_part_follow_the_text_and_go_back_to_what_they_inherit(site: Site, visit: Visit) -> None:
+    page = opened(site, visit, "stages-here", SEQUENCE)
+    control(page, "sequence").get_by_role("button", name="Part 2 classic").click()
+    stages = control(page, "sequence[1].stages")
+    stages.get_by_text("no stages").wait_for()
+    stages.get_by_role("button", name="Add a stage").click()
+    added = SEQUENCE.replace("{lr: 0.05}}", "{lr: 0.05}, stages: [{}]}")
+    page.wait_for_function(IS, arg=added)
+    text = page.locator("#recipe-text")
+    text.fill(added.replace("[{}]", "[{octaves: 2}, {layers: relu1}]"))
+    stages.get_by_role("button", name="Stage 2 layers relu1").click()
+    layers = control(page, "sequence[1].stages[1].layers")
+    layers.get_by_label("Weight of relu1").wait_for()
+    assert control(page, "sequence[1].stages[0].octaves").get_by_role("spinbutton").input_value() == "2"
+    layers.get_by_role("button", name="Layers: back to").click()
+    page.wait_for_function(IS, arg=added.replace("[{}]", "[{octaves: 2}, {}]"))
+    layers.get_by_text("the network's own default").wait_for()
+
+
+def test_a_part_that_aliases_share_is_left_to_the_text(site: Site, visit: Visit) -> None:
+    shared = "stages:\n- &same {octaves: 1}\n- *same\n"
+    page = opened(site, visit, "shared", f"{shared}- {{layers: relu1}}\n")
+    stages = control(page, "stages")
+    stages.get_by_role("button", name="Stage 2 written with YAML's & and *: change it in the text").click()
+    box = control(page, "stages[1].octaves").get_by_role("spinbutton")
+    box.wait_for()
+    assert box.is_disabled()
+    assert stages.get_by_role("button", name="Take out stage 2").is_disabled()
+    stages.get_by_role("button", name="Take out stage 3").click()
+    page.wait_for_function(IS, arg=shared)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 390])
 def test_axe_finds_no_fault_in_the_controls(site: Site, visit: Visit, scheme: str, width: int) -> None:
-    page = opened(site, visit, "accessible", viewport={"width": width, "height": 800}, color_scheme=scheme,
+    page = opened(site, visit, "accessible", f"{TEXT}stages: [{{octaves: 2}}, {{layers: relu1}}]\n",
+                  viewport={"width": width, "height": 800}, color_scheme=scheme,
                   reduced_motion="reduce", bypass_csp=True)  # fmt: skip
     page.get_by_text("More settings").click()
     control(page, "gradient").wait_for()
+    page.get_by_role("button", name="Stage 2 layers relu1").click()
+    page.get_by_text("More settings of stage 2").click()
+    control(page, "stages[1].gradient").wait_for()
     assert faults(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 

@@ -185,9 +185,7 @@ async function makeControls() {
 }
 
 function showParts(standing) {
-  const parts = standing.isSequence ? "This recipe is a sequence of dreams" : standing.hasStages ? "Some octaves of this recipe have stages of their own" : "";
-  byId("recipe-parts").hidden = parts === "";
-  byId("recipe-parts").textContent = parts && `${parts}: those are changed in the YAML.`;
+  byId("recipe-parts").hidden = !standing.isSequence;
 }
 
 function tell(text, kind) {

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from pydantic import BaseModel
 
-from dreamd.page.recipes.form import Control, Form, recipe_form
+from dreamd.page.recipes.form import Control, Fields, Form, recipe_form
 from dreamd.plugin_host.catalogue import Catalogue, Entry
 from dreamd.plugin_host.finding.shipped import Shipped
 from dreamd.plugin_host.kinds import Kind
 from dreamd.plugin_host.parameters import Parameter
-from dreamd.settings.recipes.recipe import Ascent, Output, Recipe
+from dreamd.settings.recipes.recipe import Ascent, Output, Part, Recipe, Stage
 from dreamd.settings.recipes.values.film import Film
 from dreamd.settings.recipes.values.image import Image
 
@@ -20,28 +21,45 @@ from dreamd.settings.recipes.values.image import Image
 def form() -> Form:
     catalogue = Shipped("dreamd.engine", (), ()).catalogue
     assert catalogue is not None
-    return recipe_form(catalogue)
+    return recipe_form(catalogue, ("animals", "mine"))
 
 
-def controls_of(form: Form) -> dict[str, Control]:
+def controls_of(form: Fields) -> dict[str, Control]:
     return {control.path: control for group in form.groups for control in group.controls}
 
 
 def every_control(form: Form) -> Iterator[Control]:
-    yield from controls_of(form).values()
+    for control in controls_of(form).values():
+        yield control
+        yield from controls_of(control.inside).values() if control.inside else ()
     for plugins in form.plugins.values():
         for plugin in plugins:
             yield from plugin.controls
 
 
-def test_every_field_of_the_model_has_a_control(form):
-    sections = {"ascent": Ascent, "image": Image, "output": Output, "film": Film}
-    fields = {
+def fields_of(model: type[BaseModel]) -> set[str]:
+    sections: dict[str, type[BaseModel]] = {"ascent": Ascent, "image": Image, "output": Output, "film": Film}
+    return {
         f"{name}.{inner}" if inner else name
-        for name in Recipe.model_fields
+        for name in model.model_fields
         for inner in (sections[name].model_fields if name in sections else [""])
     }
-    assert controls_of(form).keys() == fields - {"sequence", "stages"} | {"backbone.weights"}
+
+
+def test_every_field_of_the_model_has_a_control(form):
+    assert controls_of(form).keys() == fields_of(Recipe) | {"backbone.weights"}
+
+
+def test_parts_and_stages_have_the_controls_of_their_own_fields(form):
+    part, stage = controls_of(form)["sequence"], controls_of(form)["stages"]
+    assert controls_of(part.inside).keys() == fields_of(Part) | {"backbone.weights", "extends"}
+    assert controls_of(stage.inside).keys() == fields_of(Stage)
+    assert controls_of(part.inside)["stages"].inside == stage.inside
+    for path in controls_of(form).keys() & controls_of(stage.inside).keys():
+        assert controls_of(stage.inside)[path] == controls_of(form)[path]
+    assert (part.part, part.limits, part.options) == ("part", (None, 8), ("animals", "mine"))
+    assert (stage.part, stage.limits, stage.options) == ("stage", (None, 32), ())
+    assert controls_of(part.inside)["extends"].options == ("animals", "mine")
 
 
 def test_what_people_change_first_is_there(form):
@@ -73,7 +91,7 @@ def test_a_slider_stays_within_the_limits_and_reaches_the_default(form):
     ("path", "kind"),
     [
         ("layers", "layers"), ("ascent.lr", "number"), ("output.format", "choice"), ("output.depth", "choice"),
-        ("output.embed", "flag"),
+        ("output.embed", "flag"), ("stages", "parts"), ("sequence", "parts"),
         ("gradient", "steps"), ("schedule", "plugin"), ("ascent.optimizer", "plugin"), ("image.mask", "text"),
     ],
 )  # fmt: skip

@@ -32,6 +32,6 @@ def test_a_plugin_is_given_where_its_name_is():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("values", [None, [], "seed", [1], ["a"] * 5, ["a", None], ["a", True], [{}]])
+@pytest.mark.parametrize("values", [None, [], "seed", [1], ["a"] * 7, ["a", None], ["a", True], [{}]])
 def test_what_is_no_path_is_none(values):
     assert path_of(values) is None

@@ -1,0 +1,123 @@
+// The parts of a recipe: each unfolds to controls of its own, can be moved and taken out, and one can be added.
+
+import { make, refill } from "../dom.js";
+import { freshId } from "./inputs.js";
+import { saidInWords } from "./standing.js";
+
+/** The control of a list of parts. `fieldsOf(fields, scope)` makes the controls of one of them. */
+export function partsInput(control, path, id, scope, fieldsOf) {
+  const list = make("ol", { class: "parts", id, "aria-label": control.label });
+  const empty = make("p", { class: "soft" }, `no ${control.part}s`);
+  const adder = adderOf(control, (value) => add(value));
+  const element = make("div", {}, list, empty, adder.element);
+  const cards = [];
+  let entries = [];
+  let pending = null; // { wanted, unfolded, focus }: what is unfolded once the list is as it is wanted, and where to go on
+
+  const place = (at) => [...path.split("."), at];
+  const ask = (changed, moved, focus) => {
+    const unfolded = cards.map((card) => card.isUnfolded());
+    pending = { wanted: JSON.stringify(moved(entries, changed.value)), unfolded: moved(unfolded, true), focus };
+    scope.change([changed], freshId()); // each press is undone by itself
+  };
+  const add = (value) => ask({ path: place(entries.length), value }, (all, added) => [...all, added], () => cards.at(-1).focus());
+  const move = (at, by) => ask({ path: place(at), to: at + by }, (all) => all.with(at, all[at + by]).with(at + by, all[at]), () => cards[at + by].focusMove(by));
+  const takeOut = (at) => ask({ path: place(at) }, (all) => all.filter((_, index) => index !== at), () => (cards[at] ?? cards.at(-1) ?? adder).focus());
+
+  const show = (value, standing) => {
+    entries = value;
+    const standings = standing.parts(path);
+    while (cards.length < entries.length) cards.push(cardOf(cards.length));
+    while (cards.length > entries.length) cards.pop().element.remove();
+    list.append(...cards.map((card) => card.element).filter((each) => each.parentNode === null));
+    list.hidden = entries.length === 0;
+    empty.hidden = entries.length > 0;
+    const done = pending?.wanted === JSON.stringify(entries) ? pending : null;
+    cards.forEach((card, at) => card.show(entries[at], standings[at], at === entries.length - 1, done?.unfolded[at]));
+    adder.show(entries.length);
+    if (done === null) return;
+    pending = null;
+    if (document.activeElement === document.body || element.contains(document.activeElement)) done.focus();
+  };
+
+  const cardOf = (at) => partCard({
+    title: `${control.part} ${at + 1}`,
+    control,
+    scope: { ...scope, name: (inner) => scope.name(`${path}[${at}]${inner ? `.${inner}` : ""}`), change: (changes, about) =>
+      scope.change(changes.map((each) => ({ ...each, path: [...place(at), ...each.path] })), `${path}[${at}] ${about}`) },
+    move: (by) => move(at, by),
+    takeOut: () => takeOut(at),
+    isFirst: at === 0,
+    fieldsOf,
+  });
+
+  return { isGroup: true, element, show };
+}
+
+/** What adds a part: a button, beside a choice of what the part begins with where it can be a name alone. */
+function adderOf(control, add) {
+  const most = control.limits[1];
+  const choice = control.options.length
+    ? make("select", { "aria-label": `What the new ${control.part} begins with` },
+        new Option("as the recipe", ""), ...control.options.map((name) => new Option(name)))
+    : null;
+  const button = make("button", { type: "button", class: "quiet", onclick: () => add(choice?.value || {}) }, `Add a ${control.part}`);
+  return {
+    element: make("div", { class: "row tight add-part" }, choice, button),
+    focus: () => button.focus(),
+    show: (count) => (button.disabled = most !== null && count >= most),
+  };
+}
+
+/** One part: its name and what it says, its buttons, and the controls that it unfolds to, made when they are first seen. */
+function partCard({ title, control, scope, move, takeOut, isFirst, fieldsOf }) {
+  const id = freshId();
+  const words = make("span", { class: "soft said" });
+  const unfold = make("button", { type: "button", class: "quiet unfold", "aria-expanded": "false", "aria-controls": id, onclick: () => setUnfolded(!isUnfolded()) },
+    make("span", { class: "label" }, title[0].toUpperCase() + title.slice(1)), " ", words);
+  const button = (text, deed, act) => make("button", { type: "button", class: "quiet small", "aria-label": `${deed} ${title}`, onclick: act }, text);
+  const up = button("↑", "Move up", () => move(-1));
+  const down = button("↓", "Move down", () => move(1));
+  const out = button("✕", "Take out", takeOut);
+  const inside = make("div", { class: "inside", id, hidden: true });
+  let fields = null;
+  let latest = null;
+
+  const isUnfolded = () => !inside.hidden;
+  const setUnfolded = (wanted) => {
+    inside.hidden = !wanted;
+    unfold.setAttribute("aria-expanded", wanted);
+    if (wanted) showInside();
+  };
+  const showInside = () => {
+    if (fields === null) {
+      fields = fieldsOf(control.inside, scope);
+      inside.replaceChildren(fieldset(title, fields));
+    }
+    inside.firstChild.disabled = latest.isShared;
+    fields.show(latest);
+  };
+
+  return {
+    element: make("li", { class: "part", "data-path": scope.name("") },
+      make("div", { class: "head" }, unfold, make("span", { class: "row tight" }, up, down, out)), inside),
+    isUnfolded,
+    focus: () => unfold.focus(),
+    focusMove: (by) => [by < 0 ? up : down, by < 0 ? down : up].find((each) => !each.disabled)?.focus(),
+    show(said, standing, isLast, wanted) {
+      latest = standing;
+      const note = standing.isShared ? "written with YAML's & and *: change it in the text" : saidInWords(said);
+      refill(words, note, () => [note]);
+      up.disabled = isFirst || standing.isShared;
+      down.disabled = isLast || standing.isShared;
+      out.disabled = standing.isShared;
+      setUnfolded(wanted ?? isUnfolded());
+    },
+  };
+}
+
+/** The controls of a part: those that people change first, and the others below them. */
+function fieldset(title, { main, groups }) {
+  return make("fieldset", { class: "bare", "aria-label": title }, make("div", { class: "controls" }, ...main),
+    groups.length ? make("details", { class: "more-controls" }, make("summary", {}, `More settings of ${title}`), ...groups) : null);
+}

@@ -22,13 +22,14 @@ from dreamd.files.problems import os_error_explained, refusal
 from dreamd.inbox.recipes import RECIPE_FILES
 from dreamd.page.posting.recipe_folders import home_of
 from dreamd.page.recipes.form import Form, recipe_form
-from dreamd.page.recipes.said_lists import SaidLists, with_own_lists
+from dreamd.page.recipes.said_lists import SaidLists, said_at, with_own_lists
 from dreamd.page.recipes.standing import Standing, Values
 from dreamd.page.recipes.standings import Standings
 from dreamd.plugin_host.catalogue import Catalogue
 from dreamd.plugin_host.finding.shipped import Shipped
 from dreamd.settings.config import Config, load_config
 from dreamd.settings.editing.changes import with_value, without_value
+from dreamd.settings.editing.lines import with_lines
 from dreamd.settings.editing.moving import with_moved
 from dreamd.settings.editing.places import shared_places
 from dreamd.settings.recipes.layer_names import check_layer_names
@@ -76,7 +77,11 @@ class Change:
         path = (*above, *self.path)
         if self.moved_to is not None:
             return with_moved(text, path, self.moved_to)
-        return without_value(text, path) if self.is_removal else with_value(text, path, self.value)
+        if self.is_removal:
+            return without_value(text, path)
+        new = with_value(text, path, self.value)
+        is_first_entry = path[-1] == 0 and not said_at(text, self.path[:-1])
+        return with_lines(new, path[:-1]) if is_first_entry else new
 
 
 class Recipes:

@@ -10,6 +10,7 @@ from typing import Any
 
 from dreamd.errors import FieldPath, RecipeError
 from dreamd.settings.editing.changes import with_value
+from dreamd.settings.editing.lines import with_lines
 from dreamd.settings.recipes.layering import merged
 from dreamd.settings.recipes.merging import from_sidecar
 from dreamd.settings.recipes.recipe import PARTIAL_FIELDS
@@ -54,7 +55,7 @@ def with_own_lists(text: str, above: FieldPath, path: FieldPath, inherited: Call
         if place[-1] not in PARTIAL_FIELDS or not isinstance(step, int):
             continue
         if said_at(text, place) is None:
-            text = with_value(text, (*above, *place), inherited().get(place, []))
+            text = with_lines(with_value(text, (*above, *place), inherited().get(place, [])), (*above, *place))
         name = said_at(text, (*place, step))
         if length + 1 < len(path) and isinstance(name, str):
             text = with_value(text, (*above, *place, step), {"extends": name})

@@ -15,8 +15,8 @@ INHERITED: SaidLists = {("stages",): [{"layers": "a"}], ("sequence",): [], ("seq
 @pytest.mark.parametrize(
     ("text", "path", "came"),
     [
-        ("seed: 1  # one\n", ("stages", 0, "loss"), "seed: 1  # one\nstages: [{layers: a}]\n"),
-        ("seed: 1\n", ("stages", 1), "seed: 1\nstages: [{layers: a}]\n"),
+        ("seed: 1  # one\n", ("stages", 0, "loss"), "seed: 1  # one\nstages:\n  - {layers: a}\n"),
+        ("seed: 1\n", ("stages", 1), "seed: 1\nstages:\n  - {layers: a}\n"),
         ("stages: []\n", ("stages", 0), "stages: []\n"),
         ("seed: 1\n", ("sequence", 0), "seed: 1\nsequence: []\n"),
         ("sequence:\n- weave  # a\n", ("sequence", 0, "loss"), "sequence:\n- {extends: weave}  # a\n"),

@@ -108,7 +108,7 @@ def test_a_change_within_an_inherited_part_writes_the_list_out(recipes):
     changed = recipes.change("below", "extends: strata  # mine\n", [Change(path=("stages", 1, "octaves"), value=3)])
     assert changed["problem"] is None
     standing = changed["standing"]
-    assert changed["text"].startswith("extends: strata  # mine\nstages: [")
+    assert changed["text"].startswith("extends: strata  # mine\nstages:\n  - {")
     assert values(standing["parts"]["stages"][1])["octaves"] == 3
     assert standing["own"] == ["extends", "stages"]
     assert len(standing["parts"]["stages"]) == len(standing["inherited"]["lists"]["stages"])
@@ -138,7 +138,7 @@ def test_parts_are_added_changed_moved_and_taken_out_and_comments_stay(recipes):
 
 def test_a_stage_is_added_where_there_was_none_and_the_last_one_leaves_an_empty_list(recipes):
     added = recipes.change("below", "seed: 1\n", [Change(path=("stages", 0), value={})])["text"]
-    assert added == "seed: 1\nstages: [{}]\n"
+    assert added == "seed: 1\nstages:\n  - {}\n"
     emptied = recipes.change("below", added, [Change(path=("stages", 0), is_removal=True)])
     assert emptied["text"] == "seed: 1\nstages: []\n"
     assert emptied["standing"]["parts"] == {"stages": []}

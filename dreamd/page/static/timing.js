@@ -1,12 +1,25 @@
 // Waiting until a person has finished.
 
-/** A function that does something once it was not called for a while, in milliseconds; its `stop` forgets a call. */
+/**
+ * A function that does something once it was not called for a while, in milliseconds; its `stop` forgets a call, its
+ * `finish` does at once what waits.
+ */
 export function whenQuiet(act, milliseconds = 250) {
   let timer = 0;
+  let waiting = null; // what it was called with
   const later = (...given) => {
     clearTimeout(timer);
-    timer = setTimeout(act, milliseconds, ...given);
+    waiting = given;
+    timer = setTimeout(later.finish, milliseconds);
   };
-  later.stop = () => clearTimeout(timer);
+  later.stop = () => {
+    clearTimeout(timer);
+    waiting = null;
+  };
+  later.finish = () => {
+    const given = waiting;
+    later.stop();
+    if (given !== null) act(...given);
+  };
   return later;
 }

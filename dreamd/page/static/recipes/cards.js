@@ -19,7 +19,7 @@ export async function showCards(standing, folder, change) {
 
 const card = (preset, change) => presetCard(preset, make("input", {
   type: "radio", name: "preset", class: "unseen", value: preset.name, disabled: Boolean(preset.problem),
-  onchange: () => change([preset.name ? { path: ["extends"], value: preset.name } : { path: ["extends"] }], "extends"),
+  onchange: () => change(() => [preset.name ? { path: ["extends"], value: preset.name } : { path: ["extends"] }], "extends"),
 }));
 
 /** Says what goes over the preset, which then looks another way than its card, and offers to take it out. */
@@ -31,7 +31,7 @@ function showOver(standing, chosen, change) {
   element.hidden = own.length === 0 || chosen === "";
   refill(element, [told, chosen], () => [
     `${told.join(", ")} ${told.length === 1 ? "goes" : "go"} over ${chosen} here. `,
-    make("button", { type: "button", class: "quiet small", onclick: () => change(fields.map((path) => ({ path: [path] })), "all") }, `Take ${chosen} as it is`),
+    make("button", { type: "button", class: "quiet small", onclick: () => change(() => fields.map((path) => ({ path: [path] })), "all") }, `Take ${chosen} as it is`),
   ]);
 }
 

@@ -12,7 +12,7 @@ import { inWords, partsInWords, sourceOf } from "./standing.js";
 
 let whole = null;
 
-/** Makes the controls anew. `change(changes, about)` is called with what a person has changed. */
+/** Makes the controls anew. `change(changes, about)` is called when a person changes something; `changes()` tells what. */
 export function buildControls(form, change) {
   whole = fieldsOf(form, { plugins: form.plugins, change, name: (path) => path });
   byId("controls-main").replaceChildren(...whole.main);
@@ -96,18 +96,22 @@ function bareRow(control, path, scope) {
 }
 
 function makeInput(control, path, id, scope) {
-  const commit = (value) => scope.change([{ path: path.split("."), value }], path);
-  const inherit = () => scope.change([{ path: path.split(".") }], path);
-  if (control.kind === "layers") return layersControl(id, commit);
+  const rewrite = (valueNow) => scope.change(() => valuesAt(path, valueNow()), path);
+  const commit = (value) => rewrite(() => value);
+  const inherit = () => scope.change(() => [{ path: path.split(".") }], path);
+  if (control.kind === "layers") return layersControl(id, rewrite);
   if (control.kind === "parts") return partsInput(control, path, id, scope, fieldsOf);
   if (control.kind === "recipe") return inputOf({ ...control, kind: "choice" }, id, (name) => (name === null ? inherit() : commit(name)));
   if (control.kind === "plugin") {
     const row = (inner, its) => bareRow(inner, its, scope);
     return pluginInput(scope.plugins[control.plugin], path, id, scope.change, row, scope.main);
   }
-  if (control.kind === "steps") return stepsInput(scope.plugins[control.plugin], id, commit, control.label);
+  if (control.kind === "steps") return stepsInput(scope.plugins[control.plugin], id, rewrite, control.label);
   return inputOf(control, id, commit);
 }
+
+/** The changes that give a field a value; none where there is no value any more. */
+const valuesAt = (path, value) => (value === undefined ? [] : [{ path: path.split("."), value }]);
 
 /** Where a value is from, and what it would be without the folder's own. */
 function showFrom(element, path, control, standing, scope) {
@@ -122,7 +126,7 @@ function showFrom(element, path, control, standing, scope) {
       make("button", {
         type: "button", class: "quiet small", "data-key": `back ${scope.name(path)}`,
         "aria-label": `${control.label}: ${words}`,
-        onclick: () => scope.change([{ path: path.split(".") }], path),
+        onclick: () => scope.change(() => [{ path: path.split(".") }], path),
       }, words, origin ? make("span", { class: "soft" }, ` from ${sourceOf(origin)}`) : null),
     ];
   });

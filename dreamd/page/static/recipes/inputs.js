@@ -5,10 +5,16 @@ import { whenQuiet } from "../timing.js";
 
 const QUIET_MILLISECONDS = 200;
 const STEPS = 1000;
+const moved = new Set(); // what says where sliders were moved to just now
 let count = 0;
 
 /** A new id, by which a label finds its input. */
 export const freshId = () => `control-${(count += 1)}`;
+
+/** Commits at once what sliders were moved to, which else waits until they rest. */
+export function commitSliders() {
+  for (const sayLater of [...moved]) sayLater.finish();
+}
 
 /** The input of a control. `id` is for its label. */
 export function inputOf(control, id, commit) {
@@ -51,6 +57,7 @@ function numberInput(control, id, commit) {
   const none = control.optional ? make("input", { type: "checkbox", "aria-label": `${control.label}: none` }) : null;
   const say = (value) => {
     sayLater.stop();
+    moved.delete(sayLater);
     if (value !== null && (!Number.isFinite(value) || !box.checkValidity())) return;
     commit(value);
   };
@@ -64,6 +71,7 @@ function numberInput(control, id, commit) {
     const value = scale.valueAt(Number(slider.value));
     box.value = value;
     slider.setAttribute("aria-valuetext", String(value));
+    moved.add(sayLater);
     sayLater(value);
   });
   box.addEventListener("change", () => {

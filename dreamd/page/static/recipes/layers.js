@@ -2,36 +2,37 @@
 
 import { make, refill, tried } from "../dom.js";
 import { openAtlas } from "./atlas.js";
+import { listOfEntries } from "./entries.js";
 import { nameOf } from "./names.js";
 
-/** The control of `layers`. */
-export function layersControl(id, commit) {
+/** The control of `layers`. `rewrite(layersNow)` is called with what tells the layers once the changes before are made. */
+export function layersControl(id, rewrite) {
+  const list = listOfEntries(rewrite);
   const chips = make("ul", { class: "layer-chips" });
   const name = make("input", { id, type: "text", autocomplete: "off", spellcheck: "false", placeholder: "a layer's name", "aria-label": "Add a layer by its name" });
   const add = () => {
     const wanted = name.value.trim();
     if (!wanted) return;
     name.value = "";
-    commit([...layers, /^\d+$/.test(wanted) ? Number(wanted) : wanted]);
+    list.add(/^\d+$/.test(wanted) ? Number(wanted) : wanted);
   };
   name.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
     event.preventDefault();
     add();
   });
-  const choose = () => tried(() => openAtlas(backbone, layers, commit));
-  let layers = [];
+  const choose = () => tried(() => openAtlas(backbone, list.entries(), use));
+  const use = (chosen) => rewrite(() => chosen.map((each) => list.entries().find((one) => nameOf(one) === nameOf(each)) ?? each));
   let backbone = "";
-  const set = (at, weight) => commit(layers.map((each, index) => (index === at ? weighted(each, weight) : each)));
-  const chip = (layer, at) => make("li", { class: "layer-chip" },
+  const chip = (layer, at, layers) => make("li", { class: "layer-chip" },
     make("code", {}, nameOf(layer)),
     make("label", {}, "weight ", make("input", {
       type: "number", step: "any", value: weightOf(layer), class: "number", "aria-label": `Weight of ${nameOf(layer)}`,
-      onchange: (event) => Number.isFinite(event.target.valueAsNumber) && set(at, event.target.valueAsNumber),
+      onchange: (event) => Number.isFinite(event.target.valueAsNumber) && list.set(at, (each) => weighted(each, event.target.valueAsNumber)),
     })),
     make("button", {
       type: "button", class: "quiet small", "aria-label": `Take out ${nameOf(layer)}`, disabled: layers.length === 1,
-      onclick: () => commit(layers.filter((_, index) => index !== at)),
+      onclick: () => list.takeOut(at),
     }, "✕"));
   return {
     isGroup: true,
@@ -39,7 +40,8 @@ export function layersControl(id, commit) {
       make("div", { class: "row tight" },
         make("button", { type: "button", onclick: choose }, "Choose by looking…"), name, make("button", { type: "button", class: "quiet", onclick: add }, "Add"))),
     show(value, standing) {
-      layers = value ?? [];
+      const layers = value ?? [];
+      list.show(layers);
       backbone = standing.value("backbone.name");
       refill(chips, layers, () => (layers.length ? layers.map(chip) : [make("li", { class: "soft" }, "the network's own default")]));
     },

@@ -1,30 +1,47 @@
 // The parts of a recipe: each unfolds to controls of its own, can be moved and taken out, and one can be added.
 
 import { make, refill } from "../dom.js";
-import { freshId } from "./inputs.js";
+import { marking, placeFrom, withMoved, withoutEntry } from "./entries.js";
+import { commitSliders, freshId } from "./inputs.js";
 import { saidInWords } from "./standing.js";
 
 /** The control of a list of parts. `fieldsOf(fields, scope)` makes the controls of one of them. */
 export function partsInput(control, path, id, scope, fieldsOf) {
   const list = make("ol", { class: "parts", id, "aria-label": control.label });
   const empty = make("p", { class: "soft" }, `no ${control.part}s`);
-  const adder = adderOf(control, (value) => add(value));
+  const isFull = (count) => control.limits[1] !== null && count >= control.limits[1];
+  const adder = adderOf(control, isFull, (value) => add(value));
   const element = make("div", {}, list, empty, adder.element);
   const cards = [];
+  const marks = marking();
   let entries = [];
   let pending = null; // { wanted, unfolded, focus }: what is unfolded once the list is as it is wanted, and where to go on
 
   const place = (at) => [...path.split("."), at];
-  const ask = (changed, moved, focus) => {
-    const unfolded = cards.map((card) => card.isUnfolded());
-    pending = { wanted: JSON.stringify(moved(entries, changed.value)), unfolded: moved(unfolded, true), focus };
-    scope.change([changed], freshId()); // each press is undone by itself
+  /** Changes the part that stands at a place now, wherever the changes before have moved it. */
+  const changeAt = (at, changes, about = freshId()) => { // a fresh name: it is undone by itself
+    const placeNow = marks.follow(at);
+    scope.change(() => (placeNow() < 0 ? [] : changes(placeNow())), about);
   };
-  const add = (value) => ask({ path: place(entries.length), value }, (all, added) => [...all, added], () => cards.at(-1).focus());
-  const move = (at, by) => ask({ path: place(at), to: at + by }, (all) => all.with(at, all[at + by]).with(at + by, all[at]), () => cards[at + by].focusMove(by));
-  const takeOut = (at) => ask({ path: place(at) }, (all) => all.filter((_, index) => index !== at), () => (cards[at] ?? cards.at(-1) ?? adder).focus());
+  const rearrange = (change, arranged, focus) => {
+    const wanted = arranged(entries, change.value);
+    marks.expect(wanted, (all) => arranged(all, Symbol()));
+    pending = { wanted: JSON.stringify(wanted), unfolded: arranged(cards.map((card) => card.isUnfolded()), true), focus };
+    return [change];
+  };
+  const add = (value) => scope.change(() => (isFull(entries.length) ? []
+    : rearrange({ path: place(entries.length), value }, (all, added) => [...all, added], () => cards.at(-1).focus())), freshId());
+  const move = (at, by) => changeAt(at, (now) => {
+    const to = placeFrom(entries, now, by);
+    return rearrange({ path: place(now), to }, (all) => withMoved(all, now, to), () => cards[to].focusMove(by));
+  });
+  const takeOut = (at) => changeAt(at, (now) =>
+    rearrange({ path: place(now) }, (all) => withoutEntry(all, now), () => (cards[now] ?? cards.at(-1) ?? adder).focus()));
 
   const show = (value, standing) => {
+    const done = pending?.wanted === JSON.stringify(value) ? pending : null;
+    if (done) commitSliders(); // those of cards that are of other parts from now on
+    marks.show(value);
     entries = value;
     const standings = standing.parts(path);
     while (cards.length < entries.length) cards.push(cardOf(cards.length));
@@ -32,7 +49,6 @@ export function partsInput(control, path, id, scope, fieldsOf) {
     list.append(...cards.map((card) => card.element).filter((each) => each.parentNode === null));
     list.hidden = entries.length === 0;
     empty.hidden = entries.length > 0;
-    const done = pending?.wanted === JSON.stringify(entries) ? pending : null;
     cards.forEach((card, at) => card.show(entries[at], standings[at], at === entries.length - 1, done?.unfolded[at]));
     adder.show(entries.length);
     if (done === null) return;
@@ -44,7 +60,7 @@ export function partsInput(control, path, id, scope, fieldsOf) {
     title: `${control.part} ${at + 1}`,
     control,
     scope: { ...scope, name: (inner) => scope.name(`${path}[${at}]${inner ? `.${inner}` : ""}`), change: (changes, about) =>
-      scope.change(changes.map((each) => ({ ...each, path: [...place(at), ...each.path] })), `${path}[${at}] ${about}`) },
+      changeAt(at, (now) => changes().map((each) => ({ ...each, path: [...place(now), ...each.path] })), `${path}[${at}] ${about}`) },
     move: (by) => move(at, by),
     takeOut: () => takeOut(at),
     isFirst: at === 0,
@@ -55,8 +71,7 @@ export function partsInput(control, path, id, scope, fieldsOf) {
 }
 
 /** What adds a part: a button, beside a choice of what the part begins with where it can be a name alone. */
-function adderOf(control, add) {
-  const most = control.limits[1];
+function adderOf(control, isFull, add) {
   const choice = control.options.length
     ? make("select", { "aria-label": `What the new ${control.part} begins with` },
         new Option("as the recipe", ""), ...control.options.map((name) => new Option(name)))
@@ -65,7 +80,7 @@ function adderOf(control, add) {
   return {
     element: make("div", { class: "row tight add-part" }, choice, button),
     focus: () => button.focus(),
-    show: (count) => (button.disabled = most !== null && count >= most),
+    show: (count) => (button.disabled = isFull(count)),
   };
 }
 

@@ -1,12 +1,14 @@
 // Choosing plugins: one with its parameters, or a list of them in order.
 
 import { make, refill } from "../dom.js";
+import { listOfEntries } from "./entries.js";
 import { freshId, inputOf } from "./inputs.js";
 import { asMapping, nameOf } from "./names.js";
 
 /** The choice of one plugin; below it are the rows of its parameters, which inherit as other fields do. */
 export function pluginInput(plugins, path, id, change, rowOf, elsewhere) {
-  const select = make("select", { id, onchange: () => change([{ path: path.split("."), value: select.value }, ...taken()], path) });
+  const choose = (name) => change(() => [{ path: path.split("."), value: name }, ...taken()], path);
+  const select = make("select", { id, onchange: () => choose(select.value) });
   /** Layers are of a network, and those of the former one mean nothing in another. */
   const taken = () => (path === "backbone" && standing.isOwn("layers") ? [{ path: ["layers"] }] : []);
   const doc = make("p", { class: "doc" });
@@ -36,7 +38,7 @@ export function pluginInput(plugins, path, id, change, rowOf, elsewhere) {
 /** A parameter of a plugin that is written as a whole. */
 function wholeRow(control, path, change, nameOf) {
   let whole = {};
-  const row = parameterRow(control, (given) => change([{ path: path.split("."), value: { ...whole, name: nameOf(), [control.path]: given } }], path));
+  const row = parameterRow(control, (given) => change(() => [{ path: path.split("."), value: { ...whole, name: nameOf(), [control.path]: given } }], path));
   return { element: row.element, show(value) { whole = typeof value === "object" ? value : {}; row.show(whole); } };
 }
 
@@ -56,22 +58,19 @@ const optionsOf = (plugins, name) => {
   return (names.includes(name) || !name ? names : [name, ...names]).map((each) => new Option(each));
 };
 
-/** A list of plugins: each can be changed, moved and taken out, and one can be added. */
-export function stepsInput(plugins, id, commit, label) {
+/**
+ * A list of plugins: each can be changed, moved and taken out, and one can be added. `rewrite(stepsNow)` is called with
+ * what tells the list once the changes before are made.
+ */
+export function stepsInput(plugins, id, rewrite, label) {
+  const steps = listOfEntries(rewrite);
   const list = make("ol", { class: "steps", id, "aria-label": label });
-  const add = make("select", { "aria-label": `Add to ${label.toLowerCase()}`, onchange: () => add.value && commit([...steps, add.value]) });
-  let steps = [];
+  const add = make("select", { "aria-label": `Add to ${label.toLowerCase()}`, onchange: () => add.value && steps.add(add.value) });
   let rows = [];
-  const set = (at, value) => commit(steps.map((each, index) => (index === at ? value : each)));
-  const move = (at, by) => {
-    const moved = [...steps];
-    moved.splice(at + by, 0, ...moved.splice(at, 1));
-    commit(moved);
-  };
-  const card = (step, at) => {
+  const card = (step, at, all) => {
     const plugin = plugins.find(({ name }) => name === nameOf(step));
     const parameters = (plugin?.controls ?? []).map((control) =>
-      parameterRow(control, (value) => set(at, { ...asMapping(steps[at]), [control.path]: value })));
+      parameterRow(control, (value) => steps.set(at, (each) => ({ ...asMapping(each), [control.path]: value }))));
     const button = (text, words, act, isOff = false) => make("button", {
       type: "button", class: "quiet small", disabled: isOff, "aria-label": `${words} ${nameOf(step)}`, "data-key": `${words} ${at}`, onclick: act,
     }, text);
@@ -79,9 +78,9 @@ export function stepsInput(plugins, id, commit, label) {
       parameters,
       element: make("li", { class: "step" },
         make("div", { class: "head" }, make("span", { class: "label" }, nameOf(step)), make("span", { class: "row tight" },
-          button("↑", "Move up", () => move(at, -1), at === 0),
-          button("↓", "Move down", () => move(at, 1), at === steps.length - 1),
-          button("✕", "Take out", () => commit(steps.filter((_, index) => index !== at))))),
+          button("↑", "Move up", () => steps.move(at, -1), at === 0),
+          button("↓", "Move down", () => steps.move(at, 1), at === all.length - 1),
+          button("✕", "Take out", () => steps.takeOut(at)))),
         plugin?.doc ? make("p", { class: "doc soft" }, plugin.doc) : null,
         ...parameters.map(({ element }) => element)),
     };
@@ -90,12 +89,13 @@ export function stepsInput(plugins, id, commit, label) {
     isGroup: true,
     element: make("div", {}, list, add),
     show(value) {
-      steps = value ?? [];
-      refill(list, steps.map(nameOf), () => {
-        rows = steps.map(card);
+      const shown = value ?? [];
+      steps.show(shown);
+      refill(list, shown.map(nameOf), () => {
+        rows = shown.map(card);
         return rows.length ? rows.map(({ element }) => element) : [make("li", { class: "soft" }, "nothing")];
       });
-      rows.forEach(({ parameters }, at) => parameters.forEach((row) => row.show(asMapping(steps[at]))));
+      rows.forEach(({ parameters }, at) => parameters.forEach((row) => row.show(asMapping(shown[at]))));
       refill(add, plugins.map(({ name }) => name), () => [new Option("Add…", ""), ...plugins.map(({ name }) => new Option(name))]);
       add.value = "";
     },

@@ -7,6 +7,7 @@ import { folderName } from "../words.js";
 import { setUpAtlas } from "./atlas.js";
 import { showCards } from "./cards.js";
 import { buildControls, showControls } from "./controls.js";
+import { commitSliders } from "./inputs.js";
 import { showNeeds } from "./needs.js";
 import { standingOf } from "./standing.js";
 import { changed, setUpTrial, showTrial } from "./trial.js";
@@ -19,7 +20,8 @@ let showing = 0;
 let isWrong = false;
 let form = null; // what the controls are made from, as JSON
 let undo = []; // { text, about }: texts before changes by controls
-let changing = Promise.resolve();
+let judged = null; // the text that the controls stand at, or that closed them
+let changing = Promise.resolve(); // until all that controls have changed is in the text
 
 export function setUpRecipes() {
   byId("recipe-text").addEventListener("input", () => {
@@ -29,18 +31,16 @@ export function setUpRecipes() {
     showButtons();
   });
   setUpAtlas();
-  setUpTrial(() => ({ folder: shown?.folder ?? ".", text: byId("recipe-text").value, isWrong }));
+  setUpTrial(() => ({ folder: shown?.folder ?? ".", text: byId("recipe-text").value, isWrong }), settled);
   byId("recipe-form").addEventListener("submit", save);
   byId("recipe-undo").addEventListener("click", undoLast);
-  byId("recipe-revert").addEventListener("click", () => {
-    drafts.delete(shown.folder);
-    showRecipes(shown.folder).catch((error) => tell(error.message, "bad"));
-  });
+  byId("recipe-revert").addEventListener("click", revert);
   window.addEventListener("beforeunload", (event) => drafts.size && event.preventDefault());
 }
 
 /** Opens a folder's recipe with a text that is not saved yet. */
-export function draftRecipe(folder, text) {
+export async function draftRecipe(folder, text) {
+  await settled();
   const isOther = drafts.has(folder) && drafts.get(folder).text !== text;
   if (!isOther || confirm(`The recipe of ${folderName(folder)} has text that is not saved. Replace it?`)) {
     drafts.set(folder, { text, mark: null });
@@ -66,10 +66,13 @@ export async function showRecipes(folder) {
   if (shown?.folder === folder && drafts.has(folder)) return judge(); // what is being written stays, with its cursor
   const found = await get(`api/recipe?${query({ folder })}`);
   if (turn !== showing) return;
+  await settled(); // what controls have changed is of the folder that they were shown for
+  if (turn !== showing) return;
   const draft = drafts.get(folder);
   // A text that was written over another one than there is now is refused when it is saved.
   shown = { ...found, mark: draft?.mark ?? found.mark };
   undo = [];
+  judged = null;
   byId("recipe-label").textContent = `${folderName(folder)}/recipe.yaml`;
   setText(draft?.text ?? shown.text);
   if (draft) keepDraft();
@@ -113,23 +116,44 @@ async function judge() {
   try {
     const verdict = await post("api/recipe/check", { folder, text });
     if (folder !== shown?.folder || text !== byId("recipe-text").value) return;
+    judged = text;
     await showVerdict(verdict);
   } catch (error) {
     tell(error.message, "bad");
   }
 }
 
-/** Changes fields in the text, one change after another; what is written meanwhile is changed too, and never lost. */
+/**
+ * Changes fields in the text, one change after another; what is written meanwhile is changed too, and never lost.
+ * `changes()` is asked for what to change once the changes before it are made, and the controls stand at them.
+ */
 function change(changes, about) {
-  changing = changing.then(() => changeNow(changes, about)).catch((error) => {
+  commitSliders();
+  inTurn(() => changeNow(changes, about));
+}
+
+function inTurn(deed) {
+  changing = changing.then(deed).catch((error) => {
     notice(error.message);
     return judge(); // the controls go back to what the text says
   });
 }
 
-async function changeNow(changes, about) {
+/** Waits until all that controls have changed is in the text. */
+async function settled() {
+  for (let seen = null; seen !== changing; commitSliders()) {
+    seen = changing;
+    await seen;
+  }
+}
+
+async function changeNow(asked, about) {
   const box = byId("recipe-text");
+  if (judged !== box.value) await judge();
+  if (shown === null) return;
   const { folder } = shown;
+  const changes = asked();
+  if (changes.length === 0) return;
   for (;;) {
     const text = box.value;
     const changed = await post("api/recipe/change", { folder, text, changes });
@@ -137,6 +161,7 @@ async function changeNow(changes, about) {
     if (text !== box.value) continue;
     if (changed.text !== text && undo.at(-1)?.about !== about) undo = [...undo.slice(-MOST_UNDO), { text, about }];
     setText(changed.text);
+    judged = changed.text;
     keepDraft();
     await showVerdict(changed);
     return;
@@ -144,11 +169,20 @@ async function changeNow(changes, about) {
 }
 
 function undoLast() {
-  const last = undo.pop();
-  if (last === undefined) return;
-  setText(last.text);
-  keepDraft();
-  judge();
+  commitSliders();
+  inTurn(() => {
+    const last = undo.pop();
+    if (last === undefined) return null;
+    setText(last.text);
+    keepDraft();
+    return judge();
+  });
+}
+
+async function revert() {
+  await settled();
+  drafts.delete(shown.folder);
+  await showRecipes(shown.folder).catch((error) => tell(error.message, "bad"));
 }
 
 async function showVerdict(verdict) {
@@ -211,8 +245,10 @@ function showButtons() {
 
 async function save(event) {
   event.preventDefault();
-  if (shown === null) return;
-  const { folder, mark } = shown;
+  const folder = shown?.folder;
+  await settled();
+  if (shown === null || shown.folder !== folder) return; // another folder is looked at; what was written here stays a draft
+  const { mark } = shown;
   const text = byId("recipe-text").value;
   try {
     const saved = await put("api/recipe", { folder, text, mark });
@@ -225,7 +261,8 @@ async function save(event) {
     shown = saved;
     keepDraft();
     await listFolders(folder);
-    await showVerdict(saved);
+    if (text === byId("recipe-text").value) await showVerdict(saved);
+    else await judge();
   } catch (error) {
     tell(error.message, "bad");
   }

@@ -11,6 +11,7 @@ const QUALITY = 0.92;
 const NEWEST = 20; // results of a folder among which one with an original is looked for
 
 let textOf = null; // () => { folder, text, isWrong }
+let settled = null; // () => waits until all that controls have changed is in the text
 let source = { kind: "sample" }; // { kind: "job", id, name } or { kind: "data", data, name, url }
 let last = null; // the newest result of the folder whose original is kept, which may be tried on
 let folder = null;
@@ -19,10 +20,11 @@ let recipe = ""; // what the text comes to now
 let tried = ""; // what was tried last
 let running = null; // the id of the trial that is shown
 
-/** `read()` tells the folder, its text, and whether that is wrong. */
-export function setUpTrial(read) {
+/** `read()` tells the folder, its text, and whether that is wrong; `wait()` waits for what controls change in it. */
+export function setUpTrial(read, wait) {
   textOf = read;
-  byId("trial-run").addEventListener("click", tryIt);
+  settled = wait;
+  byId("trial-run").addEventListener("click", () => settled().then(tryIt));
   byId("trial-cancel").addEventListener("click", cancel);
   byId("trial-source").addEventListener("change", (event) => choose(event.target.value));
   byId("trial-file").addEventListener("change", (event) => {
@@ -95,6 +97,7 @@ async function take(file) {
     if (source.url) URL.revokeObjectURL(source.url);
     source = { kind: "data", name: printable(file.name), data: await base64(data), url: URL.createObjectURL(data) };
     listSources();
+    await settled();
     if (!textOf().isWrong) tryIt();
   } catch {
     notice(`This browser cannot show ${printable(file.name)}, so it cannot be tried on; drop it into the folder instead.`);

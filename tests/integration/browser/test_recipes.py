@@ -118,6 +118,7 @@ def test_steps_are_added_moved_and_given_values(site: Site, visit: Visit) -> Non
 
 
 SEQUENCE = "sequence:\n  - classic   # first\n  # about the second\n  - {extends: classic, ascent: {lr: 0.05}}\n"
+PRESETS = ("animals", "classic")
 
 
 def test_parts_of_a_sequence_are_moved_changed_added_and_taken_out(site: Site, visit: Visit) -> None:
@@ -174,6 +175,23 @@ def test_a_part_that_aliases_share_is_left_to_the_text(site: Site, visit: Visit)
     assert stages.get_by_role("button", name="Take out stage 2").is_disabled()
     stages.get_by_role("button", name="Take out stage 3").click()
     page.wait_for_function(IS, arg=shared)
+
+
+def test_a_part_begins_with_presets_as_their_cards_say(site: Site, visit: Visit) -> None:
+    cannot, needs = [{"name": name, "kind": "preset", "words": "", "sample": None, "picture": None} for name in PRESETS]
+    cannot |= {"problem": "it is wrong", "networks": []}
+    needs |= {"problem": None, "networks": [{"name": "vgg19", "weights": "missing"}]}
+    page = visit(site)
+    page.route("**/api/presets", lambda route: route.fulfill(json={"undreamed": "", "presets": [cannot, needs]}))
+    site.tree.recipe("offered", SEQUENCE)
+    page.goto(f"{site.url}#recipes/offered")
+    control(page, "sequence").get_by_role("button", name="Part 1 classic").click()
+    for choice in (page.get_by_label("What the new part begins with"),
+                   control(page, "sequence[0].extends").get_by_role("combobox")):  # fmt: skip
+        choice.locator("option[value=animals]:disabled", has_text="animals: it is wrong").wait_for(state="attached")
+        choice.locator("option[value=classic]:enabled", has_text="classic: needs vgg19").wait_for(state="attached")
+    page.locator("[data-name=animals] input:disabled").wait_for(state="attached")
+    page.locator("[data-name=classic]", has_text="needs vgg19").wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -4,7 +4,8 @@
 // they are changed there.
 
 import { byId, make, refill } from "../dom.js";
-import { freshId, inputOf } from "./inputs.js";
+import { presetOption } from "../presets/preset.js";
+import { choiceInput, freshId, inputOf } from "./inputs.js";
 import { layersControl } from "./layers.js";
 import { partsInput } from "./parts.js";
 import { pluginInput, stepsInput } from "./plugins.js";
@@ -12,9 +13,9 @@ import { inWords, partsInWords, sourceOf } from "./standing.js";
 
 let whole = null;
 
-/** Makes the controls anew. `change(changes, about)` is called when a person changes something; `changes()` tells what. */
-export function buildControls(form, change) {
-  whole = fieldsOf(form, { plugins: form.plugins, change, name: (path) => path });
+/** Makes the controls anew, with the presets there are to begin with. `change(changes, about)` is called when a person changes something; `changes()` tells what. */
+export function buildControls(form, presets, change) {
+  whole = fieldsOf(form, { plugins: form.plugins, presetOption: (name) => presetOption(name, presets), change, name: (path) => path });
   byId("controls-main").replaceChildren(...whole.main);
   byId("controls-groups").replaceChildren(...whole.groups);
 }
@@ -101,7 +102,7 @@ function makeInput(control, path, id, scope) {
   const inherit = () => scope.change(() => [{ path: path.split(".") }], path);
   if (control.kind === "layers") return layersControl(id, rewrite);
   if (control.kind === "parts") return partsInput(control, path, id, scope, fieldsOf);
-  if (control.kind === "recipe") return inputOf({ ...control, kind: "choice" }, id, (name) => (name === null ? inherit() : commit(name)));
+  if (control.kind === "recipe") return choiceInput(control, id, (name) => (name === null ? inherit() : commit(name)), scope.presetOption);
   if (control.kind === "plugin") {
     const row = (inner, its) => bareRow(inner, its, scope);
     return pluginInput(scope.plugins[control.plugin], path, id, scope.change, row, scope.main);

@@ -22,9 +22,10 @@ export function inputOf(control, id, commit) {
   return (kinds[control.kind] ?? otherInput)(control, id, commit);
 }
 
-function choiceInput(control, id, commit) {
+/** A choice of some words. */
+export function choiceInput(control, id, commit, optionOf = (name) => new Option(name)) {
   const given = () => control.options.find((option) => String(option) === select.value) ?? null;
-  const names = [...(control.optional ? [new Option("none", "")] : []), ...control.options.map((name) => new Option(name))];
+  const names = [...(control.optional ? [new Option("none", "")] : []), ...control.options.map(optionOf)];
   const select = make("select", { id, onchange: () => commit(given()) }, ...names);
   return { element: select, show: (value) => (select.value = value ?? "") };
 }

@@ -10,7 +10,7 @@ export function partsInput(control, path, id, scope, fieldsOf) {
   const list = make("ol", { class: "parts", id, "aria-label": control.label });
   const empty = make("p", { class: "soft" }, `no ${control.part}s`);
   const isFull = (count) => control.limits[1] !== null && count >= control.limits[1];
-  const adder = adderOf(control, isFull, (value) => add(value));
+  const adder = adderOf(control, scope.presetOption, isFull, (value) => add(value));
   const element = make("div", {}, list, empty, adder.element);
   const cards = [];
   const marks = marking();
@@ -71,10 +71,10 @@ export function partsInput(control, path, id, scope, fieldsOf) {
 }
 
 /** What adds a part: a button, beside a choice of what the part begins with where it can be a name alone. */
-function adderOf(control, isFull, add) {
+function adderOf(control, presetOption, isFull, add) {
   const choice = control.options.length
     ? make("select", { "aria-label": `What the new ${control.part} begins with` },
-        new Option("as the recipe", ""), ...control.options.map((name) => new Option(name)))
+        new Option("as the recipe", ""), ...control.options.map(presetOption))
     : null;
   const button = make("button", { type: "button", class: "quiet", onclick: () => add(choice?.value || {}) }, `Add a ${control.part}`);
   return {

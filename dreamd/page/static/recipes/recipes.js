@@ -2,6 +2,7 @@
 
 import { addressOf, get, post, put, query } from "../api.js";
 import { byId, make, notice, tried } from "../dom.js";
+import { presets } from "../presets/preset.js";
 import { whenQuiet } from "../timing.js";
 import { folderName } from "../words.js";
 import { setUpAtlas } from "./atlas.js";
@@ -210,11 +211,11 @@ async function followControls(verdict) {
   await showCards(standing, shown.folder, change);
 }
 
-/** Makes the controls, anew where plugins have come or gone. */
+/** Makes the controls, anew where plugins or presets have come or gone. */
 async function makeControls() {
-  const made = await get("api/recipe/form");
-  const key = JSON.stringify(made);
-  if (key !== form) buildControls(made, change);
+  const [made, { presets: known }] = await Promise.all([get("api/recipe/form"), presets()]);
+  const key = JSON.stringify([made, known]);
+  if (key !== form) buildControls(made, known, change);
   form = key;
 }
 

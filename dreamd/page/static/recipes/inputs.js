@@ -1,4 +1,5 @@
 // Inputs for plain values. Each is an element with `show(value)`; `commit(value)` is called when a person has chosen.
+// And what adds an entry to a list.
 
 import { make } from "../dom.js";
 import { whenQuiet } from "../timing.js";
@@ -28,6 +29,13 @@ export function choiceInput(control, id, commit, optionOf = (name) => new Option
   const names = [...(control.optional ? [new Option("none", "")] : []), ...control.options.map(optionOf)];
   const select = make("select", { id, onchange: () => commit(given()) }, ...names);
   return { element: select, show: (value) => (select.value = value ?? "") };
+}
+
+/** A button that adds an entry to a list, beside a choice of what is added; no choice where there are no options. */
+export function adderInput(text, { label, choiceLabel, options }, add) {
+  const choice = options.length ? make("select", { "aria-label": choiceLabel }, ...options) : null;
+  const button = make("button", { type: "button", class: "quiet", "aria-label": label, onclick: () => add(choice?.value ?? "") }, text);
+  return { element: make("div", { class: "row tight adder" }, choice, button), button };
 }
 
 function flagInput(control, id, commit) {

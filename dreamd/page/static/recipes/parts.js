@@ -2,7 +2,7 @@
 
 import { make, refill } from "../dom.js";
 import { marking, placeFrom, withMoved, withoutEntry } from "./entries.js";
-import { commitSliders, freshId } from "./inputs.js";
+import { adderInput, commitSliders, freshId } from "./inputs.js";
 import { saidInWords } from "./standing.js";
 
 /** The control of a list of parts. `fieldsOf(fields, scope)` makes the controls of one of them. */
@@ -10,7 +10,8 @@ export function partsInput(control, path, id, scope, fieldsOf) {
   const list = make("ol", { class: "parts", id, "aria-label": control.label });
   const empty = make("p", { class: "soft" }, `no ${control.part}s`);
   const isFull = (count) => control.limits[1] !== null && count >= control.limits[1];
-  const adder = adderOf(control, scope.presetOption, isFull, (value) => add(value));
+  const begins = control.options.length ? [new Option("as the recipe", ""), ...control.options.map(scope.presetOption)] : [];
+  const adder = adderInput(`Add a ${control.part}`, { choiceLabel: `What the new ${control.part} begins with`, options: begins }, (name) => add(name || {}));
   const element = make("div", {}, list, empty, adder.element);
   const cards = [];
   const marks = marking();
@@ -36,7 +37,7 @@ export function partsInput(control, path, id, scope, fieldsOf) {
     return rearrange({ path: place(now), to }, (all) => withMoved(all, now, to), () => cards[to].focusMove(by));
   });
   const takeOut = (at) => changeAt(at, (now) =>
-    rearrange({ path: place(now) }, (all) => withoutEntry(all, now), () => (cards[now] ?? cards.at(-1) ?? adder).focus()));
+    rearrange({ path: place(now) }, (all) => withoutEntry(all, now), () => (cards[now] ?? cards.at(-1) ?? adder.button).focus()));
 
   const show = (value, standing) => {
     const done = pending?.wanted === JSON.stringify(value) ? pending : null;
@@ -50,7 +51,7 @@ export function partsInput(control, path, id, scope, fieldsOf) {
     list.hidden = entries.length === 0;
     empty.hidden = entries.length > 0;
     cards.forEach((card, at) => card.show(entries[at], standings[at], at === entries.length - 1, done?.unfolded[at]));
-    adder.show(entries.length);
+    adder.button.disabled = isFull(entries.length);
     if (done === null) return;
     pending = null;
     if (document.activeElement === document.body || element.contains(document.activeElement)) done.focus();
@@ -68,20 +69,6 @@ export function partsInput(control, path, id, scope, fieldsOf) {
   });
 
   return { isGroup: true, element, show };
-}
-
-/** What adds a part: a button, beside a choice of what the part begins with where it can be a name alone. */
-function adderOf(control, presetOption, isFull, add) {
-  const choice = control.options.length
-    ? make("select", { "aria-label": `What the new ${control.part} begins with` },
-        new Option("as the recipe", ""), ...control.options.map(presetOption))
-    : null;
-  const button = make("button", { type: "button", class: "quiet", onclick: () => add(choice?.value || {}) }, `Add a ${control.part}`);
-  return {
-    element: make("div", { class: "row tight add-part" }, choice, button),
-    focus: () => button.focus(),
-    show: (count) => (button.disabled = isFull(count)),
-  };
 }
 
 /** One part: its name and what it says, its buttons, and the controls that it unfolds to, made when they are first seen. */

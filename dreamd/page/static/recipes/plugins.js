@@ -2,7 +2,7 @@
 
 import { make, refill } from "../dom.js";
 import { listOfEntries } from "./entries.js";
-import { freshId, inputOf } from "./inputs.js";
+import { adderInput, freshId, inputOf } from "./inputs.js";
 import { asMapping, nameOf } from "./names.js";
 
 /** The choice of one plugin; below it are the rows of its parameters, which inherit as other fields do. */
@@ -65,7 +65,11 @@ const optionsOf = (plugins, name) => {
 export function stepsInput(plugins, id, rewrite, label) {
   const steps = listOfEntries(rewrite);
   const list = make("ol", { class: "steps", id, "aria-label": label });
-  const add = make("select", { "aria-label": `Add to ${label.toLowerCase()}`, onchange: () => add.value && steps.add(add.value) });
+  const adder = adderInput("Add", {
+    label: `Add to ${label.toLowerCase()}`,
+    choiceLabel: `What is added to ${label.toLowerCase()}`,
+    options: plugins.map(({ name }) => new Option(name)),
+  }, steps.add);
   let rows = [];
   const card = (step, at, all) => {
     const plugin = plugins.find(({ name }) => name === nameOf(step));
@@ -87,7 +91,7 @@ export function stepsInput(plugins, id, rewrite, label) {
   };
   return {
     isGroup: true,
-    element: make("div", {}, list, add),
+    element: make("div", {}, list, adder.element),
     show(value) {
       const shown = value ?? [];
       steps.show(shown);
@@ -96,8 +100,6 @@ export function stepsInput(plugins, id, rewrite, label) {
         return rows.length ? rows.map(({ element }) => element) : [make("li", { class: "soft" }, "nothing")];
       });
       rows.forEach(({ parameters }, at) => parameters.forEach((row) => row.show(asMapping(shown[at]))));
-      refill(add, plugins.map(({ name }) => name), () => [new Option("Add…", ""), ...plugins.map(({ name }) => new Option(name))]);
-      add.value = "";
     },
   };
 }

@@ -439,7 +439,7 @@ def test_a_result_tells_how_it_came_about_and_gives_a_recipe_that_repeats_it(pag
     assert (details["name"], details["device"], details["loss_after"]) == ("cat.png", "cpu", 2.0)
     verdict = page.ask("POST", "/api/recipe/check", {"folder": "told", "text": details["recipe"]}).json
     assert verdict["problem"] is None
-    assert {field["name"]: field["value"] for field in verdict["fields"]}["ascent.iterations"] == "1"
+    assert {field["name"]: field["value"] for field in verdict["standing"]["fields"]}["ascent.iterations"] == "1"
 
 
 # Pictures
@@ -852,7 +852,7 @@ def test_a_recipe_is_shown_with_where_each_field_comes_from(page: Served) -> Non
     page.tree.recipe("shown", "seed: 3\nascent: {lr: 0.5}\n")
     shown = page.get("/api/recipe?folder=shown").json
     assert shown["text"] == "seed: 3\nascent: {lr: 0.5}\n"
-    fields = {field["name"]: (field["value"], field["origin"]) for field in shown["fields"]}
+    fields = {field["name"]: (field["value"], field["origin"]) for field in shown["standing"]["fields"]}
     assert fields["seed"] == ("3", "shown/recipe.yaml:1")
     assert fields["backbone.name"][1].startswith("config.yaml:")
     assert {"folder": "shown", "has_recipe": True} in page.get("/api/folders").json
@@ -925,7 +925,7 @@ def test_names_are_judged_once_a_worker_has_said_what_there_is(page: Served) -> 
     file.write_text(json.dumps(catalogue))
     check = {"folder": "named", "text": "seed: 1\nloss: l3\n"}
     assert "no loss 'l3'; there are l2" in page.ask("POST", "/api/recipe/check", check).json["problem"]["text"]
-    fields = page.ask("POST", "/api/recipe/check", {"folder": "named", "text": "seed: 1\n"}).json["fields"]
+    fields = page.ask("POST", "/api/recipe/check", {"folder": "named", "text": "seed: 1\n"}).json["standing"]["fields"]
     assert {"name": "backbone.name", "value": '"tiny"', "origin": "config.yaml:3"}.keys() == fields[0].keys()
     assert "backbone.name" in [field["name"] for field in fields]
     form = page.get("/api/recipe/form").json
@@ -1297,7 +1297,9 @@ def test_a_reload_has_the_page_judge_by_the_recipes_that_count_now(tree: Tree, r
 
     def seed() -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/recipe?folder=.", timeout=WAIT_SECONDS) as answer:
-            return next(str(field["value"]) for field in json.load(answer)["fields"] if field["name"] == "seed")
+            return next(
+                str(field["value"]) for field in json.load(answer)["standing"]["fields"] if field["name"] == "seed"
+            )
 
     assert seed() == "0"
     (before,) = pages_of(daemon)

@@ -118,7 +118,7 @@ class Recipes:
         return [{"name": name, "text": texts.get(name, "")} for name in self.book().names()]
 
     def show(self, folder: str) -> dict[str, Any]:
-        """Show a folder's own text, its mark (to save over that very text), and its effective fields.
+        """Show a folder's own text, its mark (to save over that very text), and what that comes to.
 
         Raises:
             UsageError: it is no folder of the inbox.
@@ -128,7 +128,7 @@ class Recipes:
         return {"folder": folder, "text": text, "mark": mark, **self._judge(PurePosixPath(*parts), text)}
 
     def check(self, folder: str, text: str) -> dict[str, Any]:
-        """Tell what a text would make of a folder's recipe: its fields, or what is wrong with it, and in which line."""
+        """Tell what a text would make of a folder's recipe: where its controls stand, or what is wrong, and where."""
         return self._judge(PurePosixPath(*parts_of(folder)), text)
 
     def offered(self) -> Catalogue:
@@ -216,9 +216,8 @@ class Recipes:
         try:
             resolved = self._resolve(folder, text)
         except RecipeError as error:
-            return {"fields": [], "problem": self._problem(error, folder), "standing": None}
-        standing = self._standing(folder, text, resolved)
-        return {"fields": standing.fields, "problem": None, "standing": asdict(standing)}
+            return {"problem": self._problem(error, folder), "standing": None}
+        return {"problem": None, "standing": asdict(self._standing(folder, text, resolved))}
 
     def _standing(self, folder: PurePosixPath, text: str, resolved: Resolved) -> Standing:
         """Tell what the controls stand at, which fields the text gives, and what it would inherit without those."""

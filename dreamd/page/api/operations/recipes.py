@@ -83,5 +83,6 @@ class RecipeOperations:
         except UnicodeDecodeError as error:
             raise UsageError("the recipe is not UTF-8") from error
         verdict = await asyncio.to_thread(self._recipes.check, query.folder, text)
-        told = CheckedRecipe.model_validate({"problem": verdict["problem"], "fields": verdict["fields"]})
+        fields = verdict["standing"]["fields"] if verdict["standing"] else []
+        told = CheckedRecipe.model_validate({"problem": verdict["problem"], "fields": fields})
         return JsonAnswer(told.model_dump())

@@ -192,9 +192,12 @@ async function showVerdict(verdict) {
   if (isWrong) tell(verdict.problem.text, "bad");
   else tell(isChanged() ? "This is right. Pictures from now on are dreamed like this once it is saved." : "", "good");
   showButtons();
-  if (!isWrong) showFields(verdict.fields);
-  changed(verdict.fields);
-  if (!isWrong) showNeeds(shown.folder, byId("recipe-text").value, verdict.fields).catch(() => {}); // the trial tells too
+  const fields = isWrong ? [] : verdict.standing.fields;
+  changed(fields);
+  if (!isWrong) {
+    showFields(fields);
+    showNeeds(shown.folder, byId("recipe-text").value, fields).catch(() => {}); // the trial tells too
+  }
   await followControls(verdict);
 }
 

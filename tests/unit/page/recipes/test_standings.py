@@ -32,6 +32,7 @@ def recipes(tmp_path: Path) -> Recipes:
 def stand(recipes: Recipes) -> Stand:
     def standing_of(text: str) -> dict[str, Any]:
         verdict = recipes.check("below", text)
+        assert verdict.keys() == {"problem", "standing"}  # nothing is told twice
         assert verdict["problem"] is None
         return dict(verdict["standing"])
 

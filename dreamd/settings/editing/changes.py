@@ -17,12 +17,13 @@ from dreamd.errors import FieldPath, RecipeError
 from dreamd.json_text import to_json
 from dreamd.settings.editing.places import (
     child,
+    column_of,
     dash_of,
     end_of,
+    end_with_comments,
     ended,
     entry_spans,
     found,
-    line_end,
     line_start,
     newline_of,
     spliced,
@@ -170,7 +171,7 @@ def _insert(text: str, path: FieldPath, index: int, value: Any) -> str:
     if node.flow_style:
         return spliced(text, entry.start_mark.index, entry.start_mark.index, f"{flow_text(value)}, ")
     dash = dash_of(text, entry)
-    indent = " " * (dash - line_start(text, dash))
+    indent = " " * column_of(text, dash)
     return spliced(text, dash, dash, f"- {flow_text(value)}{newline_of(text)}{indent}")
 
 
@@ -225,8 +226,9 @@ def _add(text: str, holder: yaml.Node | None, step: str | int, value: Any) -> st
         start, written = dash_of(text, first), f"- {written}"
     else:
         start = first.start_mark.index
-    below, indent = line_end(text, last), " " * (start - line_start(text, start))
-    return spliced(text, below, below, f"{newline_of(text)}{indent}{written}")
+    column = column_of(text, start)
+    below = end_with_comments(text, last, column)
+    return spliced(text, below, below, f"{newline_of(text)}{' ' * column}{written}")
 
 
 def _remove(text: str, path: FieldPath) -> str:

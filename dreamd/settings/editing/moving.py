@@ -13,7 +13,16 @@ from typing import Any
 import yaml
 
 from dreamd.errors import FieldPath, RecipeError, dotted
-from dreamd.settings.editing.places import dash_of, end_of, entry_spans, found, line_end, line_start
+from dreamd.settings.editing.places import (
+    column_of,
+    dash_of,
+    end_of,
+    end_with_comments,
+    entry_spans,
+    found,
+    line_start,
+    next_line,
+)
 from dreamd.settings.editing.proving import proved, values_in
 
 
@@ -78,7 +87,7 @@ def _line_spans(text: str, node: yaml.SequenceNode, first: int) -> tuple[tuple[i
     dashes = [dash_of(text, entry) for entry in entries]
     if any(text[line_start(text, dash) : dash].strip() for dash in dashes):
         raise RecipeError("the list begins behind something else in its line; move its entries in the text")
-    above = [0, *(_next_line(text, _end_of_lines(text, entry)) for entry in node.value[: first + 1])]
+    above = [0, *(next_line(text, _end_of_lines(text, entry)) for entry in node.value[: first + 1])]
     starts = [
         _with_comments_above(text, line_start(text, dash), least)
         for dash, least in zip(dashes, above[first:], strict=True)
@@ -88,18 +97,7 @@ def _line_spans(text: str, node: yaml.SequenceNode, first: int) -> tuple[tuple[i
 
 def _end_of_lines(text: str, entry: yaml.Node) -> int:
     """Return where the last line of an entry ends, with the comments below it that stand deeper than its dash."""
-    dash = dash_of(text, entry)
-    depth = dash - line_start(text, dash)
-    end = line_end(text, end_of(entry, text))
-    at = _next_line(text, end)
-    while at < len(text):
-        line = text[at : line_end(text, at)]
-        bare = line.lstrip(" ")
-        if bare and not (bare.startswith("#") and len(line) - len(bare) > depth):
-            break
-        end = at + len(line) if bare else end
-        at = _next_line(text, at + len(line))
-    return end
+    return end_with_comments(text, end_of(entry, text), column_of(text, dash_of(text, entry)))
 
 
 def _with_comments_above(text: str, start: int, least: int) -> int:
@@ -110,8 +108,3 @@ def _with_comments_above(text: str, start: int, least: int) -> int:
             break
         start = above
     return start
-
-
-def _next_line(text: str, end: int) -> int:
-    """Return where the line after the one that ends here begins."""
-    return text.find("\n", end) + 1 or len(text)

@@ -138,6 +138,36 @@ def line_end(text: str, at: int) -> int:
     return end - 1 if end > at and text[end - 1] == "\r" else end
 
 
+def next_line(text: str, end: int) -> int:
+    """Return where the line after the one that ends here begins."""
+    return text.find("\n", end) + 1 or len(text)
+
+
+def column_of(text: str, at: int) -> int:
+    """Return how many characters stand before a place in its line."""
+    return at - line_start(text, at)
+
+
+def end_with_comments(text: str, end: int, column: int) -> int:
+    """Return where the last line of an entry ends, with the comments below it that stand deeper than the entry.
+
+    Args:
+        text: the text.
+        end: where the entry's last character is.
+        column: where in its line the entry begins.
+    """
+    end = line_end(text, end)
+    at = next_line(text, end)
+    while at < len(text):
+        line = text[at : line_end(text, at)]
+        bare = line.lstrip(" ")
+        if bare and not (bare.startswith("#") and len(line) - len(bare) > column):
+            break
+        end = at + len(line) if bare else end
+        at = next_line(text, at + len(line))
+    return end
+
+
 def newline_of(text: str) -> str:
     """Return the line break that a text has."""
     return "\r\n" if "\r\n" in text else "\n"

@@ -94,6 +94,22 @@ def test_a_mapping_whose_last_field_goes_is_gone_too():
     assert without_value("ascent: {lr: 1}\n", ("ascent", "lr")) == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "path", "came"),
+    [
+        ("stages:\n  - a: 1\n    # b: 2\n\n    # c\n  # all\nseed: 1\n", ("stages", 1), "  - x"),
+        ("stages:\n- a\n  # b\n# all\n", ("stages", 1), "- x"),
+        ("ascent:\n  lr: 1\n   # slow\n", ("ascent", "seed"), "  seed: x"),
+        ("layers:\n- a\n  # b", ("seed",), "seed: x"),
+    ],
+)
+def test_what_is_added_stands_behind_the_comments_of_what_is_above_it(text, path, came):
+    added = with_value(text, path, "x")
+    assert changed_lines(text, added) == ([], [came])
+    lines = added.split("\n")
+    assert lines[lines.index(came) - 1].lstrip() in ("# c", "# b", "# slow")
+
+
 def test_a_list_that_is_emptied_says_so_because_it_inherits_nothing():
     assert values(without_value("gradient:\n  - smooth\n", ("gradient", 0))) == {"gradient": []}
 

@@ -145,8 +145,7 @@ class Recipes:
         Raises:
             RecipeError: the text cannot be read, or cannot be changed so without touching more of it.
         """
-        document = document_of_text(text, "the recipe", RecipeError)
-        above: FieldPath = () if from_sidecar(document) is document else ("recipe",)
+        above = _above(text)
         for change in changes:
             text = with_own_lists(text, above, change.path, partial(self._said, folder, text))
             text = change.made_in(text, above)
@@ -298,9 +297,13 @@ class Recipes:
 
 def _shared_in(text: str) -> frozenset[FieldPath]:
     """Return the fields of the recipe in a text that YAML's anchors and aliases make one."""
+    return frozenset(place[len(_above(text)) :] for place in shared_places(text))
+
+
+def _above(text: str) -> FieldPath:
+    """Return the field in which the recipe in a text stands, () for the text itself. Raises RecipeError for no YAML."""
     document = document_of_text(text, "the recipe", RecipeError)
-    above = 0 if from_sidecar(document) is document else 1
-    return frozenset(place[above:] for place in shared_places(text))
+    return () if from_sidecar(document) is document else ("recipe",)
 
 
 def _preset_text(name: str) -> str:

@@ -61,8 +61,11 @@ function otherInput(control, id) {
 function numberInput(control, id, commit) {
   const [low, high] = control.limits;
   const box = make("input", { id, type: "number", class: "number", step: control.whole ? 1 : "any", min: low, max: high, inputmode: "decimal" });
-  const slider = control.slider ? make("input", { type: "range", ...ends(control), "aria-label": `${control.label}, slider` }) : null;
-  const scale = control.slider ? scaleOf(control) : null;
+  const slider = control.slider ? sliderOf(control, (value) => {
+    box.value = value;
+    moved.add(sayLater);
+    sayLater(value);
+  }) : null;
   const none = control.optional ? make("input", { type: "checkbox", "aria-label": `${control.label}: none` }) : null;
   const say = (value) => {
     sayLater.stop();
@@ -71,34 +74,41 @@ function numberInput(control, id, commit) {
     commit(value);
   };
   const sayLater = whenQuiet(say, QUIET_MILLISECONDS);
-  const place = (value) => {
-    if (slider === null || typeof value !== "number") return;
-    slider.value = scale.placeOf(value);
-    slider.setAttribute("aria-valuetext", String(value));
-  };
-  slider?.addEventListener("input", () => {
-    const value = scale.valueAt(Number(slider.value));
-    box.value = value;
-    slider.setAttribute("aria-valuetext", String(value));
-    moved.add(sayLater);
-    sayLater(value);
-  });
   box.addEventListener("change", () => {
-    place(Number(box.value));
+    slider?.place(Number(box.value));
     say(box.value === "" && control.optional ? null : box.valueAsNumber);
   });
   none?.addEventListener("change", () => say(none.checked ? null : (box.valueAsNumber || start(control))));
-  const element = make("span", { class: `number-input${slider ? "" : " alone"}` }, slider, box,
+  const element = make("span", { class: `number-input${slider ? "" : " alone"}` }, slider?.element, box,
     none && make("label", { class: "none" }, none, "none"));
   return {
     element,
     show(value) {
       const isNone = value === null || value === undefined;
       if (none) none.checked = isNone;
-      if (slider) slider.disabled = isNone;
-      if (document.activeElement === slider) return; // a person moves it, and is ahead of what dreamd has said
+      if (slider) slider.element.disabled = isNone;
+      if (slider && document.activeElement === slider.element) return; // a person moves it, and is ahead of what dreamd has said
       if (document.activeElement !== box) box.value = isNone ? "" : value;
-      place(value);
+      if (typeof value === "number") slider?.place(value);
+    },
+  };
+}
+
+/** The slider of a number: `move(value)` is called while it is moved, and `place(value)` moves it. */
+function sliderOf(control, move) {
+  const scale = scaleOf(control);
+  const element = make("input", { type: "range", ...ends(control), "aria-label": `${control.label}, slider` });
+  const tell = (value) => element.setAttribute("aria-valuetext", String(value));
+  element.addEventListener("input", () => {
+    const value = scale.valueAt(Number(element.value));
+    tell(value);
+    move(value);
+  });
+  return {
+    element,
+    place(value) {
+      element.value = scale.placeOf(value);
+      tell(value);
     },
   };
 }

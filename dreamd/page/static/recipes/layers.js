@@ -24,16 +24,6 @@ export function layersControl(id, rewrite) {
   const choose = () => tried(() => openAtlas(backbone, list.entries(), use));
   const use = (chosen) => rewrite(() => chosen.map((each) => list.entries().find((one) => nameOf(one) === nameOf(each)) ?? each));
   let backbone = "";
-  const chip = (layer, at, layers) => make("li", { class: "layer-chip" },
-    make("code", {}, nameOf(layer)),
-    make("label", {}, "weight ", make("input", {
-      type: "number", step: "any", value: weightOf(layer), class: "number", "aria-label": `Weight of ${nameOf(layer)}`,
-      onchange: (event) => Number.isFinite(event.target.valueAsNumber) && list.set(at, (each) => weighted(each, event.target.valueAsNumber)),
-    })),
-    make("button", {
-      type: "button", class: "quiet small", "aria-label": `Take out ${nameOf(layer)}`, disabled: layers.length === 1,
-      onclick: () => list.takeOut(at),
-    }, "✕"));
   return {
     isGroup: true,
     element: make("div", { class: "layers-input" }, chips,
@@ -43,9 +33,23 @@ export function layersControl(id, rewrite) {
       const layers = value ?? [];
       list.show(layers);
       backbone = standing.value("backbone.name");
-      refill(chips, layers, () => (layers.length ? layers.map(chip) : [make("li", { class: "soft" }, "the network's own default")]));
+      refill(chips, layers, () => (layers.length ? layers.map((layer, at) => layerChip(layer, at, list)) : [make("li", { class: "soft" }, "the network's own default")]));
     },
   };
+}
+
+/** A layer of a list with its weight, and the way out of the list. */
+function layerChip(layer, at, list) {
+  const weigh = ({ target: { valueAsNumber: weight } }) => Number.isFinite(weight) && list.set(at, (each) => weighted(each, weight));
+  return make("li", { class: "layer-chip" },
+    make("code", {}, nameOf(layer)),
+    make("label", {}, "weight ", make("input", {
+      type: "number", step: "any", value: weightOf(layer), class: "number", "aria-label": `Weight of ${nameOf(layer)}`, onchange: weigh,
+    })),
+    make("button", {
+      type: "button", class: "quiet small", "aria-label": `Take out ${nameOf(layer)}`, disabled: list.entries().length === 1,
+      onclick: () => list.takeOut(at),
+    }, "✕"));
 }
 
 const weightOf = (layer) => (typeof layer === "object" ? (layer.weight ?? 1) : 1);

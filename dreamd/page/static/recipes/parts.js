@@ -9,41 +9,25 @@ import { saidInWords } from "./standing.js";
 export function partsInput(control, path, id, scope, fieldsOf) {
   const list = make("ol", { class: "parts", id, "aria-label": control.label });
   const empty = make("p", { class: "soft" }, `no ${control.part}s`);
-  const isFull = (count) => control.limits[1] !== null && count >= control.limits[1];
   const begins = control.options.length ? [new Option("as the recipe", ""), ...control.options.map(scope.presetOption)] : [];
-  const adder = adderInput(`Add a ${control.part}`, { choiceLabel: `What the new ${control.part} begins with`, options: begins }, (name) => add(name || {}));
+  const adder = adderInput(`Add a ${control.part}`, { choiceLabel: `What the new ${control.part} begins with`, options: begins },
+    (name) => parts.add(name || {}, () => cards.at(-1).focus()));
   const element = make("div", {}, list, empty, adder.element);
   const cards = [];
-  const marks = marking();
-  let entries = [];
-  let pending = null; // { wanted, unfolded, focus }: what is unfolded once the list is as it is wanted, and where to go on
+  const parts = partsOf(path, scope, control.limits[1] ?? Infinity, () => cards.map((card) => card.isUnfolded()));
 
-  const place = (at) => [...path.split("."), at];
-  /** Changes the part that stands at a place now, wherever the changes before have moved it. */
-  const changeAt = (at, changes, about = freshId()) => { // a fresh name: it is undone by itself
-    const placeNow = marks.follow(at);
-    scope.change(() => (placeNow() < 0 ? [] : changes(placeNow())), about);
-  };
-  const rearrange = (change, arranged, focus) => {
-    const wanted = arranged(entries, change.value);
-    marks.expect(wanted, (all) => arranged(all, Symbol()));
-    pending = { wanted: JSON.stringify(wanted), unfolded: arranged(cards.map((card) => card.isUnfolded()), true), focus };
-    return [change];
-  };
-  const add = (value) => scope.change(() => (isFull(entries.length) ? []
-    : rearrange({ path: place(entries.length), value }, (all, added) => [...all, added], () => cards.at(-1).focus())), freshId());
-  const move = (at, by) => changeAt(at, (now) => {
-    const to = placeFrom(entries, now, by);
-    return rearrange({ path: place(now), to }, (all) => withMoved(all, now, to), () => cards[to].focusMove(by));
+  const cardOf = (at) => partCard({
+    title: `${control.part} ${at + 1}`,
+    control,
+    scope: { ...scope, name: (inner) => scope.name(`${path}[${at}]${inner ? `.${inner}` : ""}`), change: parts.changeIn(at) },
+    move: (by) => parts.move(at, by, (to) => cards[to].focusMove(by)),
+    takeOut: () => parts.takeOut(at, (was) => (cards[was] ?? cards.at(-1) ?? adder.button).focus()),
+    isFirst: at === 0,
+    fieldsOf,
   });
-  const takeOut = (at) => changeAt(at, (now) =>
-    rearrange({ path: place(now) }, (all) => withoutEntry(all, now), () => (cards[now] ?? cards.at(-1) ?? adder.button).focus()));
 
-  const show = (value, standing) => {
-    const done = pending?.wanted === JSON.stringify(value) ? pending : null;
-    if (done) commitSliders(); // those of cards that are of other parts from now on
-    marks.show(value);
-    entries = value;
+  const show = (entries, standing) => {
+    const done = parts.show(entries);
     const standings = standing.parts(path);
     while (cards.length < entries.length) cards.push(cardOf(cards.length));
     while (cards.length > entries.length) cards.pop().element.remove();
@@ -51,24 +35,55 @@ export function partsInput(control, path, id, scope, fieldsOf) {
     list.hidden = entries.length === 0;
     empty.hidden = entries.length > 0;
     cards.forEach((card, at) => card.show(entries[at], standings[at], at === entries.length - 1, done?.unfolded[at]));
-    adder.button.disabled = isFull(entries.length);
-    if (done === null) return;
-    pending = null;
-    if (document.activeElement === document.body || element.contains(document.activeElement)) done.focus();
+    adder.button.disabled = parts.isFull();
+    if (done && (document.activeElement === document.body || element.contains(document.activeElement))) done.focus();
   };
 
-  const cardOf = (at) => partCard({
-    title: `${control.part} ${at + 1}`,
-    control,
-    scope: { ...scope, name: (inner) => scope.name(`${path}[${at}]${inner ? `.${inner}` : ""}`), change: (changes, about) =>
-      changeAt(at, (now) => changes().map((each) => ({ ...each, path: [...place(now), ...each.path] })), `${path}[${at}] ${about}`) },
-    move: (by) => move(at, by),
-    takeOut: () => takeOut(at),
-    isFirst: at === 0,
-    fieldsOf,
-  });
-
   return { isGroup: true, element, show };
+}
+
+/**
+ * The parts of a list that are changed: each change is made once those before it are, to the part that it was asked of.
+ * `unfolded()` tells which are unfolded, and stay so wherever they come; `focus` is called once a change is shown.
+ */
+function partsOf(path, scope, most, unfolded) {
+  const marks = marking();
+  let entries = [];
+  let pending = null; // { wanted, unfolded, focus }: what is unfolded once the list is as it is wanted, and where to go on
+
+  const place = (at) => [...path.split("."), at];
+  const isFull = () => entries.length >= most;
+  const changeAt = (at, changes, about = freshId()) => { // a fresh name: it is undone by itself
+    const placeNow = marks.follow(at);
+    scope.change(() => (placeNow() < 0 ? [] : changes(placeNow())), about);
+  };
+  const rearrange = (change, arranged, focus) => {
+    const wanted = arranged(entries, change.value);
+    marks.expect(wanted, (all) => arranged(all, Symbol()));
+    pending = { wanted: JSON.stringify(wanted), unfolded: arranged(unfolded(), true), focus };
+    return [change];
+  };
+  return {
+    isFull,
+    changeIn: (at) => (changes, about) => changeAt(at, (now) => changes().map((each) => ({ ...each, path: [...place(now), ...each.path] })), `${path}[${at}] ${about}`),
+    add: (value, focus) => scope.change(() => (isFull() ? [] : rearrange({ path: place(entries.length), value }, (all, added) => [...all, added], focus)), freshId()),
+    move: (at, by, focus) => changeAt(at, (now) => {
+      const to = placeFrom(entries, now, by);
+      return rearrange({ path: place(now), to }, (all) => withMoved(all, now, to), () => focus(to));
+    }),
+    takeOut: (at, focus) => changeAt(at, (now) => rearrange({ path: place(now) }, (all) => withoutEntry(all, now), () => focus(now))),
+    /** Takes in what the list is; returns what was asked for once the list is so, else null. */
+    show(value) {
+      const done = pending?.wanted === JSON.stringify(value) ? pending : null;
+      if (done) {
+        commitSliders(); // those of cards that are of other parts from now on
+        pending = null;
+      }
+      marks.show(value);
+      entries = value;
+      return done;
+    },
+  };
 }
 
 /** One part: its name and what it says, its buttons, and the controls that it unfolds to, made when they are first seen. */
@@ -77,27 +92,17 @@ function partCard({ title, control, scope, move, takeOut, isFirst, fieldsOf }) {
   const words = make("span", { class: "soft said" });
   const unfold = make("button", { type: "button", class: "quiet unfold", "aria-expanded": "false", "aria-controls": id, onclick: () => setUnfolded(!isUnfolded()) },
     make("span", { class: "label" }, title[0].toUpperCase() + title.slice(1)), " ", words);
-  const button = (text, deed, act) => make("button", { type: "button", class: "quiet small", "aria-label": `${deed} ${title}`, onclick: act }, text);
-  const up = button("↑", "Move up", () => move(-1));
-  const down = button("↓", "Move down", () => move(1));
-  const out = button("✕", "Take out", takeOut);
+  const [up, down, out] = [["↑", "Move up", () => move(-1)], ["↓", "Move down", () => move(1)], ["✕", "Take out", takeOut]].map(([text, deed, act]) =>
+    make("button", { type: "button", class: "quiet small", "aria-label": `${deed} ${title}`, onclick: act }, text));
   const inside = make("div", { class: "inside", id, hidden: true });
-  let fields = null;
+  const showInside = whenSeen(inside, title, () => fieldsOf(control.inside, scope));
   let latest = null;
 
   const isUnfolded = () => !inside.hidden;
   const setUnfolded = (wanted) => {
     inside.hidden = !wanted;
     unfold.setAttribute("aria-expanded", wanted);
-    if (wanted) showInside();
-  };
-  const showInside = () => {
-    if (fields === null) {
-      fields = fieldsOf(control.inside, scope);
-      inside.replaceChildren(fieldset(title, fields));
-    }
-    inside.firstChild.disabled = latest.isShared;
-    fields.show(latest);
+    if (wanted) showInside(latest);
   };
 
   return {
@@ -115,6 +120,19 @@ function partCard({ title, control, scope, move, takeOut, isFirst, fieldsOf }) {
       out.disabled = standing.isShared;
       setUnfolded(wanted ?? isUnfolded());
     },
+  };
+}
+
+/** A function that shows the controls of a part, and makes them the first time. */
+function whenSeen(inside, title, makeFields) {
+  let fields = null;
+  return (standing) => {
+    if (fields === null) {
+      fields = makeFields();
+      inside.replaceChildren(fieldset(title, fields));
+    }
+    inside.firstChild.disabled = standing.isShared;
+    fields.show(standing);
   };
 }
 

@@ -71,24 +71,6 @@ export function stepsInput(plugins, id, rewrite, label) {
     options: plugins.map(({ name }) => new Option(name)),
   }, steps.add);
   let rows = [];
-  const card = (step, at, all) => {
-    const plugin = plugins.find(({ name }) => name === nameOf(step));
-    const parameters = (plugin?.controls ?? []).map((control) =>
-      parameterRow(control, (value) => steps.set(at, (each) => ({ ...asMapping(each), [control.path]: value }))));
-    const button = (text, words, act, isOff = false) => make("button", {
-      type: "button", class: "quiet small", disabled: isOff, "aria-label": `${words} ${nameOf(step)}`, "data-key": `${words} ${at}`, onclick: act,
-    }, text);
-    return {
-      parameters,
-      element: make("li", { class: "step" },
-        make("div", { class: "head" }, make("span", { class: "label" }, nameOf(step)), make("span", { class: "row tight" },
-          button("↑", "Move up", () => steps.move(at, -1), at === 0),
-          button("↓", "Move down", () => steps.move(at, 1), at === all.length - 1),
-          button("✕", "Take out", () => steps.takeOut(at)))),
-        plugin?.doc ? make("p", { class: "doc soft" }, plugin.doc) : null,
-        ...parameters.map(({ element }) => element)),
-    };
-  };
   return {
     isGroup: true,
     element: make("div", {}, list, adder.element),
@@ -96,10 +78,29 @@ export function stepsInput(plugins, id, rewrite, label) {
       const shown = value ?? [];
       steps.show(shown);
       refill(list, shown.map(nameOf), () => {
-        rows = shown.map(card);
+        rows = shown.map((step, at) => stepCard(step, at, steps, plugins.find(({ name }) => name === nameOf(step))));
         return rows.length ? rows.map(({ element }) => element) : [make("li", { class: "soft" }, "nothing")];
       });
       rows.forEach(({ parameters }, at) => parameters.forEach((row) => row.show(asMapping(shown[at]))));
     },
+  };
+}
+
+/** A step of a list, with its buttons and the rows of its plugin's parameters. */
+function stepCard(step, at, steps, plugin) {
+  const parameters = (plugin?.controls ?? []).map((control) =>
+    parameterRow(control, (value) => steps.set(at, (each) => ({ ...asMapping(each), [control.path]: value }))));
+  const button = (text, words, act, isOff = false) => make("button", {
+    type: "button", class: "quiet small", disabled: isOff, "aria-label": `${words} ${nameOf(step)}`, "data-key": `${words} ${at}`, onclick: act,
+  }, text);
+  return {
+    parameters,
+    element: make("li", { class: "step" },
+      make("div", { class: "head" }, make("span", { class: "label" }, nameOf(step)), make("span", { class: "row tight" },
+        button("↑", "Move up", () => steps.move(at, -1), at === 0),
+        button("↓", "Move down", () => steps.move(at, 1), at === steps.entries().length - 1),
+        button("✕", "Take out", () => steps.takeOut(at)))),
+      plugin?.doc ? make("p", { class: "doc soft" }, plugin.doc) : null,
+      ...parameters.map(({ element }) => element)),
   };
 }

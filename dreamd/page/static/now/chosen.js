@@ -26,8 +26,9 @@ export async function showChosen() {
   byId("drop-recipe").replaceChildren(`${folderName(folder)}: ${said} · `, link);
 }
 
-function words({ fields, problem }) {
+function words({ standing, problem }) {
   if (problem !== null) return "its recipe is wrong, and holds what is dropped";
+  const { fields } = standing;
   const field = (name) => fields.find((each) => each.name === name);
   if (fields.some(({ name }) => name.startsWith("sequence["))) return "a sequence of dreams";
   const backbone = field("backbone.name");

@@ -1,18 +1,8 @@
 // What the page asks of dreamd. Every answer is JSON; what went wrong is told in a sentence.
 // Addresses are relative to the page's own, which may be below a path of a proxy.
 
-let isLeaving = false;
-
 /** Leads to the sign-in, and from there to the place that is shown now. */
-const signIn = () => isLeaving || location.assign(`login${location.hash}`);
-
-/** Ends the session. What was asked before is not waited for: its answer would be that nobody is signed in. */
-export async function signOut() {
-  isLeaving = true;
-  window.stop();
-  await fetch("logout", { method: "POST" });
-  location.assign("login");
-}
+const signIn = () => location.assign(`login${location.hash}`);
 
 async function answer(response) {
   if (response.status === 401) signIn();

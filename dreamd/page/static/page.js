@@ -1,6 +1,6 @@
 // The page: which view is shown, and who is told what changes.
 
-import { get, listen, place, post, signOut } from "./api.js";
+import { get, listen, place, post } from "./api.js";
 import { byId, tried } from "./dom.js";
 import { folderName, plural } from "./words.js";
 import { setUpAgain, showAgain, weightsChanged } from "./again/again.js";
@@ -12,6 +12,7 @@ import { marksChanged, setUpGallery, showGallery, resultsChanged } from "./galle
 import { showGone, showNow } from "./now/now.js";
 import { needsChanged } from "./recipes/needs.js";
 import { setUpRecipes, showRecipes } from "./recipes/recipes.js";
+import { signOut } from "./login/leaving.js";
 import { closeViewer, neighboursChanged, setUpViewer, showResult } from "./viewer/viewer.js";
 import { showFetches } from "./weights/fetch.js";
 

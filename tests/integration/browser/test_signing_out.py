@@ -1,0 +1,82 @@
+"""Signing out in a browser: the page is left before its session ends, so that nothing on it is refused meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser_site import MARKS, TOKEN, Site
+
+if TYPE_CHECKING:
+    from conftest import RunningDaemon, Tree
+    from playwright.sync_api import Page, Route
+
+    Make = Callable[..., Tree]
+    Run = Callable[..., RunningDaemon]
+    Visit = Callable[..., Page]
+
+pytestmark = MARKS
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory, make: Make, started: Run) -> Site:
+    """A site that asks for a token."""
+    tree = make(tmp_path_factory.mktemp("guarded") / "tree")
+    tree.echo()
+    return Site(tree, started, token=TOKEN)
+
+
+def signed_in(site: Site, visit: Visit, *, quiet: bool = False) -> Page:
+    page = visit(site, quiet=quiet)
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("waiting for pictures").wait_for()
+    return page
+
+
+def test_the_session_ends_on_the_sign_in_page(guarded: Site, visit: Visit) -> None:
+    page = signed_in(guarded, visit)
+    places = []
+
+    def note_place(route: Route) -> None:
+        places.append(page.url)
+        route.continue_()
+
+    page.route("**/logout", note_place)
+    with page.expect_response("**/logout"):
+        page.get_by_role("button", name="Sign out").click()
+    assert places == [f"{guarded.url}login"]
+    assert page.context.cookies() == []
+    page.get_by_label("Token").wait_for()
+
+
+def test_what_a_page_still_asks_while_it_is_left_is_answered(guarded: Site, visit: Visit) -> None:
+    page = signed_in(guarded, visit)
+    held: list[Route] = []
+    page.route("**/login", lambda route: held.append(route))
+    with page.expect_request("**/login"):
+        page.get_by_role("button", name="Sign out").click(no_wait_after=True)
+    for address in ("api/presets", "presets/undreamed.webp", "api/results"):
+        assert page.evaluate("async (address) => (await fetch(address)).status", address) == 200, address
+    page.unroute("**/login")
+    for each in held:
+        each.continue_()
+    page.wait_for_url(f"{guarded.url}login")
+    expect(page.get_by_label("Token")).to_be_editable()
+
+
+def test_a_session_that_does_not_end_is_told_with_a_way_back(guarded: Site, visit: Visit) -> None:
+    page = signed_in(guarded, visit, quiet=True)  # the browser itself writes of answers that are refusals
+    page.route("**/logout", lambda route: route.fulfill(status=502, content_type="text/plain", body="no\n"))
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("alert").get_by_text("You are still signed in here: dreamd answered 502.").wait_for()
+    page.get_by_role("link", name="Go back").click()
+    page.get_by_text("waiting for pictures").wait_for()
+    page.unroute("**/logout")
+    with page.expect_response("**/logout"):
+        page.get_by_role("button", name="Sign out").click()
+    page.goto(guarded.url)
+    page.get_by_label("Token").wait_for()

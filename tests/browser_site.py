@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from conftest import RunningDaemon, Tree
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page, Route
 
 CHROMIUM = shutil.which("chromium")
 
@@ -25,7 +26,15 @@ MARKS = [
 """The marks of a module of such tests: its `pytestmark`."""
 
 WAIT_MILLISECONDS = 60_000
+expect.set_options(timeout=WAIT_MILLISECONDS)
 TOKEN = "correct-horse-battery"
+
+STEADY = """
+import dreamd.daemon.jobs.holds
+dreamd.daemon.jobs.holds._HOLD_SECONDS = (300.0,)
+"""
+"""Said in a daemon before it begins: what is held stays so while a test looks at it. At each look whether the cause is
+gone it is held no longer, for a moment, which on a busy machine is seen."""
 
 DROP = """([name, data, kind]) => {
     const bytes = Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0));
@@ -44,6 +53,12 @@ FINGERS = """(steps) => {
 }"""
 """Fingers on the viewer's stage: what each does, which one it is, and where, in shares of its width and height."""
 
+STILL = """async () => {
+    const ends = (animation) => Number.isFinite(animation.effect.getComputedTiming().endTime);
+    await Promise.allSettled(document.getAnimations().filter(ends).map((animation) => animation.finished));
+}"""
+"""Waits for the end of what fades or moves: meanwhile colours are others, and too weak."""
+
 HELD = "HTMLElement.prototype.setPointerCapture = () => {}"
 """A finger that a test makes up cannot be captured."""
 
@@ -61,7 +76,7 @@ class Site:
         self.start()
 
     def start(self) -> None:
-        self.daemon = self._start(self.tree)
+        self.daemon = self._start(self.tree, preface=STEADY)
         self.tree.wait_for(self._answers, "the page")
 
     def stop(self) -> None:
@@ -71,6 +86,25 @@ class Site:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
             return True
         return False
+
+
+class Gate:
+    """Holds requests back until it is opened: `page.route("**/login", gate.hold)`."""
+
+    def __init__(self) -> None:
+        self._held: list[Route] = []
+        self._is_open = False
+
+    def hold(self, route: Route) -> None:
+        if self._is_open:
+            route.continue_()
+        else:
+            self._held.append(route)
+
+    def open(self) -> None:
+        self._is_open = True
+        for route in self._held:
+            route.continue_()
 
 
 def drop(page: Page, name: str, data: bytes) -> None:
@@ -93,9 +127,15 @@ def seeing(page: Page, *names: str) -> None:
                            ".map((each) => each.textContent)) === JSON.stringify(names)", arg=list(names))  # fmt: skip
 
 
+def wait_for_picture(image: Locator, width: int) -> None:
+    """Wait until a picture is here; it is looked for again each time, since the page may draw it anew meanwhile."""
+    expect(image).to_have_js_property("naturalWidth", width)
+
+
 def faults(page: Page) -> list[str]:
-    """What axe has to say."""
+    """What axe has to say once nothing fades in or out any more."""
     from axe_playwright_python.sync_playwright import Axe
 
+    page.evaluate(STILL)
     found = Axe().run(page).response["violations"]
     return [f"{each['id']}: {node['html'][:200]} {node['failureSummary']}" for each in found for node in each["nodes"]]

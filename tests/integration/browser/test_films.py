@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
-from tests.browser_site import FINGERS, HELD, MARKS, Site, faults
+from tests.browser_site import FINGERS, HELD, MARKS, Gate, Site, faults
 from tests.films import panning, write_film
 from tests.page_layout import SIZES
 
@@ -24,11 +25,19 @@ pytestmark = MARKS
 
 FRAMES, RATE = 50, 25
 
-VIDEOS = """() => ["after", "before"].map((which) => {
-    const video = document.getElementById(`film-${which}`);
-    return {time: video.currentTime, paused: video.paused, isShown: video.matches(".here:not([hidden])")};
-})"""
-"""The dream and its original, as they play now."""
+IN_STEP = """() => {
+    const [after, before] = ["after", "before"].map((which) => document.getElementById(`film-${which}`));
+    const areShown = [after, before].every((video) => video.matches(".here:not([hidden])") && !video.paused);
+    return areShown && after.currentTime > 0.3 && Math.abs(after.currentTime - before.currentTime) < 0.1;
+}"""
+"""Whether the dream and its original have played for a while and are at one place."""
+
+REST = """() => {
+    const [after, before] = ["after", "before"].map((which) => document.getElementById(`film-${which}`));
+    const doRest = [after, before].every((video) => video.paused && !video.seeking);
+    return doRest && after.currentTime === before.currentTime;
+}"""
+"""Whether both rest at one place."""
 
 ARE_AT = """([frame, rate]) => ["after", "before"].every((which) => {
     const video = document.getElementById(`film-${which}`);
@@ -66,21 +75,18 @@ def playing(page: Page) -> None:
     page.wait_for_function("() => document.getElementById('film-after').currentTime > 0.3")
 
 
+def is_media(route: Route) -> bool:
+    return route.request.resource_type == "media"
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_film_and_what_it_was_play_in_step_and_stop_at_one_frame(films: Site, visit: Visit, size: str) -> None:
     page = opened(visit, films, "pan.webm", **SIZES[size])
-    playing(page)
-    after, before = page.evaluate(VIDEOS)
-    assert abs(after["time"] - before["time"]) < 0.1
-    assert (after["paused"], before["paused"], after["isShown"], before["isShown"]) == (False, False, True, True)
+    page.wait_for_function(IN_STEP)
     assert page.evaluate("document.getElementById('film-after').muted")
     page.get_by_label("Pause").click()
     page.get_by_label("Play", exact=True).wait_for()
-    page.wait_for_function("() => !document.querySelector('#film-after').seeking")
-    after, before = page.evaluate(VIDEOS)
-    assert after["paused"]
-    assert before["paused"]
-    assert after["time"] == before["time"]
+    page.wait_for_function(REST)
     box = page.locator("#compare").bounding_box()
     if size == "desktop":
         page.mouse.click(box["x"] + box["width"] * 0.25, box["y"] + 60)
@@ -89,49 +95,42 @@ def test_a_film_and_what_it_was_play_in_step_and_stop_at_one_frame(films: Site, 
         page.evaluate(
             FINGERS, [["pointerdown", 1, 0.5, 0.2], ["pointermove", 1, 0.25, 0.2], ["pointerup", 1, 0.25, 0.2]]
         )
-    assert page.locator("#compare").evaluate("(stage) => stage.style.getPropertyValue('--split')") == "25"
-    assert (
-        page.locator(".layer.before").evaluate("(layer) => getComputedStyle(layer).clipPath")
-        == "inset(0px 75% 0px 0px)"
-    )
+    expect(page.locator("#compare")).to_have_attribute("style", re.compile(r"--split: 25\b"))
+    expect(page.locator(".layer.before")).to_have_css("clip-path", "inset(0px 75% 0px 0px)")
     assert faults(page) == []
 
 
 def test_one_scrubber_and_the_keys_move_both_by_frames(films: Site, visit: Visit) -> None:
     page = opened(visit, films, "pan.webm", reduced_motion="reduce")
     scrub = page.get_by_role("slider", name="Place in the film")
-    assert scrub.get_attribute("max") == str(FRAMES - 1)
-    assert page.evaluate(VIDEOS)[0]["paused"]  # who wants little to move begins it by hand
+    expect(scrub).to_have_attribute("max", str(FRAMES - 1))
+    assert page.evaluate("document.getElementById('film-after').paused")  # who wants little to move begins it by hand
     for number in (30, 10, 41):  # the last counts, whatever was on its way
         scrub.evaluate(f"(scrub) => {{ scrub.value = {number}; scrub.dispatchEvent(new Event('input')); }}")
     page.wait_for_function(ARE_AT, arg=[41, RATE])
     for key, number in ((".", 42), (".", 43), (",", 42)):
         page.keyboard.press(key)
         page.wait_for_function(ARE_AT, arg=[number, RATE])
-    assert scrub.get_attribute("aria-valuetext") == "0:01 / 0:02, frame 43 of 50"
+    expect(scrub).to_have_attribute("aria-valuetext", "0:01 / 0:02, frame 43 of 50")
     page.keyboard.press("k")
     page.get_by_label("Pause").wait_for()
     page.wait_for_function("() => document.getElementById('film-after').currentTime < 1")  # it goes round
     page.keyboard.press("k")
     page.get_by_role("button", name="Close").click()
-    assert page.evaluate("() => document.querySelector('#film-after').hasAttribute('src')") is False
+    page.wait_for_function("() => !document.querySelector('#film-after').hasAttribute('src')")
 
 
 def test_a_frame_that_is_wanted_before_the_films_are_here_is_shown_when_they_come(films: Site, visit: Visit) -> None:
     page = visit(films, "#gallery?folder=films", reduced_motion="reduce")
-    held: list[Route] = []
-    page.route(
-        "**/*", lambda route: held.append(route) if route.request.resource_type == "media" else route.continue_()
-    )
+    gate = Gate()
+    page.route("**/*", lambda route: gate.hold(route) if is_media(route) else route.continue_())
     page.locator("#gallery .tile a", has_text="pan.webm").click()
     page.locator("#viewer-title", has_text="pan.webm").wait_for()
     scrub = page.get_by_role("slider", name="Place in the film")
     scrub.focus()
     page.keyboard.press("End")
     page.locator("#film-frame", has_text=f"frame {FRAMES}").wait_for()
-    for each in held:
-        each.continue_()
-    page.unroute("**/*")
+    gate.open()
     page.wait_for_function(ARE_AT, arg=[FRAMES - 1, RATE])
 
 
@@ -144,15 +143,15 @@ def test_a_film_out_of_a_picture_plays_over_the_picture(films: Site, visit: Visi
     page = opened(visit, films, "cat.webm")
     playing(page)
     page.wait_for_function("() => document.getElementById('compare-before').naturalWidth > 0")
-    assert page.locator("#film-before").is_hidden()
-    assert page.locator("#compare").get_attribute("class") == "compare"
+    expect(page.locator("#film-before")).to_be_hidden()
+    expect(page.locator("#compare")).to_have_attribute("class", "compare")
 
 
 def test_an_animation_moves_until_it_is_told_to_stand_still(films: Site, visit: Visit) -> None:
     page = opened(visit, films, "pan.gif")
     for which, whole in (("after", "results/"), ("before", "api/v1/jobs/")):
         page.locator(f"#compare-{which}[src^='{whole}']").wait_for()
-    assert page.locator("#film-scrub").is_hidden()
+    expect(page.locator("#film-scrub")).to_be_hidden()
     page.get_by_label("Pause").click()
     for which in ("after", "before"):
         page.locator(f"#compare-{which}[src^='thumbnails/']").wait_for()
@@ -177,7 +176,7 @@ def test_what_a_browser_cannot_play_is_told_with_a_way_to_it(
     page = visit(films, "#gallery?folder=films", quiet=True)
 
     def spoiled(route: Route) -> None:
-        if route.request.resource_type == "media":
+        if is_media(route):
             route.fulfill(body="a codec of tomorrow", content_type="video/webm")
         else:
             route.continue_()
@@ -190,8 +189,8 @@ def test_what_a_browser_cannot_play_is_told_with_a_way_to_it(
     assert download.value.suggested_filename == "pan.webm"
     if whose == "this film":
         page.wait_for_function("() => document.getElementById('compare-before').naturalWidth > 0")
-        assert page.locator("#film").is_hidden()
-        assert "single" not in (page.locator("#compare").get_attribute("class") or "")  # its first frame is compared
+        expect(page.locator("#film")).to_be_hidden()
+        expect(page.locator("#compare")).not_to_have_class(re.compile(r"\bsingle\b"))  # its first frame is compared
     else:
         playing(page)
 
@@ -199,14 +198,15 @@ def test_what_a_browser_cannot_play_is_told_with_a_way_to_it(
 def test_a_tile_tells_how_long_a_film_is_and_plays_it_under_the_mouse(films: Site, visit: Visit) -> None:
     page = visit(films, "#gallery?folder=films")
     tile = page.locator("#gallery .tile", has_text="pan.webm")
-    assert tile.locator(".length").text_content() == "0:02"
+    expect(tile.locator(".length")).to_have_text("0:02")
     page.wait_for_function(
         "() => [...document.querySelectorAll('#gallery .tile > a > img')].every((image) => image.naturalWidth === 64"
         " || image.naturalWidth === 32)"
     )
     tile.hover()
     tile.locator("video.closer.here").wait_for()
-    assert tile.locator("video").evaluate("(video) => video.muted && !video.paused")
+    expect(tile.locator("video")).to_have_js_property("muted", True)
+    expect(tile.locator("video")).to_have_js_property("paused", False)
     page.mouse.move(0, 0)
     page.wait_for_function("() => !document.querySelector('#gallery video')")
 

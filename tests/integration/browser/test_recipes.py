@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
-from tests.browser_site import MARKS, Site, faults
+from tests.browser_site import MARKS, Site, faults, wait_for_picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -28,7 +29,6 @@ DROP_ON_TRIAL = """(data) => {
 }"""
 """What a browser does when a person lets go of a file over the place for trials."""
 
-ANOTHER = "(first) => document.querySelector('#trial-after img').getAttribute('src') !== first"
 IS = "(text) => document.getElementById('recipe-text').value === text"
 
 
@@ -51,7 +51,7 @@ def test_a_control_changes_its_own_line_and_comments_stay(site: Site, visit: Vis
     box.press("Enter")
     page.wait_for_function(IS, arg=TEXT.replace("iterations: 2", "iterations: 7"))
     slider = control(page, "ascent.iterations").get_by_role("slider")
-    assert slider.input_value() == "7"
+    expect(slider).to_have_value("7")
     slider.press("ArrowRight")
     page.wait_for_function(IS, arg=TEXT.replace("iterations: 2", "iterations: 8"))
     page.get_by_role("button", name="Save").click()
@@ -63,9 +63,9 @@ def test_a_written_text_moves_the_controls(site: Site, visit: Visit) -> None:
     page = opened(site, visit, "written-here")
     page.locator("#recipe-text").fill("ascent: {lr: 0.25}\noutput: {format: png, embed: true}\n")
     page.wait_for_function("() => document.querySelector('[data-path=\"ascent.lr\"] [type=number]').value === '0.25'")
-    assert control(page, "output.format").get_by_role("combobox").input_value() == "png"
+    expect(control(page, "output.format").get_by_role("combobox")).to_have_value("png")
     page.get_by_text("More settings").click()
-    assert control(page, "output.embed").get_by_role("switch").is_checked()
+    expect(control(page, "output.embed").get_by_role("switch")).to_be_checked()
 
 
 def test_what_is_set_here_goes_back_to_what_is_inherited(site: Site, visit: Visit) -> None:
@@ -79,7 +79,7 @@ def test_what_is_set_here_goes_back_to_what_is_inherited(site: Site, visit: Visi
 
 def test_a_card_is_what_the_recipe_extends_and_undo_takes_it_back(site: Site, visit: Visit) -> None:
     page = opened(site, visit, "cards")
-    assert page.get_by_role("radio", name="classic").is_checked()
+    expect(page.get_by_role("radio", name="classic")).to_be_checked()
     page.get_by_text("ascent.iterations, ascent.lr go over classic here.").wait_for()
     page.get_by_role("radio", name="none").check(force=True)
     page.wait_for_function(IS, arg=TEXT.replace("extends: classic   # for now", "# for now"))
@@ -95,12 +95,12 @@ def test_a_wrong_text_closes_the_controls_with_the_reason_until_it_is_right(site
     text = page.locator("#recipe-text")
     text.fill("seed: [")
     page.locator("#recipe-closed", has_text="is not YAML").wait_for()
-    assert control(page, "seed").get_by_role("spinbutton").is_disabled()
-    assert page.get_by_role("radio", name="classic").is_disabled()
-    assert text.input_value() == "seed: ["
+    expect(control(page, "seed").get_by_role("spinbutton")).to_be_disabled()
+    expect(page.get_by_role("radio", name="classic")).to_be_disabled()
+    expect(text).to_have_value("seed: [")
     text.fill("seed: 5")
     page.wait_for_function("() => document.querySelector('[data-path=seed] [type=number]').value === '5'")
-    assert control(page, "seed").get_by_role("spinbutton").is_enabled()
+    expect(control(page, "seed").get_by_role("spinbutton")).to_be_enabled()
 
 
 def test_steps_are_added_moved_and_given_values(site: Site, visit: Visit) -> None:
@@ -159,7 +159,7 @@ def test_stages_of_a_part_follow_the_text_and_go_back_to_what_they_inherit(site:
     stages.get_by_role("button", name="Stage 2 layers relu1").click()
     layers = control(page, "sequence[1].stages[1].layers")
     layers.get_by_label("Weight of relu1").wait_for()
-    assert control(page, "sequence[1].stages[0].octaves").get_by_role("spinbutton").input_value() == "2"
+    expect(control(page, "sequence[1].stages[0].octaves").get_by_role("spinbutton")).to_have_value("2")
     layers.get_by_role("button", name="Layers: back to").click()
     page.wait_for_function(IS, arg=added.replace("[{}]", "[{octaves: 2}, {}]"))
     layers.get_by_text("the network's own default").wait_for()
@@ -171,9 +171,8 @@ def test_a_part_that_aliases_share_is_left_to_the_text(site: Site, visit: Visit)
     stages = control(page, "stages")
     stages.get_by_role("button", name="Stage 2 written with YAML's & and *: change it in the text").click()
     box = control(page, "stages[1].octaves").get_by_role("spinbutton")
-    box.wait_for()
-    assert box.is_disabled()
-    assert stages.get_by_role("button", name="Take out stage 2").is_disabled()
+    expect(box).to_be_disabled()
+    expect(stages.get_by_role("button", name="Take out stage 2")).to_be_disabled()
     stages.get_by_role("button", name="Take out stage 3").click()
     page.wait_for_function(IS, arg=shared)
 
@@ -207,7 +206,7 @@ def test_axe_finds_no_fault_in_the_controls(site: Site, visit: Visit, scheme: st
     page.get_by_text("More settings of stage 2").click()
     control(page, "stages[1].gradient").wait_for()
     assert faults(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.wait_for_function("(width) => document.documentElement.scrollWidth <= width", arg=width)
 
 
 def test_a_recipe_is_tried_before_it_is_saved_and_again_after_a_change(site: Site, visit: Visit) -> None:
@@ -216,13 +215,12 @@ def test_a_recipe_is_tried_before_it_is_saved_and_again_after_a_change(site: Sit
     page.locator("#trial-words", has_text="dreamed in").wait_for()
     after = page.locator("#trial-after img")
     first = after.get_attribute("src")
-    page.wait_for_function("(image) => image.complete && image.naturalWidth === 256", arg=after.element_handle())
+    assert first is not None
+    wait_for_picture(after, 256)
     box = control(page, "ascent.lr").get_by_role("spinbutton")
     box.fill("0.2")
     box.press("Enter")
-    page.wait_for_function(
-        "(first) => document.querySelector('#trial-after img').getAttribute('src') !== first", arg=first
-    )
+    expect(after).not_to_have_attribute("src", first)
     page.locator("#trial-words", has_text="dreamed in").wait_for()
     assert (site.tree.inbox / "tried" / "recipe.yaml").read_text() == TEXT
     assert not (site.tree.outbox / "tried").exists()
@@ -232,10 +230,9 @@ def test_a_trial_is_dreamed_on_a_dropped_picture_that_is_no_upload(site: Site, v
     page = opened(site, visit, "dropped-here")
     page.evaluate(DROP_ON_TRIAL, base64.b64encode(site.tree.picture(80, 40)).decode())
     page.locator("#trial-words", has_text="dreamed in").wait_for()
-    after = page.locator("#trial-after img")
-    page.wait_for_function("(image) => image.naturalWidth === 80", arg=after.element_handle())
-    assert page.locator("#trial-source").input_value() == "data"
-    assert page.locator("#veil").is_hidden()
+    wait_for_picture(page.locator("#trial-after img"), 80)
+    expect(page.locator("#trial-source")).to_have_value("data")
+    expect(page.locator("#veil")).to_be_hidden()
     assert not list(site.tree.inbox.rglob("mine.png"))
 
 
@@ -247,7 +244,7 @@ def test_a_trial_begins_with_the_newest_picture_although_a_dream_from_nothing_ca
         site.tree.result(f"both/{name.removesuffix('.dream.yaml').removesuffix('.png')}.png")
     page = opened(site, visit, "both")
     page.wait_for_function("() => document.querySelector('#trial-before img')?.naturalWidth === 64")
-    assert page.locator("#trial-source option:checked").inner_text() == "a.png, the newest here"
+    expect(page.locator("#trial-source option:checked")).to_have_text("a.png, the newest here")
 
 
 def test_a_trial_is_cancelled(site: Site, visit: Visit) -> None:
@@ -265,7 +262,7 @@ def test_layers_are_chosen_from_what_each_makes(site: Site, visit: Visit) -> Non
     dialog.get_by_text("Nobody has looked at tiny yet.").wait_for()
     dialog.get_by_role("button", name="Make it").click()
     dialog.locator(".layer-tile").nth(2).wait_for()
-    assert dialog.get_by_role("checkbox", name="relu1").is_checked()
+    expect(dialog.get_by_role("checkbox", name="relu1")).to_be_checked()
     assert faults(page) == []
     dialog.get_by_role("checkbox", name="conv2").check(force=True)
     dialog.get_by_role("button", name="Use these 2 layers").click()

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import expect
 
 from tests.browser_site import MARKS, TOKEN, Site
 
@@ -51,21 +50,6 @@ def test_the_session_ends_on_the_sign_in_page(guarded: Site, visit: Visit) -> No
     assert places == [f"{guarded.url}login"]
     assert page.context.cookies() == []
     page.get_by_label("Token").wait_for()
-
-
-def test_what_a_page_still_asks_while_it_is_left_is_answered(guarded: Site, visit: Visit) -> None:
-    page = signed_in(guarded, visit)
-    held: list[Route] = []
-    page.route("**/login", lambda route: held.append(route))
-    with page.expect_request("**/login"):
-        page.get_by_role("button", name="Sign out").click(no_wait_after=True)
-    for address in ("api/presets", "presets/undreamed.webp", "api/results"):
-        assert page.evaluate("async (address) => (await fetch(address)).status", address) == 200, address
-    page.unroute("**/login")
-    for each in held:
-        each.continue_()
-    page.wait_for_url(f"{guarded.url}login")
-    expect(page.get_by_label("Token")).to_be_editable()
 
 
 def test_a_session_that_does_not_end_is_told_with_a_way_back(guarded: Site, visit: Visit) -> None:

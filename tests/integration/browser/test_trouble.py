@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser_site import MARKS, Site
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = MARKS
 
 PHONE = {"width": 390, "height": 844}
-FITS = "document.documentElement.scrollWidth <= innerWidth"
+FITS = "() => document.documentElement.scrollWidth <= innerWidth"
 UNLUCKY = 13
 
 over = threading.Event()
@@ -72,7 +73,7 @@ def test_weights_are_fetched_and_cancelled_by_a_button_before_a_picture_is_dropp
     page.get_by_role("button", name="Go on fetching far").wait_for()
     page.get_by_text("Put the file there by hand").click()
     page.locator("#drop-weights code", has_text="far.safetensors").first.wait_for()
-    assert page.evaluate(FITS)
+    page.wait_for_function(FITS)
 
 
 def test_what_waits_for_weights_is_one_entry_with_the_button(troubled: Site, visit: Visit) -> None:
@@ -84,10 +85,10 @@ def test_what_waits_for_weights_is_one_entry_with_the_button(troubled: Site, vis
     card = page.locator("article", has_text="The weights of far are missing")
     card.get_by_text("2 pictures in far").wait_for()
     card.get_by_role("button", name="etch").first.wait_for()
-    assert page.evaluate(FITS)
+    page.wait_for_function(FITS)
     card.get_by_role("button", name="Cancel: ").click()
     page.locator("#notices p").nth(1).wait_for()
-    assert not page.locator("#notices button").count()  # nothing but words
+    expect(page.locator("#notices button")).to_have_count(0)  # nothing but words
     page.locator("article", has_text="Cancelled").get_by_role("button", name="Dream after all").wait_for()
     card.wait_for(state="detached")
 
@@ -100,7 +101,7 @@ def test_failures_are_one_entry_a_cause_and_retry_is_offered_where_it_helps(trou
     page = visit(troubled, "#attention")
     card = page.locator("article", has_text="Pictures that cannot be dreamed")
     card.get_by_text("3 pictures in inbox").wait_for()
-    assert not card.get_by_role("button", name="Retry").count()
+    expect(card.get_by_role("button", name="Retry")).to_have_count(0)
     card.get_by_text("To retry would not help").wait_for()
     card.get_by_text("Which pictures").click()
     card.get_by_role("button", name="Dismiss x.png").click()

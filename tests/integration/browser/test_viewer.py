@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
-from tests.browser_site import FINGERS, HELD, MARKS, Site, seeing
+from tests.browser_site import FINGERS, HELD, MARKS, Site, seeing, wait_for_picture
 
 if TYPE_CHECKING:
     from conftest import RunningDaemon, Tree
@@ -112,7 +113,7 @@ def test_a_mouse_moves_the_divider_and_the_slider_with_it(trip: Site, visit: Vis
     page = opened(visit, trip, "two.png")
     box = page.locator("#compare").bounding_box()
     page.mouse.click(box["x"] + box["width"] * 0.25, box["y"] + 30)
-    assert page.get_by_role("slider").input_value() == "25"
+    expect(page.get_by_role("slider")).to_have_value("25")
 
 
 def test_fingers_swipe_to_the_next_result_pinch_and_move_the_divider(trip: Site, visit: Visit) -> None:
@@ -124,7 +125,7 @@ def test_fingers_swipe_to_the_next_result_pinch_and_move_the_divider(trip: Site,
     page.evaluate(FINGERS, [["pointerdown", 1, 0.1, 0.2], ["pointermove", 1, 0.7, 0.2], ["pointerup", 1, 0.7, 0.2]])
     title.get_by_text("two.png").wait_for()
     page.evaluate(FINGERS, [["pointerdown", 1, 0.5, 0.5], ["pointermove", 1, 0.8, 0.5], ["pointerup", 1, 0.8, 0.5]])
-    assert page.get_by_role("slider").input_value() == "80"
+    expect(page.get_by_role("slider")).to_have_value("80")
     spread = [["pointerdown", 1, 0.4, 0.4], ["pointerdown", 2, 0.6, 0.4],
               ["pointermove", 1, 0.2, 0.4], ["pointermove", 2, 0.8, 0.4],
               ["pointerup", 1, 0.2, 0.4], ["pointerup", 2, 0.8, 0.4]]  # fmt: skip
@@ -142,7 +143,7 @@ def test_before_and_after_are_shared_in_one_picture(trip: Site, visit: Visit) ->
     page.locator("#viewer-share summary").click()
     for layout, size in (("side", (61, 80)), ("split", (61, 40))):
         link = page.locator(f"#viewer-share-{layout}")
-        page.wait_for_function("(link) => link.querySelector('img').naturalWidth === 61", arg=link.element_handle())
+        wait_for_picture(link.locator("img"), 61)
         with page.expect_download() as download:
             link.click()
         assert download.value.suggested_filename == "two-before-after.jpg"
@@ -180,4 +181,4 @@ def test_where_originals_are_not_kept_none_is_asked_for(
     page.keyboard.press("Escape")
     page.get_by_role("link", name="Recipes").click()
     page.wait_for_function("() => document.querySelector('#trial-before img')?.naturalWidth > 0")
-    assert page.locator("#trial-source").input_value() == "sample"
+    expect(page.locator("#trial-source")).to_have_value("sample")

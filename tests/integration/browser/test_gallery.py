@@ -47,6 +47,10 @@ WHOLE = """() => {
 }"""
 """Whether every picture is here."""
 
+NOTICES_ABOVE = """() => document.getElementById("notices").getBoundingClientRect().bottom
+    <= document.getElementById("selection").getBoundingClientRect().top"""
+"""Whether what is told in passing leaves free what can be done with a selection."""
+
 TOUCH = """([selector, kind]) => document.querySelector(selector).dispatchEvent(
     new PointerEvent(kind, {bubbles: true, pointerType: "touch", pointerId: 7, isPrimary: true}))"""
 """What a browser tells of a finger."""
@@ -201,6 +205,7 @@ def test_what_is_in_the_trash_is_looked_at_and_restored(site: Site, visit: Visit
     page.wait_for_function(WHOLE)
     tile(page, "a.png").hover()
     page.get_by_role("button", name="Select a.png").click()
+    page.wait_for_function(NOTICES_ABOVE)
     expect(page.get_by_role("button", name="Delete")).to_be_hidden()
     page.get_by_role("button", name="Restore").click()
     page.get_by_text("The trash is empty in bin.").wait_for()

@@ -4,7 +4,7 @@ import { get, listen, place, post } from "./api.js";
 import { byId, tried } from "./dom.js";
 import { folderName, plural } from "./words.js";
 import { setUpAgain, showAgain, weightsChanged } from "./again/again.js";
-import { showAttention, attentionChanged } from "./attention/attention.js";
+import { attentionChanged } from "./attention/attention.js";
 import { compareChanged, setUpCompare, showCompare } from "./compare/compare.js";
 import { setUpChosen, showChosen } from "./now/chosen.js";
 import { watchDrops } from "./now/drop.js";
@@ -34,7 +34,7 @@ function showView() {
   closeViewer();
   const shown = VIEWS.includes(view) ? view : "now";
   reveal(shown);
-  const show = { now: showChosen, gallery: () => showGallery(fields), attention: showAttention, recipes: () => showRecipes(about || "."), again: () => showAgain(about, fields), compare: () => showCompare(about) }[shown];
+  const show = { now: showChosen, gallery: () => showGallery(fields), attention: attentionChanged, recipes: () => showRecipes(about || "."), again: () => showAgain(about, fields), compare: () => showCompare(about) }[shown];
   tried(show);
 }
 

@@ -1,4 +1,4 @@
-// Waiting until a person has finished.
+// Waiting until a person has finished, and what counts of answers that overtake each other.
 
 /**
  * A function that does something once it was not called for a while, in milliseconds; its `stop` forgets a call, its
@@ -22,4 +22,14 @@ export function whenQuiet(act, milliseconds = 250) {
     if (given !== null) act(...given);
   };
   return later;
+}
+
+/** A function that asks as `ask` does. An answer is null once something was asked after it: it may be older than that. */
+export function lastOnly(ask) {
+  let turn = 0;
+  return async (...given) => {
+    const mine = ++turn;
+    const found = await ask(...given);
+    return mine === turn ? found : null;
+  };
 }

@@ -17,7 +17,7 @@ from tests.browser_site import MARKS, TOKEN, Site, drop, drop_into, faults, seei
 
 if TYPE_CHECKING:
     from conftest import RunningDaemon, Tree
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
     Make = Callable[..., Tree]
     Run = Callable[..., RunningDaemon]
@@ -123,6 +123,30 @@ def test_what_is_left_in_the_inbox_is_told_with_its_reason(site: Site, visit: Vi
     finally:
         link.unlink()
     page.get_by_text("All is well.").wait_for()
+
+
+def troubles_with(page: Page, words: str) -> str | None:
+    """What dreamd answers to the question for troubles, once that has these words."""
+    found = page.request.get(f"{page.url.partition('#')[0]}api/attention").text()
+    return found if words in found else None
+
+
+def test_an_answer_that_a_later_one_has_overtaken_is_not_shown(site: Site, visit: Visit) -> None:
+    page = visit(site, "#attention")
+    page.get_by_text("waiting for pictures").wait_for()
+    page.get_by_text("All is well.").wait_for()
+    late: list[Route] = []
+    page.route("**/api/attention", lambda route: route.continue_() if late else late.append(route))
+    link = site.tree.inbox / "link.png"
+    with page.expect_request("**/api/attention"):
+        link.symlink_to(site.tree.config)
+    before = site.tree.wait_for(lambda: troubles_with(page, "links are not followed"), "what is left to be told")
+    with page.expect_response("**/api/attention"):
+        link.unlink()
+    with page.expect_response("**/api/attention"):
+        late[0].fulfill(body=before, content_type="application/json")
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    expect(page.locator("#attention")).to_have_text("All is well.")
 
 
 def test_the_whole_page_works_below_a_path(tmp_path: Path, make: Make, run_daemon: Run, visit: Visit) -> None:

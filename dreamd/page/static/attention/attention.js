@@ -3,6 +3,7 @@
 import { addressOf, get } from "../api.js";
 import { byId, make, refill, tried } from "../dom.js";
 import { order } from "../orders.js";
+import { lastOnly } from "../timing.js";
 import { fetchBox } from "../weights/fetch.js";
 import { ago, count, folderName, plural } from "../words.js";
 
@@ -14,17 +15,16 @@ const KINDS = [
 const AGAIN = { cancelled: "Dream after all" };
 const MOST_FOLDERS = 3;
 
+const ask = lastOnly(() => get("api/attention"));
+
 export async function attentionChanged() {
-  const troubles = await get("api/attention");
+  const troubles = await ask();
+  if (troubles === null) return;
   const number = troubles.filter(({ cause }) => cause !== "cancelled").length;
   const badge = byId("attention-count");
   badge.hidden = number === 0;
   badge.textContent = number;
   if (!byId("view-attention").hidden) show(troubles);
-}
-
-export async function showAttention() {
-  show(await get("api/attention"));
 }
 
 function show(troubles) {

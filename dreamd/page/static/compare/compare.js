@@ -4,6 +4,7 @@ import { addressOf, get, post } from "../api.js";
 import { byId, make, refill, tried } from "../dom.js";
 import { order } from "../orders.js";
 import { originalOf, resultOf, thumbnailOf } from "../pictures.js";
+import { lastOnly } from "../timing.js";
 import { ago, plural, printable } from "../words.js";
 import { dreamPane, links, originalPane, sharpen, updatePane } from "./panes.js";
 import { Zoom } from "./zoom.js";
@@ -64,13 +65,15 @@ export function compareChanged(status) {
 
 const isOver = ({ told }) => told === null || ["done", "failed", "gone"].includes(told.state);
 
+const askShown = lastOnly(() => get(`api/comparisons/${encodeURIComponent(shown.id)}`));
+
 async function ask() {
   timer = 0;
   isAsking = true;
   const turn = showing;
   try {
-    const found = await get(`api/comparisons/${encodeURIComponent(shown.id)}`);
-    if (turn === showing) update(found);
+    const found = await askShown();
+    if (turn === showing && found !== null) update(found);
   } catch {
     // dreamd does not answer, which the page tells; the next news asks again
   } finally {

@@ -6,6 +6,7 @@ import { showNewest } from "../now/running.js";
 import { MARKED, dismiss, star } from "./deeds.js";
 import { watchKeys } from "./keys.js";
 import { layOut, ratioOf, rowHeight } from "./rows.js";
+import { lastOnly } from "../timing.js";
 import { DEFAULTS, isSame, nothingFound, setUpSeeking, showSeeking } from "./seeking.js";
 import * as selection from "./selection.js";
 import { tile, watchPresses } from "./tile.js";
@@ -143,7 +144,7 @@ function layOutAll() {
 
 function addPage(results, where) {
   const element = make("ul", { class: "rows page", "aria-label": "Results" });
-  const page = { results, element, isFilled: false, isStale: false };
+  const page = { results, element, isFilled: false, isStale: false, ask: lastOnly(get) };
   results.forEach(({ id }) => known.add(id));
   if (where === "start") {
     pages.unshift(page);
@@ -188,11 +189,15 @@ function showNothing() {
   if (isComplete && !all().length) byId("gallery").append(make("p", { class: "empty" }, nothingFound(wanted)));
 }
 
+const askLatest = lastOnly(() => get(`api/results?${query({ limit: LATEST })}`));
+
 /** New results come to the top without moving what is looked at. */
 export async function resultsChanged() {
+  const found = await askLatest();
+  if (found === null) return;
   const isFirst = latest.length === 0;
   const before = new Set(latest.map(({ id }) => id));
-  latest = await get(`api/results?${query({ limit: LATEST })}`);
+  latest = found;
   const list = byId("latest");
   refill(list, latest, () => (latest.length
     ? latest.map((result) => tile(result, { isFresh: !isFirst && !before.has(result.id) }))
@@ -243,8 +248,8 @@ async function refresh(page) {
   const before = pages.slice(0, at).findLast(({ results }) => results.length)?.results.at(-1).place;
   const behind = new Set(pages.slice(at + 1).find(({ results }) => results.length)?.results.map(({ id }) => id));
   page.isStale = false;
-  const found = await get(`api/results?${query({ limit: PAGE, ...wanted, before })}`);
-  if (asked !== turn || !pages.includes(page)) return;
+  const found = await page.ask(`api/results?${query({ limit: PAGE, ...wanted, before })}`);
+  if (found === null || asked !== turn || !pages.includes(page)) return;
   const end = found.findIndex(({ id }) => behind.has(id));
   const ids = new Set(page.results.map(({ id }) => id));
   const last = found.findLastIndex(({ id }) => ids.has(id));

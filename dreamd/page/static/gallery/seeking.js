@@ -2,7 +2,7 @@
 
 import { addressOf, get, place } from "../api.js";
 import { byId } from "../dom.js";
-import { whenQuiet } from "../timing.js";
+import { lastOnly, whenQuiet } from "../timing.js";
 import { folderName } from "../words.js";
 
 /** What is shown when nothing else is asked for; an address tells only what differs from it. */
@@ -31,12 +31,16 @@ export function setUpSeeking(wanted, show) {
   }
 }
 
+const askFolders = lastOnly(() => get("api/folders"));
+
 /** Shows what is sought in the controls. */
 export async function showSeeking(sought) {
   if (document.activeElement !== byId("gallery-search")) byId("gallery-search").value = sought.search;
   byId("gallery-sort").value = sought.sort;
   for (const choice of byId("gallery-show").querySelectorAll("input")) choice.checked = choice.value === sought.show;
-  const folders = (await get("api/folders")).map((each) => each.folder).filter((each) => each !== ".");
+  const found = await askFolders();
+  if (found === null) return;
+  const folders = found.map((each) => each.folder).filter((each) => each !== ".");
   if (sought.folder && !folders.includes(sought.folder)) folders.push(sought.folder); // it is gone, and its results are still there
   const choice = byId("gallery-folder");
   choice.replaceChildren(new Option("All folders", ""), ...folders.map((each) => new Option(folderName(each), each)));

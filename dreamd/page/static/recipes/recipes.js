@@ -3,7 +3,7 @@
 import { addressOf, get, post, put, query } from "../api.js";
 import { byId, make, notice, tried } from "../dom.js";
 import { presets } from "../presets/preset.js";
-import { whenQuiet } from "../timing.js";
+import { lastOnly, whenQuiet } from "../timing.js";
 import { folderName } from "../words.js";
 import { setUpAtlas } from "./atlas.js";
 import { showCards } from "./cards.js";
@@ -81,8 +81,11 @@ export async function showRecipes(folder) {
   await judge();
 }
 
+const askFolders = lastOnly(() => get("api/folders"));
+
 async function listFolders(current) {
-  const folders = await get("api/folders");
+  const folders = await askFolders();
+  if (folders === null) return;
   for (const folder of [current, ...drafts.keys()]) {
     if (!folders.some((each) => each.folder === folder)) folders.push({ folder, has_recipe: false });
   }

@@ -4,6 +4,7 @@ import { addressOf, get, place, query } from "../api.js";
 import { byId, make, notice } from "../dom.js";
 import { originalOf, resultOf, thumbnailOf } from "../pictures.js";
 import { draftRecipe } from "../recipes/recipes.js";
+import { lastOnly } from "../timing.js";
 import { folderPath } from "../words.js";
 import { setUpActions, showActions } from "./actions.js";
 import { closeFilm, playAlone, pressFilm, setUpFilm, showFilm } from "./film.js";
@@ -75,6 +76,7 @@ export async function showResult(id, fields) {
 }
 
 const ask = (id) => get(`api/results/${encodeURIComponent(id)}?${query(sought)}`);
+const askAgain = lastOnly(ask);
 
 /** Closes the viewer, because another place is shown. */
 export function closeViewer() {
@@ -89,8 +91,8 @@ export function closeViewer() {
 export async function neighboursChanged() {
   const turn = showing;
   if (current === null) return;
-  const result = await ask(current.id);
-  if (turn !== showing) return;
+  const result = await askAgain(current.id);
+  if (turn !== showing || result === null) return;
   current = result;
   showNeighbours(result);
   showActions(result);

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
-from tests.browser_site import MARKS, TOKEN, Site
+from tests.browser_site import MARKS, TOKEN, Gate, Site
 
 if TYPE_CHECKING:
     from conftest import RunningDaemon, Tree
@@ -50,6 +51,19 @@ def test_the_session_ends_on_the_sign_in_page(guarded: Site, visit: Visit) -> No
     assert places == [f"{guarded.url}login"]
     assert page.context.cookies() == []
     page.get_by_label("Token").wait_for()
+
+
+def test_nobody_signs_in_before_the_sign_in_page_is_ready(guarded: Site, visit: Visit) -> None:
+    page = visit(guarded, "login#gallery?folder=sea")
+    gate = Gate()
+    page.route("**/leaving.js", gate.hold)
+    page.reload(wait_until="commit")
+    page.get_by_label("Token").fill(TOKEN)
+    button = page.get_by_role("button", name="Sign in")
+    expect(button).to_be_disabled()
+    gate.open()
+    button.click()
+    page.wait_for_url(f"{guarded.url}#gallery?folder=sea")
 
 
 def test_a_session_that_does_not_end_is_told_with_a_way_back(guarded: Site, visit: Visit) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from dreamd.errors import FieldPath, RecipeError
 from dreamd.settings.editing.changes import with_value
 from dreamd.settings.editing.lines import with_lines
+from dreamd.settings.editing.values import along
 from dreamd.settings.recipes.layering import merged
 from dreamd.settings.recipes.merging import from_sidecar
 from dreamd.settings.recipes.recipe import PARTIAL_FIELDS
@@ -64,12 +65,7 @@ def with_own_lists(text: str, above: FieldPath, path: FieldPath, inherited: Call
 
 def said_at(text: str, path: FieldPath) -> Any:
     """Return what a recipe's text says of a field; None where it says nothing. Raises RecipeError for no YAML."""
-    value: Any = from_sidecar(document_of_text(text, "the recipe", RecipeError)).data
-    for step in path:
-        keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
-        if step not in keys:
-            return None
-        value = value[step]
+    *_, value = along(from_sidecar(document_of_text(text, "the recipe", RecipeError)).data, path) or [None]
     return value
 
 

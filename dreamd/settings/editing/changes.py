@@ -30,7 +30,8 @@ from dreamd.settings.editing.places import (
     value_of,
     without_lines,
 )
-from dreamd.settings.editing.proving import proved, values_in
+from dreamd.settings.editing.proving import proved
+from dreamd.settings.editing.values import along, values_in
 from dreamd.settings.yamlwriting import flow_text
 
 _NAME = "name"
@@ -104,13 +105,9 @@ def _expanded(value: Any, below: str | int) -> dict[str, Any]:
 
 def _removal(data: Any, path: FieldPath) -> FieldPath | None:
     """Return what has to go for a field to be gone: itself, or the mapping that would be empty; None if it is gone."""
-    holders = [data]
-    for step in path:
-        holder = holders[-1]
-        keys = holder if isinstance(holder, dict) else range(len(holder)) if isinstance(holder, list) else ()
-        if step not in keys:
-            return None
-        holders.append(holder[step])
+    holders = along(data, path)
+    if holders is None:
+        return None
     while len(path) > 1 and isinstance(holders[-2], dict) and len(holders[-2]) == 1 and isinstance(path[-2], str):
         path = path[:-1]
         holders.pop()

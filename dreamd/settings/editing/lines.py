@@ -6,7 +6,8 @@ import yaml
 
 from dreamd.errors import FieldPath
 from dreamd.settings.editing.places import entry_spans, found, line_end, line_start, newline_of
-from dreamd.settings.editing.proving import proved, values_in
+from dreamd.settings.editing.proving import proved
+from dreamd.settings.editing.values import values_in
 
 _INDENT = 2
 """How much deeper than its key a list's dashes stand, in spaces."""

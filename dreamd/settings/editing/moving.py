@@ -23,7 +23,8 @@ from dreamd.settings.editing.places import (
     line_start,
     next_line,
 )
-from dreamd.settings.editing.proving import proved, values_in
+from dreamd.settings.editing.proving import proved
+from dreamd.settings.editing.values import along, values_in
 
 
 def with_moved(text: str, path: FieldPath, to: int) -> str:
@@ -51,12 +52,8 @@ def with_moved(text: str, path: FieldPath, to: int) -> str:
 
 def _list_at(data: Any, path: FieldPath) -> list[Any] | None:
     """Return the list that is a field's value; None where there is no list."""
-    for step in path:
-        keys = data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()
-        if step not in keys:
-            return None
-        data = data[step]
-    return data if isinstance(data, list) else None
+    *_, value = along(data, path) or [None]
+    return value if isinstance(value, list) else None
 
 
 def _with_swapped(text: str, path: FieldPath, first: int) -> str:

@@ -7,12 +7,7 @@ from typing import Any
 
 from dreamd.errors import FieldPath, RecipeError, dotted
 from dreamd.settings.editing.places import comments_of
-from dreamd.settings.yamlfile import document_of_text
-
-
-def values_in(text: str) -> dict[str, Any]:
-    """Read the values of a text of YAML. Raises RecipeError where it is none."""
-    return document_of_text(text, "the recipe", RecipeError).data
+from dreamd.settings.editing.values import values_in
 
 
 def proved(old: str, new: str, expected: dict[str, Any], path: FieldPath) -> str:

@@ -236,7 +236,10 @@ class Recipes:
 
     def _said(self, folder: str, text: str) -> SaidLists:
         """Return the lists of parts that a folder's recipe comes to, as they are written. Raises RecipeError."""
-        return self._standings().said(self.book().documents_of_draft(PurePosixPath(*parts_of(folder)), text))
+        try:
+            return self._standings().said(self.book().documents_of_draft(PurePosixPath(*parts_of(folder)), text))
+        except RecipeError as error:
+            raise RecipeError(self._short(str(error))) from error
 
     def _standings(self) -> Standings:
         return Standings(self.book(), self.catalogue(), self._short)

@@ -157,3 +157,8 @@ def test_an_unknown_field_of_a_part_is_told_with_its_line_and_stays(recipes):
 def test_a_change_of_a_part_that_is_shared_is_refused_in_words(recipes):
     with pytest.raises(RecipeError, match=r"stages\[1\]\.octaves .* change it in the text"):
         recipes.change("below", "stages: [&a {octaves: 1}, *a]\n", [Change(path=("stages", 1, "octaves"), value=2)])
+
+
+def test_what_is_wrong_below_a_change_is_told_without_the_inboxs_place(recipes):
+    with pytest.raises(RecipeError, match=r"^below/recipe\.yaml:1: sequence\[0\]: must be a recipe's name"):
+        recipes.change("below", "sequence: [1]\n", [Change(path=("stages", 0, "octaves"), value=2)])
